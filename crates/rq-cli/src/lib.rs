@@ -1,0 +1,1 @@
+//! The rq command line, as a library and as a binary.

@@ -1,0 +1,1 @@
+//! The dispatcher: claims, settles and heartbeats, whatever runs the jobs.

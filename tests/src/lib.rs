@@ -1,1 +1,41 @@
-//! The integration harness.
+//! The integration harness: what a test needs around the programs it tests.
+//!
+//! | noun | is |
+//! |---|---|
+//! | [`Server`] | the Redis that all tests of one test program share; [`server()`] starts it |
+//! | [`PrivateRedis`] | a Redis for one test alone, to configure, kill and bring back |
+//! | [`Scratch`] | a key space for one test, on either of them |
+//! | [`Child`] | a program under test: its lines, its signals, its end |
+//! | [`Python`] | Python RQ, on a `Scratch` |
+//! | [`eventually()`] | waiting for what can only be asked for |
+//! | [`fixture`] | what the real Python RQ left in Redis, scenario by scenario |
+//!
+//! Everything here panics when it cannot do its part, with a sentence that says why: in a test that is the report.
+//! Everything it starts is gone when the test program is, however that ends.
+
+mod child;
+#[cfg(feature = "docker")]
+mod container;
+mod eventually;
+pub mod fixture;
+mod private_redis;
+mod python;
+mod scratch;
+mod server;
+
+// Shared with `xtask`, which depends on no crate of ours.
+#[allow(dead_code, reason = "xtask compiles these files too, and uses what we do not")]
+#[path = "../../xtask/src/leash.rs"]
+mod leash;
+#[allow(dead_code, reason = "xtask compiles these files too, and uses what we do not")]
+#[path = "../../xtask/src/redis_process.rs"]
+mod redis_process;
+#[path = "../../xtask/src/search_path.rs"]
+mod search_path;
+
+pub use child::{Child, Signal, Stream};
+pub use eventually::eventually;
+pub use private_redis::PrivateRedis;
+pub use python::Python;
+pub use scratch::Scratch;
+pub use server::{Server, server};

@@ -1,1 +1,98 @@
-//! RQ.
+//! RQ's protocol, jobs and queues: all that a producer needs.
+//!
+//! A job is an ordinary function with its name on the wire written above it; a call of it goes to a [`Queue`], and a
+//! worker, in Rust or Python, runs it.
+//!
+//! ```
+//! use rq_core::{blocking::Queue, handlers, job, secs, Call, Retry};
+//!
+//! /// Adds two numbers.
+//! #[job("math.add")]
+//! pub fn add(x: i64, y: i64) -> anyhow::Result<i64> {
+//!     Ok(x + y)
+//! }
+//!
+//! # fn main() -> anyhow::Result<()> {
+//! assert_eq!(add(2, 3)?, 5);                                     // still a function
+//! let call = add::call(2, 3).timeout(secs(30)).retry(Retry::up_to(3));
+//! assert_eq!(call.to_string(), "math.add(2, 3)");                // the same, for later
+//! let by_name = Call::<f64>::to("reports.monthly").arg(2026).kwarg("currency", "EUR");
+//! # let _ = by_name;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Layout
+//!
+//! * producers: [`Call`], [`Queue`], [`JobHandle`], [`blocking`], [`Retry`], [`Ttl`]
+//! * job authors: [`job`], [`handlers!`], [`Handlers`], [`Context`], [`Failure`]
+//! * whoever inspects: [`Job`], [`JobResult`], [`ExecutionRecord`], [`WorkerRecord`], [`Status`], [`Keys`]
+//! * payloads: [`Codec`], [`Value`], [`Payload`]
+//! * extenders: [`Executor`], [`DeathPenalty`], [`ExceptionHandler`]
+//! * workers: [`steps`] and [`link`], what is sent to Redis and how
+//!
+//! This crate never forks, starts no runtime and no thread, and installs no log subscriber.
+
+// `#[job]` writes `::rq_core::..`; this lets our own tests use it.
+extern crate self as rq_core;
+
+pub mod blocking;
+mod call;
+mod codec;
+mod context;
+mod death_penalty;
+mod error;
+mod exception_handler;
+mod execution;
+mod executor;
+mod failure;
+mod fields;
+mod handle;
+mod handlers;
+mod inline;
+mod interrupt;
+mod job;
+pub mod keys;
+pub mod link;
+pub mod panics;
+mod payload;
+mod queue;
+mod result;
+mod retry;
+mod scripts;
+mod states;
+mod status;
+pub mod steps;
+mod time;
+mod ttl;
+mod value;
+mod worker_record;
+
+pub use call::{Call, PAYLOAD_BYTES_MAX};
+pub use codec::{Codec, CodecError, zlib};
+pub use context::{Context, Host, PROGRESS_KEY, PROGRESS_NOTE_KEY};
+pub use death_penalty::{DeathPenalty, Guard};
+pub use error::Error;
+pub use exception_handler::ExceptionHandler;
+pub use execution::{ExecutionId, ExecutionRecord};
+pub use executor::{Ended, Execution, Executor, Stop};
+pub use failure::{ArgumentError, BoxError, Failure, Result};
+pub use fields::{FieldError, Fields};
+pub use handle::JobHandle;
+pub use handlers::{
+    Arguments, Handler, Handlers, Outcome, Perform, Prepared, Returned, Returns, Run, Running, same_params,
+};
+pub use interrupt::{Interrupt, Interrupted};
+pub use job::{Callback, INFLATED_BYTES_MAX, Job, TIMEOUT_DEFAULT, Timeout};
+pub use keys::Keys;
+pub use payload::Payload;
+pub use queue::Queue;
+pub use result::{JobResult, ResultKind};
+pub use retry::Retry;
+pub use rq_macros::job;
+pub use states::States;
+pub use status::Status;
+pub use time::{Timestamp, TimestampError, days, hours, minutes, secs};
+pub use ttl::Ttl;
+pub use value::{Value, ValueError};
+pub use worker_record::WorkerRecord;

@@ -1,1 +1,74 @@
-//! Runs jobs on a pool of threads.
+//! Runs jobs on a pool of threads: `-w thread`.
+//!
+//! ```no_run
+//! use rq_core::{handlers, job};
+//! use rq_worker_thread::Worker;
+//!
+//! #[job("math.add")]
+//! fn add(x: i64, y: i64) -> rq_core::Result<i64> {
+//!     Ok(x + y)
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     Worker::new(handlers![add]).queues(["high", "default"]).concurrency(8).run()
+//! }
+//! ```
+//!
+//! # What it promises, and what not
+//!
+//! At its time limit a job is told (`ctx.check()` fails, `ctx.sleep(..)` wakes), and an async handler is dropped at its
+//! next `await`. One that goes on regardless is failed in Redis [shortly after](RETURN_GRACE), and its slot is free
+//! again: its thread is replaced and counts as stuck until it returns. When as many are stuck as there are slots, the
+//! worker drains and exits for its supervisor to start a fresh one.
+//!
+//! Nothing can stop the code of a thread, and nothing isolates it: an abort, a stack overflow or a memory leak is the
+//! whole worker's. Jobs that need that run under `-w fork`.
+
+mod pool;
+mod task;
+mod watch;
+
+use std::io;
+
+use rq_core::Executor;
+use rq_worker::{Launch, Options, Program};
+
+use pool::Pool;
+pub use watch::RETURN_GRACE;
+
+/// The most threads there may be.
+pub const CONCURRENCY_MAX: usize = 4096;
+/// How many jobs run at once for each core of the machine, unless told: most jobs wait more than they compute.
+pub const CONCURRENCY_PER_CORE: usize = 4;
+/// How many jobs run at once at least, unless told.
+pub const CONCURRENCY_MIN: usize = 8;
+
+/// A worker whose jobs run on threads.
+pub type Worker = rq_worker::Worker<Thread>;
+
+/// Starts the pool.
+#[derive(Debug)]
+pub struct Thread;
+
+impl Launch for Thread {
+    const NAME: &'static str = "thread";
+
+    fn launch(program: Program, options: &Options) -> io::Result<Box<dyn Executor>> {
+        let slots = slots(options.concurrency)?;
+        Ok(Box::new(Pool::start(program, slots)?))
+    }
+}
+
+fn slots(concurrency: Option<usize>) -> io::Result<usize> {
+    match concurrency {
+        Some(slots @ 1..=CONCURRENCY_MAX) => Ok(slots),
+        Some(slots) => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("a concurrency of {slots} is not possible; choose 1 to {CONCURRENCY_MAX}"),
+        )),
+        None => {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            Ok((cores * CONCURRENCY_PER_CORE).clamp(CONCURRENCY_MIN, CONCURRENCY_MAX))
+        }
+    }
+}

@@ -1,1 +1,22 @@
 //! The dispatcher: claims, settles and heartbeats, whatever runs the jobs.
+//!
+//! An executor's crate implements [`Launch`] and exports `Worker` as an alias; `rq-cli` calls [`run`].
+//!
+//! This crate never runs a job and never decodes a payload. Exception handlers run on threads beside its loop.
+
+mod bell;
+mod dispatcher;
+mod error;
+mod launch;
+mod options;
+mod program;
+mod report;
+mod signals;
+mod worker;
+
+pub use error::WorkerError;
+pub use launch::Launch;
+pub use options::{Options, QUEUE_DEFAULT};
+pub use program::Program;
+pub use rq_core::{DeathPenalty, ExceptionHandler, Failure, Job};
+pub use worker::{Worker, run};

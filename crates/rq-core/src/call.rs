@@ -1,0 +1,318 @@
+//! [`Call`]: what to run, with which arguments and options.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::codec::{Codec, zlib};
+use crate::error::Error;
+use crate::job::{Job, TIMEOUT_DEFAULT, Timeout};
+use crate::keys::check_job_id;
+use crate::payload::Payload;
+use crate::retry::Retry;
+use crate::ttl::{Ttl, whole_seconds};
+use crate::value::{Value, ValueError};
+
+/// The largest payload that is sent, deflated: 64 MiB. Redis itself refuses more than 512 MiB.
+pub const PAYLOAD_BYTES_MAX: usize = 64 << 20;
+
+/// What to run, with which arguments and options; yields a `T`.
+///
+/// `math::add::call(2, 3)` makes one for a function marked `#[job]`. [`Call::to`] makes one by name, for a worker of
+/// any language. Options are methods, so typing a dot lists them.
+///
+/// ```
+/// use rq_core::{secs, Call};
+/// let call = Call::<f64>::to("reports.monthly").arg(2026).kwarg("currency", "EUR").timeout(secs(30));
+/// assert_eq!(call.to_string(), "reports.monthly(2026, currency='EUR')");
+/// ```
+#[must_use = "a call does nothing until it is enqueued"]
+#[derive(Debug)]
+pub struct Call<T> {
+    payload: Payload,
+    options: Options,
+    /// The first argument that could not be turned into a value; told when the call is enqueued.
+    broken: Option<ValueError>,
+    yields: PhantomData<fn() -> T>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Options {
+    job_id: Option<String>,
+    description: Option<String>,
+    timeout: Option<Timeout>,
+    result_ttl: Option<Ttl>,
+    failure_ttl: Option<Ttl>,
+    ttl: Option<Duration>,
+    retry: Option<Retry>,
+    at_front: bool,
+    meta: Vec<(Value, Value)>,
+}
+
+impl<T> Clone for Call<T> {
+    fn clone(&self) -> Call<T> {
+        Call {
+            payload: self.payload.clone(),
+            options: self.options.clone(),
+            broken: self.broken.clone(),
+            yields: PhantomData,
+        }
+    }
+}
+
+impl<T> Call<T> {
+    /// A call of the function named `function`, without arguments yet.
+    pub fn to(function: impl Into<String>) -> Call<T> {
+        Call {
+            payload: Payload { func: function.into(), args: Vec::new(), kwargs: Vec::new() },
+            options: Options::default(),
+            broken: None,
+            yields: PhantomData,
+        }
+    }
+
+    /// Adds a positional argument.
+    pub fn arg(mut self, value: impl Serialize) -> Call<T> {
+        if let Some(value) = self.convert(&value) {
+            self.payload.args.push(value);
+        }
+        self
+    }
+
+    /// Adds a keyword argument; a second one of the same name replaces the first.
+    pub fn kwarg(mut self, name: impl Into<String>, value: impl Serialize) -> Call<T> {
+        if let Some(value) = self.convert(&value) {
+            let name = name.into();
+            self.payload.kwargs.retain(|(known, _)| *known != name);
+            self.payload.kwargs.push((name, value));
+        }
+        self
+    }
+
+    /// Adds an argument as it is: for values that serde does not tell apart, such as dates and sets.
+    pub fn value(mut self, value: Value) -> Call<T> {
+        self.payload.args.push(value);
+        self
+    }
+
+    /// Adds a keyword argument as it is.
+    pub fn kwvalue(mut self, name: impl Into<String>, value: Value) -> Call<T> {
+        self.payload.kwargs.push((name.into(), value));
+        self
+    }
+
+    /// How long the job may run, in whole seconds; 180 s unless told. See [`Call::no_timeout`] for no limit.
+    pub fn timeout(mut self, limit: Duration) -> Call<T> {
+        self.options.timeout = Some(Timeout::Seconds(whole_seconds(limit)));
+        self
+    }
+
+    /// Lets the job run as long as it likes.
+    pub fn no_timeout(mut self) -> Call<T> {
+        self.options.timeout = Some(Timeout::Infinite);
+        self
+    }
+
+    /// How long the result is kept: a [`Duration`] or [`Ttl::Forever`]; zero deletes the job as it finishes. The
+    /// worker's default is 500 s.
+    pub fn result_ttl(mut self, ttl: impl Into<Ttl>) -> Call<T> {
+        self.options.result_ttl = Some(ttl.into());
+        self
+    }
+
+    /// How long the job is kept if it fails; one year unless told.
+    pub fn failure_ttl(mut self, ttl: impl Into<Ttl>) -> Call<T> {
+        self.options.failure_ttl = Some(ttl.into());
+        self
+    }
+
+    /// How long the job may wait in the queue before it is discarded, in whole seconds; as long as it takes unless
+    /// told.
+    pub fn ttl(mut self, ttl: Duration) -> Call<T> {
+        self.options.ttl = Some(ttl);
+        self
+    }
+
+    /// Runs the job again when it fails.
+    pub fn retry(mut self, retry: Retry) -> Call<T> {
+        self.options.retry = Some(retry);
+        self
+    }
+
+    /// Puts the job at the head of the queue.
+    pub fn at_front(mut self) -> Call<T> {
+        self.options.at_front = true;
+        self
+    }
+
+    /// The job's id, letters, digits, `_` and `-`; a fresh UUID unless told.
+    pub fn job_id(mut self, id: impl Into<String>) -> Call<T> {
+        self.options.job_id = Some(id.into());
+        self
+    }
+
+    /// What people read instead of the call itself.
+    pub fn description(mut self, text: impl Into<String>) -> Call<T> {
+        self.options.description = Some(text.into());
+        self
+    }
+
+    /// Adds an entry to the job's meta, a dict that the job, its producer and dashboards share.
+    pub fn meta(mut self, key: impl Into<String>, value: impl Serialize) -> Call<T> {
+        if let Some(value) = self.convert(&value) {
+            let key = Value::Str(key.into());
+            self.options.meta.retain(|(known, _)| *known != key);
+            self.options.meta.push((key, value));
+        }
+        self
+    }
+
+    /// The function's name.
+    pub fn function(&self) -> &str {
+        &self.payload.func
+    }
+
+    /// The id the job will have, where it was told.
+    pub fn id(&self) -> Option<&str> {
+        self.options.job_id.as_deref()
+    }
+
+    /// Whether the job goes to the head of the queue.
+    pub(crate) fn is_at_front(&self) -> bool {
+        self.options.at_front
+    }
+
+    /// The job this call becomes in the queue `origin`, ready to be written.
+    pub(crate) fn into_job(self, origin: &str, codec: Codec) -> Result<Job, Error> {
+        if let Some(error) = self.broken {
+            return Err(error.into());
+        }
+        let Call { payload, options, .. } = self;
+        let id = match options.job_id {
+            Some(id) => {
+                check_job_id(&id)?;
+                id
+            }
+            None => uuid::Uuid::new_v4().to_string(),
+        };
+        let mut job = Job::new(id, origin, encode(&payload, codec)?);
+        job.description = Some(options.description.unwrap_or_else(|| payload.description()));
+        job.timeout = Some(checked_timeout(options.timeout)?);
+        job.result_ttl = options.result_ttl;
+        job.failure_ttl = options.failure_ttl;
+        job.ttl_s = checked_ttl(options.ttl)?;
+        if let Some(retry) = options.retry {
+            job.retries_left = Some(i64::from(retry.max()));
+            job.retry_intervals_s = Some(retry.intervals().to_vec());
+            job.enqueue_at_front_on_retry = retry.is_at_front().then_some(true);
+        }
+        if !options.meta.is_empty() {
+            job.meta = Some(codec.encode_value(&Value::Dict(options.meta))?);
+        }
+        Ok(job)
+    }
+
+    fn convert(&mut self, value: &impl Serialize) -> Option<Value> {
+        match Value::from_serialize(value) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.broken.get_or_insert(error);
+                None
+            }
+        }
+    }
+}
+
+impl<T> fmt::Display for Call<T> {
+    /// The call as RQ describes it (wire spec §4.5).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.payload.description())
+    }
+}
+
+fn encode(payload: &Payload, codec: Codec) -> Result<Vec<u8>, Error> {
+    let data = zlib::deflate(&codec.encode_payload(payload)?);
+    if data.len() > PAYLOAD_BYTES_MAX {
+        return Err(Error::PayloadTooLarge {
+            function: payload.func.clone(),
+            bytes: data.len(),
+            max: PAYLOAD_BYTES_MAX,
+        });
+    }
+    Ok(data)
+}
+
+fn checked_timeout(timeout: Option<Timeout>) -> Result<Timeout, Error> {
+    match timeout {
+        Some(Timeout::Seconds(0)) => {
+            Err(Error::Option { option: "timeout", reason: "a job needs at least a second; use no_timeout() for no limit" })
+        }
+        Some(timeout) => Ok(timeout),
+        None => Ok(TIMEOUT_DEFAULT),
+    }
+}
+
+fn checked_ttl(ttl: Option<Duration>) -> Result<Option<i64>, Error> {
+    match ttl.map(whole_seconds) {
+        Some(0) => Err(Error::Option { option: "ttl", reason: "a job needs at least a second; leave it out for no limit" }),
+        Some(seconds) => Ok(Some(i64::try_from(seconds).unwrap_or(i64::MAX))),
+        None => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{days, secs};
+
+    fn job(call: Call<()>) -> Result<Job, Error> {
+        call.into_job("default", Codec::Json)
+    }
+
+    #[test]
+    fn options_become_fields() {
+        let call = Call::<()>::to("f")
+            .arg(1)
+            .job_id("j1")
+            .timeout(secs(7))
+            .result_ttl(Ttl::Forever)
+            .failure_ttl(days(1))
+            .ttl(Duration::from_millis(1500))
+            .retry(Retry::up_to(2).every(secs(5)).at_front())
+            .description("d")
+            .meta("k", "v");
+        let fields = job(call).unwrap().to_fields();
+        for (field, value) in [
+            ("timeout", "7"),
+            ("result_ttl", "-1"),
+            ("failure_ttl", "86400"),
+            ("ttl", "2"),
+            ("retries_left", "2"),
+            ("retry_intervals", "[5]"),
+            ("enqueue_at_front_on_retry", "1"),
+            ("description", "d"),
+            ("meta", r#"{"k": "v"}"#),
+            ("origin", "default"),
+            ("group_id", ""),
+            ("worker_name", ""),
+        ] {
+            assert_eq!(fields.get(field), Some(value.as_bytes()), "{field}");
+        }
+    }
+
+    #[test]
+    fn what_rq_refuses_is_refused() {
+        let call = || Call::<()>::to("f");
+        assert!(matches!(job(call().timeout(Duration::ZERO)), Err(Error::Option { option: "timeout", .. })));
+        assert!(matches!(job(call().ttl(Duration::ZERO)), Err(Error::Option { option: "ttl", .. })));
+        assert!(matches!(job(call().job_id("a b")), Err(Error::Name(_))));
+    }
+
+    #[test]
+    fn the_last_keyword_of_a_name_counts() {
+        let call = Call::<()>::to("f").kwarg("a", 1).kwarg("a", 2);
+        assert_eq!(call.to_string(), "f(a=2)");
+    }
+}

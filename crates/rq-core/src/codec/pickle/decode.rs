@@ -1,0 +1,654 @@
+//! [`Machine`]: the stack machine that a pickle is a program for.
+//!
+//! It runs opcode by opcode without recursion. Small immutable values are [`Item`]s on its stack; all else is a
+//! [`Node`] in an arena, which items refer to, so that a list filled after it was memoised is filled everywhere.
+//! Every opcode costs time and memory in proportion to the bytes it takes from the pickle, and what it copies
+//! besides is counted.
+
+use std::borrow::Cow;
+
+use jiff::tz::Offset;
+use num_bigint::BigInt;
+use uuid::Uuid;
+
+use super::{opcode as op, stdlib::Global, text};
+use crate::{
+    codec::{
+        CodecError,
+        limits::{MAX_INT_BYTES, MAX_PAYLOAD_BYTES, MAX_VALUES, integer},
+    },
+    value::{Value, wtf8},
+};
+
+/// The most values pushed, and marks set. Somewhat more than a payload has values: an object takes several.
+const MAX_PUSHES: usize = MAX_VALUES / 4 * 5;
+
+/// The most containers and objects.
+const MAX_NODES: usize = MAX_VALUES / 4;
+
+/// What lies on the stack, in a container or in the memo.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Item<'a> {
+    None,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Str(&'a str),
+    Bytes(&'a [u8]),
+    /// A type or function we stand in for.
+    Global(Global),
+    /// An index into the arena.
+    Node(u32),
+}
+
+/// What may be shared and changed, and what is too large for an item.
+#[derive(Debug)]
+pub(super) enum Node<'a> {
+    List(Vec<Item<'a>>),
+    Tuple(Vec<Item<'a>>),
+    Set(Vec<Item<'a>>),
+    FrozenSet(Vec<Item<'a>>),
+    Dict(Vec<(Item<'a>, Item<'a>)>),
+    /// A value without parts.
+    Leaf(Box<Value>),
+    /// `datetime.timezone`.
+    Zone(Offset),
+    /// `uuid.UUID`, empty until BUILD.
+    Uuid(Option<Uuid>),
+    /// A class or function unknown to us, or anything made with it.
+    Opaque {
+        module: &'a str,
+        name: &'a str,
+    },
+}
+
+pub(super) struct Machine<'a> {
+    input: &'a [u8],
+    at: usize,
+    /// Where the opcode that is being run begins.
+    opcode_at: usize,
+    stack: Vec<Item<'a>>,
+    /// How long the stack was at each mark.
+    marks: Vec<usize>,
+    memo: Vec<Option<Item<'a>>>,
+    pub(super) nodes: Vec<Node<'a>>,
+    pushes: usize,
+    copied_bytes: usize,
+}
+
+impl<'a> Machine<'a> {
+    /// Runs a pickle up to STOP, and yields what lies on top of the stack then.
+    pub(super) fn run(input: &'a [u8]) -> Result<(Machine<'a>, Item<'a>), CodecError> {
+        let mut machine = Machine {
+            input,
+            at: 0,
+            opcode_at: 0,
+            stack: Vec::new(),
+            marks: Vec::new(),
+            memo: Vec::new(),
+            nodes: Vec::new(),
+            pushes: 0,
+            copied_bytes: 0,
+        };
+        loop {
+            machine.opcode_at = machine.at;
+            match machine.byte()? {
+                op::STOP => break,
+                opcode => machine.step(opcode)?,
+            }
+        }
+        let root = machine.pop()?;
+        // What follows needs room too.
+        (machine.stack, machine.memo) = (Vec::new(), Vec::new());
+        Ok((machine, root))
+    }
+
+    /// One line an opcode.
+    fn step(&mut self, opcode: u8) -> Result<(), CodecError> {
+        match opcode {
+            op::PROTO => self.protocol(),
+            op::FRAME => self.frame(),
+
+            op::NONE => self.push(Item::None),
+            op::NEWTRUE => self.push(Item::Bool(true)),
+            op::NEWFALSE => self.push(Item::Bool(false)),
+            op::BININT1 => self.int(u8::from_le_bytes),
+            op::BININT2 => self.int(u16::from_le_bytes),
+            op::BININT => self.int(i32::from_le_bytes),
+            op::BINFLOAT => self.array().and_then(|bytes| self.push(Item::Float(f64::from_be_bytes(bytes)))),
+            op::LONG1 => self.short_bytes().and_then(|bytes| self.long(bytes)),
+            op::LONG4 => self.medium_bytes().and_then(|bytes| self.long(bytes)),
+            op::INT => self.line().and_then(|line| self.int_line(line)),
+            op::LONG => self.line().and_then(|line| self.long_line(line)),
+            op::FLOAT => self.line().and_then(|line| self.float_line(line)),
+
+            op::SHORT_BINUNICODE => self.short_bytes().and_then(|bytes| self.text(bytes)),
+            op::BINUNICODE => self.medium_bytes().and_then(|bytes| self.text(bytes)),
+            op::BINUNICODE8 => self.long_bytes().and_then(|bytes| self.text(bytes)),
+            op::UNICODE => self.line().and_then(|line| self.unicode_line(line)),
+            op::SHORT_BINBYTES => self.short_bytes().and_then(|bytes| self.push(Item::Bytes(bytes))),
+            op::BINBYTES => self.medium_bytes().and_then(|bytes| self.push(Item::Bytes(bytes))),
+            op::BINBYTES8 => self.long_bytes().and_then(|bytes| self.push(Item::Bytes(bytes))),
+            op::BYTEARRAY8 => self.long_bytes().and_then(|bytes| self.push(Item::Bytes(bytes))),
+            op::SHORT_BINSTRING => self.short_bytes().and_then(|bytes| self.python2_text(bytes)),
+            op::BINSTRING => self.medium_bytes().and_then(|bytes| self.python2_text(bytes)),
+            op::STRING => self.line().and_then(|line| self.string_line(line)),
+
+            op::EMPTY_LIST => self.push_node(Node::List(Vec::new())),
+            op::EMPTY_TUPLE => self.push_node(Node::Tuple(Vec::new())),
+            op::EMPTY_SET => self.push_node(Node::Set(Vec::new())),
+            op::EMPTY_DICT => self.push_node(Node::Dict(Vec::new())),
+            op::LIST => self.pop_to_mark().and_then(|items| self.push_node(Node::List(items))),
+            op::TUPLE => self.pop_to_mark().and_then(|items| self.push_node(Node::Tuple(items))),
+            op::FROZENSET => self.pop_to_mark().and_then(|items| self.push_node(Node::FrozenSet(items))),
+            op::DICT => self.pop_entries().and_then(|entries| self.push_node(Node::Dict(entries))),
+            op::TUPLE1 => self.pop_many(1).and_then(|items| self.push_node(Node::Tuple(items))),
+            op::TUPLE2 => self.pop_many(2).and_then(|items| self.push_node(Node::Tuple(items))),
+            op::TUPLE3 => self.pop_many(3).and_then(|items| self.push_node(Node::Tuple(items))),
+            op::APPEND => self.pop().and_then(|item| self.append(&[item])),
+            op::APPENDS => self.pop_to_mark().and_then(|items| self.append(&items)),
+            op::ADDITEMS => self.pop_to_mark().and_then(|items| self.add(&items)),
+            op::SETITEM => self.pop_entry().and_then(|entry| self.set(&[entry])),
+            op::SETITEMS => self.pop_entries().and_then(|entries| self.set(&entries)),
+
+            op::MARK => self.mark(),
+            op::POP => self.drop_top(),
+            op::POP_MARK => self.pop_to_mark().map(drop),
+            op::DUP => self.top().and_then(|item| self.push(item)),
+            op::GET => self.line().and_then(|line| self.get_line(line)),
+            op::BINGET => self.byte().and_then(|index| self.get(index.into())),
+            op::LONG_BINGET => self.u32().and_then(|index| self.get(index)),
+            op::PUT => self.line().and_then(|line| self.put_line(line)),
+            op::BINPUT => self.byte().and_then(|index| self.put(index.into())),
+            op::LONG_BINPUT => self.u32().and_then(|index| self.put(index)),
+            op::MEMOIZE => self.put(self.memo.len() as u32),
+
+            op::GLOBAL => self.global_lines().and_then(|(module, name)| self.push_global(module, name)),
+            op::STACK_GLOBAL => self.stack_global(),
+            op::REDUCE => self.reduce(),
+            op::NEWOBJ => self.new_object(1),
+            op::NEWOBJ_EX => self.new_object(2),
+            op::INST => self.inst(),
+            op::OBJ => self.obj(),
+            op::BUILD => self.build(),
+
+            op::PERSID | op::BINPERSID => self.refuse("persistent ids mean something to Python only"),
+            op::EXT1 | op::EXT2 | op::EXT4 => self.refuse("extension codes mean something to Python only"),
+            op::NEXT_BUFFER | op::READONLY_BUFFER => {
+                self.refuse("out-of-band buffers are not in the payload")
+            }
+            _ => self.refuse(format!("there is no opcode {opcode:#04x}")),
+        }
+    }
+
+    // Reading.
+
+    pub(super) fn refuse<T>(&self, reason: impl Into<Cow<'static, str>>) -> Result<T, CodecError> {
+        Err(CodecError::Pickle { offset: self.opcode_at, reason: reason.into() })
+    }
+
+    fn byte(&mut self) -> Result<u8, CodecError> {
+        self.array().map(u8::from_le_bytes)
+    }
+
+    fn u32(&mut self) -> Result<u32, CodecError> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Result<u64, CodecError> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], CodecError> {
+        let (array, _) = self.input[self.at..].split_first_chunk().ok_or(CodecError::Truncated)?;
+        self.at += N;
+        Ok(*array)
+    }
+
+    fn take(&mut self, len: u64) -> Result<&'a [u8], CodecError> {
+        let rest = &self.input[self.at..];
+        let len = usize::try_from(len).map_err(|_| CodecError::Truncated)?;
+        let bytes = rest.get(..len).ok_or(CodecError::Truncated)?;
+        self.at += len;
+        Ok(bytes)
+    }
+
+    fn short_bytes(&mut self) -> Result<&'a [u8], CodecError> {
+        let len = self.byte()?;
+        self.take(len.into())
+    }
+
+    fn medium_bytes(&mut self) -> Result<&'a [u8], CodecError> {
+        let len = self.u32()?;
+        self.take(len.into())
+    }
+
+    fn long_bytes(&mut self) -> Result<&'a [u8], CodecError> {
+        let len = self.u64()?;
+        self.take(len)
+    }
+
+    /// Up to the end of the line, without it.
+    fn line(&mut self) -> Result<&'a [u8], CodecError> {
+        let rest = &self.input[self.at..];
+        let len = rest.iter().position(|&byte| byte == b'\n').ok_or(CodecError::Truncated)?;
+        self.at += len + 1;
+        Ok(&rest[..len])
+    }
+
+    fn protocol(&mut self) -> Result<(), CodecError> {
+        match self.byte()? {
+            ..=op::NEWEST_PROTOCOL => Ok(()),
+            newer => self.refuse(format!("protocol {newer} is newer than {}", op::NEWEST_PROTOCOL)),
+        }
+    }
+
+    /// Frames only help whoever reads from a stream. The one check is Python's.
+    fn frame(&mut self) -> Result<(), CodecError> {
+        let len = self.u64()?;
+        let left = (self.input.len() - self.at) as u64;
+        if len > left { Err(CodecError::Truncated) } else { Ok(()) }
+    }
+
+    // The stack.
+
+    fn count(&mut self, pushes: usize) -> Result<(), CodecError> {
+        self.check_room(pushes)?;
+        self.pushes += pushes;
+        Ok(())
+    }
+
+    /// Whether so many more items may be pushed or copied.
+    pub(super) fn check_room(&self, pushes: usize) -> Result<(), CodecError> {
+        if pushes > MAX_PUSHES - self.pushes {
+            Err(CodecError::TooMany { limit: MAX_VALUES })
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Counts bytes made from others that may be made from again and again.
+    fn count_copied(&mut self, bytes: usize) -> Result<(), CodecError> {
+        self.copied_bytes += bytes;
+        if self.copied_bytes > MAX_PAYLOAD_BYTES {
+            return Err(CodecError::TooLarge { limit_bytes: MAX_PAYLOAD_BYTES });
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, item: Item<'a>) -> Result<(), CodecError> {
+        self.count(1)?;
+        self.stack.push(item);
+        Ok(())
+    }
+
+    fn push_node(&mut self, node: Node<'a>) -> Result<(), CodecError> {
+        if let Node::Leaf(value) = &node {
+            self.count_copied(weight(value))?;
+        }
+        if self.nodes.len() == MAX_NODES {
+            return Err(CodecError::TooMany { limit: MAX_NODES });
+        }
+        let item = Item::Node(self.nodes.len() as u32);
+        self.nodes.push(node);
+        self.push(item)
+    }
+
+    /// A value by the lightest means.
+    fn push_value(&mut self, value: Value) -> Result<(), CodecError> {
+        match value {
+            Value::Int(value) => self.push(Item::Int(value)),
+            other => self.push_node(Node::Leaf(Box::new(other))),
+        }
+    }
+
+    /// What lies below the last mark is out of reach.
+    fn floor(&self) -> usize {
+        self.marks.last().copied().unwrap_or(0)
+    }
+
+    fn top(&self) -> Result<Item<'a>, CodecError> {
+        match self.stack.last() {
+            Some(&item) if self.stack.len() > self.floor() => Ok(item),
+            _ => self.refuse("nothing on the stack"),
+        }
+    }
+
+    fn pop(&mut self) -> Result<Item<'a>, CodecError> {
+        let item = self.top()?;
+        self.stack.pop();
+        Ok(item)
+    }
+
+    /// The last so many items, in the order they were pushed.
+    fn pop_many(&mut self, len: usize) -> Result<Vec<Item<'a>>, CodecError> {
+        match self.stack.len().checked_sub(len) {
+            Some(start) if start >= self.floor() => Ok(self.stack.split_off(start)),
+            _ => self.refuse("too little on the stack"),
+        }
+    }
+
+    fn mark(&mut self) -> Result<(), CodecError> {
+        self.count(1)?;
+        self.marks.push(self.stack.len());
+        Ok(())
+    }
+
+    fn pop_to_mark(&mut self) -> Result<Vec<Item<'a>>, CodecError> {
+        match self.marks.pop() {
+            Some(start) => Ok(self.stack.split_off(start)),
+            None => self.refuse("no mark on the stack"),
+        }
+    }
+
+    /// POP takes a mark if that lies on top.
+    fn drop_top(&mut self) -> Result<(), CodecError> {
+        if self.marks.last() == Some(&self.stack.len()) {
+            self.marks.pop();
+            return Ok(());
+        }
+        self.pop().map(drop)
+    }
+
+    fn pop_entry(&mut self) -> Result<(Item<'a>, Item<'a>), CodecError> {
+        let value = self.pop()?;
+        Ok((self.pop()?, value))
+    }
+
+    fn pop_entries(&mut self) -> Result<Vec<(Item<'a>, Item<'a>)>, CodecError> {
+        let items = self.pop_to_mark()?;
+        match items.as_chunks::<2>() {
+            (pairs, []) => Ok(pairs.iter().map(|&[key, value]| (key, value)).collect()),
+            _ => self.refuse("a key without a value"),
+        }
+    }
+
+    // Values.
+
+    fn int<const N: usize, I: Into<i64>>(&mut self, from: fn([u8; N]) -> I) -> Result<(), CodecError> {
+        let bytes = self.array()?;
+        self.push(Item::Int(from(bytes).into()))
+    }
+
+    fn long(&mut self, bytes: &[u8]) -> Result<(), CodecError> {
+        if bytes.len() > MAX_INT_BYTES {
+            return Err(CodecError::Integer { limit_bytes: MAX_INT_BYTES });
+        }
+        self.push_value(integer(BigInt::from_signed_bytes_le(bytes))?)
+    }
+
+    /// Before protocol 2, truth values were integers of two digits.
+    fn int_line(&mut self, line: &[u8]) -> Result<(), CodecError> {
+        match line {
+            b"00" => self.push(Item::Bool(false)),
+            b"01" => self.push(Item::Bool(true)),
+            _ => self.long_line(line),
+        }
+    }
+
+    fn long_line(&mut self, line: &[u8]) -> Result<(), CodecError> {
+        match text::int(line) {
+            Some(value) => self.push_value(value?),
+            None => self.refuse("no integer"),
+        }
+    }
+
+    fn float_line(&mut self, line: &[u8]) -> Result<(), CodecError> {
+        match text::float(line) {
+            Some(value) => self.push(Item::Float(value)),
+            None => self.refuse("no float"),
+        }
+    }
+
+    fn text(&mut self, bytes: &'a [u8]) -> Result<(), CodecError> {
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            return self.push(Item::Str(text));
+        }
+        match wtf8::into_value(bytes.to_vec()) {
+            Some(value) => self.push_value(value),
+            None => self.refuse("text that is not UTF-8"),
+        }
+    }
+
+    fn unicode_line(&mut self, line: &'a [u8]) -> Result<(), CodecError> {
+        if line.is_ascii() && !line.contains(&b'\\') {
+            return self.text(line);
+        }
+        match text::unicode(line) {
+            Some(value) => self.push_value(value),
+            None => self.refuse("an escape that is none"),
+        }
+    }
+
+    fn string_line(&mut self, line: &'a [u8]) -> Result<(), CodecError> {
+        match text::string(line) {
+            Some(Cow::Borrowed(bytes)) => self.python2_text(bytes),
+            Some(Cow::Owned(bytes)) => match String::from_utf8(bytes) {
+                Ok(text) if text.is_ascii() => self.push_value(Value::Str(text)),
+                Ok(text) => self.push_value(Value::Bytes(text.into_bytes())),
+                Err(error) => self.push_value(Value::Bytes(error.into_bytes())),
+            },
+            None => self.refuse("no quoted string"),
+        }
+    }
+
+    /// Python 2 had one type for text and bytes.
+    fn python2_text(&mut self, bytes: &'a [u8]) -> Result<(), CodecError> {
+        if bytes.is_ascii() { self.text(bytes) } else { self.push(Item::Bytes(bytes)) }
+    }
+
+    // Containers.
+
+    /// The container on top of the stack.
+    fn top_node(&mut self) -> Result<&mut Node<'a>, CodecError> {
+        match self.top()? {
+            Item::Node(index) => Ok(&mut self.nodes[index as usize]),
+            _ => self.refuse("nothing that could hold something"),
+        }
+    }
+
+    fn append(&mut self, items: &[Item<'a>]) -> Result<(), CodecError> {
+        match self.top_node()? {
+            Node::List(list) => extend(list, items),
+            Node::Opaque { .. } => {}
+            _ => return self.refuse("nothing that could be appended to"),
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, items: &[Item<'a>]) -> Result<(), CodecError> {
+        match self.top_node()? {
+            Node::Set(set) => extend(set, items),
+            Node::Opaque { .. } => {}
+            _ => return self.refuse("no set"),
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, entries: &[(Item<'a>, Item<'a>)]) -> Result<(), CodecError> {
+        match self.top_node()? {
+            Node::Dict(dict) => extend(dict, entries),
+            Node::Opaque { .. } => {}
+            _ => return self.refuse("no dict"),
+        }
+        Ok(())
+    }
+
+    // The memo.
+
+    fn put_line(&mut self, line: &[u8]) -> Result<(), CodecError> {
+        match index(line) {
+            Some(index) => self.put(index),
+            None => self.refuse("no index"),
+        }
+    }
+
+    /// Writers number their memo without gaps, from 0 or 1, and put nothing there that they did not push.
+    fn put(&mut self, index: u32) -> Result<(), CodecError> {
+        let item = self.top()?;
+        let index = index as usize;
+        if index > self.pushes {
+            return self.refuse("an index far beyond the memo");
+        }
+        if index >= self.memo.len() {
+            self.memo.resize(index + 1, None);
+        }
+        self.memo[index] = Some(item);
+        Ok(())
+    }
+
+    fn get_line(&mut self, line: &[u8]) -> Result<(), CodecError> {
+        match index(line) {
+            Some(index) => self.get(index),
+            None => self.refuse("no index"),
+        }
+    }
+
+    fn get(&mut self, index: u32) -> Result<(), CodecError> {
+        match self.memo.get(index as usize) {
+            Some(&Some(item)) => self.push(item),
+            _ => self.refuse("nothing at this place of the memo"),
+        }
+    }
+
+    // Objects.
+
+    fn global_lines(&mut self) -> Result<(&'a str, &'a str), CodecError> {
+        let (module, name) = (self.line()?, self.line()?);
+        match (std::str::from_utf8(module), std::str::from_utf8(name)) {
+            (Ok(module), Ok(name)) => Ok((module, name)),
+            _ => self.refuse("a name that is not UTF-8"),
+        }
+    }
+
+    fn stack_global(&mut self) -> Result<(), CodecError> {
+        let (name, module) = (self.pop()?, self.pop()?);
+        match (module, name) {
+            (Item::Str(module), Item::Str(name)) => self.push_global(module, name),
+            _ => self.refuse("a name that is no text"),
+        }
+    }
+
+    fn push_global(&mut self, module: &'a str, name: &'a str) -> Result<(), CodecError> {
+        match (module, name, Global::named(module, name)) {
+            (_, _, Some(global)) => self.push(Item::Global(global)),
+            ("datetime", "timezone.utc" | "UTC", None) => self.push_node(Node::Zone(Offset::UTC)),
+            _ => self.push_node(Node::Opaque { module, name }),
+        }
+    }
+
+    fn reduce(&mut self) -> Result<(), CodecError> {
+        let (args, callable) = (self.pop()?, self.pop()?);
+        if let Some(Node::Opaque { .. }) = self.node(callable) {
+            return self.push(callable);
+        }
+        match (callable, self.node(args)) {
+            (Item::Global(global), Some(Node::Tuple(args))) => {
+                let made = self.call(global, args)?;
+                self.push_made(made)
+            }
+            _ => self.refuse("no function with a tuple of arguments"),
+        }
+    }
+
+    /// The class, and above it so many items of arguments.
+    fn new_object(&mut self, args: usize) -> Result<(), CodecError> {
+        self.pop_many(args)?;
+        let class = self.pop()?;
+        match (class, self.node(class)) {
+            (_, Some(Node::Opaque { .. })) => self.push(class),
+            (Item::Global(Global::Uuid), _) => self.push_node(Node::Uuid(None)),
+            // Not how any of the others is made.
+            (Item::Global(_), _) => self.push(class),
+            _ => self.refuse("no class"),
+        }
+    }
+
+    fn inst(&mut self) -> Result<(), CodecError> {
+        let (module, name) = self.global_lines()?;
+        let args = self.pop_to_mark()?;
+        self.push_global(module, name)?;
+        let class = self.pop()?;
+        self.instantiate(class, &args)
+    }
+
+    fn obj(&mut self) -> Result<(), CodecError> {
+        let items = self.pop_to_mark()?;
+        let Some((&class, args)) = items.split_first() else {
+            return self.refuse("no class");
+        };
+        self.instantiate(class, args)
+    }
+
+    fn instantiate(&mut self, class: Item<'a>, args: &[Item<'a>]) -> Result<(), CodecError> {
+        match (class, self.node(class)) {
+            (Item::Global(global), _) => {
+                let made = self.call(global, args)?;
+                self.push_made(made)
+            }
+            (_, Some(Node::Opaque { .. })) => self.push(class),
+            _ => self.refuse("no class"),
+        }
+    }
+
+    fn push_made(&mut self, made: Made<'a>) -> Result<(), CodecError> {
+        let node = match made {
+            Made::Item(item) => return self.push(item),
+            Made::Node(node) => node,
+        };
+        if let Node::List(items) | Node::Tuple(items) | Node::Set(items) | Node::FrozenSet(items) = &node {
+            self.count(items.len())?;
+        }
+        self.push_node(node)
+    }
+
+    fn build(&mut self) -> Result<(), CodecError> {
+        let (state, object) = (self.pop()?, self.top()?);
+        match (self.node(object), self.node(state)) {
+            (Some(Node::Opaque { .. }), _) => Ok(()),
+            (Some(Node::Uuid(_)), Some(Node::Dict(state))) => {
+                let uuid = self.uuid(state)?;
+                *self.top_node()? = Node::Uuid(Some(uuid));
+                Ok(())
+            }
+            (Some(_), Some(Node::Dict(state))) if state.is_empty() => Ok(()),
+            (Some(_), None) if matches!(state, Item::None) => Ok(()),
+            _ => self.refuse("nothing that has a state"),
+        }
+    }
+
+    pub(super) fn node(&self, item: Item<'a>) -> Option<&Node<'a>> {
+        match item {
+            Item::Node(index) => Some(&self.nodes[index as usize]),
+            _ => None,
+        }
+    }
+}
+
+/// What a call yields: something that is there, or something new.
+pub(super) enum Made<'a> {
+    Item(Item<'a>),
+    Node(Node<'a>),
+}
+
+/// Most containers are filled at once or with one item, and need no room for more.
+fn extend<T: Copy>(container: &mut Vec<T>, items: &[T]) {
+    if container.is_empty() {
+        container.reserve_exact(items.len());
+    }
+    container.extend_from_slice(items);
+}
+
+/// How many bytes a value without parts holds outside of itself.
+pub(super) fn weight(leaf: &Value) -> usize {
+    match leaf {
+        Value::Str(text) | Value::Decimal(text) => text.len(),
+        Value::Surrogates(bytes) | Value::Bytes(bytes) => bytes.len(),
+        Value::BigInt(value) => value.bits() as usize / 8,
+        _ => 0,
+    }
+}
+
+fn index(line: &[u8]) -> Option<u32> {
+    std::str::from_utf8(line).ok()?.parse().ok()
+}

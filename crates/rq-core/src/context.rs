@@ -1,0 +1,202 @@
+//! [`Context`]: what a running job may ask.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::codec::{Codec, CodecError};
+use crate::error::Error;
+use crate::execution::ExecutionId;
+use crate::failure::BoxError;
+use crate::interrupt::{Interrupt, Interrupted};
+use crate::job::Job;
+use crate::states::States;
+use crate::value::Value;
+
+/// Key of the job's meta under which [`Context::progress`] keeps how far it is, from 0 to 1.
+pub const PROGRESS_KEY: &str = "progress";
+/// Key of the job's meta under which [`Context::progress`] keeps what it is doing.
+pub const PROGRESS_NOTE_KEY: &str = "progress_note";
+
+/// What an executor does for the jobs it runs.
+pub trait Host: Send + Sync {
+    /// Sleeps without holding up other jobs, ending early when the job has to end.
+    fn sleep(&self, interrupt: &Interrupt, duration: Duration) -> Result<(), Interrupted> {
+        interrupt.sleep(duration)
+    }
+
+    /// Stores the job's meta, while the execution still owns the job.
+    fn save_meta(&self, execution: &ExecutionId, meta: Vec<u8>) -> Result<(), BoxError>;
+}
+
+/// What a running job may ask: a handler's first parameter, where it wants one.
+///
+/// ```
+/// use rq_core::{job, secs, Context};
+/// #[job("files.shrink")]
+/// fn shrink(ctx: &Context, files: Vec<String>) -> rq_core::Result<()> {
+///     for (done, file) in files.iter().enumerate() {
+///         ctx.check()?;                                                     // fails at the time limit
+///         ctx.progress(done as f64 / files.len() as f64, file)?;
+///         ctx.sleep(secs(0))?;                                              // wakes at the time limit
+///     }
+///     Ok(())
+/// }
+/// shrink(&Context::for_test(), vec!["a".into()]).map_err(|failure| failure.text()).unwrap();
+/// ```
+pub struct Context {
+    job: Arc<Job>,
+    execution: ExecutionId,
+    interrupt: Arc<Interrupt>,
+    host: Arc<dyn Host>,
+    states: Arc<States>,
+    /// `None` until first asked for.
+    meta: Mutex<Option<Value>>,
+}
+
+impl Context {
+    /// For an execution that begins now. Executors call it.
+    pub fn new(
+        job: Arc<Job>,
+        execution: ExecutionId,
+        interrupt: Arc<Interrupt>,
+        host: Arc<dyn Host>,
+        states: Arc<States>,
+    ) -> Context {
+        Context { job, execution, interrupt, host, states, meta: Mutex::new(None) }
+    }
+
+    /// A context for unit tests of a job: no Redis, no time limit, no state; saved meta stays in it.
+    pub fn for_test() -> Context {
+        Context::for_test_with(States::default())
+    }
+
+    /// A context for unit tests of a job that asks for state.
+    pub fn for_test_with(states: States) -> Context {
+        struct Nowhere;
+        impl Host for Nowhere {
+            fn save_meta(&self, _: &ExecutionId, _: Vec<u8>) -> Result<(), BoxError> {
+                Ok(())
+            }
+        }
+        let job = Job::new("test", "test", Vec::new());
+        let execution = ExecutionId::new(&job.id);
+        Context::new(job.into(), execution, Interrupt::new(None).into(), Arc::new(Nowhere), states.into())
+    }
+
+    /// The job's record as it was when the run began.
+    pub fn job(&self) -> &Job {
+        &self.job
+    }
+
+    /// This run: a key under which effects outside of Redis can be made once.
+    pub fn execution(&self) -> &ExecutionId {
+        &self.execution
+    }
+
+    /// When the job's time is up; `None` for no limit.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.interrupt.deadline()
+    }
+
+    /// Fails once the job has to end: its time is up, or it was asked to stop.
+    pub fn check(&self) -> Result<(), Interrupted> {
+        self.interrupt.check()
+    }
+
+    /// Sleeps, waking early with an error when the job has to end. For sync handlers.
+    pub fn sleep(&self, duration: Duration) -> Result<(), Interrupted> {
+        self.host.sleep(&self.interrupt, duration)
+    }
+
+    /// [`sleep`](Context::sleep) for async handlers.
+    pub async fn sleep_async(&self, duration: Duration) -> Result<(), Interrupted> {
+        self.interrupt.sleep_async(duration).await
+    }
+
+    /// What the program shares among its jobs, made the first time a job asks for it.
+    ///
+    /// # Panics
+    /// If the program added no `T`; the job then fails with a text that says so.
+    pub fn state<T: Send + Sync + 'static>(&self) -> &T {
+        self.states.get()
+    }
+
+    /// The job's meta: a dict, as it was at the start with what this run has set.
+    pub fn meta(&self) -> Result<Value, Error> {
+        let mut meta = self.locked_meta();
+        Ok(self.loaded(&mut meta)?.clone())
+    }
+
+    /// Sets one key of the job's meta and saves it.
+    pub fn set_meta(&self, key: &str, value: impl Serialize) -> Result<(), Error> {
+        self.update_meta([(key, Value::from_serialize(&value)?)])
+    }
+
+    /// Says how far the job is, from 0 to 1, and what it is doing: the keys `progress` and `progress_note` of its
+    /// meta.
+    pub fn progress(&self, fraction: f64, note: impl fmt::Display) -> Result<(), Error> {
+        let fraction = Value::Float(fraction.clamp(0.0, 1.0));
+        self.update_meta([(PROGRESS_KEY, fraction), (PROGRESS_NOTE_KEY, Value::Str(note.to_string()))])
+    }
+
+    fn update_meta<const N: usize>(&self, entries: [(&str, Value); N]) -> Result<(), Error> {
+        let mut meta = self.locked_meta();
+        let Value::Dict(dict) = self.loaded(&mut meta)? else {
+            return Err(CodecError::Shape { wanted: "a dict as meta" }.into());
+        };
+        for (key, value) in entries {
+            let key = Value::Str(key.to_owned());
+            match dict.iter_mut().find(|(known, _)| *known == key) {
+                Some((_, known)) => *known = value,
+                None => dict.push((key, value)),
+            }
+        }
+        let encoded = self.codec().encode_value(&Value::Dict(dict.clone()))?;
+        self.host.save_meta(&self.execution, encoded).map_err(Error::MetaNotSaved)
+    }
+
+    /// Meta is written in the codec of the job.
+    fn codec(&self) -> Codec {
+        let detected = self.job.inflated().and_then(|inflated| Codec::detect(&inflated));
+        detected.unwrap_or_default()
+    }
+
+    fn loaded<'a>(&self, meta: &'a mut Option<Value>) -> Result<&'a mut Value, Error> {
+        match meta {
+            Some(meta) => Ok(meta),
+            None => Ok(meta.insert(self.job.meta()?)),
+        }
+    }
+
+    fn locked_meta(&self) -> MutexGuard<'_, Option<Value>> {
+        self.meta.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn interrupt(&self) -> &Interrupt {
+        &self.interrupt
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("execution", &self.execution).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_kept_in_the_meta() {
+        let context = Context::for_test();
+        context.set_meta("mine", 1).unwrap();
+        context.progress(0.25, "a").unwrap();
+        context.progress(7.0, "b").unwrap();
+        let json = Codec::Json.encode_value(&context.meta().unwrap()).unwrap();
+        assert_eq!(json, br#"{"mine": 1, "progress": 1.0, "progress_note": "b"}"#);
+    }
+}

@@ -1,0 +1,127 @@
+//! [`Error`]: how a call to a [`Queue`](crate::Queue) or a [`JobHandle`](crate::JobHandle) fails.
+
+use std::time::Duration;
+
+use crate::codec::CodecError;
+use crate::fields::FieldError;
+use crate::keys::NameError;
+use crate::status::Status;
+use crate::value::ValueError;
+
+/// How a call to a queue or a job handle fails.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Redis could not be reached, or refused.
+    #[error("redis: {0}")]
+    Redis(#[from] redis::RedisError),
+    /// The connection broke before Redis answered, and again when the step was sent anew: it may have been done.
+    #[error("the connection to redis broke before it answered; job {job_id} may have been enqueued: enqueue it again with this id to be sure")]
+    Unconfirmed {
+        /// The job that may be enqueued.
+        job_id: String,
+        /// How the connection broke.
+        source: redis::RedisError,
+    },
+    /// Redis answered something the protocol does not know.
+    #[error("redis answered {got} to {step}; is another program writing to these keys?")]
+    UnexpectedReply {
+        /// What was asked.
+        step: &'static str,
+        /// What came back.
+        got: String,
+    },
+    /// A name cannot be written.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// An option of a call has a value RQ does not know.
+    #[error("{option}: {reason}")]
+    Option {
+        /// The option.
+        option: &'static str,
+        /// What it has to be instead.
+        reason: &'static str,
+    },
+    /// A payload, a result or a meta cannot be written or read.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    /// A value does not fit the Rust type.
+    #[error(transparent)]
+    Value(#[from] ValueError),
+    /// A payload is larger than may be sent.
+    #[error("the payload of {function} has {bytes} bytes, more than the {max} that may be sent; put the data elsewhere and pass a reference")]
+    PayloadTooLarge {
+        /// The function called.
+        function: String,
+        /// Its payload, deflated.
+        bytes: usize,
+        /// The most that may be sent.
+        max: usize,
+    },
+    /// The id is taken by a job that has not ended.
+    #[error("job {job_id} exists already and is {status}; use another id, or wait until it has ended")]
+    JobExists {
+        /// The id.
+        job_id: String,
+        /// Where that job is.
+        status: String,
+    },
+    /// There is no such job.
+    #[error("there is no job {job_id}: it was deleted, or its time to live has passed")]
+    NoSuchJob {
+        /// The id asked for.
+        job_id: String,
+    },
+    /// A record in Redis cannot be read.
+    #[error("{record} cannot be read: {source}")]
+    Malformed {
+        /// Which record.
+        record: String,
+        /// What is wrong with it.
+        source: FieldError,
+    },
+    /// The job has not ended within the time given to [`wait`](crate::JobHandle::wait).
+    #[error("job {job_id} has not ended within {waited:?}; it is {}", status.map_or("gone", Status::as_str))]
+    NotEnded {
+        /// The job.
+        job_id: String,
+        /// How long was waited.
+        waited: Duration,
+        /// Where it is.
+        status: Option<Status>,
+    },
+    /// The job has ended without a value.
+    #[error("job {job_id} {}: {}", status.as_str(), text.lines().next().unwrap_or_default())]
+    JobFailed {
+        /// The job.
+        job_id: String,
+        /// How it ended.
+        status: Status,
+        /// What is stored with it.
+        text: String,
+    },
+    /// The job has ended and its result is gone.
+    #[error("job {job_id} has ended and its result is gone; raise its result_ttl")]
+    ResultGone {
+        /// The job.
+        job_id: String,
+    },
+    /// The job's meta could not be saved.
+    #[error("the job's meta was not saved: {0}")]
+    MetaNotSaved(#[source] crate::failure::BoxError),
+    /// The call asks for what an inline queue cannot do.
+    #[error("{0}")]
+    Inline(&'static str),
+}
+
+impl Error {
+    /// Whether Redis could not be reached, so that trying later may help.
+    pub fn is_redis_unavailable(&self) -> bool {
+        match self {
+            Error::Redis(error) | Error::Unconfirmed { source: error, .. } => {
+                error.is_io_error() || error.is_timeout() || error.is_connection_dropped()
+            }
+            _ => false,
+        }
+    }
+}

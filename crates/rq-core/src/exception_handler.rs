@@ -1,0 +1,34 @@
+//! [`ExceptionHandler`]: decides what else happens when a job fails.
+
+use std::ops::ControlFlow;
+
+use crate::failure::Failure;
+use crate::job::Job;
+
+/// Decides what else happens when a job fails: reports it, counts it, wakes somebody.
+///
+/// Runs in the worker, on a thread beside its loop, before the failure is stored, once per failure and however the
+/// job failed. Handlers run in the order they were added.
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use rq_core::{ExceptionHandler, Failure, Job};
+///
+/// struct Report;
+/// impl ExceptionHandler for Report {
+///     fn handle(&self, job: &Job, failure: &Failure) -> ControlFlow<()> {
+///         eprintln!("{} failed: {}", job.id, failure.text());
+///         ControlFlow::Continue(())
+///     }
+/// }
+/// ```
+pub trait ExceptionHandler: Send + Sync {
+    /// Called for a job that failed. `Break` keeps the handlers after this one from being called.
+    fn handle(&self, job: &Job, failure: &Failure) -> ControlFlow<()>;
+}
+
+impl<F: Fn(&Job, &Failure) -> ControlFlow<()> + Send + Sync> ExceptionHandler for F {
+    fn handle(&self, job: &Job, failure: &Failure) -> ControlFlow<()> {
+        self(job, failure)
+    }
+}

@@ -1,0 +1,71 @@
+//! [`Executor`]: runs executions somewhere and reports how they ended; talks to nobody else.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::context::Host;
+use crate::execution::ExecutionId;
+use crate::failure::Failure;
+use crate::job::Job;
+
+/// One run of one job, handed to an executor. The payload stays encoded: the executor decodes it where the job runs.
+#[derive(Clone)]
+pub struct Execution {
+    /// The run.
+    pub id: ExecutionId,
+    /// The record as it was claimed.
+    pub job: Arc<Job>,
+    /// How long it may run, from when it begins; `None` for no limit.
+    pub limit: Option<Duration>,
+    /// Stores what the running job saves. Executors that run jobs outside of this process bring their own.
+    pub host: Arc<dyn Host>,
+}
+
+impl fmt::Debug for Execution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Execution").field("id", &self.id).field("limit", &self.limit).finish_non_exhaustive()
+    }
+}
+
+/// How an execution ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The value in the job's codec, `None` being Python's `None`; or why there is none.
+    pub outcome: Result<Option<Vec<u8>>, Failure>,
+    /// How long the job itself ran.
+    pub ran: Duration,
+}
+
+/// How to stop an execution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Ask: `ctx.check()` fails and sleeps wake.
+    Ask,
+    /// Insist, with all the executor can do.
+    Kill,
+}
+
+/// Runs executions somewhere the worker survives them. Part of the worker's loop: nothing here blocks.
+#[async_trait]
+pub trait Executor: Send {
+    /// How many executions may run at once.
+    fn slots(&self) -> usize;
+
+    /// Begins an execution. Called only while fewer than [`slots`](Executor::slots) run.
+    fn start(&mut self, execution: Execution);
+
+    /// Stops an execution, which still reports how it ended. One that has ended already is ignored.
+    fn stop(&mut self, id: &ExecutionId, how: Stop);
+
+    /// Waits for an execution to end. Each one started is reported once. Cancel-safe: it stands in a `select!`.
+    async fn ended(&mut self) -> (ExecutionId, Ended);
+
+    /// Why this executor should take no more work, if it should not: the worker then drains and exits for its
+    /// supervisor to start a fresh one.
+    fn exhausted(&self) -> Option<String> {
+        None
+    }
+}

@@ -1,0 +1,244 @@
+//! [`Failure`]: how a job ends other than with a value.
+
+use std::error::Error as StdError;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::codec::CodecError;
+use crate::interrupt::Interrupted;
+use crate::panics::Panic;
+use crate::retry::Retry;
+
+/// Any error a job may return.
+pub type BoxError = Box<dyn StdError + Send + Sync + 'static>;
+
+/// What jobs return. `?` converts every error; `Err(Retry::up_to(3).into())` asks for another run.
+pub type Result<T, E = Failure> = std::result::Result<T, E>;
+
+/// How many causes of an error are written down.
+const CAUSES_MAX: usize = 32;
+
+/// How a job ends other than with a value.
+///
+/// It is no [`std::error::Error`] itself, or `?` could not convert every error into it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The job returned an error.
+    Error(BoxError),
+    /// The job asked to be run again.
+    Retry(Retry),
+    /// The job panicked.
+    Panic(Panic),
+    /// The job reached its time limit.
+    Timeout {
+        /// The limit it had.
+        limit: Duration,
+    },
+    /// Somebody asked for the job to be stopped.
+    Stopped,
+    /// The process that ran the job was ended by a signal.
+    Killed {
+        /// The signal's number.
+        signal: i32,
+    },
+    /// No handler has the name that the job asks for.
+    UnknownFunction {
+        /// The name asked for.
+        name: String,
+        /// A handler's name that differs little from it.
+        nearest: Option<String>,
+    },
+    /// The payload in the field `data` cannot be read.
+    Payload(CodecError),
+    /// A field of the job hash cannot be read, so that the job cannot run.
+    Malformed {
+        /// The field.
+        field: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The arguments do not fit the handler.
+    Arguments(ArgumentError),
+    /// The executor could not run the job, or lost it.
+    Executor(String),
+}
+
+/// Arguments that do not fit a handler's parameters. The wordings are Python's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArgumentError {
+    /// A parameter without default was not given.
+    #[error("{function}() missing argument '{name}'")]
+    Missing {
+        /// The handler.
+        function: &'static str,
+        /// The parameter.
+        name: &'static str,
+    },
+    /// A keyword that names no parameter.
+    #[error("{function}() got an unexpected keyword argument '{name}'")]
+    Unexpected {
+        /// The handler.
+        function: &'static str,
+        /// The keyword.
+        name: String,
+    },
+    /// A parameter given by position and by keyword.
+    #[error("{function}() got multiple values for argument '{name}'")]
+    Twice {
+        /// The handler.
+        function: &'static str,
+        /// The parameter.
+        name: String,
+    },
+    /// More positional arguments than parameters.
+    #[error("{function}() takes {takes} positional arguments but {given} were given")]
+    TooMany {
+        /// The handler.
+        function: &'static str,
+        /// How many it takes.
+        takes: usize,
+        /// How many came.
+        given: usize,
+    },
+    /// An argument of another type.
+    #[error("{function}() argument '{name}': {reason}")]
+    Type {
+        /// The handler.
+        function: &'static str,
+        /// The parameter.
+        name: &'static str,
+        /// What was expected and what came.
+        reason: String,
+    },
+}
+
+impl<E: Into<BoxError>> From<E> for Failure {
+    /// An [`Interrupted`] that a job passes on keeps its meaning.
+    fn from(error: E) -> Failure {
+        let error = error.into();
+        match error.downcast_ref::<Interrupted>() {
+            Some(&interrupted) => Failure::interrupted(interrupted),
+            None => Failure::Error(error),
+        }
+    }
+}
+
+impl From<Retry> for Failure {
+    fn from(retry: Retry) -> Failure {
+        Failure::Retry(retry)
+    }
+}
+
+impl Failure {
+    /// The failure of a job that was interrupted.
+    pub fn interrupted(interrupted: Interrupted) -> Failure {
+        match interrupted {
+            Interrupted::JobTimeout { limit } => Failure::Timeout { limit },
+            Interrupted::JobStopped => Failure::Stopped,
+        }
+    }
+
+    /// A short name of the kind, in RQ's words where it has one.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Failure::Error(_) => "Error",
+            Failure::Retry(_) => "Retry",
+            Failure::Panic(_) => "Panic",
+            Failure::Timeout { .. } => "JobTimeoutException",
+            Failure::Stopped => "Stopped",
+            Failure::Killed { .. } => "Killed",
+            Failure::UnknownFunction { .. } => "UnknownFunction",
+            Failure::Payload(_) => "DeserializationError",
+            Failure::Malformed { .. } => "Malformed",
+            Failure::Arguments(_) => "TypeError",
+            Failure::Executor(_) => "ExecutorError",
+        }
+    }
+
+    /// What is stored with the job and shown by dashboards: the kind, what went wrong, and one cause a line.
+    pub fn text(&self) -> String {
+        let mut text = format!("{}: ", self.kind());
+        match self {
+            Failure::Error(error) => write_chain(&mut text, error.as_ref()),
+            Failure::Retry(retry) => push(&mut text, format_args!("the job asked to be run again, up to {} times", retry.max())),
+            Failure::Panic(panic) => push(&mut text, format_args!("{panic}")),
+            Failure::Timeout { limit } => {
+                push(&mut text, format_args!("Task exceeded maximum timeout value ({} seconds)", limit.as_secs_f64()));
+            }
+            Failure::Stopped => text.push_str("Job stopped by user"),
+            Failure::Killed { signal } => push(&mut text, format_args!("the process running the job was ended by signal {signal}")),
+            Failure::UnknownFunction { name, nearest } => {
+                push(&mut text, format_args!("no handler named `{name}` in this worker"));
+                if let Some(nearest) = nearest {
+                    push(&mut text, format_args!("; did you mean `{nearest}`?"));
+                }
+                text.push_str("\nAdd it to `handlers![..]`, or send the job to a queue whose workers have it.");
+            }
+            Failure::Payload(error) => {
+                text.push_str("field `data`: ");
+                write_chain(&mut text, error);
+            }
+            Failure::Malformed { field, reason } => push(&mut text, format_args!("field `{field}`: {reason}")),
+            Failure::Arguments(error) => push(&mut text, format_args!("{error}")),
+            Failure::Executor(reason) => text.push_str(reason),
+        }
+        text
+    }
+}
+
+fn push(text: &mut String, what: std::fmt::Arguments<'_>) {
+    // Writing to a string cannot fail.
+    let _ = text.write_fmt(what);
+}
+
+fn write_chain(text: &mut String, error: &dyn StdError) {
+    push(text, format_args!("{error}"));
+    let mut cause = error.source();
+    for _ in 0..CAUSES_MAX {
+        let Some(error) = cause else { return };
+        push(text, format_args!("\ncaused by: {error}"));
+        cause = error.source();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fails(error: impl Into<Failure>) -> Failure {
+        error.into()
+    }
+
+    #[test]
+    fn question_mark_takes_any_error() {
+        assert_eq!(fails("plain").text(), "Error: plain");
+        assert_eq!(fails(String::from("owned")).text(), "Error: owned");
+        let chain = anyhow::anyhow!("root").context("middle").context("top");
+        assert_eq!(fails(chain).text(), "Error: top\ncaused by: middle\ncaused by: root");
+    }
+
+    #[test]
+    fn a_retry_stays_a_retry() {
+        assert!(matches!(fails(Retry::up_to(2)), Failure::Retry(retry) if retry.max() == 2));
+    }
+
+    #[test]
+    fn a_passed_on_time_limit_stays_one() {
+        let limit = Duration::from_secs(3);
+        assert!(matches!(fails(Interrupted::JobTimeout { limit }), Failure::Timeout { limit: l } if l == limit));
+        assert!(matches!(fails(Interrupted::JobStopped), Failure::Stopped));
+        assert_eq!(
+            fails(Interrupted::JobTimeout { limit }).text(),
+            "JobTimeoutException: Task exceeded maximum timeout value (3 seconds)"
+        );
+    }
+
+    #[test]
+    fn an_unknown_function_names_the_way_on() {
+        let failure = Failure::UnknownFunction { name: "math.ad".into(), nearest: Some("math.add".into()) };
+        let text = failure.text();
+        assert!(text.contains("`math.ad`") && text.contains("`math.add`") && text.contains("handlers![..]"), "{text}");
+    }
+}

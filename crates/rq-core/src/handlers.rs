@@ -1,0 +1,409 @@
+//! [`Handlers`]: the functions a worker can run.
+
+use std::any::{Any, TypeId};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::codec::Codec;
+use crate::context::Context;
+use crate::failure::{ArgumentError, Failure};
+use crate::job::Job;
+use crate::panics;
+use crate::payload::Payload;
+use crate::value::{Value, ValueError};
+
+/// What a handler's run yields before it is encoded.
+pub type Outcome = Result<Returned, Failure>;
+
+/// A running async handler.
+pub type Running<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
+
+/// What RQ stores for a value that cannot be written in the job's codec (wire spec §7).
+const UNSERIALIZABLE: &str = "Unserializable return value";
+
+/// A value a handler returned, or why it is none that can be written; the job has finished either way.
+pub type Returned = Result<Value, ValueError>;
+
+/// A function that a worker can run. `#[job]` writes it.
+#[derive(Clone, Copy, Debug)]
+pub struct Handler {
+    /// Its dotted name on the wire.
+    pub name: &'static str,
+    /// Its parameters without the [`Context`].
+    pub params: &'static [&'static str],
+    /// How it runs.
+    pub run: Run,
+}
+
+/// How a handler runs.
+#[derive(Clone, Copy, Debug)]
+pub enum Run {
+    /// On the calling thread.
+    Sync(fn(&Context, Arguments) -> Outcome),
+    /// As a future that needs a tokio runtime.
+    Async(for<'a> fn(&'a Context, Arguments) -> Running<'a>),
+}
+
+/// A job that can run here: `#[job]` implements it for the type beside the function.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot run here: declared without a body, or not marked `#[job]`",
+    label = "a worker needs the function's body"
+)]
+pub trait Perform {
+    /// The handler.
+    const HANDLER: Handler;
+}
+
+/// What a job's function may return: a `Result` of something that serde can write.
+#[diagnostic::on_unimplemented(
+    message = "a job returns a `Result` whose value serde can write",
+    label = "wrap this in `Ok(..)` and return `rq_core::Result<{Self}>`"
+)]
+pub trait Returns {
+    /// What a call of it yields.
+    type Yields;
+    /// Turns the function's result into what is stored.
+    fn outcome(self) -> Outcome;
+}
+
+impl<T: Serialize, E: Into<Failure>> Returns for Result<T, E> {
+    type Yields = T;
+
+    fn outcome(self) -> Outcome {
+        match self {
+            Ok(value) => Ok(Value::from_serialize(&value)),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The functions a worker can run, by their names on the wire.
+///
+/// Made by [`handlers!`](crate::handlers); a module offers its own as a value and [`merge`](Handlers::merge) puts
+/// them together.
+#[derive(Clone, Debug, Default)]
+pub struct Handlers {
+    by_name: BTreeMap<&'static str, Handler>,
+}
+
+impl Handlers {
+    /// None yet.
+    pub fn new() -> Handlers {
+        Handlers::default()
+    }
+
+    /// Adds the job `J`.
+    ///
+    /// # Panics
+    /// If there is a handler of that name already: one of the two would never run.
+    pub fn with<J: Perform>(mut self) -> Handlers {
+        self.insert(J::HANDLER);
+        self
+    }
+
+    /// Adds all of `other`.
+    ///
+    /// # Panics
+    /// If both have a handler of one name.
+    pub fn merge(mut self, other: Handlers) -> Handlers {
+        other.by_name.into_values().for_each(|handler| self.insert(handler));
+        self
+    }
+
+    fn insert(&mut self, handler: Handler) {
+        let name = handler.name;
+        assert!(self.by_name.insert(name, handler).is_none(), "two handlers are named `{name}`; rename one of them");
+    }
+
+    /// The handler named `name`.
+    pub fn get(&self, name: &str) -> Option<&Handler> {
+        self.by_name.get(name)
+    }
+
+    /// The names, sorted.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &'static str> {
+        self.by_name.keys().copied()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+
+    /// Decodes a job's payload and binds its arguments: all that can fail before the handler begins.
+    ///
+    /// Executors call it where the job runs, since a payload may be large or hostile.
+    pub fn prepare(&self, job: &Job) -> Result<Prepared, Failure> {
+        let (codec, payload) = job.payload().map_err(Failure::Payload)?;
+        let Some(handler) = self.get(&payload.func) else {
+            let nearest = self.nearest(&payload.func);
+            return Err(Failure::UnknownFunction { name: payload.func, nearest });
+        };
+        let arguments = Arguments::bind(handler, payload).map_err(Failure::Arguments)?;
+        Ok(Prepared { handler: *handler, arguments, codec })
+    }
+
+    /// The known name that differs least from `name`, if by little.
+    fn nearest(&self, name: &str) -> Option<String> {
+        const EDITS_MAX: usize = 2;
+        const COMPARED_CHARS_MAX: usize = 200;
+        if name.len() > COMPARED_CHARS_MAX {
+            return None;
+        }
+        let ranked = self.names().map(|known| (edits(name, known), known));
+        ranked.min().filter(|&(edits, _)| edits <= EDITS_MAX).map(|(_, known)| known.to_owned())
+    }
+}
+
+/// Makes [`Handlers`] of jobs: `handlers![math::add, web::fetch]`.
+///
+/// ```
+/// use rq_core::{handlers, job};
+/// #[job("math.add")]
+/// fn add(x: i64, y: i64) -> rq_core::Result<i64> {
+///     Ok(x + y)
+/// }
+/// assert_eq!(handlers![add].names().collect::<Vec<_>>(), ["math.add"]);
+/// ```
+#[macro_export]
+macro_rules! handlers {
+    ($($job:path),* $(,)?) => { $crate::Handlers::new()$(.with::<$job>())* };
+}
+
+/// A job whose handler was found and whose arguments were bound: ready to run once.
+#[derive(Debug)]
+pub struct Prepared {
+    handler: Handler,
+    arguments: Arguments,
+    codec: Codec,
+}
+
+impl Prepared {
+    /// Whether it must be run by [`run_async`](Prepared::run_async).
+    pub fn is_async(&self) -> bool {
+        matches!(self.handler.run, Run::Async(_))
+    }
+
+    /// The handler's name.
+    pub fn name(&self) -> &'static str {
+        self.handler.name
+    }
+
+    /// Runs a sync handler here and now; the value comes back in the job's codec. A panic is a failure.
+    ///
+    /// `None` is Python's `None`, which the results stream leaves out.
+    pub fn run(self, context: &Context) -> Result<Option<Vec<u8>>, Failure> {
+        let Run::Sync(run) = self.handler.run else {
+            return Err(Failure::Executor(format!(
+                "`{}` is an async handler, which needs a runtime; use the async queue or a worker",
+                self.handler.name
+            )));
+        };
+        let outcome = panics::catch(|| run(context, self.arguments)).unwrap_or_else(|panic| Err(Failure::Panic(panic)));
+        settled(self.codec, outcome, context)
+    }
+
+    /// Runs a handler of either kind; the value comes back in the job's codec. A panic is a failure.
+    ///
+    /// Dropping the future ends an async handler at its next `await`.
+    pub async fn run_async(self, context: &Context) -> Result<Option<Vec<u8>>, Failure> {
+        let Run::Async(run) = self.handler.run else { return self.run(context) };
+        let outcome = match panics::catch(|| run(context, self.arguments)) {
+            Ok(running) => panics::catch_async(running).await,
+            Err(panic) => Err(panic),
+        };
+        settled(self.codec, outcome.unwrap_or_else(|panic| Err(Failure::Panic(panic))), context)
+    }
+}
+
+/// The value in the job's codec. An error that came after the job was told to end is due to that, whatever the job
+/// made of it.
+fn settled(codec: Codec, outcome: Outcome, context: &Context) -> Result<Option<Vec<u8>>, Failure> {
+    match (outcome, context.interrupt().told()) {
+        (Ok(returned), _) => Ok(encode_returned(codec, returned)),
+        (Err(Failure::Error(_)), Some(interrupted)) => Err(Failure::interrupted(interrupted)),
+        (Err(failure), _) => Err(failure),
+    }
+}
+
+fn encode_returned(codec: Codec, returned: Returned) -> Option<Vec<u8>> {
+    let encoded = match returned {
+        Ok(Value::Null) => return None,
+        Ok(value) => codec.encode_value(&value).ok(),
+        Err(_) => None,
+    };
+    encoded.or_else(|| codec.encode_value(&Value::Str(UNSERIALIZABLE.to_owned())).ok())
+}
+
+/// A call's arguments, bound to a handler's parameters.
+#[derive(Debug)]
+pub struct Arguments {
+    function: &'static str,
+    bound: std::vec::IntoIter<Option<Value>>,
+}
+
+impl Arguments {
+    /// Binds by position and by keyword, as Python does.
+    fn bind(handler: &Handler, payload: Payload) -> Result<Arguments, ArgumentError> {
+        let (function, params) = (handler.name, handler.params);
+        if payload.args.len() > params.len() {
+            return Err(ArgumentError::TooMany { function, takes: params.len(), given: payload.args.len() });
+        }
+        let mut bound: Vec<Option<Value>> = payload.args.into_iter().map(Some).collect();
+        bound.resize_with(params.len(), || None);
+        for (name, value) in payload.kwargs {
+            let Some(index) = params.iter().position(|param| **param == name) else {
+                return Err(ArgumentError::Unexpected { function, name });
+            };
+            if bound[index].replace(value).is_some() {
+                return Err(ArgumentError::Twice { function, name });
+            }
+        }
+        Ok(Arguments { function, bound: bound.into_iter() })
+    }
+
+    /// Takes the next parameter. Called by the code that `#[job]` writes, once a parameter, in order.
+    ///
+    /// A parameter that takes `None`, such as an `Option`, may be left out by the caller.
+    pub fn take<T: DeserializeOwned + 'static>(&mut self, name: &'static str) -> Result<T, Failure> {
+        let function = self.function;
+        let given = self.bound.next().flatten();
+        let missing = given.is_none();
+        convert(given.unwrap_or(Value::Null)).map_err(|error| {
+            Failure::Arguments(if missing {
+                ArgumentError::Missing { function, name }
+            } else {
+                ArgumentError::Type { function, name, reason: error.to_string() }
+            })
+        })
+    }
+}
+
+/// `value` as a `T`; a `T` that is a [`Value`] gets it as it came, dates and sets included.
+fn convert<T: DeserializeOwned + 'static>(value: Value) -> Result<T, ValueError> {
+    if TypeId::of::<T>() != TypeId::of::<Value>() {
+        return value.deserialize_into();
+    }
+    let as_it_is: Box<dyn Any> = Box::new(value);
+    match as_it_is.downcast::<T>() {
+        Ok(value) => Ok(*value),
+        Err(_) => unreachable!("the type ids are equal"),
+    }
+}
+
+/// Whether two lists of parameter names are equal; `#[job]` has it evaluated at compile time.
+#[doc(hidden)]
+pub const fn same_params(a: &[&str], b: &[&str]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    let mut i = 0;
+    while i < a.len() {
+        let (a, b) = (a[i].as_bytes(), b[i].as_bytes());
+        if a.len() != b.len() {
+            return false;
+        }
+        let mut j = 0;
+        while j < a.len() {
+            if a[j] != b[j] {
+                return false;
+            }
+            j += 1;
+        }
+        i += 1;
+    }
+    true
+}
+
+/// How many characters must be added, dropped or changed to make `a` of `b` (Levenshtein).
+fn edits(a: &str, b: &str) -> usize {
+    let b: Cow<'_, [char]> = Cow::Owned(b.chars().collect());
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, to) in b.iter().enumerate() {
+            let changed = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEND: Handler = Handler {
+        name: "mail.send",
+        params: &["to", "subject", "copy"],
+        run: Run::Sync(|_, mut arguments| {
+            let to: String = arguments.take("to")?;
+            let subject: String = arguments.take("subject")?;
+            let copy: Option<String> = arguments.take("copy")?;
+            Ok(Ok(Value::Str(format!("{to}|{subject}|{copy:?}"))))
+        }),
+    };
+
+    fn send(args: &[&str], kwargs: &[(&str, Value)]) -> Result<String, String> {
+        let payload = Payload {
+            func: SEND.name.to_owned(),
+            args: args.iter().map(|arg| Value::Str((*arg).to_owned())).collect(),
+            kwargs: kwargs.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+        };
+        let data = Codec::Json.encode_payload(&payload).unwrap();
+        let mut handlers = Handlers::new();
+        handlers.insert(SEND);
+        let job = Job::new("j", "default", data);
+        let context = Context::for_test();
+        let value = handlers.prepare(&job).and_then(|prepared| prepared.run(&context));
+        value.map(|json| String::from_utf8(json.unwrap()).unwrap()).map_err(|failure| failure.text())
+    }
+
+    fn text(text: &str) -> Value {
+        Value::Str(text.to_owned())
+    }
+
+    #[test]
+    fn arguments_bind_by_position_and_by_keyword() {
+        assert_eq!(send(&["a", "b"], &[]).unwrap(), r#""a|b|None""#);
+        assert_eq!(send(&["a"], &[("subject", text("s"))]).unwrap(), r#""a|s|None""#);
+        assert_eq!(send(&[], &[("copy", text("c")), ("subject", text("s")), ("to", text("t"))]).unwrap(), r#""t|s|Some(\"c\")""#);
+    }
+
+    #[test]
+    fn arguments_that_do_not_fit_are_told_in_pythons_words() {
+        for (args, kwargs, told) in [
+            (vec!["a"], vec![], "mail.send() missing argument 'subject'"),
+            (vec!["a", "b"], vec![("cc", text("c"))], "mail.send() got an unexpected keyword argument 'cc'"),
+            (vec!["a", "b"], vec![("to", text("c"))], "mail.send() got multiple values for argument 'to'"),
+            (vec!["a", "b", "c", "d"], vec![], "mail.send() takes 3 positional arguments but 4 were given"),
+        ] {
+            assert_eq!(send(&args, &kwargs), Err(format!("TypeError: {told}")));
+        }
+        let error = send(&["a"], &[("subject", Value::Int(1))]).unwrap_err();
+        assert!(error.starts_with("TypeError: mail.send() argument 'subject': "), "{error}");
+    }
+
+    #[test]
+    #[should_panic(expected = "two handlers are named `mail.send`")]
+    fn two_handlers_of_one_name_panic() {
+        let mut handlers = Handlers::new();
+        handlers.insert(SEND);
+        handlers.insert(SEND);
+    }
+
+    #[test]
+    fn the_nearest_name_is_near() {
+        let mut handlers = Handlers::new();
+        handlers.insert(SEND);
+        assert_eq!(handlers.nearest("mail.sent"), Some("mail.send".to_owned()));
+        assert_eq!(handlers.nearest("math.add"), None);
+        assert_eq!(edits("kitten", "sitting"), 3);
+    }
+}

@@ -1,0 +1,127 @@
+//! [`Inline`]: running jobs in the producer, as they are enqueued (wire spec §9.8).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::context::{Context, Host};
+use crate::execution::ExecutionId;
+use crate::failure::{BoxError, Failure};
+use crate::handlers::Handlers;
+use crate::interrupt::Interrupt;
+use crate::job::Job;
+use crate::states::States;
+use crate::status::Status;
+use crate::steps::queue::Place;
+use crate::steps::worker::{Claimed, Settled, Settlement};
+use crate::time::Timestamp;
+use crate::ttl::Ttl;
+
+/// What RQ writes as the worker's name of an inline run.
+const WORKER_NAME: &str = "sync";
+/// How long a run may be overdue before maintenance takes it for dead, in seconds.
+const OVERDUE_S: i64 = 60;
+/// The same for a job without a time limit: a year.
+const UNLIMITED_S: i64 = 31_536_000;
+
+/// The functions an inline queue can run.
+pub(crate) struct Inline {
+    handlers: Handlers,
+}
+
+impl Inline {
+    pub(crate) fn new(handlers: Handlers) -> Inline {
+        Inline { handlers }
+    }
+
+    /// Makes a run of `job` that begins now.
+    pub(crate) fn begin(&self, mut job: Job) -> InlineRun<'_> {
+        let now = Timestamp::now();
+        job.status = Status::Started;
+        job.enqueued_at = Some(now);
+        job.started_at = Some(now);
+        job.last_heartbeat = Some(now);
+        job.worker_name = Some(WORKER_NAME.to_owned());
+        let execution = ExecutionId::new(&job.id);
+        InlineRun { inline: self, job: Arc::new(job), execution, began_at: now, saved: Arc::default() }
+    }
+}
+
+/// One run of one job in the producer.
+pub(crate) struct InlineRun<'a> {
+    inline: &'a Inline,
+    job: Arc<Job>,
+    execution: ExecutionId,
+    began_at: Timestamp,
+    saved: Arc<SavedMeta>,
+}
+
+impl InlineRun<'_> {
+    pub(crate) fn job_id(&self) -> &str {
+        &self.job.id
+    }
+
+    /// The job as the enqueue step writes it: begun, in no queue.
+    pub(crate) fn as_enqueued(&self) -> [(Job, Place); 1] {
+        let limit_s = self.job.limit().map_or(UNLIMITED_S, |limit| i64::try_from(limit.as_secs()).unwrap_or(UNLIMITED_S));
+        let until_s = self.began_at.epoch_secs().saturating_add(limit_s).saturating_add(OVERDUE_S);
+        [(Job::clone(&self.job), Place::Inline(self.execution.clone(), until_s))]
+    }
+
+    /// Runs the job on this thread.
+    pub(crate) fn run(&self) -> Settlement {
+        let (context, began) = (self.context(), Instant::now());
+        let outcome = self.inline.handlers.prepare(&self.job).and_then(|prepared| prepared.run(&context));
+        self.settlement(outcome, began)
+    }
+
+    /// Runs the job in this task.
+    pub(crate) async fn run_async(&self) -> Settlement {
+        let (context, began) = (self.context(), Instant::now());
+        let outcome = match self.inline.handlers.prepare(&self.job) {
+            Ok(prepared) => prepared.run_async(&context).await,
+            Err(failure) => Err(failure),
+        };
+        self.settlement(outcome, began)
+    }
+
+    fn context(&self) -> Context {
+        let interrupt = Interrupt::new(self.job.limit());
+        let (job, host) = (Arc::clone(&self.job), Arc::clone(&self.saved));
+        Context::new(job, self.execution.clone(), interrupt.into(), host, Arc::new(States::default()))
+    }
+
+    fn settlement(&self, outcome: Result<Option<Vec<u8>>, Failure>, began: Instant) -> Settlement {
+        let (settled, ttl) = match outcome {
+            Ok(value) => (Settled::Finished(value), self.job.result_ttl.unwrap_or(Ttl::RESULT_DEFAULT)),
+            Err(failure) => (Settled::Failed(failure.text()), self.job.failure_ttl.unwrap_or(Ttl::FAILURE_DEFAULT)),
+        };
+        Settlement {
+            claimed: Claimed { id: self.execution.clone(), origin: self.job.origin.clone() },
+            settled,
+            ttl,
+            claimed_at: self.began_at,
+            ended_at: Timestamp::now(),
+            ran: began.elapsed(),
+            meta: self.saved.take(),
+        }
+    }
+}
+
+/// Keeps what the job saves until it is settled.
+#[derive(Default)]
+struct SavedMeta {
+    meta: std::sync::Mutex<Option<Vec<u8>>>,
+}
+
+impl SavedMeta {
+    fn take(&self) -> Option<Vec<u8>> {
+        self.meta.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+    }
+}
+
+impl Host for SavedMeta {
+    fn save_meta(&self, _: &ExecutionId, meta: Vec<u8>) -> Result<(), BoxError> {
+        *self.meta.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(meta);
+        Ok(())
+    }
+}

@@ -1,0 +1,178 @@
+//! [`Interrupt`]: how a running job learns that it has to end.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+/// Why a running job has to end. Passed on with `?` it becomes the job's failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Interrupted {
+    /// The job has reached its time limit.
+    #[error("job exceeded its time limit of {} seconds", limit.as_secs_f64())]
+    JobTimeout {
+        /// The limit it had.
+        limit: Duration,
+    },
+    /// Somebody asked for the job to be stopped.
+    #[error("job was asked to stop")]
+    JobStopped,
+}
+
+/// How a running job learns that it has to end: its time limit, and a request to stop.
+///
+/// The executor that runs the job makes one and keeps a share; the job sees it through its
+/// [`Context`](crate::Context).
+#[derive(Debug)]
+pub struct Interrupt {
+    limit: Option<Duration>,
+    deadline: Option<Instant>,
+    state: Mutex<State>,
+    stopped: Condvar,
+    stopped_async: Notify,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct State {
+    stop: bool,
+    told: Option<Interrupted>,
+}
+
+impl Interrupt {
+    /// For a job that begins now and may run for `limit`.
+    pub fn new(limit: Option<Duration>) -> Interrupt {
+        Interrupt {
+            limit,
+            deadline: limit.and_then(|limit| Instant::now().checked_add(limit)),
+            state: Mutex::default(),
+            stopped: Condvar::new(),
+            stopped_async: Notify::new(),
+        }
+    }
+
+    /// Asks the job to stop. Wakes its sleeps.
+    pub fn stop(&self) {
+        self.state().stop = true;
+        self.stopped.notify_all();
+        self.stopped_async.notify_waiters();
+    }
+
+    /// When the job's time is up; `None` for no limit.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// How long it may run.
+    pub fn limit(&self) -> Option<Duration> {
+        self.limit
+    }
+
+    /// Fails once the job has to end.
+    pub fn check(&self) -> Result<(), Interrupted> {
+        self.check_locked(&mut self.state())
+    }
+
+    /// What the job was told, if anything: an error it ends with is then due to that.
+    pub fn told(&self) -> Option<Interrupted> {
+        self.state().told
+    }
+
+    /// Sleeps on this thread, waking early with an error when the job has to end.
+    pub fn sleep(&self, duration: Duration) -> Result<(), Interrupted> {
+        let until = Instant::now().checked_add(duration);
+        let mut state = self.state();
+        // Ends after `duration` at the latest; wake-ups between are a stop, or spurious.
+        loop {
+            self.check_locked(&mut state)?;
+            let Some(left) = self.left(until) else { return self.check_locked(&mut state) };
+            let (guard, _) = self.stopped.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+            state = guard;
+            if until.is_some_and(|until| Instant::now() >= until) {
+                return self.check_locked(&mut state);
+            }
+        }
+    }
+
+    /// [`sleep`](Interrupt::sleep) for async handlers; needs a tokio runtime.
+    pub async fn sleep_async(&self, duration: Duration) -> Result<(), Interrupted> {
+        let stopped = self.stopped_async.notified();
+        // Checked after `notified()` was made, so that a stop between the two is not missed.
+        self.check()?;
+        if let Some(left) = self.left(Instant::now().checked_add(duration)) {
+            tokio::select! {
+                () = tokio::time::sleep(left) => {}
+                () = stopped => {}
+            }
+        }
+        self.check()
+    }
+
+    /// How long until `until` or the deadline, whichever is first; `None` once that is past.
+    fn left(&self, until: Option<Instant>) -> Option<Duration> {
+        /// Far enough away to be for ever, near enough for every clock.
+        const FOREVER: Duration = Duration::from_secs(365 * 86_400);
+        let end = match (until, self.deadline) {
+            (Some(until), Some(deadline)) => Some(until.min(deadline)),
+            (until, deadline) => until.or(deadline),
+        };
+        match end {
+            Some(end) => Some(end.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero()),
+            None => Some(FOREVER),
+        }
+    }
+
+    fn check_locked(&self, state: &mut State) -> Result<(), Interrupted> {
+        let interrupted = match (self.deadline, self.limit) {
+            _ if state.stop => Interrupted::JobStopped,
+            (Some(deadline), Some(limit)) if Instant::now() >= deadline => Interrupted::JobTimeout { limit },
+            _ => return Ok(()),
+        };
+        state.told = Some(interrupted);
+        Err(interrupted)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sleep_ends_at_the_limit() {
+        let limit = Duration::from_millis(20);
+        let interrupt = Interrupt::new(Some(limit));
+        assert_eq!(interrupt.check(), Ok(()));
+        assert_eq!(interrupt.sleep(Duration::from_secs(60)), Err(Interrupted::JobTimeout { limit }));
+        assert_eq!(interrupt.told(), Some(Interrupted::JobTimeout { limit }));
+    }
+
+    #[test]
+    fn a_short_sleep_ends_well() {
+        let interrupt = Interrupt::new(None);
+        assert_eq!(interrupt.sleep(Duration::from_millis(1)), Ok(()));
+        assert_eq!(interrupt.told(), None);
+    }
+
+    #[test]
+    fn a_stop_wakes_a_sleeper() {
+        let interrupt = Interrupt::new(None);
+        std::thread::scope(|scope| {
+            let sleeper = scope.spawn(|| interrupt.sleep(Duration::from_secs(60)));
+            interrupt.stop();
+            assert_eq!(sleeper.join().unwrap(), Err(Interrupted::JobStopped));
+        });
+    }
+
+    #[tokio::test]
+    async fn an_async_sleep_ends_at_a_stop_and_at_the_limit() {
+        let interrupt = Interrupt::new(Some(Duration::from_millis(20)));
+        assert!(interrupt.sleep_async(Duration::from_secs(60)).await.is_err());
+        let interrupt = Interrupt::new(None);
+        let (slept, ()) = tokio::join!(interrupt.sleep_async(Duration::from_secs(60)), async { interrupt.stop() });
+        assert_eq!(slept, Err(Interrupted::JobStopped));
+    }
+}

@@ -1,0 +1,421 @@
+//! [`Job`]: the record of a job in Redis (wire spec §3).
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::codec::{Codec, CodecError, zlib};
+use crate::fields::{FieldError, Fields};
+use crate::payload::Payload;
+use crate::status::Status;
+use crate::time::Timestamp;
+use crate::ttl::Ttl;
+use crate::value::Value;
+
+/// The most bytes a payload may inflate to: 256 MiB.
+pub const INFLATED_BYTES_MAX: usize = 256 << 20;
+
+/// The most items a list inside a field may have.
+const LIST_ITEMS_MAX: usize = 1_000_000;
+
+/// RQ's default time limit (wire spec §3.3).
+pub const TIMEOUT_DEFAULT: Timeout = Timeout::Seconds(180);
+
+/// How long a job may run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timeout {
+    /// As long as it likes (`-1`).
+    Infinite,
+    /// This many seconds.
+    Seconds(u64),
+}
+
+impl Timeout {
+    /// The number in the job hash.
+    pub fn to_wire(self) -> i64 {
+        match self {
+            Timeout::Infinite => -1,
+            Timeout::Seconds(seconds) => i64::try_from(seconds).unwrap_or(i64::MAX),
+        }
+    }
+
+    /// Reads the number in the job hash: negative is infinite, `0` is the default (wire spec §21-9).
+    pub fn from_wire(seconds: i64) -> Timeout {
+        match u64::try_from(seconds) {
+            Ok(0) => TIMEOUT_DEFAULT,
+            Ok(seconds) => Timeout::Seconds(seconds),
+            Err(_) => Timeout::Infinite,
+        }
+    }
+
+    /// The limit, or `None` where there is none.
+    pub fn limit(self) -> Option<Duration> {
+        match self {
+            Timeout::Infinite => None,
+            Timeout::Seconds(seconds) => Some(Duration::from_secs(seconds)),
+        }
+    }
+}
+
+/// A function to call when a job ends (wire spec §4.6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Callback {
+    /// Its dotted name.
+    pub name: String,
+    /// How many seconds it may take; `None` where the hash does not say (60 by default).
+    pub timeout_s: Option<i64>,
+}
+
+/// The record of a job in Redis, untyped: for whoever inspects or runs it.
+///
+/// All fields of wire spec §3 by their names there. Fields we do not know are kept in `other`, so that reading and
+/// writing loses nothing.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the fields are the wire spec's, named as there")]
+pub struct Job {
+    pub id: String,
+    /// The deflated call, see [`Job::payload`].
+    pub data: Vec<u8>,
+    pub status: Status,
+    pub created_at: Timestamp,
+    /// The queue it belongs to.
+    pub origin: String,
+    pub description: Option<String>,
+    pub timeout: Option<Timeout>,
+    pub enqueued_at: Option<Timestamp>,
+    pub started_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+    pub last_heartbeat: Option<Timestamp>,
+    pub worker_name: Option<String>,
+    pub success_callback: Option<Callback>,
+    pub failure_callback: Option<Callback>,
+    pub stopped_callback: Option<Callback>,
+    /// `None` where the field is missing, as before RQ 2.0; empty where the job is in no group.
+    pub group_id: Option<String>,
+    pub result_ttl: Option<Ttl>,
+    pub failure_ttl: Option<Ttl>,
+    /// Seconds the job may wait in a queue.
+    pub ttl_s: Option<i64>,
+    pub retries_left: Option<i64>,
+    /// Seconds before each retry.
+    pub retry_intervals_s: Option<Vec<u64>>,
+    pub enqueue_at_front_on_retry: Option<bool>,
+    pub number_of_retries: Option<i64>,
+    pub repeats_left: Option<i64>,
+    /// Seconds before each repetition.
+    pub repeat_intervals_s: Option<Vec<u64>>,
+    pub dependency_ids: Option<Vec<String>>,
+    /// RQ's legacy mirror of the first dependency.
+    pub dependency_id: Option<String>,
+    pub allow_dependency_failures: Option<bool>,
+    pub enqueue_at_front: Option<bool>,
+    /// Serialized, see [`Job::meta`].
+    pub meta: Option<Vec<u8>>,
+    /// JSON as it is; malformed JSON is RQ's to warn about, not a reason to lose the job.
+    pub webhooks: Option<Vec<u8>>,
+    pub rate_limit_key: Option<String>,
+    pub rate_limit_concurrency: Option<i64>,
+    /// Legacy, never authoritative: see the results stream.
+    pub result: Option<Vec<u8>>,
+    /// Legacy, deflated text: see the results stream.
+    pub exc_info: Option<Vec<u8>>,
+    /// Whatever else the hash holds.
+    pub other: Fields,
+}
+
+impl Job {
+    /// A job that was never saved.
+    pub fn new(id: impl Into<String>, origin: impl Into<String>, data: Vec<u8>) -> Job {
+        Job {
+            id: id.into(),
+            data,
+            status: Status::Created,
+            created_at: Timestamp::now(),
+            origin: origin.into(),
+            description: None,
+            timeout: None,
+            enqueued_at: None,
+            started_at: None,
+            ended_at: None,
+            last_heartbeat: None,
+            worker_name: None,
+            success_callback: None,
+            failure_callback: None,
+            stopped_callback: None,
+            group_id: Some(String::new()),
+            result_ttl: None,
+            failure_ttl: None,
+            ttl_s: None,
+            retries_left: None,
+            retry_intervals_s: None,
+            enqueue_at_front_on_retry: None,
+            number_of_retries: None,
+            repeats_left: None,
+            repeat_intervals_s: None,
+            dependency_ids: None,
+            dependency_id: None,
+            allow_dependency_failures: None,
+            enqueue_at_front: None,
+            meta: None,
+            webhooks: None,
+            rate_limit_key: None,
+            rate_limit_concurrency: None,
+            result: None,
+            exc_info: None,
+            other: Fields::default(),
+        }
+    }
+
+    /// Reads a job hash. The error names the first field that cannot be read.
+    ///
+    /// A missing or empty status is `created`, a missing `created_at` is now, as in RQ.
+    pub fn from_fields(id: impl Into<String>, mut fields: Fields) -> Result<Job, FieldError> {
+        let f = &mut fields;
+        let data = f.take("data").ok_or_else(|| FieldError::new("data", "is missing"))?;
+        Ok(Job {
+            id: id.into(),
+            data,
+            status: take_status(f)?,
+            created_at: f.take_time("created_at")?.unwrap_or_else(Timestamp::now),
+            origin: f.take_text("origin")?.unwrap_or_default(),
+            description: f.take_text("description")?,
+            timeout: f.take_int("timeout")?.map(Timeout::from_wire),
+            enqueued_at: f.take_time("enqueued_at")?,
+            started_at: f.take_time("started_at")?,
+            ended_at: f.take_time("ended_at")?,
+            last_heartbeat: f.take_time("last_heartbeat")?,
+            worker_name: f.take_text("worker_name")?,
+            success_callback: take_callback(f, "success_callback_name", "success_callback_timeout")?,
+            failure_callback: take_callback(f, "failure_callback_name", "failure_callback_timeout")?,
+            stopped_callback: take_callback(f, "stopped_callback_name", "stopped_callback_timeout")?,
+            group_id: match f.get("group_id") {
+                Some(_) => Some(f.take_text("group_id")?.unwrap_or_default()),
+                None => None,
+            },
+            result_ttl: f.take_int("result_ttl")?.map(Ttl::from_wire),
+            failure_ttl: f.take_int("failure_ttl")?.map(Ttl::from_wire),
+            ttl_s: f.take_int("ttl")?,
+            retries_left: f.take_int("retries_left")?,
+            retry_intervals_s: take_intervals(f, "retry_intervals")?,
+            enqueue_at_front_on_retry: f.take_flag("enqueue_at_front_on_retry")?,
+            number_of_retries: f.take_int("number_of_retries")?,
+            repeats_left: f.take_int("repeats_left")?,
+            repeat_intervals_s: take_intervals(f, "repeat_intervals")?,
+            dependency_ids: take_ids(f, "dependency_ids")?,
+            dependency_id: f.take_text("dependency_id")?,
+            allow_dependency_failures: f.take_flag("allow_dependency_failures")?,
+            enqueue_at_front: f.take_flag("enqueue_at_front")?,
+            meta: f.take("meta"),
+            webhooks: f.take("webhooks"),
+            rate_limit_key: f.take_text("rate_limit_key")?,
+            rate_limit_concurrency: f.take_int("rate_limit_concurrency")?,
+            result: f.take("result"),
+            exc_info: f.take("exc_info"),
+            other: fields,
+        })
+    }
+
+    /// The whole hash. Read back, it is this job again.
+    pub fn to_fields(&self) -> Fields {
+        let mut f = self.other.clone();
+        f.set("data", self.data.as_slice());
+        f.set("status", self.status.as_str());
+        f.set("created_at", self.created_at.to_string());
+        f.set("origin", self.origin.as_str());
+        f.set_some("description", self.description.as_deref());
+        f.set_some("timeout", self.timeout.map(Timeout::to_wire));
+        f.set_some("enqueued_at", self.enqueued_at);
+        f.set_or_empty("started_at", self.started_at);
+        f.set_or_empty("ended_at", self.ended_at);
+        f.set_or_empty("last_heartbeat", self.last_heartbeat);
+        f.set_or_empty("worker_name", self.worker_name.as_deref());
+        set_callback(&mut f, "success_callback_name", "success_callback_timeout", self.success_callback.as_ref());
+        set_callback(&mut f, "failure_callback_name", "failure_callback_timeout", self.failure_callback.as_ref());
+        set_callback(&mut f, "stopped_callback_name", "stopped_callback_timeout", self.stopped_callback.as_ref());
+        f.set_some("group_id", self.group_id.as_deref());
+        f.set_some("result_ttl", self.result_ttl.map(Ttl::to_wire));
+        f.set_some("failure_ttl", self.failure_ttl.map(Ttl::to_wire));
+        f.set_some("ttl", self.ttl_s);
+        f.set_some("retries_left", self.retries_left);
+        f.set_some("retry_intervals", self.retry_intervals_s.as_deref().map(json_numbers));
+        f.set_flag("enqueue_at_front_on_retry", self.enqueue_at_front_on_retry);
+        f.set_some("number_of_retries", self.number_of_retries);
+        f.set_some("repeats_left", self.repeats_left);
+        f.set_some("repeat_intervals", self.repeat_intervals_s.as_deref().map(json_numbers));
+        f.set_some("dependency_ids", self.dependency_ids.as_deref().map(json_strings));
+        f.set_some("dependency_id", self.dependency_id.as_deref());
+        f.set_flag("allow_dependency_failures", self.allow_dependency_failures);
+        f.set_flag("enqueue_at_front", self.enqueue_at_front);
+        set_bytes(&mut f, "meta", self.meta.as_deref());
+        set_bytes(&mut f, "webhooks", self.webhooks.as_deref());
+        f.set_some("rate_limit_key", self.rate_limit_key.as_deref());
+        f.set_some("rate_limit_concurrency", self.rate_limit_concurrency);
+        set_bytes(&mut f, "result", self.result.as_deref());
+        set_bytes(&mut f, "exc_info", self.exc_info.as_deref());
+        f
+    }
+
+    /// How long it may run; RQ's 180 s where the hash does not say.
+    pub fn limit(&self) -> Option<Duration> {
+        self.timeout.unwrap_or(TIMEOUT_DEFAULT).limit()
+    }
+
+    /// The serialized call, inflated to at most `INFLATED_BYTES_MAX`.
+    pub fn inflated(&self) -> Result<Cow<'_, [u8]>, CodecError> {
+        zlib::inflate(&self.data, INFLATED_BYTES_MAX)
+    }
+
+    /// What to run, and the codec that says so. Results and meta must be written in the same one.
+    pub fn payload(&self) -> Result<(Codec, Payload), CodecError> {
+        let inflated = self.inflated()?;
+        let codec = Codec::detect(&inflated)?;
+        Ok((codec, codec.decode_payload(&inflated)?))
+    }
+
+    /// The meta of the job: a dict, empty where there is none.
+    pub fn meta(&self) -> Result<Value, CodecError> {
+        match &self.meta {
+            Some(bytes) => Codec::detect_value(bytes).decode_value(bytes),
+            None => Ok(Value::Dict(Vec::new())),
+        }
+    }
+
+    /// The call as text, or the id where the hash has none.
+    pub fn described(&self) -> &str {
+        self.description.as_deref().unwrap_or(&self.id)
+    }
+}
+
+fn take_status(f: &mut Fields) -> Result<Status, FieldError> {
+    match f.take_text("status")? {
+        Some(text) => Status::parse(&text)
+            .ok_or_else(|| FieldError::new("status", format_args!("{:?} is no status of RQ", shortened(&text)))),
+        None => Ok(Status::Created),
+    }
+}
+
+fn shortened(text: &str) -> String {
+    const SHOWN_CHARS: usize = 40;
+    text.chars().take(SHOWN_CHARS).collect()
+}
+
+fn take_callback(f: &mut Fields, name: &str, timeout: &str) -> Result<Option<Callback>, FieldError> {
+    let timeout_s = f.take_int(timeout)?;
+    Ok(f.take_text(name)?.map(|name| Callback { name, timeout_s }))
+}
+
+fn set_callback(f: &mut Fields, name: &str, timeout: &str, callback: Option<&Callback>) {
+    f.set_or_empty(name, callback.map(|callback| callback.name.as_str()));
+    f.set_some(timeout, callback.and_then(|callback| callback.timeout_s));
+}
+
+fn set_bytes(f: &mut Fields, field: &str, bytes: Option<&[u8]>) {
+    if let Some(bytes) = bytes {
+        f.set(field, bytes);
+    }
+}
+
+/// Reads a JSON array in `field` through `item`; absent or empty is `None`.
+fn take_list<T>(
+    f: &mut Fields,
+    field: &str,
+    what: &str,
+    item: impl Fn(Value) -> Option<T>,
+) -> Result<Option<Vec<T>>, FieldError> {
+    let Some(bytes) = f.take(field).filter(|bytes| !bytes.is_empty()) else { return Ok(None) };
+    let list = match Codec::Json.decode_value(&bytes) {
+        Ok(Value::List(list)) if list.len() <= LIST_ITEMS_MAX => list,
+        Ok(Value::List(_)) => return Err(FieldError::new(field, format_args!("more than {LIST_ITEMS_MAX} items"))),
+        Ok(_) => return Err(FieldError::new(field, "is no JSON array")),
+        Err(error) => return Err(FieldError::new(field, error)),
+    };
+    let items: Option<Vec<T>> = list.into_iter().map(item).collect();
+    items.map(Some).ok_or_else(|| FieldError::new(field, format_args!("is no array of {what}")))
+}
+
+fn take_intervals(f: &mut Fields, field: &str) -> Result<Option<Vec<u64>>, FieldError> {
+    take_list(f, field, "seconds, whole and not negative", |item| match item {
+        Value::Int(seconds) => u64::try_from(seconds).ok(),
+        _ => None,
+    })
+}
+
+fn take_ids(f: &mut Fields, field: &str) -> Result<Option<Vec<String>>, FieldError> {
+    take_list(f, field, "job ids", |item| match item {
+        Value::Str(id) => Some(id),
+        _ => None,
+    })
+}
+
+fn json_numbers(numbers: &[u64]) -> String {
+    let texts: Vec<String> = numbers.iter().map(u64::to_string).collect();
+    format!("[{}]", texts.join(", "))
+}
+
+fn json_strings(texts: &[String]) -> String {
+    let list = Value::List(texts.iter().cloned().map(Value::Str).collect());
+    match Codec::Json.encode_value(&list) {
+        Ok(json) => String::from_utf8_lossy(&json).into_owned(),
+        Err(error) => unreachable!("a list of strings is always JSON: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an "always" field is when unset, beside `data` and `origin`.
+    fn minimal() -> Fields {
+        Fields::from_iter([("data", "x"), ("origin", "default"), ("description", "f()")])
+    }
+
+    #[test]
+    fn rqs_verified_minimum_is_read() {
+        let job = Job::from_fields("j", minimal()).unwrap();
+        assert_eq!(job.status, Status::Created);
+        assert_eq!(job.limit(), Some(Duration::from_secs(180)));
+        assert_eq!(job.described(), "f()");
+    }
+
+    #[test]
+    fn unknown_fields_are_preserved() {
+        let mut fields = minimal();
+        fields.set("x-private", vec![0xff, 0]);
+        let job = Job::from_fields("j", fields).unwrap();
+        assert_eq!(job.to_fields().get("x-private"), Some(&[0xff, 0][..]));
+    }
+
+    #[test]
+    fn each_bad_field_is_named() {
+        for (field, value) in [
+            ("created_at", "garbage"),
+            ("created_at", "2026-11-22T01:48:39.413834"),
+            ("status", "dreaming"),
+            ("timeout", "abc"),
+            ("timeout", "1e309"),
+            ("timeout", "9223372036854775808"),
+            ("retries_left", "x"),
+            ("retry_intervals", "{"),
+            ("retry_intervals", "[-1]"),
+            ("retry_intervals", "[null]"),
+            ("dependency_ids", "{"),
+            ("dependency_ids", "[1]"),
+            ("result_ttl", "x"),
+            ("enqueue_at_front", ""),
+        ] {
+            let mut fields = minimal();
+            fields.set(field, value);
+            let error = Job::from_fields("j", fields).unwrap_err();
+            assert_eq!(error.field, field, "{value:?}");
+        }
+        let error = Job::from_fields("j", Fields::from_iter([("origin", "q")])).unwrap_err();
+        assert_eq!(error.to_string(), "field `data`: is missing");
+    }
+
+    #[test]
+    fn timeouts_of_the_wire() {
+        for (number, limit_s) in [(-1, None), (0, Some(180)), (7, Some(7))] {
+            assert_eq!(Timeout::from_wire(number).limit(), limit_s.map(Duration::from_secs));
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! [`Keys`]: every Redis key RQ uses, under one prefix (wire spec §2).
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+/// The environment variable that replaces the prefix (wire spec §1.1).
+pub const PREFIX_VARIABLE: &str = "RQ_KEY_PREFIX";
+
+/// What RQ's keys begin with unless told otherwise.
+pub const DEFAULT_PREFIX: &str = "rq";
+
+/// The longest name we write; longer ones are still read.
+pub const NAME_BYTES_MAX: usize = 200;
+
+/// A name that must not be written to Redis.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{kind} {name:?} cannot be used: {reason}")]
+pub struct NameError {
+    /// What the name was for.
+    pub kind: &'static str,
+    /// The name as given.
+    pub name: String,
+    /// What it has to be instead.
+    pub reason: &'static str,
+}
+
+/// Names every key, each beginning with the prefix and a colon.
+///
+/// Cloning is cheap. For Redis Cluster the prefix must hold a hash tag, as in `{app}:rq`, so that all keys share
+/// one slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keys {
+    prefix: Arc<str>,
+}
+
+impl Default for Keys {
+    fn default() -> Keys {
+        Keys { prefix: DEFAULT_PREFIX.into() }
+    }
+}
+
+impl Keys {
+    /// Keys under `prefix`, which must match `[A-Za-z0-9_.:{}-]+`.
+    pub fn new(prefix: &str) -> Result<Keys, NameError> {
+        let legal = |c: char| c.is_ascii_alphanumeric() || "_.:{}-".contains(c);
+        if prefix.is_empty() || !prefix.chars().all(legal) {
+            return Err(NameError {
+                kind: "key prefix",
+                name: prefix.to_owned(),
+                reason: "it must be made of letters, digits and `_.:{}-`",
+            });
+        }
+        Ok(Keys { prefix: prefix.into() })
+    }
+
+    /// Keys under the prefix that `RQ_KEY_PREFIX` names, or under `rq` where it is unset or empty.
+    pub fn from_env() -> Result<Keys, NameError> {
+        match std::env::var(PREFIX_VARIABLE) {
+            Ok(prefix) if !prefix.is_empty() => Keys::new(&prefix),
+            _ => Ok(Keys::default()),
+        }
+    }
+
+    /// The prefix without its colon.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    fn key(&self, parts: &[&str]) -> String {
+        let length = self.prefix.len() + parts.iter().map(|part| part.len()).sum::<usize>();
+        let mut key = String::with_capacity(length);
+        key.push_str(&self.prefix);
+        for part in parts {
+            key.push_str(part);
+        }
+        key
+    }
+}
+
+macro_rules! keys {
+    ($($(#[$doc:meta])* $name:ident($($arg:ident),*) = $($part:expr),+;)+) => {
+        impl Keys {
+            $($(#[$doc])* pub fn $name(&self, $($arg: &str),*) -> String { self.key(&[$($part),+]) })+
+        }
+        #[cfg(test)]
+        fn every_key(keys: &Keys) -> Vec<String> {
+            vec![$({ $(let $arg = stringify!($arg);)* keys.$name($($arg),*) }),+]
+        }
+    };
+}
+
+keys! {
+    /// Set of the full keys of all queues.
+    queues() = ":queues";
+    /// List of job ids; the head is next.
+    queue(queue) = ":queue:", queue;
+    /// List of ids that Python's single-queue workers popped and did not start yet.
+    intermediate(queue) = ":queue:", queue, ":intermediate";
+    /// When Python's maintenance first saw an id in the intermediate list.
+    first_seen(queue, id) = ":queue:", queue, ":intermediate:first_seen:", id;
+    /// Hash of one job.
+    job(id) = ":job:", id;
+    /// Set of the ids that wait for this job.
+    dependents(id) = ":job:", id, ":dependents";
+    /// Set of the ids this job waits for; the double colon is RQ's.
+    dependencies(id) = ":job::", id, ":dependencies";
+    /// Stream of the job's results.
+    results(id) = ":results:", id;
+    /// Sorted set of running executions, `<id>:<x>` by expiry.
+    wip(queue) = ":wip:", queue;
+    /// Sorted set of finished ids by expiry.
+    finished(queue) = ":finished:", queue;
+    /// Sorted set of failed and stopped ids by expiry.
+    failed(queue) = ":failed:", queue;
+    /// Sorted set of ids that wait for other jobs.
+    deferred(queue) = ":deferred:", queue;
+    /// Sorted set of ids whose dependencies are met and which Python 3.0 has not pushed yet.
+    ready(queue) = ":ready:", queue;
+    /// Sorted set of ids by the second they are due.
+    scheduled(queue) = ":scheduled:", queue;
+    /// Sorted set of canceled ids.
+    canceled(queue) = ":canceled:", queue;
+    /// Hash of one execution.
+    execution(id, x) = ":execution:", id, ":", x;
+    /// Sorted set of the executions of one job.
+    executions(id) = ":executions:", id;
+    /// Set of the full keys of all workers.
+    workers() = ":workers";
+    /// Set of the full keys of a queue's workers.
+    queue_workers(queue) = ":workers:", queue;
+    /// Hash of one worker.
+    worker(name) = ":worker:", name;
+    /// Set of the executions on one worker.
+    worker_executions(name) = ":worker:", name, ":executions";
+    /// Channel for a worker's commands.
+    pubsub(name) = ":pubsub:", name;
+    /// Present while all workers are suspended.
+    suspended() = ":suspended";
+    /// Maintenance lock of one queue.
+    clean_registries(queue) = ":clean_registries:", queue;
+    /// Maintenance window of the groups.
+    clean_groups() = ":clean_groups";
+    /// Which scheduler owns a queue.
+    scheduler_lock(queue) = ":scheduler-lock:", queue;
+    /// Hash of one scheduler.
+    scheduler(name) = ":scheduler:", name;
+    /// Sorted set of cron scheduler names.
+    cron_schedulers() = ":cron_schedulers";
+    /// Hash of one cron scheduler.
+    cron_scheduler(name) = ":cron_scheduler:", name;
+    /// Sorted set of the jobs one cron entry enqueued.
+    cron_job(name) = ":cron_job:", name, ":jobs";
+    /// Sorted set of cron entries by their last run.
+    cron_jobs() = ":cron_jobs";
+    /// Set of the ids in a group.
+    group(name) = ":group:", name;
+    /// Set of group names.
+    groups() = ":groups";
+    /// Set of rate-limit names.
+    rate_limits() = ":rl-keys";
+    /// Hash of one rate limit.
+    rate_limit(name) = ":rl:", name;
+    /// Sorted set of ids that hold a slot.
+    rate_limit_allowed(name) = ":rl:", name, ":allowed";
+    /// Sorted set of ids that wait for a slot.
+    rate_limit_waiting(name) = ":rl:", name, ":rate_limited";
+    /// Ours: the number and answer of a worker's last claim, so that a re-sent claim is answered, not repeated.
+    claims(name) = ":claims:", name;
+}
+
+/// Checks a job id that we are about to write: `[A-Za-z0-9_-]+`, as RQ has it since 2.8 (wire spec §1.5).
+pub fn check_job_id(id: &str) -> Result<(), NameError> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if id.is_empty() || !id.chars().all(legal) {
+        return Err(NameError {
+            kind: "job id",
+            name: shortened(id),
+            reason: "it must be made of letters, digits, `_` and `-`",
+        });
+    }
+    check_length("job id", id)
+}
+
+/// Checks a queue name that we are about to write.
+///
+/// A comma would split it in the worker's hash, and names that end in `:intermediate` collide with another
+/// queue's list (wire spec §1.5).
+pub fn check_queue_name(name: &str) -> Result<(), NameError> {
+    const KIND: &str = "queue name";
+    let refuse = |reason| Err(NameError { kind: KIND, name: shortened(name), reason });
+    if name.is_empty() {
+        return refuse("it must not be empty");
+    }
+    if name.contains(',') {
+        return refuse("it must not hold a comma, which separates queues in the worker's record");
+    }
+    if name.contains(":intermediate") {
+        return refuse("it must not hold `:intermediate`, which names another queue's list");
+    }
+    if name.contains(['{', '}']) || name.chars().any(char::is_control) || name.trim() != name {
+        return refuse("it must not hold braces, control characters, or white space at its ends");
+    }
+    check_length(KIND, name)
+}
+
+/// Checks a worker name that we are about to write.
+pub fn check_worker_name(name: &str) -> Result<(), NameError> {
+    const KIND: &str = "worker name";
+    if name.is_empty() || name.chars().any(char::is_control) || name.trim() != name || name.ends_with(":executions")
+    {
+        return Err(NameError {
+            kind: KIND,
+            name: shortened(name),
+            reason: "it must not be empty, hold control characters, begin or end in white space, \
+                     or end in `:executions`",
+        });
+    }
+    check_length(KIND, name)
+}
+
+fn check_length(kind: &'static str, name: &str) -> Result<(), NameError> {
+    if name.len() > NAME_BYTES_MAX {
+        return Err(NameError { kind, name: shortened(name), reason: "it must not be longer than 200 bytes" });
+    }
+    Ok(())
+}
+
+/// Enough of a hostile name to recognise it in a log.
+fn shortened(name: &str) -> String {
+    const SHOWN_CHARS: usize = 60;
+    let mut short: String = name.chars().take(SHOWN_CHARS).collect();
+    if short.len() < name.len() {
+        let _ = write!(short, "… ({} bytes)", name.len());
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_those_of_the_wire_spec() {
+        let keys = Keys::default();
+        assert_eq!(keys.queue("default"), "rq:queue:default");
+        assert_eq!(keys.dependencies("j1"), "rq:job::j1:dependencies");
+        assert_eq!(keys.dependents("j1"), "rq:job:j1:dependents");
+        assert_eq!(keys.first_seen("q", "j"), "rq:queue:q:intermediate:first_seen:j");
+        assert_eq!(keys.worker_executions("w"), "rq:worker:w:executions");
+        assert_eq!(keys.cron_job("n"), "rq:cron_job:n:jobs");
+        assert_eq!(keys.rate_limit_waiting("k"), "rq:rl:k:rate_limited");
+    }
+
+    #[test]
+    fn all_keys_share_the_prefix_and_none_collide() {
+        let keys = Keys::new("{app}:rq").unwrap();
+        let mut all = every_key(&keys);
+        assert!(all.iter().all(|key| key.starts_with("{app}:rq:")));
+        let count = all.len();
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), count);
+    }
+
+    #[test]
+    fn prefixes_are_checked() {
+        assert!(Keys::new("a-b_c.d:{e}").is_ok());
+        for bad in ["", "a b", "é", "a*"] {
+            assert!(Keys::new(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_checked_before_they_are_written() {
+        let long = "q".repeat(201);
+        for (check, good, bad) in [
+            (check_job_id as fn(&str) -> _, vec!["a", "A-1_b"], vec!["", "a:b", "a b", "é", &long]),
+            (
+                check_queue_name,
+                vec!["default", "a:b", "日本"],
+                vec!["", "a,b", "x:intermediate", " a", "a\n", "{a}", &long],
+            ),
+            (check_worker_name, vec!["w1", "a.b:c"], vec!["", "w:executions", "a\tb", &long]),
+        ] {
+            for name in good {
+                assert_eq!(check(name), Ok(()), "{name:?}");
+            }
+            for name in bad {
+                assert!(check(name).is_err(), "{name:?}");
+            }
+        }
+    }
+}

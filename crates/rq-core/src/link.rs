@@ -1,0 +1,208 @@
+//! [`Link`] and [`BlockingLink`]: the only places that talk to the Redis client library.
+//!
+//! A [`Step`] says what to send and how to read the answer; the two links take steps, one for tokio and one without
+//! it. Neither re-sends a step that is not safe to send twice.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use redis::io::tcp::TcpSettings;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, IntoConnectionInfo, Pipeline, RedisError, RedisResult,
+    ServerErrorKind,
+};
+
+use crate::error::Error;
+use crate::scripts;
+
+/// How long one attempt to connect may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an answer may take: longer than the 5 s after which Redis calls a script slow.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often one command tries to connect anew before it fails.
+const CONNECT_ATTEMPTS: usize = 3;
+/// The longest pause between two of those attempts.
+const CONNECT_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// The answers to a step's commands, in order.
+pub type Answers = Vec<RedisResult<redis::Value>>;
+
+/// What to send to Redis, and how to read the answers.
+pub struct Step<T> {
+    name: &'static str,
+    pipeline: Pipeline,
+    /// Whether it has the same effect sent once or twice.
+    resend: bool,
+    read: Box<dyn Fn(Answers) -> Result<T, Error> + Send + Sync>,
+}
+
+impl<T> Step<T> {
+    /// A step that may be sent twice: it only reads, or is fenced.
+    pub fn new(
+        name: &'static str,
+        mut pipeline: Pipeline,
+        read: impl Fn(Answers) -> Result<T, Error> + Send + Sync + 'static,
+    ) -> Step<T> {
+        pipeline.ignore_errors();
+        Step { name, pipeline, resend: true, read: Box::new(read) }
+    }
+
+    /// Makes it a step that must not be sent twice.
+    pub fn once(mut self) -> Step<T> {
+        self.resend = false;
+        self
+    }
+
+    /// What the step is called in errors.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Whether the step should be sent again after `result`; `attempts` is how often it was sent.
+    fn wants_resend(&self, result: &RedisResult<Answers>, attempts: u32) -> Option<Again> {
+        const ATTEMPTS_MAX: u32 = 2;
+        if attempts >= ATTEMPTS_MAX {
+            return None;
+        }
+        match result {
+            Ok(answers) => answers.iter().any(is_noscript).then_some(Again::LoadScripts),
+            Err(error) if self.resend && is_broken(error) => Some(Again::AsItIs),
+            Err(_) => None,
+        }
+    }
+}
+
+enum Again {
+    AsItIs,
+    /// The server does not know our scripts: nothing of them was run, and the rest of the step is safe to repeat.
+    LoadScripts,
+}
+
+fn is_noscript(answer: &RedisResult<redis::Value>) -> bool {
+    let noscript = ErrorKind::Server(ServerErrorKind::NoScript);
+    matches!(answer, Err(error) if error.kind() == noscript)
+}
+
+/// Whether the connection broke, so that it is unknown whether the commands were run.
+pub fn is_broken(error: &RedisError) -> bool {
+    error.is_io_error() || error.is_timeout() || error.is_connection_dropped()
+}
+
+/// A shared connection to Redis for tokio, which comes back by itself after it broke.
+#[derive(Clone)]
+pub struct Link {
+    client: Client,
+    shared: ConnectionManager,
+}
+
+impl Link {
+    /// Connects to `url`: `redis://`, `rediss://` or `unix:///path?db=n`.
+    pub async fn open(url: &str) -> Result<Link, Error> {
+        let client = client(url)?;
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(ANSWER_TIMEOUT))
+            .set_number_of_retries(CONNECT_ATTEMPTS)
+            .set_max_delay(CONNECT_PAUSE_MAX);
+        let shared = client.get_connection_manager_with_config(config).await?;
+        Ok(Link { client, shared })
+    }
+
+    /// Takes a step: sends it, once more if that is safe and the connection broke, and reads the answers.
+    pub async fn take<T>(&self, step: &Step<T>) -> Result<T, Error> {
+        let mut shared = self.shared.clone();
+        let mut attempts = 0;
+        loop {
+            let result: RedisResult<Answers> = step.pipeline.query_async(&mut shared).await;
+            attempts += 1;
+            match step.wants_resend(&result, attempts) {
+                Some(Again::AsItIs) => {}
+                Some(Again::LoadScripts) => scripts::load_all().query_async::<()>(&mut shared).await?,
+                None => return (step.read)(result?),
+            }
+        }
+    }
+
+    /// A connection of its own for one waiter: commands on it may block as long as they like.
+    pub async fn waiting_connection(&self) -> Result<MultiplexedConnection, Error> {
+        let config = waiting_config();
+        Ok(self.client.get_multiplexed_async_connection_with_config(&config).await?)
+    }
+
+    /// A connection of its own that speaks RESP3 and hands invalidations to `pushes` (`CLIENT TRACKING`).
+    pub async fn tracking_connection(
+        &self,
+        pushes: tokio::sync::mpsc::UnboundedSender<redis::PushInfo>,
+    ) -> Result<MultiplexedConnection, Error> {
+        let info = self.client.get_connection_info().clone();
+        let settings = info.redis_settings().clone().set_protocol(redis::ProtocolVersion::RESP3);
+        let client = Client::open(info.set_redis_settings(settings))?;
+        let config = waiting_config().set_push_sender(pushes);
+        Ok(client.get_multiplexed_async_connection_with_config(&config).await?)
+    }
+}
+
+fn waiting_config() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT)).set_response_timeout(None)
+}
+
+/// A connection to Redis for programs without a runtime. It is made when first needed, and anew after it broke.
+pub struct BlockingLink {
+    client: Client,
+    connection: Mutex<Option<redis::Connection>>,
+}
+
+impl BlockingLink {
+    /// Connects to `url`.
+    pub fn open(url: &str) -> Result<BlockingLink, Error> {
+        let client = client(url)?;
+        let connection = connect(&client)?;
+        Ok(BlockingLink { client, connection: Mutex::new(Some(connection)) })
+    }
+
+    /// Takes a step: sends it, once more if that is safe and the connection broke, and reads the answers.
+    pub fn take<T>(&self, step: &Step<T>) -> Result<T, Error> {
+        let mut slot = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut attempts = 0;
+        loop {
+            let mut connection = match slot.take() {
+                Some(connection) => connection,
+                None => connect(&self.client)?,
+            };
+            let result: RedisResult<Answers> = step.pipeline.query(&mut connection);
+            attempts += 1;
+            let again = step.wants_resend(&result, attempts);
+            if let Some(Again::LoadScripts) = again {
+                scripts::load_all().query::<()>(&mut connection)?;
+            }
+            // A connection that broke, or may still deliver an answer nobody waits for, is not kept.
+            if result.is_ok() {
+                *slot = Some(connection);
+            }
+            if again.is_none() {
+                return (step.read)(result?);
+            }
+        }
+    }
+
+    /// A connection of its own for one waiter, whose commands may block for `longest`.
+    pub fn waiting_connection(&self, longest: Duration) -> Result<redis::Connection, Error> {
+        let connection = connect(&self.client)?;
+        connection.set_read_timeout(Some(longest + ANSWER_TIMEOUT))?;
+        Ok(connection)
+    }
+}
+
+fn connect(client: &Client) -> Result<redis::Connection, Error> {
+    let connection = client.get_connection_with_timeout(CONNECT_TIMEOUT)?;
+    connection.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+    connection.set_write_timeout(Some(ANSWER_TIMEOUT))?;
+    Ok(connection)
+}
+
+/// A client whose connections send small packets at once, which redis 1.x does not do unless told.
+fn client(url: &str) -> Result<Client, Error> {
+    let info: ConnectionInfo = url.into_connection_info()?;
+    Ok(Client::open(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))?)
+}

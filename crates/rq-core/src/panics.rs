@@ -1,0 +1,112 @@
+//! [`Panic`]: catching a job's panic, with the place where it happened.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::fmt;
+use std::future::poll_fn;
+use std::panic::{self, AssertUnwindSafe};
+use std::pin::pin;
+use std::sync::Once;
+use std::task::Poll;
+
+/// A job's panic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Panic {
+    /// What it said.
+    pub message: String,
+    /// `file:line:column`, where known: see [`record_locations`].
+    pub location: Option<String>,
+}
+
+impl fmt::Display for Panic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.location {
+            Some(location) => write!(f, "job panicked at {location}: {}", self.message),
+            None => write!(f, "job panicked: {}", self.message),
+        }
+    }
+}
+
+thread_local! {
+    /// `None` outside [`catch`], so that other threads' panics are reported as ever.
+    static LAST_LOCATION: RefCell<Option<Option<String>>> = const { RefCell::new(None) };
+}
+
+/// Runs `f`, turning a panic into an error.
+///
+/// The caller must not look at state that `f` may have left half changed; jobs share none with their worker.
+pub fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Panic> {
+    let outer = LAST_LOCATION.replace(Some(None));
+    let result = panic::catch_unwind(AssertUnwindSafe(f));
+    let location = LAST_LOCATION.replace(outer).flatten();
+    result.map_err(|payload| Panic { message: message(payload.as_ref()), location })
+}
+
+/// [`catch`] for a future: a panic in any of its polls ends it.
+pub async fn catch_async<F: Future>(future: F) -> Result<F::Output, Panic> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match catch(|| future.as_mut().poll(cx)) {
+        Ok(poll) => poll.map(Ok),
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+    .await
+}
+
+/// Makes [`catch`] know where a panic happened, and keeps caught panics off standard error.
+///
+/// It puts a hook before the program's own, which still sees every panic outside of jobs. Workers call it; a
+/// library that only enqueues does not.
+pub fn record_locations() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        let previous = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            let caught = LAST_LOCATION.with_borrow_mut(|slot| match slot {
+                Some(location) => {
+                    *location = info.location().map(ToString::to_string);
+                    true
+                }
+                None => false,
+            });
+            if !caught {
+                previous(info);
+            }
+        }));
+    });
+}
+
+fn message(payload: &(dyn Any + Send)) -> String {
+    match payload.downcast_ref::<&str>() {
+        Some(text) => (*text).to_owned(),
+        None => match payload.downcast_ref::<String>() {
+            Some(text) => text.clone(),
+            None => "a value that is no text".to_owned(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn message_and_location_are_kept() {
+        record_locations();
+        let panic = catch(|| panic!("boom {}", 1)).unwrap_err();
+        assert_eq!(panic.message, "boom 1");
+        assert!(panic.location.as_deref().unwrap().contains("panics.rs:"), "{panic}");
+        assert_eq!(catch(|| 3), Ok(3));
+    }
+
+    #[test]
+    fn a_caught_panic_inside_a_job_leaves_the_jobs_own_one_in_place() {
+        record_locations();
+        let panic = catch(|| {
+            let inner = catch(|| panic!("inner"));
+            assert!(inner.is_err());
+            panic!("outer")
+        })
+        .unwrap_err();
+        assert_eq!(panic.message, "outer");
+    }
+}

@@ -1,0 +1,138 @@
+//! [`Payload`]: the call inside a job, as all codecs carry it.
+
+use crate::{codec::CodecError, value::Value};
+
+/// A function's name and its arguments: the first, third and fourth item of the sequence in the job field `data`
+/// (wire spec §4.1). The second, the instance of a bound method, is always `None` here.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Payload {
+    /// What to run: a dotted path such as `tasks.add`.
+    pub func: String,
+    /// The arguments by position.
+    pub args: Vec<Value>,
+    /// The arguments by name, each name once.
+    pub kwargs: Vec<(String, Value)>,
+}
+
+impl Payload {
+    /// Python's API cuts the repr of each argument here.
+    pub const MAX_REPR_CHARS: usize = 75;
+
+    /// The call as Python prints it, each argument cut after 75 characters: `tasks.add(1, y=2)`.
+    ///
+    /// It is the job field `description` of whoever gives none (wire spec §4.5). Keyword arguments are sorted as
+    /// text, values included.
+    pub fn description(&self) -> String {
+        self.describe(|value| value.repr_cut(Payload::MAX_REPR_CHARS))
+    }
+
+    /// The same, uncut, as the command line has it.
+    pub fn full_description(&self) -> String {
+        self.describe(Value::repr)
+    }
+
+    fn describe(&self, repr: impl Fn(&Value) -> String) -> String {
+        let mut named: Vec<_> =
+            self.kwargs.iter().map(|(name, value)| format!("{name}={}", repr(value))).collect();
+        named.sort_unstable();
+        let mut all: Vec<_> = self.args.iter().map(repr).collect();
+        all.append(&mut named);
+        format!("{}({})", self.func, all.join(", "))
+    }
+
+    /// The call as one value, `(func, None, args, kwargs)`.
+    #[cfg(test)]
+    pub(crate) fn into_value(self) -> Value {
+        let kwargs = self.kwargs.into_iter().map(|(name, value)| (Value::Str(name), value)).collect();
+        Value::Tuple(vec![Value::Str(self.func), Value::Null, Value::Tuple(self.args), Value::Dict(kwargs)])
+    }
+
+    /// The call out of one value, which must be a sequence of text, `None`, a sequence and a dict with text keys.
+    pub(crate) fn from_value(value: Value) -> Result<Payload, CodecError> {
+        let (Value::Tuple(items) | Value::List(items)) = value else {
+            return Err(CodecError::Shape { wanted: "a sequence" });
+        };
+        let Ok([func, instance, args, kwargs]) = <[Value; 4]>::try_from(items) else {
+            return Err(CodecError::Shape { wanted: "a sequence of exactly four items" });
+        };
+        let Value::Str(func) = func else {
+            return Err(CodecError::Shape { wanted: "text as its first item, the function's name" });
+        };
+        if instance != Value::Null {
+            return Err(CodecError::Instance { class: instance.type_name().to_owned() });
+        }
+        let (Value::Tuple(args) | Value::List(args)) = args else {
+            return Err(CodecError::Shape { wanted: "a sequence as its third item, the arguments" });
+        };
+        Ok(Payload { func, args, kwargs: keyword_arguments(kwargs)? })
+    }
+}
+
+fn keyword_arguments(value: Value) -> Result<Vec<(String, Value)>, CodecError> {
+    let Value::Dict(entries) = value else {
+        return Err(CodecError::Shape { wanted: "a dict as its fourth item, the keyword arguments" });
+    };
+    entries
+        .into_iter()
+        .map(|(name, value)| match name {
+            Value::Str(name) => Ok((name, value)),
+            _ => Err(CodecError::Shape { wanted: "text as the name of each keyword argument" }),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn payload(args: Vec<Value>, kwargs: Vec<(&str, Value)>) -> Payload {
+        let kwargs = kwargs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        Payload { func: "tasks.add".to_owned(), args, kwargs }
+    }
+
+    #[test]
+    fn description_is_what_python_writes() {
+        let check = |payload: Payload, text: &str| assert_eq!(payload.description(), text);
+        check(payload(vec![], vec![]), "tasks.add()");
+        check(payload(vec![1.into(), "x".into()], vec![]), "tasks.add(1, 'x')");
+        // `k=10` sorts before `k2=1` as text, and `b` after both.
+        let kwargs = vec![("k2", 1.into()), ("b", Value::Null), ("k", 10.into())];
+        check(payload(vec![0.into()], kwargs), "tasks.add(0, b=None, k2=1, k=10)");
+        let long = "x".repeat(100);
+        check(payload(vec![long.as_str().into()], vec![]), &format!("tasks.add('{}...)", &long[..74]));
+        let full = payload(vec![long.as_str().into()], vec![]).full_description();
+        assert_eq!(full, format!("tasks.add('{long}')"));
+    }
+
+    #[test]
+    fn a_payload_is_a_value_of_a_certain_shape() {
+        let call = payload(vec![1.into()], vec![("k", "v".into())]);
+        assert_eq!(Payload::from_value(call.clone().into_value()), Ok(call));
+        let refused = |items: Vec<Value>, message: &str| {
+            let error = Payload::from_value(Value::List(items)).expect_err("must be refused");
+            assert_eq!(error.to_string(), message);
+        };
+        let (list, dict) = (Value::List(vec![]), Value::Dict(vec![]));
+        let not = |wanted: &str| format!("the payload is no call: it must be {wanted}");
+        refused(vec![], &not("a sequence of exactly four items"));
+        refused(
+            vec![Value::Null, Value::Null, list.clone(), dict.clone()],
+            &not("text as its first item, the function's name"),
+        );
+        refused(
+            vec!["f".into(), Value::Null, dict.clone(), dict.clone()],
+            &not("a sequence as its third item, the arguments"),
+        );
+        refused(
+            vec!["f".into(), Value::Null, list.clone(), list.clone()],
+            &not("a dict as its fourth item, the keyword arguments"),
+        );
+        let unnamed = Value::Dict(vec![(1.into(), 1.into())]);
+        refused(
+            vec!["f".into(), Value::Null, list.clone(), unnamed],
+            &not("text as the name of each keyword argument"),
+        );
+        let error = Payload::from_value(Value::List(vec!["f".into(), 5.into(), list, dict]));
+        assert_eq!(error, Err(CodecError::Instance { class: "int".to_owned() }));
+    }
+}

@@ -1,0 +1,77 @@
+//! The scripts: one file a transition, each atomic, fenced, and safe to send twice.
+//!
+//! Every `.lua` file begins with its contract: KEYS, ARGV, effect and result. The functions here and in
+//! [`steps`](crate::steps) are the only callers.
+
+use std::sync::OnceLock;
+
+use redis::{Cmd, Pipeline, ToRedisArgs};
+
+/// A script and the digest Redis knows it by.
+pub(crate) struct Script {
+    pub(crate) name: &'static str,
+    source: &'static str,
+    digest: OnceLock<String>,
+}
+
+macro_rules! scripts {
+    ($($constant:ident = $name:literal,)+) => {
+        $(pub(crate) static $constant: Script = Script {
+            name: $name,
+            source: include_str!(concat!("scripts/", $name, ".lua")),
+            digest: OnceLock::new(),
+        };)+
+        static ALL: &[&Script] = &[$(&$constant,)+];
+    };
+}
+
+scripts! {
+    BEGIN = "begin",
+    BIRTH = "birth",
+    CLAIM = "claim",
+    DEATH = "death",
+    EMPTY = "empty",
+    ENQUEUE = "enqueue",
+    HEARTBEAT = "heartbeat",
+    PUT_BACK = "put_back",
+    SAVE_META = "save_meta",
+    SETTLE = "settle",
+}
+
+impl Script {
+    /// The command that runs it with `keys`; arguments are added to it.
+    pub(crate) fn invoke(&self, keys: &[impl ToRedisArgs]) -> Cmd {
+        let digest = self.digest.get_or_init(|| redis::Script::new(self.source).get_hash().to_owned());
+        let mut cmd = redis::cmd("EVALSHA");
+        cmd.arg(digest).arg(keys.len()).arg(keys);
+        cmd
+    }
+}
+
+/// Makes every script known to the server.
+pub(crate) fn load_all() -> Pipeline {
+    let mut pipeline = redis::pipe();
+    for script in ALL {
+        pipeline.cmd("SCRIPT").arg("LOAD").arg(script.source).ignore();
+    }
+    pipeline
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_script_states_its_contract_and_names_no_engine() {
+        for script in ALL {
+            let header: Vec<&str> = script.source.lines().take_while(|line| line.starts_with("--")).collect();
+            let header = header.join("\n");
+            for part in [&format!("-- {}: ", script.name), "-- KEYS", "-- ARGV", "-- Effect", "-- Result", "-- Re-send"]
+            {
+                assert!(header.contains(part), "{}.lua: no {part:?} in its header", script.name);
+            }
+            // A `#!lua` line is a syntax error before Redis 7 and makes scripts refused at maxmemory since.
+            assert!(!script.source.contains("#!"), "{}.lua", script.name);
+        }
+    }
+}

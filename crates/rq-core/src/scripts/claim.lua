@@ -1,0 +1,135 @@
+-- claim: takes job ids off queues and makes them this worker's, so that no id is ever in nobody's books.
+--
+-- KEYS  1 worker hash   2 rq:worker:<w>:executions   3 rq:claims:<w>   4 rq:suspended
+--       then the queue lists, in the order to serve
+-- ARGV  1 prefix   2 worker name   3 now (T)   4 now (E)   5 now (I)   6 heartbeat ttl, seconds
+--       7 claim number, one more than the last   8 ttl of the worker hash   9 number of queues
+--       then the queues' names, then fresh execution ids: as many as jobs are wanted
+-- Effect  per job: execution hash, rq:executions:<id>, rq:wip:<origin>, job hash (started); worker's set and state
+-- Result  `suspended` | `stale` | `ok`, then triples: `c`, id, origin (claimed; the k-th has the k-th execution id)
+--         or `d`, id, reason (dropped from the list)
+-- Re-send: the answer of that number is given again; a lower number is stale and does nothing.
+-- Wrong types of our own keys fail in the preflight, before anything is popped. The first write is EXPIRE or LPOP,
+-- which run at maxmemory. What belongs to one job is checked or a pcall, so that it harms that job alone.
+local P, worker, T, E, I, ttl, number, worker_ttl =
+  ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
+
+local before = redis.call('HMGET', KEYS[3], 'number', 'answer')
+local last = tonumber(before[1] or 0)
+if number == last then return cmsgpack.unpack(before[2]) end
+if number < last then return {'stale'} end
+if redis.call('EXISTS', KEYS[4]) == 1 then return {'suspended'} end
+redis.call('SCARD', KEYS[2])
+redis.call('HLEN', KEYS[1])
+redis.call('EXPIRE', KEYS[1], worker_ttl)
+
+-- The registry a status stands for, beside `started`.
+local REGISTRY = {
+  finished = ':finished:', failed = ':failed:', stopped = ':failed:', deferred = ':deferred:',
+  ready_to_enqueue = ':ready:', scheduled = ':scheduled:', canceled = ':canceled:',
+}
+
+local function runs(id, origin)
+  local xs = redis.pcall('ZRANGE', P .. ':executions:' .. id, 0, -1)
+  if xs.err then return false end
+  for _, x in ipairs(xs) do
+    if tonumber(redis.pcall('ZSCORE', P .. ':wip:' .. origin, id .. ':' .. x)) then return true end
+  end
+  return false
+end
+
+-- Whether another book provably has the id, whatever the list says.
+local function elsewhere(id, origin, status)
+  if status == 'started' then return runs(id, origin) end
+  local registry = REGISTRY[status]
+  return registry and tonumber(redis.pcall('ZSCORE', P .. registry .. origin, id)) ~= nil
+end
+
+local function is(key, kind)
+  local found = redis.call('TYPE', key).ok
+  return found == kind or found == 'none'
+end
+
+-- A job whose own keys cannot hold an execution: filed as failed, where people look.
+local function file_as_failed(id, job, origin)
+  redis.pcall('HSET', job, 'status', 'failed', 'origin', origin, 'ended_at', T)
+  redis.pcall('ZADD', P .. ':failed:' .. origin, I + 31536000, id)
+end
+
+-- The origin if the id may be claimed; else nil and why not.
+local function claimable(id, job, queue)
+  local was = redis.pcall('HMGET', job, 'status', 'origin')
+  if was.err then return nil, 'wrongtype' end
+  if redis.call('HEXISTS', job, 'data') == 0 then return nil, 'gone' end
+  local status, origin = was[1], was[2]
+  if not origin or origin == '' then
+    origin = queue
+    redis.pcall('HSET', job, 'origin', origin)
+  end
+  if status and elsewhere(id, origin, status) then return nil, status end
+  if not is(P .. ':executions:' .. id, 'zset') or not is(P .. ':wip:' .. origin, 'zset') then
+    file_as_failed(id, job, origin)
+    return nil, 'badkeys'
+  end
+  return origin
+end
+
+local answer, claimed, seen = {'ok'}, {}, {}
+
+local function claim(id, job, origin, x)
+  local execution, executions = P .. ':execution:' .. id .. ':' .. x, P .. ':executions:' .. id
+  redis.call('HSET', execution, 'id', x, 'job_id', id, 'created_at', E, 'last_heartbeat', E, 'worker_name', worker)
+  redis.call('EXPIRE', execution, ttl)
+  redis.call('ZADD', executions, I + ttl + 60, x)
+  redis.call('EXPIRE', executions, ttl + 60)
+  redis.call('HSET', job, 'status', 'started', 'started_at', T, 'last_heartbeat', T, 'worker_name', worker)
+  redis.call('PERSIST', job)
+  -- In the book at once: a second copy of the id in the list must find it here.
+  redis.call('ZADD', P .. ':wip:' .. origin, I + ttl, id .. ':' .. x)
+  claimed[#claimed + 1] = id .. ':' .. x
+  seen[#seen + 1] = P .. ':queue:' .. origin .. ':intermediate:first_seen:' .. id
+end
+
+local function tell(kind, id, what)
+  answer[#answer + 1] = kind
+  answer[#answer + 1] = id
+  answer[#answer + 1] = what
+end
+
+-- Bounds one call: a list full of dropped ids must not hold Redis up. The next call goes on.
+local DROPS_MAX = 1000
+local queues = tonumber(ARGV[9])
+local next_x, drops = 10 + queues, 0
+for q = 1, queues do
+  local list, queue = KEYS[4 + q], ARGV[9 + q]
+  while next_x <= #ARGV and drops < DROPS_MAX do
+    local id = redis.pcall('LPOP', list)
+    if not id then break end
+    if type(id) == 'table' then
+      tell('d', queue, 'wronglist')
+      break
+    end
+    local job = P .. ':job:' .. id
+    local origin, why = claimable(id, job, queue)
+    if origin then
+      claim(id, job, origin, ARGV[next_x])
+      tell('c', id, origin)
+      next_x = next_x + 1
+    else
+      tell('d', id, why)
+      drops = drops + 1
+    end
+  end
+end
+
+if #claimed > 0 then
+  redis.call('SADD', KEYS[2], unpack(claimed))
+  redis.call('EXPIRE', KEYS[2], ttl + 60)
+  redis.call('HSET', KEYS[1], 'state', 'busy')
+  redis.call('DEL', unpack(seen))
+end
+if #answer > 1 then
+  redis.call('HSET', KEYS[3], 'number', number, 'answer', cmsgpack.pack(answer))
+  redis.call('EXPIRE', KEYS[3], worker_ttl)
+end
+return answer

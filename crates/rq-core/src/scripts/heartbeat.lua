@@ -1,0 +1,33 @@
+-- heartbeat: says that a worker lives, and which executions it still runs.
+--
+-- KEYS  1 worker hash   2 rq:worker:<w>:executions
+-- ARGV  1 prefix   2 now (T)   3 now (E)   4 now (I)   5 heartbeat ttl of an execution, seconds
+--       6 ttl of the worker hash   7 new state, or empty   8 when asked to stop while busy (T), or empty
+--       then per execution: origin, id, x
+-- Effect  TTLs and times of the worker, and of each execution that rq:wip still holds and of its job
+-- Result  -1 when the worker hash is gone (register again), else how many; then per execution 1 alive · 0 lost
+-- Re-send: writes the same again.
+-- The first write is EXPIRE, which runs at maxmemory.
+local P, T, E, I, ttl = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+local answers = {redis.call('EXPIRE', KEYS[1], ARGV[6]) == 1 and (#ARGV - 8) / 3 or -1}
+redis.call('EXPIRE', KEYS[2], ARGV[6])
+if answers[1] >= 0 then
+  redis.call('HSET', KEYS[1], 'last_heartbeat', T)
+  if ARGV[7] ~= '' then redis.call('HSET', KEYS[1], 'state', ARGV[7]) end
+  if ARGV[8] ~= '' then redis.call('HSET', KEYS[1], 'shutdown_requested_date', ARGV[8]) end
+end
+for i = 9, #ARGV, 3 do
+  local origin, id, x = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  local m, job = id .. ':' .. x, P .. ':job:' .. id
+  local wip, execution, executions = P .. ':wip:' .. origin, P .. ':execution:' .. m, P .. ':executions:' .. id
+  local alive = tonumber(redis.pcall('ZSCORE', wip, m)) ~= nil
+  if alive then
+    redis.pcall('ZADD', wip, 'XX', I + ttl, m)
+    if redis.pcall('EXPIRE', execution, ttl) == 1 then redis.pcall('HSET', execution, 'last_heartbeat', E) end
+    redis.pcall('ZADD', executions, 'XX', I + ttl + 60, x)
+    redis.pcall('EXPIRE', executions, ttl + 60)
+    if redis.pcall('HEXISTS', job, 'data') == 1 then redis.pcall('HSET', job, 'last_heartbeat', T) end
+  end
+  answers[#answers + 1] = alive and 1 or 0
+end
+return answers

@@ -1,0 +1,39 @@
+//! The steps RQ takes in Redis, apart from the connection that carries them: what to send, how to read the answer.
+//!
+//! The async and the blocking fronts, the workers and the command line all take these, so they cannot drift apart.
+
+pub mod job;
+pub mod queue;
+pub mod worker;
+
+use redis::{FromRedisValue, RedisResult, Value as Reply};
+
+use crate::error::Error;
+use crate::fields::Fields;
+use crate::link::Answers;
+
+/// The answer to the one command of a step.
+fn single<T: FromRedisValue>(step: &'static str, answers: Answers) -> Result<T, Error> {
+    let [answer] = exactly(step, answers)?;
+    read(step, answer)
+}
+
+/// The answers to a step of `N` commands.
+fn exactly<const N: usize>(step: &'static str, answers: Answers) -> Result<[RedisResult<Reply>; N], Error> {
+    answers.try_into().map_err(|answers: Answers| Error::UnexpectedReply {
+        step,
+        got: format!("{} answers instead of {N}", answers.len()),
+    })
+}
+
+/// One answer as a `T`.
+fn read<T: FromRedisValue>(step: &'static str, answer: RedisResult<Reply>) -> Result<T, Error> {
+    let reply = answer?;
+    T::from_redis_value(reply).map_err(|error| Error::UnexpectedReply { step, got: error.to_string() })
+}
+
+/// A hash, empty where there is none.
+fn read_hash(step: &'static str, answer: RedisResult<Reply>) -> Result<Fields, Error> {
+    let pairs: Vec<(Vec<u8>, Vec<u8>)> = read(step, answer)?;
+    Ok(pairs.into_iter().collect())
+}

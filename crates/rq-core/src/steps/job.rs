@@ -1,0 +1,85 @@
+//! Steps on jobs.
+
+use redis::Value as Reply;
+
+use crate::error::Error;
+use crate::fields::Fields;
+use crate::job::Job;
+use crate::keys::Keys;
+use crate::link::{Answers, Step};
+use crate::result::JobResult;
+use crate::status::Status;
+use crate::steps::{exactly, read, read_hash};
+
+/// The raw hashes of jobs, in order; empty where there is none.
+pub fn fetch_fields(keys: &Keys, ids: &[String]) -> Step<Vec<Fields>> {
+    const NAME: &str = "fetch jobs";
+    let mut pipeline = redis::pipe();
+    for id in ids {
+        pipeline.cmd("HGETALL").arg(keys.job(id));
+    }
+    Step::new(NAME, pipeline, |answers| answers.into_iter().map(|answer| read_hash(NAME, answer)).collect())
+}
+
+/// Reads a job hash that was fetched; `None` where there was none.
+pub fn read_job(id: &str, fields: Fields) -> Result<Option<Job>, Error> {
+    if fields.is_empty() {
+        return Ok(None);
+    }
+    match Job::from_fields(id, fields) {
+        Ok(job) => Ok(Some(job)),
+        Err(source) => Err(Error::Malformed { record: format!("job {id}"), source }),
+    }
+}
+
+/// A job's status and the newest entry of its results stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Latest {
+    /// `None` where the job is gone.
+    pub status: Option<Status>,
+    /// The entry's id in the stream, and the entry.
+    pub result: Option<(String, JobResult)>,
+}
+
+/// Looks where a job is and how its newest run ended (`HGET`, `XREVRANGE … COUNT 1`).
+pub fn latest(keys: &Keys, id: &str) -> Step<Latest> {
+    const NAME: &str = "latest result";
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("HGET").arg(keys.job(id)).arg("status");
+    pipeline.cmd("EXISTS").arg(keys.job(id));
+    pipeline.cmd("XREVRANGE").arg(keys.results(id)).arg("+").arg("-").arg("COUNT").arg(1);
+    let id = id.to_owned();
+    Step::new(NAME, pipeline, move |answers: Answers| {
+        let [status, exists, entries] = exactly(NAME, answers)?;
+        let status: Option<String> = read(NAME, status)?;
+        let exists: bool = read(NAME, exists)?;
+        let status = match status.as_deref().and_then(Status::parse) {
+            None if exists => Some(Status::Created),
+            status => status,
+        };
+        Ok(Latest { status, result: read_newest(&id, read::<Vec<Entry>>(NAME, entries)?)? })
+    })
+}
+
+/// An entry of a stream as Redis sends it.
+type Entry = (String, Vec<(Vec<u8>, Vec<u8>)>);
+
+fn read_newest(id: &str, mut entries: Vec<Entry>) -> Result<Option<(String, JobResult)>, Error> {
+    let Some((entry, fields)) = entries.pop() else { return Ok(None) };
+    match JobResult::from_fields(fields.into_iter().collect()) {
+        Ok(result) => Ok(Some((entry, result))),
+        Err(source) => Err(Error::Malformed { record: format!("result {entry} of job {id}"), source }),
+    }
+}
+
+/// The command that waits for an entry after `after`, for at most `longest_ms`. For a waiting connection.
+pub fn wait_for_result(keys: &Keys, id: &str, after: &str, longest_ms: u64) -> redis::Cmd {
+    let mut cmd = redis::cmd("XREAD");
+    cmd.arg("COUNT").arg(1).arg("BLOCK").arg(longest_ms).arg("STREAMS").arg(keys.results(id)).arg(after);
+    cmd
+}
+
+/// Whether the answer to [`wait_for_result`] says that an entry came.
+pub fn result_came(reply: &Reply) -> bool {
+    !matches!(reply, Reply::Nil)
+}

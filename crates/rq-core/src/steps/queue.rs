@@ -1,0 +1,198 @@
+//! Steps on a queue.
+
+use redis::Value as Reply;
+
+use crate::error::Error;
+use crate::execution::ExecutionId;
+use crate::job::Job;
+use crate::keys::Keys;
+use crate::link::Step;
+use crate::scripts;
+use crate::steps::single;
+
+/// The most jobs one run of the script writes, so that Redis serves others between.
+pub const JOBS_PER_SCRIPT_MAX: usize = 100;
+/// The most jobs one round trip carries; more take several.
+pub const JOBS_PER_ROUND_TRIP_MAX: usize = 10_000;
+/// The most jobs one call of `empty` removes.
+pub const EMPTIED_PER_SCRIPT_MAX: usize = 1000;
+
+/// What becomes of an enqueued job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The next one served.
+    Head,
+    /// Behind all others.
+    Tail,
+    /// Run by the producer itself, as this execution, which may take until that second since 1970.
+    Inline(ExecutionId, i64),
+}
+
+impl Place {
+    fn to_wire(&self) -> String {
+        match self {
+            Place::Head => "L".to_owned(),
+            Place::Tail => "R".to_owned(),
+            Place::Inline(execution, until_s) => format!("I:{}:{until_s}", execution.x()),
+        }
+    }
+}
+
+/// What the script says of one job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Enqueued {
+    /// It is in its place.
+    Done,
+    /// It was there already: the same job, or the same call under the same id.
+    Already,
+    /// The id belongs to another job, which is in this status.
+    Taken(String),
+}
+
+/// Writes jobs and puts them into `queue`: at most [`JOBS_PER_ROUND_TRIP_MAX`] a step.
+///
+/// Safe to send twice, unless a job is deleted as soon as it has finished: then nothing tells the second sending
+/// that there was a first.
+pub fn enqueue(keys: &Keys, queue: &str, jobs: &[(Job, Place)]) -> Step<Vec<Enqueued>> {
+    const NAME: &str = "enqueue";
+    assert!(jobs.len() <= JOBS_PER_ROUND_TRIP_MAX, "the caller cuts jobs into round trips");
+    let mut pipeline = redis::Pipeline::with_capacity(jobs.len().div_ceil(JOBS_PER_SCRIPT_MAX));
+    for chunk in jobs.chunks(JOBS_PER_SCRIPT_MAX) {
+        let mut cmd = scripts::ENQUEUE.invoke(&[keys.queue(queue), keys.queues()]);
+        cmd.arg(keys.prefix()).arg(queue);
+        for (job, place) in chunk {
+            let mut fields = job.to_fields();
+            let (created_at, data) = (fields.take("created_at"), fields.take("data"));
+            cmd.arg(&job.id).arg(place.to_wire()).arg(job.ttl_s.unwrap_or(0)).arg(created_at).arg(data);
+            cmd.arg(fields.iter().len());
+            for (field, value) in fields.iter() {
+                cmd.arg(field).arg(value);
+            }
+        }
+        pipeline.add_command(cmd);
+    }
+    let step = Step::new(NAME, pipeline, move |answers| {
+        let mut enqueued = Vec::new();
+        for answer in answers {
+            let replies: Vec<Reply> = crate::steps::read(NAME, answer)?;
+            enqueued.extend(replies.into_iter().map(read_enqueued));
+        }
+        Ok(enqueued)
+    });
+    let leaves_a_trace = |job: &Job| job.result_ttl != Some(crate::Ttl::Seconds(0));
+    if jobs.iter().all(|(job, _)| leaves_a_trace(job)) { step } else { step.once() }
+}
+
+fn read_enqueued(reply: Reply) -> Enqueued {
+    match reply {
+        Reply::Int(1) => Enqueued::Done,
+        Reply::Int(_) => Enqueued::Already,
+        Reply::BulkString(status) => Enqueued::Taken(String::from_utf8_lossy(&status).into_owned()),
+        Reply::SimpleString(status) => Enqueued::Taken(status),
+        other => Enqueued::Taken(format!("{other:?}")),
+    }
+}
+
+/// How many jobs wait in `queue` (`LLEN`).
+pub fn len(keys: &Keys, queue: &str) -> Step<usize> {
+    const NAME: &str = "queue length";
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("LLEN").arg(keys.queue(queue));
+    Step::new(NAME, pipeline, |answers| single(NAME, answers))
+}
+
+/// The ids from `offset` on, at most `count`, next one first (`LRANGE`).
+pub fn job_ids(keys: &Keys, queue: &str, offset: usize, count: usize) -> Step<Vec<String>> {
+    const NAME: &str = "job ids";
+    let mut pipeline = redis::pipe();
+    // Redis counts in 64 bits with sign, from 0, both ends included.
+    let end = offset.saturating_add(count).min(i64::MAX as usize);
+    if count == 0 {
+        return Step::new(NAME, pipeline, |_| Ok(Vec::new()));
+    }
+    pipeline.cmd("LRANGE").arg(keys.queue(queue)).arg(offset.min(i64::MAX as usize)).arg(end - 1);
+    Step::new(NAME, pipeline, |answers| {
+        let ids: Vec<Vec<u8>> = single(NAME, answers)?;
+        Ok(ids.into_iter().map(|id| String::from_utf8_lossy(&id).into_owned()).collect())
+    })
+}
+
+/// Removes at most [`EMPTIED_PER_SCRIPT_MAX`] jobs of `queue` and tells how many; to be repeated while it is as many.
+/// With `delete` an emptied queue is forgotten as well.
+pub fn empty(keys: &Keys, queue: &str, delete: bool) -> Step<usize> {
+    const NAME: &str = "empty";
+    let mut pipeline = redis::pipe();
+    let mut cmd = scripts::EMPTY.invoke(&[keys.queue(queue), keys.queues()]);
+    cmd.arg(keys.prefix()).arg(EMPTIED_PER_SCRIPT_MAX).arg(u8::from(delete));
+    pipeline.add_command(cmd);
+    Step::new(NAME, pipeline, |answers| single(NAME, answers))
+}
+
+/// The names of all queues, sorted (`SMEMBERS rq:queues`).
+pub fn names(keys: &Keys) -> Step<Vec<String>> {
+    const NAME: &str = "queue names";
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("SMEMBERS").arg(keys.queues());
+    let prefix = keys.queue("");
+    Step::new(NAME, pipeline, move |answers| {
+        let members: Vec<Vec<u8>> = single(NAME, answers)?;
+        let members = members.iter().map(|member| String::from_utf8_lossy(member));
+        let mut names: Vec<String> =
+            members.filter_map(|member| member.strip_prefix(&prefix).map(str::to_owned)).collect();
+        names.sort();
+        Ok(names)
+    })
+}
+
+/// How many ids each book of a queue holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// In the queue.
+    pub queued: usize,
+    /// Running executions.
+    pub started: usize,
+    /// In the finished registry.
+    pub finished: usize,
+    /// In the failed registry.
+    pub failed: usize,
+    /// In the deferred registry.
+    pub deferred: usize,
+    /// In the scheduled registry.
+    pub scheduled: usize,
+    /// In the canceled registry.
+    pub canceled: usize,
+}
+
+/// Counts the books of each queue, without side effects (`LLEN`, `ZCARD`).
+pub fn counts(keys: &Keys, queues: &[String]) -> Step<Vec<Counts>> {
+    const NAME: &str = "counts";
+    const BOOKS: usize = 7;
+    let mut pipeline = redis::pipe();
+    for queue in queues {
+        pipeline.cmd("LLEN").arg(keys.queue(queue));
+        for registry in [
+            keys.wip(queue),
+            keys.finished(queue),
+            keys.failed(queue),
+            keys.deferred(queue),
+            keys.scheduled(queue),
+            keys.canceled(queue),
+        ] {
+            pipeline.cmd("ZCARD").arg(registry);
+        }
+    }
+    Step::new(NAME, pipeline, |answers| {
+        let read = |answer| crate::steps::read::<usize>(NAME, answer);
+        let numbers = answers.into_iter().map(read).collect::<Result<Vec<usize>, Error>>()?;
+        Ok(numbers.chunks_exact(BOOKS).map(read_counts).collect())
+    })
+}
+
+fn read_counts(numbers: &[usize]) -> Counts {
+    match *numbers {
+        [queued, started, finished, failed, deferred, scheduled, canceled] => {
+            Counts { queued, started, finished, failed, deferred, scheduled, canceled }
+        }
+        _ => unreachable!("a queue has seven books"),
+    }
+}

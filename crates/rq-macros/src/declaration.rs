@@ -1,0 +1,109 @@
+//! [`Declaration`]: the function under `#[job]`, with or without a body.
+
+use proc_macro2::TokenStream;
+use quote::ToTokens;
+use syn::parse::{Parse, ParseStream};
+use syn::{Attribute, Block, Error, FnArg, Ident, Pat, Result, ReturnType, Signature, Token, Type, Visibility};
+
+/// A function with or without a body.
+pub(crate) struct Declaration {
+    pub(crate) attributes: Vec<Attribute>,
+    pub(crate) visibility: Visibility,
+    pub(crate) signature: Signature,
+    pub(crate) body: Option<Block>,
+}
+
+impl Parse for Declaration {
+    fn parse(input: ParseStream<'_>) -> Result<Declaration> {
+        let attributes = input.call(Attribute::parse_outer)?;
+        let visibility = input.parse()?;
+        let signature = input.parse()?;
+        let body = if input.peek(Token![;]) {
+            input.parse::<Token![;]>()?;
+            None
+        } else {
+            Some(input.parse()?)
+        };
+        Ok(Declaration { attributes, visibility, signature, body })
+    }
+}
+
+/// What a call has to bring.
+pub(crate) struct Parameters<'a> {
+    /// Whether the function wants the context first.
+    pub(crate) takes_context: bool,
+    pub(crate) names: Vec<&'a Ident>,
+    pub(crate) types: Vec<&'a Type>,
+}
+
+impl Declaration {
+    /// The function as it was written.
+    pub(crate) fn function(&self) -> TokenStream {
+        let Declaration { attributes, visibility, signature, body } = self;
+        let mut tokens = TokenStream::new();
+        for attribute in attributes {
+            attribute.to_tokens(&mut tokens);
+        }
+        visibility.to_tokens(&mut tokens);
+        signature.to_tokens(&mut tokens);
+        body.to_tokens(&mut tokens);
+        tokens
+    }
+
+    /// The doc comments, for the type beside the function.
+    pub(crate) fn docs(&self) -> impl Iterator<Item = &Attribute> {
+        self.attributes.iter().filter(|attribute| attribute.path().is_ident("doc"))
+    }
+
+    /// The type after the arrow.
+    pub(crate) fn returns(&self) -> Result<&Type> {
+        match &self.signature.output {
+            ReturnType::Type(_, returns) => Ok(returns),
+            ReturnType::Default => Err(Error::new_spanned(
+                &self.signature.ident,
+                "a job returns a `Result`; for no value, return `rq_core::Result<()>`",
+            )),
+        }
+    }
+
+    /// The parameters, checked.
+    pub(crate) fn parameters(&self) -> Result<Parameters<'_>> {
+        let generics = &self.signature.generics;
+        if !generics.params.is_empty() {
+            return Err(Error::new_spanned(generics, "a job has one name, so it cannot be generic"));
+        }
+        let mut parameters = Parameters { takes_context: false, names: Vec::new(), types: Vec::new() };
+        for (index, input) in self.signature.inputs.iter().enumerate() {
+            let FnArg::Typed(input) = input else {
+                return Err(Error::new_spanned(input, "a job is a free function: the worker has no `self` to give it"));
+            };
+            if index == 0 && is_context(&input.ty) {
+                parameters.takes_context = true;
+                continue;
+            }
+            if let Type::Reference(reference) = &*input.ty {
+                return Err(Error::new_spanned(
+                    reference,
+                    "arguments are owned; only a first `&Context` may be borrowed",
+                ));
+            }
+            let Pat::Ident(name) = &*input.pat else {
+                return Err(Error::new_spanned(
+                    &input.pat,
+                    "a parameter needs a plain name, by which callers may pass it",
+                ));
+            };
+            parameters.names.push(&name.ident);
+            parameters.types.push(&input.ty);
+        }
+        Ok(parameters)
+    }
+}
+
+fn is_context(ty: &Type) -> bool {
+    let Type::Reference(reference) = ty else { return false };
+    match &*reference.elem {
+        Type::Path(path) => path.path.segments.last().is_some_and(|last| last.ident == "Context"),
+        _ => false,
+    }
+}

@@ -1,0 +1,134 @@
+//! What `#[job]` writes.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Error, Result};
+
+use crate::declaration::{Declaration, Parameters};
+use crate::name::Identity;
+
+/// The function if it has a body, the type beside it, and what makes it run.
+pub(crate) fn job(identity: &Identity, declaration: &Declaration) -> Result<TokenStream> {
+    let parameters = declaration.parameters()?;
+    let beside = type_beside(identity, declaration, &parameters)?;
+    if declaration.body.is_none() {
+        return contract(identity, declaration, &parameters).map(|()| beside);
+    }
+    let function = declaration.function();
+    let perform = perform(declaration, &parameters);
+    let fits = match identity {
+        Identity::Contract(path) => fits(path, declaration, &parameters)?,
+        Identity::Name(_) => TokenStream::new(),
+    };
+    Ok(quote!(#function #beside #perform #fits))
+}
+
+/// A declaration without a body says what a call brings and yields; only an implementation sees a context.
+fn contract(identity: &Identity, declaration: &Declaration, parameters: &Parameters<'_>) -> Result<()> {
+    let signature = &declaration.signature;
+    if let Identity::Contract(path) = identity {
+        return Err(Error::new_spanned(path, "an implementation of a contract needs a body"));
+    }
+    if signature.asyncness.is_some() || parameters.takes_context {
+        return Err(Error::new_spanned(
+            signature,
+            "a contract names arguments and value only; `async` and `&Context` belong to its implementation",
+        ));
+    }
+    Ok(())
+}
+
+fn type_beside(
+    identity: &Identity,
+    declaration: &Declaration,
+    parameters: &Parameters<'_>,
+) -> Result<TokenStream> {
+    let Declaration { visibility, signature, .. } = declaration;
+    let (name, ident, docs) = (identity.name(), &signature.ident, declaration.docs());
+    let Parameters { names, types, .. } = parameters;
+    let params = names.iter().map(|name| name.to_string());
+    let yields = yields(declaration)?;
+    Ok(quote! {
+        #(#docs)*
+        #[allow(non_camel_case_types)]
+        #visibility enum #ident {}
+
+        #[allow(dead_code)]
+        impl #ident {
+            /// The job's name on the wire.
+            #visibility const NAME: &'static str = #name;
+            /// The names of its parameters.
+            #visibility const PARAMS: &'static [&'static str] = &[#(#params),*];
+
+            /// The call with these arguments, to be enqueued.
+            #visibility fn call(#(#names: #types),*) -> ::rq_core::Call<#yields> {
+                ::rq_core::Call::to(Self::NAME)#(.arg(#names))*
+            }
+        }
+    })
+}
+
+/// What a call yields: the declared type of a contract, the value of an implementation's `Result`.
+fn yields(declaration: &Declaration) -> Result<TokenStream> {
+    let returns = declaration.returns()?;
+    Ok(match declaration.body {
+        None => returns.to_token_stream(),
+        Some(_) => quote_spanned!(returns.span()=> <#returns as ::rq_core::Returns>::Yields),
+    })
+}
+
+fn perform(declaration: &Declaration, parameters: &Parameters<'_>) -> TokenStream {
+    let ident = &declaration.signature.ident;
+    let Parameters { takes_context, names, types } = parameters;
+    // Hygienic, so that parameters of the same names are no trouble.
+    let context = Ident::new("context", Span::mixed_site());
+    let arguments = Ident::new("arguments", Span::mixed_site());
+    let params = names.iter().map(|name| name.to_string());
+    let take = quote!(#(let #names: #types = #arguments.take(#params)?;)*);
+    let first = takes_context.then(|| quote!(#context,));
+    let run = match declaration.signature.asyncness {
+        None => quote! {
+            ::rq_core::Run::Sync(|#context, mut #arguments| {
+                let _ = (&#context, &mut #arguments);
+                #take
+                ::rq_core::Returns::outcome(#ident(#first #(#names),*))
+            })
+        },
+        Some(_) => quote! {
+            ::rq_core::Run::Async({
+                fn run<'a>(
+                    #context: &'a ::rq_core::Context,
+                    mut #arguments: ::rq_core::Arguments,
+                ) -> ::rq_core::Running<'a> {
+                    ::std::boxed::Box::pin(async move {
+                        let _ = (&#context, &mut #arguments);
+                        #take
+                        ::rq_core::Returns::outcome(#ident(#first #(#names),*).await)
+                    })
+                }
+                run
+            })
+        },
+    };
+    quote! {
+        impl ::rq_core::Perform for #ident {
+            const HANDLER: ::rq_core::Handler =
+                ::rq_core::Handler { name: #ident::NAME, params: #ident::PARAMS, run: #run };
+        }
+    }
+}
+
+/// Has rustc compare an implementation with its contract.
+fn fits(path: &syn::Path, declaration: &Declaration, parameters: &Parameters<'_>) -> Result<TokenStream> {
+    let ident = &declaration.signature.ident;
+    let types = &parameters.types;
+    let yields = yields(declaration)?;
+    Ok(quote_spanned! {ident.span()=>
+        const _: fn(#(#types),*) -> ::rq_core::Call<#yields> = #path::call;
+        const _: () = ::core::assert!(
+            ::rq_core::same_params(#path::PARAMS, #ident::PARAMS),
+            "the parameters are named differently in the contract, and callers may pass them by name",
+        );
+    })
+}

@@ -1,0 +1,56 @@
+//! [`Identity`]: what stands in the parentheses of `#[job(..)]`.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+use syn::parse::{Parse, ParseStream};
+use syn::{Error, LitStr, Path, Result};
+
+/// How a job gets its name.
+pub(crate) enum Identity {
+    /// Written here.
+    Name(LitStr),
+    /// That of the contract at this path, which the function implements.
+    Contract(Path),
+}
+
+impl Identity {
+    /// The expression for the name.
+    pub(crate) fn name(&self) -> TokenStream {
+        match self {
+            Identity::Name(name) => name.to_token_stream(),
+            Identity::Contract(path) => quote!(#path::NAME),
+        }
+    }
+}
+
+impl Parse for Identity {
+    fn parse(input: ParseStream<'_>) -> Result<Identity> {
+        if input.is_empty() {
+            return Err(input.error("a job needs its name on the wire, as in `#[job(\"math.add\")]`"));
+        }
+        let identity = if input.peek(LitStr) {
+            let name: LitStr = input.parse()?;
+            check(&name)?;
+            Identity::Name(name)
+        } else {
+            Identity::Contract(input.parse()?)
+        };
+        if !input.is_empty() {
+            return Err(input.error("`#[job(..)]` takes one thing; options belong to the call, as in `add::call(2, 3).timeout(..)`"));
+        }
+        Ok(identity)
+    }
+}
+
+/// Python imports what stands before the last dot, so the name must be a dotted path of identifiers.
+fn check(name: &LitStr) -> Result<()> {
+    let text = name.value();
+    let is_identifier = |part: &str| {
+        let mut chars = part.chars();
+        chars.next().is_some_and(|c| c.is_alphabetic() || c == '_') && chars.all(|c| c.is_alphanumeric() || c == '_')
+    };
+    if text.split('.').all(is_identifier) {
+        return Ok(());
+    }
+    Err(Error::new(name.span(), format!("`{text}` is no dotted path such as `math.add`, which Python could call")))
+}

@@ -1,0 +1,182 @@
+//! [`Pool`]: the executor.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use crossbeam_channel::{Receiver, Sender};
+use rq_core::{Ended, Execution, ExecutionId, Executor, Stop};
+use rq_worker::Program;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::task::{Shop, Task};
+use crate::watch::{RETURN_GRACE, Watch};
+
+/// How often overdue jobs are looked for, while any runs.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
+
+/// A pool of threads that runs one job each.
+///
+/// Both channels hold at most one message for each slot and stuck thread, as nothing is started without a free slot.
+pub(crate) struct Pool {
+    slots: usize,
+    shop: Arc<Shop>,
+    tasks: Sender<Task>,
+    taken: Receiver<Task>,
+    news: UnboundedReceiver<News>,
+    tell: UnboundedSender<News>,
+    watched: HashMap<ExecutionId, Watched>,
+    /// When overdue jobs are looked for next.
+    look_at: Instant,
+    stuck: usize,
+    threads_started: usize,
+    /// Why a stuck thread could not be replaced.
+    irreplaceable: Option<io::Error>,
+}
+
+struct Watched {
+    watch: Arc<Watch>,
+    /// When the thread is given up because the job was killed.
+    killed_at: Option<Instant>,
+}
+
+/// What a thread tells the pool.
+enum News {
+    /// A job ended.
+    Ended(ExecutionId, Ended),
+    /// A job returned after its thread was given up; the thread has ended.
+    Returned,
+}
+
+impl Pool {
+    /// Starts the threads, and does here what the program wants done before its first job.
+    pub(crate) fn start(program: Program, slots: usize) -> io::Result<Pool> {
+        let Program { handlers, states, preloads, death_penalties, exception_handlers: _ } = program;
+        preloads.into_iter().for_each(|preload| preload());
+        let (tasks, taken) = crossbeam_channel::unbounded();
+        let (tell, news) = unbounded_channel();
+        let mut pool = Pool {
+            slots,
+            shop: Arc::new(Shop::new(handlers, states, death_penalties)),
+            tasks,
+            taken,
+            news,
+            tell,
+            watched: HashMap::new(),
+            look_at: Instant::now(),
+            stuck: 0,
+            threads_started: 0,
+            irreplaceable: None,
+        };
+        (0..slots).try_for_each(|_| pool.start_thread())?;
+        Ok(pool)
+    }
+
+    fn start_thread(&mut self) -> io::Result<()> {
+        self.threads_started += 1;
+        let (shop, taken, tell) = (Arc::clone(&self.shop), self.taken.clone(), self.tell.clone());
+        let thread = thread::Builder::new().name(format!("rq-job-{}", self.threads_started));
+        thread.spawn(move || work(&shop, &taken, &tell)).map(drop)
+    }
+
+    /// Gives up one thread whose job should have ended, if there is one.
+    fn give_up_overdue(&mut self) -> Option<(ExecutionId, Ended)> {
+        let now = Instant::now();
+        let overdue = self.watched.iter().find(|(_, watched)| {
+            let due = [watched.watch.overdue_at(), watched.killed_at];
+            due.into_iter().flatten().any(|at| at <= now)
+        });
+        let id = overdue?.0.clone();
+        let ended = self.give_up(&id);
+        self.watched.remove(&id);
+        ended.map(|ended| (id, ended))
+    }
+
+    /// Replaces the thread of a job that does not end. `None` if it ended just now: that is on its way through the
+    /// channel.
+    fn give_up(&mut self, id: &ExecutionId) -> Option<Ended> {
+        let watched = self.watched.get(id)?;
+        let failure = watched.watch.give_up()?;
+        let ran = watched.watch.interrupt().limit().unwrap_or_default() + RETURN_GRACE;
+        self.stuck += 1;
+        if let Err(error) = self.start_thread() {
+            self.irreplaceable = Some(error);
+        }
+        Some(Ended { outcome: Err(failure), ran })
+    }
+
+    /// How many threads may be stuck before a fresh process is the better choice.
+    fn stuck_max(&self) -> usize {
+        self.slots.max(2)
+    }
+}
+
+#[async_trait]
+impl Executor for Pool {
+    fn slots(&self) -> usize {
+        self.slots
+    }
+
+    fn start(&mut self, execution: Execution) {
+        let watch = Arc::new(Watch::new(execution.limit));
+        let watched = Watched { watch: Arc::clone(&watch), killed_at: None };
+        self.watched.insert(execution.id.clone(), watched);
+        let sent = self.tasks.send(Task { execution, watch });
+        assert!(sent.is_ok(), "the pool itself holds a receiver");
+    }
+
+    fn stop(&mut self, id: &ExecutionId, how: Stop) {
+        let Some(watched) = self.watched.get_mut(id) else { return };
+        watched.watch.stop();
+        if how == Stop::Kill {
+            watched.killed_at.get_or_insert_with(|| Instant::now() + RETURN_GRACE);
+        }
+    }
+
+    async fn ended(&mut self) -> (ExecutionId, Ended) {
+        loop {
+            if self.look_at <= Instant::now() {
+                if let Some(ended) = self.give_up_overdue() {
+                    return ended;
+                }
+                self.look_at = Instant::now() + LOOK_PAUSE;
+            }
+            let nothing_to_watch = self.watched.is_empty();
+            tokio::select! {
+                biased;
+                news = self.news.recv() => match news {
+                    Some(News::Ended(id, ended)) => {
+                        self.watched.remove(&id);
+                        return (id, ended);
+                    }
+                    Some(News::Returned) => self.stuck -= 1,
+                    None => unreachable!("the pool itself holds a sender"),
+                },
+                () = tokio::time::sleep_until(self.look_at.into()), if !nothing_to_watch => {}
+            }
+        }
+    }
+
+    fn exhausted(&self) -> Option<String> {
+        if let Some(error) = &self.irreplaceable {
+            return Some(format!("a stuck thread could not be replaced: {error}"));
+        }
+        let stuck = self.stuck;
+        (stuck >= self.stuck_max()).then(|| format!("{stuck} threads are stuck in jobs that ignore their time limits"))
+    }
+}
+
+/// What a thread does: one job after the other, until the pool is gone or gives it up.
+fn work(shop: &Shop, taken: &Receiver<Task>, tell: &UnboundedSender<News>) {
+    for task in taken {
+        let ended = task.run(shop);
+        let in_time = task.watch.returned();
+        let news = if in_time { News::Ended(task.execution.id, ended) } else { News::Returned };
+        if tell.send(news).is_err() || !in_time {
+            return;
+        }
+    }
+}

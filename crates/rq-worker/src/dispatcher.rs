@@ -1,0 +1,628 @@
+//! The dispatcher: one closed set of events, one loop, one place that talks to Redis.
+//!
+//! Duties: 1. registers the worker, keeps it alive, unregisters it; 2. claims jobs, never more than there are free
+//! slots; 3. hands executions to the executor; 4. settles what ended, exactly once; 5. decides when to stop.
+//!
+//! Each turn of the loop [starts](Dispatcher::act) the steps that the state calls for, waits for
+//! [one event](Dispatcher::next_event), and [absorbs](Dispatcher::absorb) it. Steps are under way beside the loop, so
+//! that claims, runs and settlements overlap; while one is under way, what comes next gathers to the next batch.
+
+mod meta_box;
+mod outage;
+mod registration;
+mod running;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use rq_core::link::{Link, Step};
+use rq_core::steps::worker::{
+    self as steps, BATCH_MAX, Claim, Claimed, HEARTBEAT_BATCH_MAX, Identity, News, Pulse, Settlement, Settling,
+};
+use rq_core::{Ended, ExceptionHandler, ExecutionId, Executor, Fields, Stop, Timestamp};
+use tokio::time::{Interval, MissedTickBehavior};
+
+use crate::bell::Bell;
+use crate::error::WorkerError;
+use crate::options::Options;
+use crate::report::Report;
+use crate::signals::Signals;
+use meta_box::MetaBox;
+use outage::insist;
+use running::{Begun, Run, Running};
+
+/// How many settle steps may be under way: the next batch gathers meanwhile.
+const SETTLES_MAX: usize = 2;
+/// How many ended executions may wait for their settlement, per slot, before no more are claimed.
+const UNSETTLED_PER_SLOT_MAX: usize = 4;
+/// How many events one turn absorbs before steps are started again.
+const EVENTS_PER_TURN_MAX: usize = 256;
+/// How often a suspended or refused worker tries to claim.
+const CLAIM_PAUSE: Duration = Duration::from_secs(1);
+/// How long a cold stop waits for running jobs to end by themselves.
+const COLD_GRACE: Duration = Duration::from_secs(2);
+
+/// Runs a worker until it is told to stop.
+pub(crate) async fn run(
+    options: Options,
+    executor: Box<dyn Executor>,
+    executor_name: &'static str,
+    exception_handlers: Vec<Arc<dyn ExceptionHandler>>,
+) -> Result<(), WorkerError> {
+    let signals = Signals::install()?;
+    let link = Link::open(&options.url).await?;
+    registration::check_server(&link).await?;
+    if link.take(&steps::is_suspended(&options.keys)).await? {
+        return Err(WorkerError::Suspended);
+    }
+    let who = registration::identity(&options);
+    registration::register(&link, &who, &options.queues).await?;
+    let report = Report::new(&who.name, options.log_descriptions);
+    report.started(executor_name, executor.slots());
+    report.listening(&options.queues);
+    let mut dispatcher = Dispatcher::new(options, who, link, executor, exception_handlers, report, signals);
+    let result = dispatcher.dispatch().await;
+    dispatcher.unregister().await;
+    result
+}
+
+/// All that can happen.
+enum Event {
+    /// The system asks the worker to stop.
+    Signal,
+    /// An execution ended.
+    Ended(ExecutionId, Ended),
+    /// A failure was shown to the exception handlers.
+    Handled(Settlement),
+    /// A claim was answered.
+    Claimed(Result<Claim, rq_core::Error>),
+    /// Claimed jobs were marked and fetched.
+    Begun(Vec<Claimed>, Result<Vec<Option<Fields>>, rq_core::Error>),
+    /// Executions were settled.
+    Settled(Vec<Settlement>, Result<Vec<Settling>, rq_core::Error>),
+    /// Jobs that never began were given back.
+    PutBack(Vec<Claimed>, Result<Vec<bool>, rq_core::Error>),
+    /// A heartbeat for these executions was answered.
+    Beaten(Vec<ExecutionId>, Result<Pulse, rq_core::Error>),
+    /// The meta of running jobs was stored.
+    MetaSaved(Result<Vec<bool>, rq_core::Error>),
+    /// A heartbeat is due.
+    BeatDue,
+    /// A running job saved its meta.
+    MetaDue,
+    /// A queue may hold a job.
+    Rang,
+    /// A pause is over, or a wait has a bound: look at the state again.
+    Look,
+    /// The record that had vanished from Redis is there again.
+    Registered(Result<(), WorkerError>),
+}
+
+/// How far the worker is on its way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Course {
+    /// Not at all.
+    Working,
+    /// It claims nothing more and finishes what runs.
+    Draining,
+    /// It ends what runs, until then at the latest.
+    Ending(Instant),
+}
+
+struct Dispatcher {
+    options: Options,
+    who: Identity,
+    link: Link,
+    executor: Box<dyn Executor>,
+    exception_handlers: Vec<Arc<dyn ExceptionHandler>>,
+    report: Report,
+    signals: Signals,
+    bell: Bell,
+    beat: Interval,
+    meta_box: Arc<MetaBox>,
+    steps: FuturesUnordered<BoxFuture<'static, Event>>,
+
+    course: Course,
+    /// Why the worker must end with an error, once it has drained.
+    broken: Option<WorkerError>,
+    running: Running,
+    /// Ended, not yet being settled.
+    unsettled: Vec<Settlement>,
+    settles_under_way: usize,
+    saving_meta: bool,
+
+    claim_number: u64,
+    /// How many jobs the claim under way asks for.
+    claiming: usize,
+    /// How many claimed jobs are being fetched.
+    fetching: usize,
+    /// Whether the last claim found less than it asked for, and nothing has rung since.
+    queues_empty: bool,
+    suspended: bool,
+    /// No claim before then.
+    claim_after: Option<Instant>,
+    jobs_begun: u64,
+    idle_since: Instant,
+    /// What the worker's record says it does.
+    state: &'static str,
+}
+
+impl Dispatcher {
+    fn new(
+        options: Options,
+        who: Identity,
+        link: Link,
+        executor: Box<dyn Executor>,
+        exception_handlers: Vec<Arc<dyn ExceptionHandler>>,
+        report: Report,
+        signals: Signals,
+    ) -> Dispatcher {
+        let lists = options.queues.iter().map(|queue| options.keys.queue(queue)).collect();
+        let mut beat = tokio::time::interval(options.monitoring_interval);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        beat.reset();
+        Dispatcher {
+            bell: Bell::new(link.clone(), lists),
+            meta_box: Arc::default(),
+            steps: FuturesUnordered::new(),
+            course: Course::Working,
+            broken: None,
+            running: Running::default(),
+            unsettled: Vec::new(),
+            settles_under_way: 0,
+            saving_meta: false,
+            claim_number: 0,
+            claiming: 0,
+            fetching: 0,
+            queues_empty: false,
+            suspended: false,
+            claim_after: None,
+            jobs_begun: 0,
+            idle_since: Instant::now(),
+            state: "started",
+            options,
+            who,
+            link,
+            executor,
+            exception_handlers,
+            report,
+            signals,
+            beat,
+        }
+    }
+
+    /// The loop. Ends when the worker has stopped.
+    async fn dispatch(&mut self) -> Result<(), WorkerError> {
+        while !self.is_over() {
+            self.act();
+            let event = self.next_event().await;
+            self.absorb(event);
+            for _ in 0..EVENTS_PER_TURN_MAX {
+                let Some(event) = self.next_event().now_or_never() else { break };
+                self.absorb(event);
+            }
+            self.consider_stopping();
+        }
+        self.broken.take().map_or(Ok(()), Err)
+    }
+
+    /// Waits for the next thing to happen. Cancel-safe: nothing is lost if it is not waited for to the end.
+    async fn next_event(&mut self) -> Event {
+        let wants_bell = self.wants_bell();
+        let look_at = self.next_look();
+        tokio::select! {
+            biased;
+            () = self.signals.next() => Event::Signal,
+            Some(event) = self.steps.next() => event,
+            (id, ended) = self.executor.ended() => Event::Ended(id, ended),
+            _ = self.beat.tick() => Event::BeatDue,
+            () = self.meta_box.filled(), if !self.saving_meta => Event::MetaDue,
+            () = self.bell.rung(), if wants_bell => Event::Rang,
+            () = sleep_until(look_at), if look_at.is_some() => Event::Look,
+        }
+    }
+
+    fn absorb(&mut self, event: Event) {
+        match event {
+            Event::Signal => self.absorb_signal(),
+            Event::Ended(id, ended) => self.absorb_ended(&id, ended),
+            Event::Handled(settlement) => self.unsettled.push(settlement),
+            Event::Claimed(claim) => self.absorb_claim(claim),
+            Event::Begun(claimed, fetched) => self.absorb_begun(claimed, fetched),
+            Event::Settled(settlements, settled) => self.absorb_settled(settlements, settled),
+            Event::PutBack(claimed, put_back) => self.absorb_put_back(&claimed, put_back),
+            Event::Beaten(ids, pulse) => self.absorb_pulse(&ids, pulse),
+            Event::MetaSaved(saved) => {
+                self.saving_meta = false;
+                self.tell_refused("saving meta", saved);
+            }
+            Event::BeatDue => self.start_heartbeats(),
+            Event::MetaDue => self.start_saving_meta(),
+            Event::Rang => self.queues_empty = false,
+            Event::Look => self.absorb_look(),
+            Event::Registered(result) => match result {
+                Ok(()) => self.report.registered_again(),
+                Err(error) => self.report.refused("registering again", &error),
+            },
+        }
+    }
+
+    /// Starts the steps that the state calls for.
+    fn act(&mut self) {
+        self.start_settling();
+        self.start_claim();
+        self.tell_state();
+    }
+
+    fn start(&mut self, step: impl Future<Output = Event> + Send + 'static) {
+        self.steps.push(step.boxed());
+    }
+
+    /// A step sent until Redis answers; every one of the worker's steps is safe to send twice.
+    fn insist<T: 'static>(&self, step: Step<T>) -> impl Future<Output = Result<T, rq_core::Error>> + use<T> {
+        insist(self.link.clone(), step, self.who.name.clone())
+    }
+
+    // Claiming
+
+    fn start_claim(&mut self) {
+        let want = self.wanted();
+        if want == 0 || self.claiming > 0 || self.queues_empty || self.claim_after.is_some() {
+            return;
+        }
+        self.claiming = want;
+        self.claim_number += 1;
+        let step = steps::claim(&self.who, &self.options.queues, self.claim_number, want);
+        let claim = self.insist(step);
+        self.start(async move { Event::Claimed(claim.await) });
+    }
+
+    /// How many jobs could be begun now.
+    fn wanted(&self) -> usize {
+        if self.course != Course::Working || self.unsettled.len() > self.executor.slots() * UNSETTLED_PER_SLOT_MAX {
+            return 0;
+        }
+        let free = self.executor.slots().saturating_sub(self.running.occupied() + self.fetching);
+        let left = self.jobs_left().map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
+        free.min(left).min(BATCH_MAX)
+    }
+
+    /// How many jobs `--max-jobs` still allows.
+    fn jobs_left(&self) -> Option<u64> {
+        self.options.max_jobs.map(|max| max.saturating_sub(self.jobs_begun + self.fetching as u64))
+    }
+
+    fn absorb_claim(&mut self, claim: Result<Claim, rq_core::Error>) {
+        let asked = std::mem::take(&mut self.claiming);
+        match claim {
+            Ok(Claim::Taken { claimed, dropped }) => {
+                self.suspended = false;
+                for (id, reason) in &dropped {
+                    self.report.dropped(id, reason);
+                }
+                self.queues_empty = claimed.len() < asked;
+                // A list of another type is there at every claim.
+                if claimed.is_empty() && !dropped.is_empty() {
+                    self.claim_after = Some(Instant::now() + CLAIM_PAUSE);
+                }
+                self.take_on(claimed);
+            }
+            Ok(Claim::Suspended) => {
+                if !std::mem::replace(&mut self.suspended, true) {
+                    self.report.suspended();
+                }
+                self.claim_after = Some(Instant::now() + CLAIM_PAUSE);
+            }
+            Err(error) => {
+                self.report.refused("claiming jobs", &error);
+                self.claim_after = Some(Instant::now() + CLAIM_PAUSE);
+            }
+        }
+    }
+
+    /// Fetches what was claimed, or gives it back if the worker is on its way out.
+    fn take_on(&mut self, claimed: Vec<Claimed>) {
+        if claimed.is_empty() {
+            return;
+        }
+        if self.course != Course::Working {
+            return self.start_putting_back(claimed);
+        }
+        self.fetching += claimed.len();
+        let begin = self.insist(steps::begin(&self.who, &claimed));
+        self.start(async move { Event::Begun(claimed, begin.await) });
+    }
+
+    fn absorb_begun(&mut self, claimed: Vec<Claimed>, fetched: Result<Vec<Option<Fields>>, rq_core::Error>) {
+        self.fetching -= claimed.len();
+        let fetched = match fetched {
+            Ok(fetched) => fetched,
+            Err(error) => {
+                self.report.refused("fetching claimed jobs", &error);
+                return self.start_putting_back(claimed);
+            }
+        };
+        for (claimed, fields) in claimed.into_iter().zip(fetched) {
+            match fields {
+                Some(fields) => self.begin(claimed, fields),
+                None => self.report.called_off(claimed.id.job_id()),
+            }
+        }
+    }
+
+    fn begin(&mut self, claimed: Claimed, fields: Fields) {
+        self.jobs_begun += 1;
+        let id = claimed.id.clone();
+        match self.running.begin(claimed, fields, &self.meta_box) {
+            Begun::Runs(execution, origin) => {
+                self.report.begins(&origin, &execution.job);
+                self.executor.start(execution);
+            }
+            Begun::Malformed(failure) => {
+                self.absorb_ended(&id, Ended { outcome: Err(failure), ran: Duration::ZERO });
+            }
+        }
+    }
+
+    fn start_putting_back(&mut self, claimed: Vec<Claimed>) {
+        let put_back = self.insist(steps::put_back(&self.who, &claimed));
+        self.start(async move { Event::PutBack(claimed, put_back.await) });
+    }
+
+    fn absorb_put_back(&mut self, claimed: &[Claimed], put_back: Result<Vec<bool>, rq_core::Error>) {
+        for claimed in claimed {
+            self.report.called_off(claimed.id.job_id());
+        }
+        self.tell_refused("giving jobs back", put_back);
+    }
+
+    // Settling
+
+    fn absorb_ended(&mut self, id: &ExecutionId, ended: Ended) {
+        let Some(run) = self.running.end(id) else { return };
+        let (settlement, failure) = run.settlement(ended, &self.options, self.meta_box.take(id));
+        match failure {
+            None => self.unsettled.push(settlement),
+            Some(failure) => {
+                self.report.failed(&run.job, &failure.text());
+                self.show_failure(run, failure, settlement);
+            }
+        }
+        self.heed_exhaustion();
+    }
+
+    /// Shows a failure to the exception handlers, on a thread beside the loop.
+    fn show_failure(&mut self, run: Run, failure: rq_core::Failure, settlement: Settlement) {
+        if self.exception_handlers.is_empty() {
+            return self.unsettled.push(settlement);
+        }
+        let handlers = self.exception_handlers.clone();
+        let shown = tokio::task::spawn_blocking(move || {
+            let handle = || handlers.iter().any(|handler| handler.handle(&run.job, &failure).is_break());
+            if let Err(panic) = rq_core::panics::catch(handle) {
+                tracing::error!("exception handler: {panic}");
+            }
+        });
+        self.start(async move {
+            // A thread that could not be had is no reason to lose the settlement.
+            let _ = shown.await;
+            Event::Handled(settlement)
+        });
+    }
+
+    /// Settles what has ended. While steps are under way the next batch gathers.
+    fn start_settling(&mut self) {
+        while !self.unsettled.is_empty() && self.settles_under_way < SETTLES_MAX {
+            let rest = self.unsettled.split_off(self.unsettled.len().min(BATCH_MAX));
+            let batch = std::mem::replace(&mut self.unsettled, rest);
+            self.settles_under_way += 1;
+            let settle = self.insist(steps::settle(&self.who.keys, Some(&self.who), &batch));
+            self.start(async move { Event::Settled(batch, settle.await) });
+        }
+    }
+
+    fn absorb_settled(&mut self, batch: Vec<Settlement>, settled: Result<Vec<Settling>, rq_core::Error>) {
+        self.settles_under_way -= 1;
+        let settled = match settled {
+            Ok(settled) => settled,
+            Err(error) => {
+                // Not ours to repair: the executions expire, and maintenance files them.
+                self.report.refused("settling jobs", &error);
+                vec![Settling::Lost; batch.len()]
+            }
+        };
+        for (settlement, settling) in batch.iter().zip(settled) {
+            let Some(run) = self.running.forget(&settlement.claimed.id) else { continue };
+            match (settling, &settlement.settled) {
+                (Settling::Done, steps::Settled::Finished(_)) => self.report.finished(&run.job, settlement),
+                (Settling::Done, steps::Settled::Failed(_)) => {}
+                (Settling::Lost | Settling::Deleted, _) => self.report.lost(&run.job.id),
+            }
+        }
+    }
+
+    // Living
+
+    fn start_heartbeats(&mut self) {
+        let all = self.running.all();
+        if all.is_empty() {
+            return self.start_heartbeat(News::default(), Vec::new());
+        }
+        for batch in all.chunks(HEARTBEAT_BATCH_MAX) {
+            self.start_heartbeat(News::default(), batch.to_vec());
+        }
+    }
+
+    fn start_heartbeat(&mut self, news: News, running: Vec<Claimed>) {
+        let beat = self.insist(steps::heartbeat(&self.who, news, &running));
+        let ids = running.into_iter().map(|claimed| claimed.id).collect();
+        self.start(async move { Event::Beaten(ids, beat.await) });
+    }
+
+    fn absorb_pulse(&mut self, ids: &[ExecutionId], pulse: Result<Pulse, rq_core::Error>) {
+        let Some(pulse) = self.tell_refused("the heartbeat", pulse) else { return };
+        if pulse.record_gone {
+            let (link, who, queues) = (self.link.clone(), self.who.clone(), self.options.queues.clone());
+            self.start(async move { Event::Registered(registration::register(&link, &who, &queues).await) });
+        }
+        for (id, alive) in ids.iter().zip(pulse.alive) {
+            if !alive && self.running.notice_loss(id) {
+                self.report.lost(id.job_id());
+            }
+        }
+    }
+
+    /// Writes the worker's state when it has changed; a claim writes `busy` itself.
+    fn tell_state(&mut self) {
+        let state = match () {
+            () if self.suspended => "suspended",
+            () if !self.running.is_empty() || self.fetching > 0 => "busy",
+            () if self.queues_empty => "idle",
+            () => return,
+        };
+        if std::mem::replace(&mut self.state, state) != state && state != "busy" {
+            self.start_heartbeat(News { state: Some(state), ..News::default() }, Vec::new());
+        }
+    }
+
+    fn start_saving_meta(&mut self) {
+        let saved = self.meta_box.drain(BATCH_MAX);
+        let metas: Vec<_> = saved.into_iter().filter_map(|(id, meta)| Some((self.running.claimed(&id)?, meta))).collect();
+        for (claimed, meta) in &metas {
+            self.running.note_meta(&claimed.id, meta);
+        }
+        if metas.is_empty() {
+            return;
+        }
+        self.saving_meta = true;
+        let save = self.insist(steps::save_meta(&self.who.keys, &metas));
+        self.start(async move { Event::MetaSaved(save.await) });
+    }
+
+    // Stopping
+
+    fn absorb_signal(&mut self) {
+        match self.course {
+            Course::Working => {
+                self.course = Course::Draining;
+                self.report.warm_stop(self.running.occupied() + self.fetching);
+                if !self.running.is_empty() {
+                    let news = News { shutdown_requested: Some(Timestamp::now()), ..News::default() };
+                    self.start_heartbeat(news, Vec::new());
+                }
+            }
+            Course::Draining => {
+                self.course = Course::Ending(Instant::now() + COLD_GRACE);
+                self.report.cold_stop();
+                for claimed in self.running.all() {
+                    self.executor.stop(&claimed.id, Stop::Kill);
+                }
+            }
+            Course::Ending(_) => self.end_what_runs(),
+        }
+    }
+
+    /// The grace of a cold stop is over: what still runs is settled as failed, here, and its end no longer waited for.
+    fn end_what_runs(&mut self) {
+        for claimed in self.running.all() {
+            let reason = "the worker was shut down while the job ran, and the job did not end in time".to_owned();
+            let ended = Ended { outcome: Err(rq_core::Failure::Executor(reason)), ran: Duration::ZERO };
+            self.absorb_ended(&claimed.id, ended);
+        }
+    }
+
+    fn absorb_look(&mut self) {
+        self.claim_after = self.claim_after.filter(|&after| after > Instant::now());
+        if self.claim_after.is_none() && (self.suspended || self.queues_empty) {
+            self.queues_empty = false;
+        }
+        if matches!(self.course, Course::Ending(by) if by <= Instant::now()) {
+            self.end_what_runs();
+        }
+    }
+
+    fn heed_exhaustion(&mut self) {
+        if self.course != Course::Working {
+            return;
+        }
+        if let Some(reason) = self.executor.exhausted() {
+            self.report.exhausted(&reason);
+            self.broken = Some(WorkerError::Exhausted { reason });
+            self.course = Course::Draining;
+        }
+    }
+
+    /// Stops by itself where the options say so.
+    fn consider_stopping(&mut self) {
+        let busy = !self.running.is_empty() || self.fetching > 0 || self.claiming > 0;
+        if busy || !self.queues_empty && !self.suspended {
+            self.idle_since = Instant::now();
+        }
+        if busy || self.course != Course::Working {
+            return;
+        }
+        if self.jobs_left() == Some(0) {
+            self.report.max_jobs(self.jobs_begun);
+            self.course = Course::Draining;
+        } else if self.options.burst && self.suspended {
+            self.report.suspended_in_burst();
+            self.course = Course::Draining;
+        } else if self.options.burst && self.queues_empty {
+            self.report.done();
+            self.course = Course::Draining;
+        } else if self.options.max_idle.is_some_and(|max| self.idle_since.elapsed() >= max) {
+            self.report.idle(self.idle_since.elapsed());
+            self.course = Course::Draining;
+        }
+    }
+
+    /// Whether nothing is left to do on the way out.
+    fn is_over(&self) -> bool {
+        self.course != Course::Working
+            && self.running.is_empty()
+            && self.unsettled.is_empty()
+            && self.claiming == 0
+            && self.fetching == 0
+            && self.steps.is_empty()
+    }
+
+    /// A bell is of use while a slot is free and the queues were empty.
+    fn wants_bell(&self) -> bool {
+        self.queues_empty && self.wanted() > 0 && self.claiming == 0 && self.claim_after.is_none() && !self.options.burst
+    }
+
+    /// When the state must be looked at even if nothing happens.
+    fn next_look(&self) -> Option<Instant> {
+        let idle_end = match self.options.max_idle {
+            Some(max) if self.course == Course::Working && self.running.is_empty() => Some(self.idle_since + max),
+            _ => None,
+        };
+        let ending = match self.course {
+            Course::Ending(by) if !self.running.is_empty() => Some(by),
+            _ => None,
+        };
+        [self.claim_after, idle_end, ending].into_iter().flatten().min()
+    }
+
+    async fn unregister(&mut self) {
+        if self.course == Course::Draining && self.broken.is_none() && !self.options.burst {
+            self.report.stopping();
+        }
+        let death = self.link.take(&steps::death(&self.who, &self.options.queues)).await;
+        self.tell_refused("unregistering", death);
+    }
+
+    fn tell_refused<T>(&self, step: &str, result: Result<T, rq_core::Error>) -> Option<T> {
+        result.inspect_err(|error| self.report.refused(step, error)).ok()
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,48 @@
+//! [`MetaBox`]: where running jobs leave their meta for the dispatcher to store.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rq_core::{BoxError, ExecutionId, Host};
+use tokio::sync::Notify;
+
+/// Where running jobs leave their meta. It holds the newest one of each execution, so a job that reports its progress
+/// in a tight loop costs what one that reports it now and then does.
+#[derive(Default)]
+pub(crate) struct MetaBox {
+    newest: Mutex<HashMap<ExecutionId, Vec<u8>>>,
+    filled: Notify,
+}
+
+impl MetaBox {
+    /// Waits until there is something to store. Cancel-safe.
+    pub(crate) async fn filled(&self) {
+        while self.newest().is_empty() {
+            self.filled.notified().await;
+        }
+    }
+
+    /// Takes out at most `most`.
+    pub(crate) fn drain(&self, most: usize) -> Vec<(ExecutionId, Vec<u8>)> {
+        let mut newest = self.newest();
+        let ids: Vec<ExecutionId> = newest.keys().take(most).cloned().collect();
+        ids.into_iter().filter_map(|id| newest.remove_entry(&id)).collect()
+    }
+
+    /// Takes out that of one execution.
+    pub(crate) fn take(&self, id: &ExecutionId) -> Option<Vec<u8>> {
+        self.newest().remove(id)
+    }
+
+    fn newest(&self) -> MutexGuard<'_, HashMap<ExecutionId, Vec<u8>>> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Host for MetaBox {
+    fn save_meta(&self, execution: &ExecutionId, meta: Vec<u8>) -> Result<(), BoxError> {
+        self.newest().insert(execution.clone(), meta);
+        self.filled.notify_one();
+        Ok(())
+    }
+}

@@ -1,0 +1,39 @@
+//! [`insist`]: carrying a step through an outage of Redis.
+
+use std::time::{Duration, Instant};
+
+use rq_core::Error;
+use rq_core::link::{Link, Step, is_broken};
+
+use crate::report::Report;
+
+/// The first pause between two attempts; it doubles.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// The longest pause between two attempts.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// How long a step is tried. Whoever supervises the worker has noticed by then.
+const OUTAGE_LONGEST: Duration = Duration::from_secs(3600);
+/// What a server says that will be able to answer soon.
+const PASSING: &[&str] = &["LOADING", "BUSY", "READONLY", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN", "UNKILLABLE"];
+
+/// Sends a step until Redis answers it. The step must be safe to send twice, as all of the worker's are.
+pub(crate) async fn insist<T>(link: Link, step: Step<T>, worker: String) -> Result<T, Error> {
+    let (began, mut pause) = (Instant::now(), PAUSE_MIN);
+    loop {
+        let error = match link.take(&step).await {
+            Err(error) if is_passing(&error) && began.elapsed() < OUTAGE_LONGEST => error,
+            answered => return answered,
+        };
+        Report::new(&worker, true).unreachable(&error, pause);
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+/// Whether the same step may well succeed a little later.
+fn is_passing(error: &Error) -> bool {
+    match error {
+        Error::Redis(error) => is_broken(error) || error.code().is_some_and(|code| PASSING.contains(&code)),
+        _ => false,
+    }
+}

@@ -1,0 +1,85 @@
+//! How a worker introduces itself to Redis.
+
+use rq_core::keys::{check_queue_name, check_worker_name};
+use rq_core::link::Link;
+use rq_core::steps::worker::{self as steps, Identity};
+use rq_core::{Timestamp, WorkerRecord};
+
+use crate::error::WorkerError;
+use crate::options::Options;
+
+/// The oldest server RQ works with: `LMOVE` and `BLMOVE` came with it.
+const REDIS_MIN: (u32, u32) = (6, 2);
+
+/// Refuses a server that lacks what RQ needs. One that does not tell is taken at its word.
+pub(crate) async fn check_server(link: &Link) -> Result<(), WorkerError> {
+    let info = match link.take(&steps::server_info()).await {
+        Ok(info) => info,
+        Err(error) if error.is_redis_unavailable() => return Err(error.into()),
+        Err(_) => return Ok(()),
+    };
+    match info.get::<String>("redis_version") {
+        Some(version) if parse_version(&version).is_some_and(|version| version < REDIS_MIN) => {
+            Err(WorkerError::ServerTooOld { server: format!("Redis {version}") })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn parse_version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.split('.').map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??))
+}
+
+/// Who this worker is.
+pub(crate) fn identity(options: &Options) -> Identity {
+    Identity {
+        keys: options.keys.clone(),
+        name: options.name.clone().unwrap_or_else(|| uuid::Uuid::new_v4().simple().to_string()),
+        worker_ttl: options.worker_ttl,
+        monitoring_interval: options.monitoring_interval,
+    }
+}
+
+/// Registers the worker, under a name that no living one has.
+pub(crate) async fn register(link: &Link, who: &Identity, queues: &[String]) -> Result<(), WorkerError> {
+    check_worker_name(&who.name).map_err(rq_core::Error::from)?;
+    for queue in queues {
+        check_queue_name(queue).map_err(rq_core::Error::from)?;
+    }
+    let address = link.take(&steps::introduce(&who.name)).await?;
+    let record = record(who, queues, address);
+    if !link.take(&steps::birth(who, &record)).await? {
+        return Err(WorkerError::NameTaken { name: who.name.clone() });
+    }
+    Ok(())
+}
+
+fn record(who: &Identity, queues: &[String], address: String) -> WorkerRecord {
+    let now = Timestamp::now();
+    let hostname = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned());
+    let mut record = WorkerRecord::new(who.name.as_str());
+    record.birth = Some(now);
+    record.last_heartbeat = Some(now);
+    record.queues = queues.to_vec();
+    record.pid = Some(i64::from(std::process::id()));
+    record.hostname = Some(hostname.unwrap_or_else(|_| "unknown".to_owned()));
+    record.ip_address = Some(address);
+    record.version = Some(env!("CARGO_PKG_VERSION").to_owned());
+    record.python_version = Some(format!("none: rq in Rust {}", env!("CARGO_PKG_VERSION")));
+    record.state = Some("started".to_owned());
+    record
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_by_number() {
+        assert_eq!(parse_version("7.0.15"), Some((7, 0)));
+        assert!(parse_version("6.0.20").unwrap() < REDIS_MIN);
+        assert!(parse_version("10.1").unwrap() > REDIS_MIN);
+        assert_eq!(parse_version("unstable"), None);
+    }
+}

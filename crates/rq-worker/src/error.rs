@@ -1,0 +1,56 @@
+//! [`WorkerError`]: why a worker did not start, or ended before it should.
+
+use std::io;
+
+/// Why a worker did not start, or ended before it should.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkerError {
+    /// There is nothing the worker could run.
+    #[error(
+        "this program has no job handlers, so a worker could run nothing. Ways on:\n  \
+         * make your program an rq:  fn main() -> ExitCode {{ rq_cli::main(handlers![add, fetch]) }}\n  \
+         * let this rq run it:       rq worker --app ./my-jobs"
+    )]
+    NoHandlers,
+    /// The executor could not be started.
+    #[error("the {executor} executor could not start: {source}")]
+    Launch {
+        /// Its word for `-w`.
+        executor: &'static str,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// Something the worker needs from the system could not be had.
+    #[error("{what}: {source}")]
+    System {
+        /// What it was.
+        what: &'static str,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// A step in Redis failed and trying again does not help.
+    #[error(transparent)]
+    Redis(#[from] rq_core::Error),
+    /// The server cannot do what RQ needs.
+    #[error("{server} is too old: RQ needs Redis 6.2 or Valkey 7.2, or newer; upgrade the server")]
+    ServerTooOld {
+        /// What it calls itself.
+        server: String,
+    },
+    /// A living worker has the name.
+    #[error("There exists an active worker named '{name}' already; choose another --name, or wait until it is gone")]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// All workers are suspended.
+    #[error("RQ is currently suspended, to resume job execution run \"rq resume\"")]
+    Suspended,
+    /// The executor can take no more work; a supervisor should start a fresh worker.
+    #[error("{reason}; exiting so that a supervisor can start a fresh worker")]
+    Exhausted {
+        /// Why.
+        reason: String,
+    },
+}

@@ -1,0 +1,22 @@
+//! [`Launch`]: what an executor does before there is a runtime.
+
+use std::io;
+
+use rq_core::Executor;
+
+use crate::options::Options;
+use crate::program::Program;
+
+/// Makes an executor. Implemented by one type in each executor's crate.
+///
+/// Called before any runtime exists: an executor that forks has to do so now.
+pub trait Launch {
+    /// The word for `-w`.
+    const NAME: &'static str;
+
+    /// Starts what runs the jobs.
+    ///
+    /// The executor takes the program's handlers, states, preloads and death penalties; exception handlers stay with
+    /// the worker.
+    fn launch(program: Program, options: &Options) -> io::Result<Box<dyn Executor>>;
+}

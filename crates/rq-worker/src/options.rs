@@ -1,0 +1,57 @@
+//! [`Options`]: what the operator decides about a worker.
+
+use std::time::Duration;
+
+use rq_core::{Keys, Ttl};
+
+/// The queue served where none is named.
+pub const QUEUE_DEFAULT: &str = "default";
+
+/// What the operator decides about a worker. The defaults are RQ's.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// The Redis to work for; `redis://127.0.0.1:6379/0` unless told.
+    pub url: String,
+    /// Under which keys.
+    pub keys: Keys,
+    /// The queues to serve, the first ones first.
+    pub queues: Vec<String>,
+    /// The worker's name; a fresh UUID unless told.
+    pub name: Option<String>,
+    /// How many jobs run at once; the executor's own default unless told.
+    pub concurrency: Option<usize>,
+    /// Stop when all queues are empty.
+    pub burst: bool,
+    /// Stop after this many jobs.
+    pub max_jobs: Option<u64>,
+    /// Stop after being idle this long.
+    pub max_idle: Option<Duration>,
+    /// How long results are kept where the job does not say: 500 s.
+    pub result_ttl: Ttl,
+    /// How long the worker may be silent before it counts as gone: 420 s.
+    pub worker_ttl: Duration,
+    /// How often running jobs are reported alive: 30 s.
+    pub monitoring_interval: Duration,
+    /// Log what is called with which arguments, not the job's id alone.
+    pub log_descriptions: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            url: "redis://127.0.0.1:6379/0".to_owned(),
+            keys: Keys::default(),
+            queues: vec![QUEUE_DEFAULT.to_owned()],
+            name: None,
+            concurrency: None,
+            burst: false,
+            max_jobs: None,
+            max_idle: None,
+            result_ttl: Ttl::RESULT_DEFAULT,
+            worker_ttl: Duration::from_secs(420),
+            monitoring_interval: Duration::from_secs(30),
+            log_descriptions: true,
+        }
+    }
+}

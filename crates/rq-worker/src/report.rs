@@ -1,0 +1,157 @@
+//! The worker's log, in the lines that users of RQ know (CLI spec §2).
+
+use std::fmt;
+use std::time::Duration;
+
+use rq_core::steps::worker::Settlement;
+use rq_core::{Job, Ttl};
+use tracing::{error, info, warn};
+
+/// Writes the log of one worker.
+pub(crate) struct Report {
+    worker: String,
+    /// Whether lines say what is called, not only the job's id.
+    descriptions: bool,
+}
+
+impl Report {
+    pub(crate) fn new(worker: &str, descriptions: bool) -> Report {
+        Report { worker: worker.to_owned(), descriptions }
+    }
+
+    pub(crate) fn started(&self, executor: &str, slots: usize) {
+        let version = env!("CARGO_PKG_VERSION");
+        let pid = std::process::id();
+        info!("Worker {}: started with PID {pid}, version {version}, {slots} jobs at once ({executor})", self.worker);
+    }
+
+    pub(crate) fn listening(&self, queues: &[String]) {
+        info!("*** Listening on {}...", queues.join(", "));
+    }
+
+    pub(crate) fn begins(&self, queue: &str, job: &Job) {
+        if self.descriptions {
+            info!("Worker {}: {queue}: {} ({})", self.worker, job.described(), job.id);
+        } else {
+            info!("Worker {}: {queue}: {}", self.worker, job.id);
+        }
+    }
+
+    pub(crate) fn finished(&self, job: &Job, settlement: &Settlement) {
+        let Settlement { claimed, ttl, ran, .. } = settlement;
+        if self.descriptions {
+            let (what, took) = (job.described(), Clock(*ran));
+            info!("Successfully completed {what} job in {took}s on worker {}", self.worker);
+        }
+        info!("Worker {}: {}: Job OK ({})", self.worker, claimed.origin, job.id);
+        match ttl {
+            Ttl::Seconds(0) => info!("Worker {}: job {} result discarded immediately", self.worker, job.id),
+            Ttl::Seconds(kept_s) => info!("Worker {}: job {} result is kept for {kept_s} seconds", self.worker, job.id),
+            Ttl::Forever => {
+                info!("Worker {}: job {} result will never expire, clean up result key manually", self.worker, job.id);
+            }
+        }
+    }
+
+    pub(crate) fn failed(&self, job: &Job, text: &str) {
+        let what = if self.descriptions { job.described() } else { &job.id };
+        let text = text.replace('\n', "; ");
+        error!("Worker {}: job {}: exception raised while executing ({what}): {text}", self.worker, job.id);
+    }
+
+    pub(crate) fn dropped(&self, id: &str, reason: &str) {
+        let worker = &self.worker;
+        match reason {
+            "gone" => warn!("Worker {worker}: job {id} skipped: it was deleted, or its time to live has passed"),
+            "wrongtype" => warn!("Worker {worker}: job {id} skipped: its key holds no hash"),
+            "wronglist" => warn!("Worker {worker}: queue {id} skipped: its key holds no list"),
+            "badkeys" => warn!("Worker {worker}: job {id} failed: rq:executions:{id} or rq:wip is no sorted set"),
+            status => warn!("Worker {worker}: job {id} skipped: it is {status} already"),
+        }
+    }
+
+    pub(crate) fn called_off(&self, id: &str) {
+        info!("Worker {}: job {id} was canceled, deleted or given back before it began", self.worker);
+    }
+
+    pub(crate) fn lost(&self, id: &str) {
+        warn!("Worker {}: job {id} is no longer this worker's: it was canceled, deleted or taken for dead", self.worker);
+    }
+
+    pub(crate) fn unreachable(&self, error: &dyn fmt::Display, pause: Duration) {
+        let pause_s = pause.as_secs_f32();
+        error!("Worker {}: could not connect to Redis instance: {error} retrying in {pause_s} seconds...", self.worker);
+    }
+
+    pub(crate) fn refused(&self, step: &str, error: &dyn fmt::Display) {
+        error!("Worker {}: {step} failed: {error}", self.worker);
+    }
+
+    pub(crate) fn suspended(&self) {
+        info!("Worker {}: suspended, run `rq resume` to resume", self.worker);
+    }
+
+    pub(crate) fn suspended_in_burst(&self) {
+        info!("Worker {}: suspended in burst mode, exiting", self.worker);
+    }
+
+    pub(crate) fn warm_stop(&self, running: usize) {
+        info!("Worker {} [PID {}]: warm shut down requested", self.worker, std::process::id());
+        if running > 0 {
+            info!("Worker {}: finishing {running} jobs; signal again to end them", self.worker);
+        }
+    }
+
+    pub(crate) fn cold_stop(&self) {
+        warn!("Worker {}: cold shut down", self.worker);
+    }
+
+    pub(crate) fn stopping(&self) {
+        info!("Worker {}: stopping on request", self.worker);
+    }
+
+    pub(crate) fn done(&self) {
+        info!("Worker {}: done, quitting", self.worker);
+    }
+
+    pub(crate) fn max_jobs(&self, jobs: u64) {
+        info!("Worker {}: finished executing {jobs} jobs, quitting", self.worker);
+    }
+
+    pub(crate) fn idle(&self, idle: Duration) {
+        info!("Worker {}: idle for {} seconds, quitting", self.worker, idle.as_secs());
+    }
+
+    pub(crate) fn exhausted(&self, reason: &str) {
+        error!("Worker {}: {reason}; taking no more jobs", self.worker);
+    }
+
+    pub(crate) fn registered_again(&self) {
+        warn!("Worker {}: its record was gone from Redis and was written again", self.worker);
+    }
+}
+
+/// A duration as Python prints one: `0:00:00.002798`.
+struct Clock(Duration);
+
+impl fmt::Display for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, micros) = (self.0.as_secs(), self.0.subsec_micros());
+        write!(f, "{}:{:02}:{:02}.{micros:06}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_as_pythons() {
+        for (duration, text) in [
+            (Duration::from_micros(2798), "0:00:00.002798"),
+            (Duration::from_millis(3_725_500), "1:02:05.500000"),
+        ] {
+            assert_eq!(Clock(duration).to_string(), text);
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! A program under test: its lines, its signals, its end.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+
+pub use nix::sys::signal::Signal;
+
+/// How often a program is asked whether it has ended.
+const ASK_EVERY: Duration = Duration::from_millis(5);
+/// How long the last lines may take after the end; a grandchild may hold the pipe open.
+const LAST_LINES_LIMIT: Duration = Duration::from_secs(2);
+
+/// A running program whose output is collected line by line. Dropping it kills it; when that happens in a failing test,
+/// what it wrote is printed.
+pub struct Child {
+    name: String,
+    process: std::process::Child,
+    output: Arc<Output>,
+}
+
+/// Which of its two outputs a program wrote to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+#[derive(Default)]
+struct Output {
+    written: Mutex<Written>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Written {
+    lines: Vec<(Stream, String)>,
+    streams_ended: usize,
+}
+
+impl Child {
+    /// Starts a program, without stdin.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn spawn(command: &mut Command) -> Self {
+        let name = format!("{command:?}");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().unwrap_or_else(|error| panic!("could not start {name}: {error}"));
+        let output = Arc::new(Output::default());
+        output.collect(Stream::Stdout, process.stdout.take().expect("stdout is piped"));
+        output.collect(Stream::Stderr, process.stderr.take().expect("stderr is piped"));
+        Self { name, process, output }
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Waits for a line that contains `part`, on either output, and returns it. Lines written before count.
+    ///
+    /// # Panics
+    /// When there is none within `limit`, or the program ends without it.
+    #[track_caller]
+    pub fn wait_for_line(&self, part: &str, limit: Duration) -> String {
+        self.wait_for_lines(part, 1, limit).swap_remove(0)
+    }
+
+    /// Waits until `count` lines contain `part`, and returns them: for what happens more than once.
+    ///
+    /// # Panics
+    /// When there are fewer within `limit`, or the program ends without them.
+    #[track_caller]
+    pub fn wait_for_lines(&self, part: &str, count: usize, limit: Duration) -> Vec<String> {
+        let mut found = Vec::new();
+        let is_settled = |written: &Written| {
+            found = written
+                .lines
+                .iter()
+                .map(|(_, line)| line)
+                .filter(|line| line.contains(part))
+                .cloned()
+                .collect();
+            found.len() >= count || written.has_ended()
+        };
+        self.output.wait_until(limit, is_settled);
+        let seen = found.len();
+        assert!(seen >= count, "{seen} of {count} lines with {part:?} within {limit:?}: {}", self.report());
+        found
+    }
+
+    /// What it has written to one output so far.
+    pub fn text(&self, stream: Stream) -> String {
+        let written = self.output.lock();
+        let lines = written.lines.iter().filter(|(from, _)| *from == stream);
+        lines.map(|(_, line)| format!("{line}\n")).collect()
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    /// When it has been waited for.
+    #[track_caller]
+    pub fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.id()).expect("process ids fit");
+        kill(Pid::from_raw(id), signal).unwrap_or_else(|error| panic!("{signal} for {}: {error}", self.name));
+    }
+
+    /// Waits for its end, and for the last lines it wrote.
+    ///
+    /// # Panics
+    /// When it still runs after `limit`.
+    #[track_caller]
+    pub fn wait(&mut self, limit: Duration) -> ExitStatus {
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(status) = self.process.try_wait().expect("a child can be waited for") {
+                self.output.wait_until(LAST_LINES_LIMIT, Written::has_ended);
+                return status;
+            }
+            assert!(Instant::now() < deadline, "still runs after {limit:?}: {}", self.report());
+            std::thread::sleep(ASK_EVERY);
+        }
+    }
+
+    /// As [`Child::wait`], for a program that must succeed; returns what it wrote to stdout.
+    ///
+    /// # Panics
+    /// When it still runs after `limit`, or its exit code is not 0.
+    #[track_caller]
+    pub fn succeed(mut self, limit: Duration) -> String {
+        let status = self.wait(limit);
+        assert!(status.success(), "{status}: {}", self.report());
+        self.text(Stream::Stdout)
+    }
+
+    /// The command line and all that was written, for a message.
+    pub fn report(&self) -> String {
+        let mut report = format!("{}\n", self.name);
+        for (stream, line) in &self.output.lock().lines {
+            report.push_str(if *stream == Stream::Stdout { "  out| " } else { "  err| " });
+            report.push_str(line);
+            report.push('\n');
+        }
+        report
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // Both fail only for a program that was waited for.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if std::thread::panicking() {
+            eprintln!("when the test failed: {}", self.report());
+        }
+    }
+}
+
+impl Output {
+    /// Reads a pipe to its end, on a thread that ends with the pipe.
+    fn collect(self: &Arc<Self>, stream: Stream, pipe: impl Read + Send + 'static) {
+        let output = Arc::clone(self);
+        std::thread::spawn(move || {
+            let mut reader = BufReader::new(pipe);
+            let mut line = Vec::new();
+            // A pipe that breaks has ended.
+            while reader.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+                let text = String::from_utf8_lossy(&line);
+                output
+                    .change(|written| written.lines.push((stream, text.trim_end_matches('\n').to_string())));
+                line.clear();
+            }
+            output.change(|written| written.streams_ended += 1);
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Written)) {
+        change(&mut self.lock());
+        self.changed.notify_all();
+    }
+
+    fn wait_until(&self, limit: Duration, mut is_settled: impl FnMut(&Written) -> bool) {
+        let waited = self.changed.wait_timeout_while(self.lock(), limit, |written| !is_settled(written));
+        drop(waited);
+    }
+
+    /// Lines stay good when a test that held them panicked.
+    fn lock(&self) -> MutexGuard<'_, Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Written {
+    fn has_ended(&self) -> bool {
+        const STREAMS: usize = 2;
+        self.streams_ended == STREAMS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    fn shell(script: &str) -> Child {
+        Child::spawn(Command::new("sh").args(["-c", script]))
+    }
+
+    fn message(test: impl FnOnce() + std::panic::UnwindSafe) -> String {
+        *std::panic::catch_unwind(test).expect_err("it panics").downcast::<String>().expect("with a message")
+    }
+
+    #[test]
+    fn lines_are_seen_while_it_runs_and_signals_arrive() {
+        let mut child = shell("trap 'echo bye; exit 3' TERM; echo ready >&2; while :; do sleep 0.01; done");
+        assert_eq!(child.wait_for_line("read", LIMIT), "ready");
+        child.signal(Signal::SIGTERM);
+        assert_eq!(child.wait(LIMIT).code(), Some(3));
+        assert_eq!(
+            (child.text(Stream::Stdout), child.text(Stream::Stderr)),
+            ("bye\n".into(), "ready\n".into())
+        );
+    }
+
+    #[test]
+    fn repeated_lines_are_counted() {
+        let child = shell("echo job 1; echo other; echo job 2; sleep 60");
+        assert_eq!(child.wait_for_lines("job", 2, LIMIT), ["job 1", "job 2"]);
+    }
+
+    #[test]
+    fn a_line_that_cannot_come_any_more_is_reported_at_once_with_all_that_came() {
+        let began = Instant::now();
+        let message = message(|| drop(shell("echo something else").wait_for_line("ready", LIMIT)));
+        assert!(message.contains("out| something else"), "{message}");
+        assert!(began.elapsed() < LIMIT);
+    }
+
+    #[test]
+    fn a_program_that_fails_or_stays_is_reported() {
+        let failed = message(|| drop(shell("echo why >&2; exit 4").succeed(LIMIT)));
+        assert!(failed.contains("exit status: 4") && failed.contains("err| why"), "{failed}");
+        let stayed = message(|| {
+            shell("exec sleep 60").wait(Duration::from_millis(20));
+        });
+        assert!(stayed.contains("still runs after 20ms"), "{stayed}");
+    }
+
+    #[test]
+    fn dropping_kills() {
+        let child = shell("exec sleep 60");
+        let id = Pid::from_raw(child.id() as i32);
+        drop(child);
+        assert!(kill(id, None).is_err());
+    }
+}

@@ -1,0 +1,135 @@
+//! `cargo xtask test`: sets up what the tests need, then runs them all.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use crate::process::{Program, say};
+use crate::{python, redis};
+
+/// Sets up what the tests need (a Redis, Python RQ) and runs all of them.
+///
+/// Redis runs in a container where Docker answers (from an image made here when there is none), else as a child process.
+/// Set RQ_TEST_REDIS_URL to test against a server of yours instead; the tests then use key prefixes of their own in it.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Arguments for `cargo test`: `-- -p rq-tests`, `-- -- --nocapture`
+    #[arg(last = true)]
+    cargo: Vec<String>,
+}
+
+/// Variables by which a person has chosen the tests' Redis already.
+const CHOSEN_BY_HAND: [&str; 2] = ["RQ_TEST_REDIS_URL", "RQ_TEST_REDIS"];
+
+/// What the tests find in their environment.
+struct Setting {
+    redis: String,
+    variables: Vec<(&'static str, String)>,
+}
+
+/// Tests that ran, added up over all test programs.
+#[derive(Debug, Default, PartialEq)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+    skipped: u64,
+}
+
+/// Runs the tests; exits as `cargo test` does.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let began = Instant::now();
+    let setting = Setting::prepare()?;
+    let mut tally = Tally::default();
+    let tests =
+        setting.variables.iter().fold(command(&options.cargo), |tests, (name, value)| tests.env(name, value));
+    let line = tests.to_string();
+    let status = tests.status_seeing(|line| tally.add(line))?;
+    say(format_args!(
+        "\nTested in {} s against {} and Python RQ ({}).",
+        began.elapsed().as_secs(),
+        setting.redis,
+        python::PINNED.join(", ")
+    ));
+    println!("{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped);
+    if !status.success() {
+        bail!("Tests failed: `{line}`");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Setting {
+    fn prepare() -> Result<Self> {
+        let python = python::interpreter()?;
+        let mut variables = vec![("RQ_TEST_PYTHON", python.display().to_string())];
+        let redis = match CHOSEN_BY_HAND.iter().find(|name| std::env::var_os(name).is_some()) {
+            Some(name) => format!("what {name} names"),
+            None => {
+                let redis = redis::ForTests::prepare()?;
+                variables.push(("RQ_TEST_REDIS", redis.variable()));
+                redis.description()
+            }
+        };
+        say(format_args!("Redis for the tests: {redis}."));
+        say(format_args!("Python RQ for the tests: {}.", python.display()));
+        Ok(Self { redis, variables })
+    }
+}
+
+impl Tally {
+    /// Reads libtest's closing lines: `test result: ok. 5 passed; 0 failed; 1 ignored; ...`.
+    fn add(&mut self, line: &str) {
+        let Some((_, counts)) = line.strip_prefix("test result:").and_then(|rest| rest.split_once(". "))
+        else {
+            return;
+        };
+        for (count, what) in counts.split(';').filter_map(|part| part.trim().split_once(' ')) {
+            let count: u64 = count.parse().unwrap_or(0);
+            match what {
+                "passed" => self.passed += count,
+                "failed" => self.failed += count,
+                "ignored" => self.skipped += count,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// `cargo test` with every feature: of the whole workspace, unless the arguments choose packages.
+fn command(arguments: &[String]) -> Program {
+    let for_cargo = arguments.iter().take_while(|argument| *argument != "--");
+    let chooses =
+        for_cargo.clone().any(|argument| argument.starts_with("-p") || argument.starts_with("--package"));
+    let line = if chooses { "test --all-features" } else { "test --workspace --all-features" };
+    Program::cargo(line).args(arguments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closing_lines_are_added_up() {
+        let mut tally = Tally::default();
+        for line in [
+            "test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.01s\n",
+            "test result: FAILED. 2 passed; 4 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s\n",
+            "test a::test ... ok\n",
+        ] {
+            tally.add(line);
+        }
+        assert_eq!(tally, Tally { passed: 7, failed: 4, skipped: 1 });
+    }
+
+    #[test]
+    fn the_workspace_is_tested_unless_packages_are_chosen() {
+        let check = |arguments: &[&str], expected: &str| {
+            let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+            assert_eq!(command(&arguments).to_string(), expected);
+        };
+        check(&[], "cargo test --workspace --all-features");
+        check(&["-p", "rq-core"], "cargo test --all-features -p rq-core");
+        check(&["--", "-p"], "cargo test --workspace --all-features -- -p");
+    }
+}

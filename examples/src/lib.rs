@@ -1,1 +1,11 @@
-//! Example jobs.
+//! Runnable example jobs and producers.
+//!
+//! | run | shows |
+//! |---|---|
+//! | `cargo run -p rq-examples --bin hello -- worker --burst` | the smallest program that is an `rq` |
+//! | `cargo run -p rq-examples --bin word-count -- worker` | jobs that fetch pages, with shared state and progress |
+//! | `cargo run -p rq-examples --bin enqueue -- URL` | an async producer, which waits for its result |
+//! | `cargo xtask demo` | all of it together, on a Redis and pages of its own |
+
+pub mod drain;
+pub mod word_count;

@@ -7,6 +7,9 @@
 //! | [`Scratch`] | a key space for one test, on either of them |
 //! | [`Child`] | a program under test: its lines, its signals, its end |
 //! | [`Python`] | Python RQ, on a `Scratch` |
+//! | [`jobs`] | what our test worker can run |
+//! | [`Gate`] | where a job waits until the test lets it go on |
+//! | [`Journal`] | what jobs did, as a witness that is not Redis |
 //! | [`eventually()`] | waiting for what can only be asked for |
 //! | [`fixture`] | what the real Python RQ left in Redis, scenario by scenario |
 //!
@@ -18,6 +21,9 @@ mod child;
 mod container;
 mod eventually;
 pub mod fixture;
+mod gate;
+pub mod jobs;
+mod journal;
 mod private_redis;
 mod python;
 mod scratch;
@@ -35,6 +41,8 @@ mod search_path;
 
 pub use child::{Child, Signal, Stream};
 pub use eventually::eventually;
+pub use gate::Gate;
+pub use journal::Journal;
 pub use private_redis::PrivateRedis;
 pub use python::Python;
 pub use scratch::Scratch;

@@ -1,1 +1,56 @@
-//! The rq command line, as a library and as a binary.
+//! The `rq` command line, as a library and as a binary.
+//!
+//! [`main`] makes a program with jobs an `rq` that can run them:
+//!
+//! ```no_run
+//! use rq_cli::handlers;
+//! # mod jobs {
+//! # use rq_core::job;
+//! #[job("math.add")]
+//! pub fn add(x: i64, y: i64) -> rq_core::Result<i64> {
+//!     Ok(x + y)
+//! }
+//! # }
+//! # use jobs::add;
+//!
+//! fn main() -> std::process::ExitCode {
+//!     rq_cli::main(handlers![add])
+//! }
+//! ```
+//!
+//! `my-jobs worker high default` then runs them, and `rq worker --app ./my-jobs high default` does the same. What else a
+//! program brings to its jobs hangs on [`App`].
+//!
+//! # Layout
+//!
+//! * [`App`], and `executors`: what a program brings
+//! * `command_line`, `usage`: arguments to a command, or to RQ's words for what is wrong with them
+//! * `commands`: one file a command, each with its `Args` and its `run`
+//! * `server`: the options all commands share, and the Redis they name
+//! * `log`, `output`, `paint`, `refusal`: what people read
+//!
+//! What the commands do in Redis is in `rq-core` and `rq-worker`. Arguments are read before there is any runtime or
+//! thread, since an executor may have to fork first.
+
+use std::process::ExitCode;
+
+mod app;
+mod command_line;
+mod commands;
+mod executors;
+mod log;
+mod output;
+mod paint;
+mod refusal;
+mod server;
+mod usage;
+
+pub use app::App;
+pub use rq_core::{Handlers, handlers};
+
+/// Runs the command that this program's arguments name, with these jobs: short for `App::new(handlers).run()`.
+///
+/// Call it first in `main`, before the program starts a thread or a runtime.
+pub fn main(handlers: Handlers) -> ExitCode {
+    App::new(handlers).run()
+}

@@ -96,7 +96,10 @@ impl Queue {
     ///
     /// Nothing is sent if one of the calls cannot be written. If one's id is taken by another job, the others are
     /// enqueued all the same.
-    pub fn enqueue_many<T>(&self, calls: impl IntoIterator<Item = Call<T>>) -> Result<Vec<JobHandle<T>>, Error> {
+    pub fn enqueue_many<T>(
+        &self,
+        calls: impl IntoIterator<Item = Call<T>>,
+    ) -> Result<Vec<JobHandle<T>>, Error> {
         if let Some(inline) = &self.inline {
             return calls.into_iter().map(|call| self.run_inline(inline, call)).collect();
         }
@@ -127,7 +130,12 @@ impl Queue {
 
     /// The receipt for a job of any queue of this Redis, by its id.
     pub fn handle<T>(&self, id: &str) -> JobHandle<T> {
-        JobHandle { link: Arc::clone(&self.link), keys: self.keys.clone(), id: id.to_owned(), yields: PhantomData }
+        JobHandle {
+            link: Arc::clone(&self.link),
+            keys: self.keys.clone(),
+            id: id.to_owned(),
+            yields: PhantomData,
+        }
     }
 
     /// How many jobs wait.
@@ -254,7 +262,8 @@ impl<T: DeserializeOwned> JobHandle<T> {
                 Some(connection) => connection,
                 None => connection.insert(self.link.waiting_connection(READ_LONGEST)?),
             };
-            let cmd = steps::job::wait_for_result(&self.keys, &self.id, &wait.after, pause.as_millis() as u64);
+            let cmd =
+                steps::job::wait_for_result(&self.keys, &self.id, &wait.after, pause.as_millis() as u64);
             cmd.query::<redis::Value>(connection)?;
         }
     }
@@ -262,7 +271,12 @@ impl<T: DeserializeOwned> JobHandle<T> {
 
 impl<T> Clone for JobHandle<T> {
     fn clone(&self) -> JobHandle<T> {
-        JobHandle { link: Arc::clone(&self.link), keys: self.keys.clone(), id: self.id.clone(), yields: PhantomData }
+        JobHandle {
+            link: Arc::clone(&self.link),
+            keys: self.keys.clone(),
+            id: self.id.clone(),
+            yields: PhantomData,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::codec::{Codec, zlib};
+use crate::codec::{Codec, CodecError, zlib};
 use crate::error::Error;
 use crate::job::{Job, TIMEOUT_DEFAULT, Timeout};
 use crate::keys::check_job_id;
@@ -14,9 +14,6 @@ use crate::payload::Payload;
 use crate::retry::Retry;
 use crate::ttl::{Ttl, whole_seconds};
 use crate::value::{Value, ValueError};
-
-/// The largest payload that is sent, deflated: 64 MiB. Redis itself refuses more than 512 MiB.
-pub const PAYLOAD_BYTES_MAX: usize = 64 << 20;
 
 /// What to run, with which arguments and options; yields a `T`.
 ///
@@ -232,23 +229,23 @@ impl<T> fmt::Display for Call<T> {
     }
 }
 
+/// The deflated payload. One that is too large is refused before a byte is sent.
 fn encode(payload: &Payload, codec: Codec) -> Result<Vec<u8>, Error> {
-    let data = zlib::deflate(&codec.encode_payload(payload)?);
-    if data.len() > PAYLOAD_BYTES_MAX {
-        return Err(Error::PayloadTooLarge {
-            function: payload.func.clone(),
-            bytes: data.len(),
-            max: PAYLOAD_BYTES_MAX,
-        });
+    match codec.encode_payload(payload) {
+        Ok(bytes) => Ok(zlib::deflate(&bytes)),
+        Err(CodecError::TooLarge { limit_bytes }) => {
+            Err(Error::PayloadTooLarge { function: payload.func.clone(), max_bytes: limit_bytes })
+        }
+        Err(error) => Err(error.into()),
     }
-    Ok(data)
 }
 
 fn checked_timeout(timeout: Option<Timeout>) -> Result<Timeout, Error> {
     match timeout {
-        Some(Timeout::Seconds(0)) => {
-            Err(Error::Option { option: "timeout", reason: "a job needs at least a second; use no_timeout() for no limit" })
-        }
+        Some(Timeout::Seconds(0)) => Err(Error::Option {
+            option: "timeout",
+            reason: "a job needs at least a second; use no_timeout() for no limit",
+        }),
         Some(timeout) => Ok(timeout),
         None => Ok(TIMEOUT_DEFAULT),
     }
@@ -256,7 +253,10 @@ fn checked_timeout(timeout: Option<Timeout>) -> Result<Timeout, Error> {
 
 fn checked_ttl(ttl: Option<Duration>) -> Result<Option<i64>, Error> {
     match ttl.map(whole_seconds) {
-        Some(0) => Err(Error::Option { option: "ttl", reason: "a job needs at least a second; leave it out for no limit" }),
+        Some(0) => Err(Error::Option {
+            option: "ttl",
+            reason: "a job needs at least a second; leave it out for no limit",
+        }),
         Some(seconds) => Ok(Some(i64::try_from(seconds).unwrap_or(i64::MAX))),
         None => Ok(None),
     }

@@ -23,8 +23,6 @@ mod samples;
 mod vectors;
 pub mod zlib;
 
-pub use limits::{MAX_INT_BYTES, MAX_PAYLOAD_BYTES, MAX_VALUES};
-
 /// The first bytes of all we write with bincode, which no other codec begins with. The last one is our version.
 const BINCODE_MARK: [u8; 4] = [0xb1, b'r', b'q', 1];
 
@@ -43,6 +41,15 @@ pub enum Codec {
 }
 
 impl Codec {
+    /// The largest payload, inflated, that any codec reads or writes.
+    pub const MAX_PAYLOAD_BYTES: usize = limits::MAX_PAYLOAD_BYTES;
+
+    /// The most values in one payload, each item, key and container counted.
+    pub const MAX_VALUES: usize = limits::MAX_VALUES;
+
+    /// The largest integer.
+    pub const MAX_INT_BYTES: usize = limits::MAX_INT_BYTES;
+
     /// `json`, `bincode` or `pickle`; what [`Codec::from_str`] reads.
     pub const fn name(self) -> &'static str {
         match self {
@@ -176,10 +183,10 @@ pub enum CodecError {
     /// A container holds itself.
     #[error("a value contains itself: pass data without cycles")]
     Recursive,
-    /// More than [`MAX_DEPTH`](crate::value::MAX_DEPTH) containers around a value.
+    /// More than [`Value::MAX_DEPTH`] containers around a value.
     #[error("nested deeper than {limit} levels: store it elsewhere and pass its id")]
     TooDeep {
-        /// [`MAX_DEPTH`](crate::value::MAX_DEPTH).
+        /// [`Value::MAX_DEPTH`].
         limit: usize,
     },
     /// More bytes than allowed, also after inflating or resolving shared references.
@@ -188,16 +195,16 @@ pub enum CodecError {
         /// What is allowed.
         limit_bytes: usize,
     },
-    /// More than [`MAX_VALUES`] values, also after resolving shared references; or more objects on the way there.
+    /// More than [`Codec::MAX_VALUES`] values, also after resolving shared references; or more objects on the way there.
     #[error("more than {limit} values: store them elsewhere and pass an id")]
     TooMany {
         /// What is allowed.
         limit: usize,
     },
-    /// An integer of more than [`MAX_INT_BYTES`].
+    /// An integer of more than [`Codec::MAX_INT_BYTES`].
     #[error("an integer of more than {limit_bytes} bytes: pass it as bytes or text")]
     Integer {
-        /// [`MAX_INT_BYTES`].
+        /// [`Codec::MAX_INT_BYTES`].
         limit_bytes: usize,
     },
     /// The bytes end before the value does.
@@ -216,7 +223,7 @@ pub enum CodecError {
         name: String,
     },
     /// The payload is readable, but no call (wire spec §4.1).
-    #[error("the payload is no call: it must be {wanted}")]
+    #[error("the payload must be {wanted}")]
     Shape {
         /// What it must be.
         wanted: &'static str,

@@ -16,7 +16,9 @@ pub enum Error {
     #[error("redis: {0}")]
     Redis(#[from] redis::RedisError),
     /// The connection broke before Redis answered, and again when the step was sent anew: it may have been done.
-    #[error("the connection to redis broke before it answered; job {job_id} may have been enqueued: enqueue it again with this id to be sure")]
+    #[error(
+        "the connection to redis broke before it answered; job {job_id} may have been enqueued: enqueue it again with this id to be sure"
+    )]
     Unconfirmed {
         /// The job that may be enqueued.
         job_id: String,
@@ -49,14 +51,14 @@ pub enum Error {
     #[error(transparent)]
     Value(#[from] ValueError),
     /// A payload is larger than may be sent.
-    #[error("the payload of {function} has {bytes} bytes, more than the {max} that may be sent; put the data elsewhere and pass a reference")]
+    #[error(
+        "the payload of {function} has more than the {max_bytes} bytes that may be sent; put the data elsewhere and pass a reference"
+    )]
     PayloadTooLarge {
         /// The function called.
         function: String,
-        /// Its payload, deflated.
-        bytes: usize,
-        /// The most that may be sent.
-        max: usize,
+        /// The most that may be sent, before it is deflated.
+        max_bytes: usize,
     },
     /// The id is taken by a job that has not ended.
     #[error("job {job_id} exists already and is {status}; use another id, or wait until it has ended")]

@@ -48,7 +48,7 @@ impl fmt::Display for ExecutionId {
 }
 
 /// An execution id for a job not yet known: 32 hexadecimal digits of a UUID 4.
-pub fn fresh_x() -> String {
+pub(crate) fn fresh_x() -> String {
     uuid::Uuid::new_v4().simple().to_string()
 }
 

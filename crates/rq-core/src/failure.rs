@@ -162,25 +162,36 @@ impl Failure {
         let mut text = format!("{}: ", self.kind());
         match self {
             Failure::Error(error) => write_chain(&mut text, error.as_ref()),
-            Failure::Retry(retry) => push(&mut text, format_args!("the job asked to be run again, up to {} times", retry.max())),
+            Failure::Retry(retry) => {
+                push(&mut text, format_args!("the job asked to be run again, up to {} times", retry.max()))
+            }
             Failure::Panic(panic) => push(&mut text, format_args!("{panic}")),
             Failure::Timeout { limit } => {
-                push(&mut text, format_args!("Task exceeded maximum timeout value ({} seconds)", limit.as_secs_f64()));
+                push(
+                    &mut text,
+                    format_args!("Task exceeded maximum timeout value ({} seconds)", limit.as_secs_f64()),
+                );
             }
             Failure::Stopped => text.push_str("Job stopped by user"),
-            Failure::Killed { signal } => push(&mut text, format_args!("the process running the job was ended by signal {signal}")),
+            Failure::Killed { signal } => {
+                push(&mut text, format_args!("the process running the job was ended by signal {signal}"))
+            }
             Failure::UnknownFunction { name, nearest } => {
                 push(&mut text, format_args!("no handler named `{name}` in this worker"));
                 if let Some(nearest) = nearest {
                     push(&mut text, format_args!("; did you mean `{nearest}`?"));
                 }
-                text.push_str("\nAdd it to `handlers![..]`, or send the job to a queue whose workers have it.");
+                text.push_str(
+                    "\nAdd it to `handlers![..]`, or send the job to a queue whose workers have it.",
+                );
             }
             Failure::Payload(error) => {
                 text.push_str("field `data`: ");
                 write_chain(&mut text, error);
             }
-            Failure::Malformed { field, reason } => push(&mut text, format_args!("field `{field}`: {reason}")),
+            Failure::Malformed { field, reason } => {
+                push(&mut text, format_args!("field `{field}`: {reason}"))
+            }
             Failure::Arguments(error) => push(&mut text, format_args!("{error}")),
             Failure::Executor(reason) => text.push_str(reason),
         }
@@ -227,7 +238,9 @@ mod tests {
     #[test]
     fn a_passed_on_time_limit_stays_one() {
         let limit = Duration::from_secs(3);
-        assert!(matches!(fails(Interrupted::JobTimeout { limit }), Failure::Timeout { limit: l } if l == limit));
+        assert!(
+            matches!(fails(Interrupted::JobTimeout { limit }), Failure::Timeout { limit: l } if l == limit)
+        );
         assert!(matches!(fails(Interrupted::JobStopped), Failure::Stopped));
         assert_eq!(
             fails(Interrupted::JobTimeout { limit }).text(),
@@ -239,6 +252,9 @@ mod tests {
     fn an_unknown_function_names_the_way_on() {
         let failure = Failure::UnknownFunction { name: "math.ad".into(), nearest: Some("math.add".into()) };
         let text = failure.text();
-        assert!(text.contains("`math.ad`") && text.contains("`math.add`") && text.contains("handlers![..]"), "{text}");
+        assert!(
+            text.contains("`math.ad`") && text.contains("`math.add`") && text.contains("handlers![..]"),
+            "{text}"
+        );
     }
 }

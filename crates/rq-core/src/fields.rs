@@ -88,14 +88,17 @@ impl Fields {
         let number = std::str::from_utf8(&bytes).ok().and_then(|text| text.trim().parse().ok());
         match number {
             Some(number) => Ok(Some(number)),
-            None => Err(FieldError::new(field, format_args!("{} is no whole number of 64 bits", quoted(&bytes)))),
+            None => {
+                Err(FieldError::new(field, format_args!("{} is no whole number of 64 bits", quoted(&bytes))))
+            }
         }
     }
 
     /// Takes a whole number that must not be negative.
     pub fn take_count(&mut self, field: &str) -> Result<Option<u64>, FieldError> {
         let number = self.take_int(field)?;
-        let count = number.map(|n| u64::try_from(n).map_err(|_| FieldError::new(field, format_args!("{n} is negative"))));
+        let count = number
+            .map(|n| u64::try_from(n).map_err(|_| FieldError::new(field, format_args!("{n} is negative"))));
         count.transpose()
     }
 

@@ -64,7 +64,11 @@ impl<T> JobHandle<T> {
 impl<T: DeserializeOwned> JobHandle<T> {
     /// The value of the newest run, if that ended with one.
     pub async fn result(&self) -> Result<Option<T>, Error> {
-        self.latest_result().await?.filter(|result| result.kind == ResultKind::Successful).map(value_of).transpose()
+        self.latest_result()
+            .await?
+            .filter(|result| result.kind == ResultKind::Successful)
+            .map(value_of)
+            .transpose()
     }
 
     /// Waits until the job has ended, and gives its value.
@@ -83,7 +87,8 @@ impl<T: DeserializeOwned> JobHandle<T> {
                 Some(connection) => connection,
                 None => connection.insert(self.link.waiting_connection().await?),
             };
-            let cmd = steps::job::wait_for_result(&self.keys, &self.id, &wait.after, pause.as_millis() as u64);
+            let cmd =
+                steps::job::wait_for_result(&self.keys, &self.id, &wait.after, pause.as_millis() as u64);
             cmd.query_async::<redis::Value>(connection).await?;
         }
     }
@@ -131,14 +136,26 @@ impl<'a> Wait<'a> {
             // While a job is not in an end state, its newest entry is of an earlier run.
             (Some(status), Some((entry, _))) if !status.is_terminal() => self.after = entry,
             (Some(Status::Canceled), _) => {
-                return Err(Error::JobFailed { job_id: job_id(), status: Status::Canceled, text: String::new() });
+                return Err(Error::JobFailed {
+                    job_id: job_id(),
+                    status: Status::Canceled,
+                    text: String::new(),
+                });
             }
-            (_, Some((_, result))) if result.kind == ResultKind::Successful => return Ok(Look::Ended(result)),
+            (_, Some((_, result))) if result.kind == ResultKind::Successful => {
+                return Ok(Look::Ended(result));
+            }
             (status, Some((_, result))) => {
                 let status = status.unwrap_or(Status::Failed);
-                return Err(Error::JobFailed { job_id: job_id(), status, text: result.failure_text.unwrap_or_default() });
+                return Err(Error::JobFailed {
+                    job_id: job_id(),
+                    status,
+                    text: result.failure_text.unwrap_or_default(),
+                });
             }
-            (Some(status), None) if status.is_terminal() => return Err(Error::ResultGone { job_id: job_id() }),
+            (Some(status), None) if status.is_terminal() => {
+                return Err(Error::ResultGone { job_id: job_id() });
+            }
             (None, None) => return Err(Error::NoSuchJob { job_id: job_id() }),
             (Some(_), None) => {}
         }

@@ -117,7 +117,10 @@ impl Handlers {
 
     fn insert(&mut self, handler: Handler) {
         let name = handler.name;
-        assert!(self.by_name.insert(name, handler).is_none(), "two handlers are named `{name}`; rename one of them");
+        assert!(
+            self.by_name.insert(name, handler).is_none(),
+            "two handlers are named `{name}`; rename one of them"
+        );
     }
 
     /// The handler named `name`.
@@ -204,7 +207,8 @@ impl Prepared {
                 self.handler.name
             )));
         };
-        let outcome = panics::catch(|| run(context, self.arguments)).unwrap_or_else(|panic| Err(Failure::Panic(panic)));
+        let outcome =
+            panics::catch(|| run(context, self.arguments)).unwrap_or_else(|panic| Err(Failure::Panic(panic)));
         settled(self.codec, outcome, context)
     }
 
@@ -373,7 +377,10 @@ mod tests {
     fn arguments_bind_by_position_and_by_keyword() {
         assert_eq!(send(&["a", "b"], &[]).unwrap(), r#""a|b|None""#);
         assert_eq!(send(&["a"], &[("subject", text("s"))]).unwrap(), r#""a|s|None""#);
-        assert_eq!(send(&[], &[("copy", text("c")), ("subject", text("s")), ("to", text("t"))]).unwrap(), r#""t|s|Some(\"c\")""#);
+        assert_eq!(
+            send(&[], &[("copy", text("c")), ("subject", text("s")), ("to", text("t"))]).unwrap(),
+            r#""t|s|Some(\"c\")""#
+        );
     }
 
     #[test]

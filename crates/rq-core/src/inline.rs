@@ -62,7 +62,10 @@ impl InlineRun<'_> {
 
     /// The job as the enqueue step writes it: begun, in no queue.
     pub(crate) fn as_enqueued(&self) -> [(Job, Place); 1] {
-        let limit_s = self.job.limit().map_or(UNLIMITED_S, |limit| i64::try_from(limit.as_secs()).unwrap_or(UNLIMITED_S));
+        let limit_s = self
+            .job
+            .limit()
+            .map_or(UNLIMITED_S, |limit| i64::try_from(limit.as_secs()).unwrap_or(UNLIMITED_S));
         let until_s = self.began_at.epoch_secs().saturating_add(limit_s).saturating_add(OVERDUE_S);
         [(Job::clone(&self.job), Place::Inline(self.execution.clone(), until_s))]
     }
@@ -93,7 +96,9 @@ impl InlineRun<'_> {
     fn settlement(&self, outcome: Result<Option<Vec<u8>>, Failure>, began: Instant) -> Settlement {
         let (settled, ttl) = match outcome {
             Ok(value) => (Settled::Finished(value), self.job.result_ttl.unwrap_or(Ttl::RESULT_DEFAULT)),
-            Err(failure) => (Settled::Failed(failure.text()), self.job.failure_ttl.unwrap_or(Ttl::FAILURE_DEFAULT)),
+            Err(failure) => {
+                (Settled::Failed(failure.text()), self.job.failure_ttl.unwrap_or(Ttl::FAILURE_DEFAULT))
+            }
         };
         Settlement {
             claimed: Claimed { id: self.execution.clone(), origin: self.job.origin.clone() },

@@ -172,7 +172,8 @@ mod tests {
         let interrupt = Interrupt::new(Some(Duration::from_millis(20)));
         assert!(interrupt.sleep_async(Duration::from_secs(60)).await.is_err());
         let interrupt = Interrupt::new(None);
-        let (slept, ()) = tokio::join!(interrupt.sleep_async(Duration::from_secs(60)), async { interrupt.stop() });
+        let (slept, ()) =
+            tokio::join!(interrupt.sleep_async(Duration::from_secs(60)), async { interrupt.stop() });
         assert_eq!(slept, Err(Interrupted::JobStopped));
     }
 }

@@ -11,9 +11,6 @@ use crate::time::Timestamp;
 use crate::ttl::Ttl;
 use crate::value::Value;
 
-/// The most bytes a payload may inflate to: 256 MiB.
-pub const INFLATED_BYTES_MAX: usize = 256 << 20;
-
 /// The most items a list inside a field may have.
 const LIST_ITEMS_MAX: usize = 1_000_000;
 
@@ -229,9 +226,24 @@ impl Job {
         f.set_or_empty("ended_at", self.ended_at);
         f.set_or_empty("last_heartbeat", self.last_heartbeat);
         f.set_or_empty("worker_name", self.worker_name.as_deref());
-        set_callback(&mut f, "success_callback_name", "success_callback_timeout", self.success_callback.as_ref());
-        set_callback(&mut f, "failure_callback_name", "failure_callback_timeout", self.failure_callback.as_ref());
-        set_callback(&mut f, "stopped_callback_name", "stopped_callback_timeout", self.stopped_callback.as_ref());
+        set_callback(
+            &mut f,
+            "success_callback_name",
+            "success_callback_timeout",
+            self.success_callback.as_ref(),
+        );
+        set_callback(
+            &mut f,
+            "failure_callback_name",
+            "failure_callback_timeout",
+            self.failure_callback.as_ref(),
+        );
+        set_callback(
+            &mut f,
+            "stopped_callback_name",
+            "stopped_callback_timeout",
+            self.stopped_callback.as_ref(),
+        );
         f.set_some("group_id", self.group_id.as_deref());
         f.set_some("result_ttl", self.result_ttl.map(Ttl::to_wire));
         f.set_some("failure_ttl", self.failure_ttl.map(Ttl::to_wire));
@@ -260,9 +272,9 @@ impl Job {
         self.timeout.unwrap_or(TIMEOUT_DEFAULT).limit()
     }
 
-    /// The serialized call, inflated to at most `INFLATED_BYTES_MAX`.
+    /// The serialized call, inflated to at most [`Codec::MAX_PAYLOAD_BYTES`].
     pub fn inflated(&self) -> Result<Cow<'_, [u8]>, CodecError> {
-        zlib::inflate(&self.data, INFLATED_BYTES_MAX)
+        zlib::inflate(&self.data, Codec::MAX_PAYLOAD_BYTES)
     }
 
     /// What to run, and the codec that says so. Results and meta must be written in the same one.
@@ -288,8 +300,9 @@ impl Job {
 
 fn take_status(f: &mut Fields) -> Result<Status, FieldError> {
     match f.take_text("status")? {
-        Some(text) => Status::parse(&text)
-            .ok_or_else(|| FieldError::new("status", format_args!("{:?} is no status of RQ", shortened(&text)))),
+        Some(text) => Status::parse(&text).ok_or_else(|| {
+            FieldError::new("status", format_args!("{:?} is no status of RQ", shortened(&text)))
+        }),
         None => Ok(Status::Created),
     }
 }
@@ -325,7 +338,9 @@ fn take_list<T>(
     let Some(bytes) = f.take(field).filter(|bytes| !bytes.is_empty()) else { return Ok(None) };
     let list = match Codec::Json.decode_value(&bytes) {
         Ok(Value::List(list)) if list.len() <= LIST_ITEMS_MAX => list,
-        Ok(Value::List(_)) => return Err(FieldError::new(field, format_args!("more than {LIST_ITEMS_MAX} items"))),
+        Ok(Value::List(_)) => {
+            return Err(FieldError::new(field, format_args!("more than {LIST_ITEMS_MAX} items")));
+        }
         Ok(_) => return Err(FieldError::new(field, "is no JSON array")),
         Err(error) => return Err(FieldError::new(field, error)),
     };

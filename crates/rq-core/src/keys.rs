@@ -206,7 +206,10 @@ pub fn check_queue_name(name: &str) -> Result<(), NameError> {
 /// Checks a worker name that we are about to write.
 pub fn check_worker_name(name: &str) -> Result<(), NameError> {
     const KIND: &str = "worker name";
-    if name.is_empty() || name.chars().any(char::is_control) || name.trim() != name || name.ends_with(":executions")
+    if name.is_empty()
+        || name.chars().any(char::is_control)
+        || name.trim() != name
+        || name.ends_with(":executions")
     {
         return Err(NameError {
             kind: KIND,
@@ -220,7 +223,11 @@ pub fn check_worker_name(name: &str) -> Result<(), NameError> {
 
 fn check_length(kind: &'static str, name: &str) -> Result<(), NameError> {
     if name.len() > NAME_BYTES_MAX {
-        return Err(NameError { kind, name: shortened(name), reason: "it must not be longer than 200 bytes" });
+        return Err(NameError {
+            kind,
+            name: shortened(name),
+            reason: "it must not be longer than 200 bytes",
+        });
     }
     Ok(())
 }

@@ -68,7 +68,7 @@ mod ttl;
 mod value;
 mod worker_record;
 
-pub use call::{Call, PAYLOAD_BYTES_MAX};
+pub use call::Call;
 pub use codec::{Codec, CodecError, zlib};
 pub use context::{Context, Host, PROGRESS_KEY, PROGRESS_NOTE_KEY};
 pub use death_penalty::{DeathPenalty, Guard};
@@ -83,7 +83,7 @@ pub use handlers::{
     Arguments, Handler, Handlers, Outcome, Perform, Prepared, Returned, Returns, Run, Running, same_params,
 };
 pub use interrupt::{Interrupt, Interrupted};
-pub use job::{Callback, INFLATED_BYTES_MAX, Job, TIMEOUT_DEFAULT, Timeout};
+pub use job::{Callback, Job, TIMEOUT_DEFAULT, Timeout};
 pub use keys::Keys;
 pub use payload::Payload;
 pub use queue::Queue;

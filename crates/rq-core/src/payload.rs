@@ -113,7 +113,7 @@ mod tests {
             assert_eq!(error.to_string(), message);
         };
         let (list, dict) = (Value::List(vec![]), Value::Dict(vec![]));
-        let not = |wanted: &str| format!("the payload is no call: it must be {wanted}");
+        let not = |wanted: &str| format!("the payload must be {wanted}");
         refused(vec![], &not("a sequence of exactly four items"));
         refused(
             vec![Value::Null, Value::Null, list.clone(), dict.clone()],

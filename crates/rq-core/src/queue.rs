@@ -98,7 +98,10 @@ impl Queue {
     ///
     /// Nothing is sent if one of the calls cannot be written. If one's id is taken by another job, the others are
     /// enqueued all the same.
-    pub async fn enqueue_many<T>(&self, calls: impl IntoIterator<Item = Call<T>>) -> Result<Vec<JobHandle<T>>, Error> {
+    pub async fn enqueue_many<T>(
+        &self,
+        calls: impl IntoIterator<Item = Call<T>>,
+    ) -> Result<Vec<JobHandle<T>>, Error> {
         if let Some(inline) = &self.inline {
             let mut handles = Vec::new();
             for call in calls {
@@ -217,7 +220,9 @@ pub(crate) fn with_place<T>(call: Call<T>, queue: &str, codec: Codec) -> Result<
 /// Names the first job of a batch whose fate is unknown because the connection broke.
 pub(crate) fn unconfirmed(error: Error, batch: &[(Job, Place)]) -> Error {
     match (error, batch) {
-        (Error::Redis(source), [(job, _), ..]) if crate::link::is_broken(&source) && !source.is_connection_refusal() => {
+        (Error::Redis(source), [(job, _), ..])
+            if crate::link::is_broken(&source) && !source.is_connection_refusal() =>
+        {
             Error::Unconfirmed { job_id: job.id.clone(), source }
         }
         (error, _) => error,

@@ -8,7 +8,7 @@ use crate::fields::{FieldError, Fields};
 use crate::time::Timestamp;
 
 /// The most bytes a stored failure text may inflate to: 16 MiB.
-pub const FAILURE_TEXT_BYTES_MAX: usize = 16 << 20;
+pub(crate) const FAILURE_TEXT_BYTES_MAX: usize = 16 << 20;
 
 /// How a run ended, as the stream numbers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,9 @@ impl ResultKind {
 
     fn from_wire(text: &str) -> Option<ResultKind> {
         use ResultKind::{Failed, MaxRetriesExceeded, Retried, Stopped, Successful};
-        [Successful, Failed, Stopped, Retried, MaxRetriesExceeded].into_iter().find(|kind| kind.to_wire() == text)
+        [Successful, Failed, Stopped, Retried, MaxRetriesExceeded]
+            .into_iter()
+            .find(|kind| kind.to_wire() == text)
     }
 
     /// Whether the job will not run again by itself after this.
@@ -119,18 +121,19 @@ impl JobResult {
 }
 
 /// The stream's form of a value in the job's codec: base64.
-pub fn encode_value(bytes: &[u8]) -> String {
+pub(crate) fn encode_value(bytes: &[u8]) -> String {
     BASE64.encode(bytes)
 }
 
 /// The stream's form of a failure text: base64 of the deflated text.
-pub fn encode_failure_text(text: &str) -> String {
+pub(crate) fn encode_failure_text(text: &str) -> String {
     BASE64.encode(zlib::deflate(text.as_bytes()))
 }
 
 fn take_kind(f: &mut Fields) -> Result<ResultKind, FieldError> {
     let text = f.take_text("type")?.unwrap_or_default();
-    ResultKind::from_wire(&text).ok_or_else(|| FieldError::new("type", format_args!("{text:?} is no kind of result")))
+    ResultKind::from_wire(&text)
+        .ok_or_else(|| FieldError::new("type", format_args!("{text:?} is no kind of result")))
 }
 
 fn take_base64(f: &mut Fields, field: &str) -> Result<Option<Vec<u8>>, FieldError> {
@@ -140,7 +143,8 @@ fn take_base64(f: &mut Fields, field: &str) -> Result<Option<Vec<u8>>, FieldErro
 
 fn take_failure_text(f: &mut Fields) -> Result<Option<String>, FieldError> {
     let Some(deflated) = take_base64(f, "exc_string")? else { return Ok(None) };
-    let text = zlib::inflate(&deflated, FAILURE_TEXT_BYTES_MAX).map_err(|error| FieldError::new("exc_string", error))?;
+    let text = zlib::inflate(&deflated, FAILURE_TEXT_BYTES_MAX)
+        .map_err(|error| FieldError::new("exc_string", error))?;
     Ok(Some(String::from_utf8_lossy(&text).into_owned()))
 }
 

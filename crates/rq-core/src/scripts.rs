@@ -9,7 +9,8 @@ use redis::{Cmd, Pipeline, ToRedisArgs};
 
 /// A script and the digest Redis knows it by.
 pub(crate) struct Script {
-    pub(crate) name: &'static str,
+    #[cfg(test)]
+    name: &'static str,
     source: &'static str,
     digest: OnceLock<String>,
 }
@@ -17,6 +18,7 @@ pub(crate) struct Script {
 macro_rules! scripts {
     ($($constant:ident = $name:literal,)+) => {
         $(pub(crate) static $constant: Script = Script {
+            #[cfg(test)]
             name: $name,
             source: include_str!(concat!("scripts/", $name, ".lua")),
             digest: OnceLock::new(),
@@ -66,8 +68,14 @@ mod tests {
         for script in ALL {
             let header: Vec<&str> = script.source.lines().take_while(|line| line.starts_with("--")).collect();
             let header = header.join("\n");
-            for part in [&format!("-- {}: ", script.name), "-- KEYS", "-- ARGV", "-- Effect", "-- Result", "-- Re-send"]
-            {
+            for part in [
+                &format!("-- {}: ", script.name),
+                "-- KEYS",
+                "-- ARGV",
+                "-- Effect",
+                "-- Result",
+                "-- Re-send",
+            ] {
                 assert!(header.contains(part), "{}.lua: no {part:?} in its header", script.name);
             }
             // A `#!lua` line is a syntax error before Redis 7 and makes scripts refused at maxmemory since.

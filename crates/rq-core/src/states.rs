@@ -36,7 +36,10 @@ impl States {
     /// If no constructor for `T` was added.
     pub fn get<T: Send + Sync + 'static>(&self) -> &T {
         let Some(state) = self.by_type.get(&TypeId::of::<T>()) else {
-            panic!("no state of type `{}`; add it with `.state(..)` on `rq_cli::App` or on the worker", type_name::<T>());
+            panic!(
+                "no state of type `{}`; add it with `.state(..)` on `rq_cli::App` or on the worker",
+                type_name::<T>()
+            );
         };
         let made = state.made.get_or_init(|| (state.make)());
         match made.downcast_ref::<T>() {

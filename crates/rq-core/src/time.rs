@@ -133,7 +133,9 @@ mod tests {
 
     #[test]
     fn the_t_form_round_trips() {
-        for text in ["2026-11-22T01:48:39.413834Z", "0001-01-01T00:00:00.000000Z", "1969-12-31T23:59:59.999999Z"] {
+        for text in
+            ["2026-11-22T01:48:39.413834Z", "0001-01-01T00:00:00.000000Z", "1969-12-31T23:59:59.999999Z"]
+        {
             assert_eq!(Timestamp::parse(text).unwrap().to_string(), text);
         }
     }

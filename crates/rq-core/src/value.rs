@@ -22,11 +22,6 @@ pub(crate) mod wtf8;
 
 pub(crate) use repr::write_float;
 
-/// How many containers may lie around a value, in every codec and in [`Value::from_serialize`].
-///
-/// It keeps recursion over a value, its destructor included, far from the end of the stack.
-pub const MAX_DEPTH: usize = 128;
-
 /// What all payload codecs can carry: JSON's values, and the plain Python values that pickle knows beside them.
 ///
 /// A handler rarely sees one. It names the types it wants and serde converts; a `Value` parameter gets the
@@ -97,15 +92,20 @@ pub enum ValueError {
     /// Text was asked for, and this one is no Unicode.
     #[error("the text holds lone surrogates, which no Rust string can: take it as a `Value`")]
     Surrogates,
-    /// More than [`MAX_DEPTH`] containers around a value.
+    /// More than [`Value::MAX_DEPTH`] containers around a value.
     #[error("nested deeper than {limit} levels: store it elsewhere and pass its id")]
     TooDeep {
-        /// [`MAX_DEPTH`].
+        /// [`Value::MAX_DEPTH`].
         limit: usize,
     },
 }
 
 impl Value {
+    /// How many containers may lie around a value, in every codec and in [`Value::from_serialize`].
+    ///
+    /// It keeps recursion over a value, its destructor included, far from the end of the stack.
+    pub const MAX_DEPTH: usize = MAX_DEPTH;
+
     /// Turns what serde can describe into a `Value`.
     ///
     /// | Rust | `Value` |
@@ -199,6 +199,8 @@ impl fmt::Display for Rfc3339Offset {
         if seconds > 0 { write!(f, ":{seconds:02}") } else { Ok(()) }
     }
 }
+
+pub(crate) const MAX_DEPTH: usize = 128;
 
 const MICROSECONDS_PER_SECOND: i128 = 1_000_000;
 

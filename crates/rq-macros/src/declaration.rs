@@ -3,7 +3,9 @@
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::parse::{Parse, ParseStream};
-use syn::{Attribute, Block, Error, FnArg, Ident, Pat, Result, ReturnType, Signature, Token, Type, Visibility};
+use syn::{
+    Attribute, Block, Error, FnArg, Ident, Pat, Result, ReturnType, Signature, Token, Type, Visibility,
+};
 
 /// A function with or without a body.
 pub(crate) struct Declaration {
@@ -75,7 +77,10 @@ impl Declaration {
         let mut parameters = Parameters { takes_context: false, names: Vec::new(), types: Vec::new() };
         for (index, input) in self.signature.inputs.iter().enumerate() {
             let FnArg::Typed(input) = input else {
-                return Err(Error::new_spanned(input, "a job is a free function: the worker has no `self` to give it"));
+                return Err(Error::new_spanned(
+                    input,
+                    "a job is a free function: the worker has no `self` to give it",
+                ));
             };
             if index == 0 && is_context(&input.ty) {
                 parameters.takes_context = true;

@@ -47,10 +47,14 @@ fn check(name: &LitStr) -> Result<()> {
     let text = name.value();
     let is_identifier = |part: &str| {
         let mut chars = part.chars();
-        chars.next().is_some_and(|c| c.is_alphabetic() || c == '_') && chars.all(|c| c.is_alphanumeric() || c == '_')
+        chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
+            && chars.all(|c| c.is_alphanumeric() || c == '_')
     };
     if text.split('.').all(is_identifier) {
         return Ok(());
     }
-    Err(Error::new(name.span(), format!("`{text}` is no dotted path such as `math.add`, which Python could call")))
+    Err(Error::new(
+        name.span(),
+        format!("`{text}` is no dotted path such as `math.add`, which Python could call"),
+    ))
 }

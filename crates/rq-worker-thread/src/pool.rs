@@ -165,7 +165,8 @@ impl Executor for Pool {
             return Some(format!("a stuck thread could not be replaced: {error}"));
         }
         let stuck = self.stuck;
-        (stuck >= self.stuck_max()).then(|| format!("{stuck} threads are stuck in jobs that ignore their time limits"))
+        (stuck >= self.stuck_max())
+            .then(|| format!("{stuck} threads are stuck in jobs that ignore their time limits"))
     }
 }
 

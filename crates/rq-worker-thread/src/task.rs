@@ -23,17 +23,24 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
-    pub(crate) fn new(handlers: Handlers, states: States, death_penalties: Vec<Arc<dyn DeathPenalty>>) -> Shop {
+    pub(crate) fn new(
+        handlers: Handlers,
+        states: States,
+        death_penalties: Vec<Arc<dyn DeathPenalty>>,
+    ) -> Shop {
         Shop { handlers, states: Arc::new(states), death_penalties, runtime: OnceLock::new() }
     }
 
     fn runtime(&self) -> Result<&Runtime, Failure> {
         let made = self.runtime.get_or_init(|| {
             let mut builder = tokio::runtime::Builder::new_multi_thread();
-            let runtime = builder.worker_threads(RUNTIME_THREADS).thread_name("rq-async").enable_all().build();
+            let runtime =
+                builder.worker_threads(RUNTIME_THREADS).thread_name("rq-async").enable_all().build();
             runtime.map_err(|error| error.to_string())
         });
-        made.as_ref().map_err(|error| Failure::Executor(format!("the runtime for async jobs could not start: {error}")))
+        made.as_ref().map_err(|error| {
+            Failure::Executor(format!("the runtime for async jobs could not start: {error}"))
+        })
     }
 }
 
@@ -57,7 +64,8 @@ impl Task {
         let (job, host, states) = (Arc::clone(job), Arc::clone(host), Arc::clone(&shop.states));
         let context = Context::new(Arc::clone(&job), id.clone(), Arc::clone(interrupt), host, states);
         let prepared = shop.handlers.prepare(&job)?;
-        let _armed: Vec<_> = shop.death_penalties.iter().map(|penalty| penalty.arm(&context, *limit)).collect();
+        let _armed: Vec<_> =
+            shop.death_penalties.iter().map(|penalty| penalty.arm(&context, *limit)).collect();
         if prepared.is_async() {
             shop.runtime()?.block_on(run_until_interrupted(prepared, &context, interrupt))
         } else {

@@ -121,7 +121,11 @@ async fn watch(rope: &mut Rope, lists: &[String]) -> redis::RedisResult<()> {
         Some(pushes) => {
             let ring = tokio::time::timeout(RING_LONGEST, pushes.recv()).await;
             let closed = matches!(ring, Ok(None));
-            if closed { Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into()) } else { Ok(()) }
+            if closed {
+                Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into())
+            } else {
+                Ok(())
+            }
         }
         None => {
             tokio::time::sleep(POLL_PAUSE).await;

@@ -20,9 +20,10 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use rq_core::link::{Link, Step};
 use rq_core::steps::worker::{
-    self as steps, BATCH_MAX, Claim, Claimed, HEARTBEAT_BATCH_MAX, Identity, News, Pulse, Settlement, Settling,
+    self as steps, BATCH_MAX, Claim, Claimed, HEARTBEAT_BATCH_MAX, Identity, News, Pulse, Settlement,
+    Settling,
 };
-use rq_core::{Ended, ExceptionHandler, ExecutionId, Executor, Fields, Stop, Timestamp};
+use rq_core::{Ended, ExceptionHandler, ExecutionId, Executor, Failure, Fields, Stop, Timestamp};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::bell::Bell;
@@ -44,6 +45,8 @@ const EVENTS_PER_TURN_MAX: usize = 256;
 const CLAIM_PAUSE: Duration = Duration::from_secs(1);
 /// How long a cold stop waits for running jobs to end by themselves.
 const COLD_GRACE: Duration = Duration::from_secs(2);
+/// How long it then waits for Redis to take what is left to say.
+const LEAVE_GRACE: Duration = Duration::from_secs(2);
 
 /// Runs a worker until it is told to stop.
 pub(crate) async fn run(
@@ -110,6 +113,8 @@ enum Course {
     Draining,
     /// It ends what runs, until then at the latest.
     Ending(Instant),
+    /// Nothing runs any more; it leaves then, whether or not Redis has answered.
+    Leaving(Instant),
 }
 
 struct Dispatcher {
@@ -132,6 +137,7 @@ struct Dispatcher {
     /// Ended, not yet being settled.
     unsettled: Vec<Settlement>,
     settles_under_way: usize,
+    put_backs_under_way: usize,
     saving_meta: bool,
 
     claim_number: u64,
@@ -173,6 +179,7 @@ impl Dispatcher {
             running: Running::default(),
             unsettled: Vec::new(),
             settles_under_way: 0,
+            put_backs_under_way: 0,
             saving_meta: false,
             claim_number: 0,
             claiming: 0,
@@ -282,7 +289,9 @@ impl Dispatcher {
 
     /// How many jobs could be begun now.
     fn wanted(&self) -> usize {
-        if self.course != Course::Working || self.unsettled.len() > self.executor.slots() * UNSETTLED_PER_SLOT_MAX {
+        if self.course != Course::Working
+            || self.unsettled.len() > self.executor.slots() * UNSETTLED_PER_SLOT_MAX
+        {
             return 0;
         }
         let free = self.executor.slots().saturating_sub(self.running.occupied() + self.fetching);
@@ -368,11 +377,13 @@ impl Dispatcher {
     }
 
     fn start_putting_back(&mut self, claimed: Vec<Claimed>) {
+        self.put_backs_under_way += 1;
         let put_back = self.insist(steps::put_back(&self.who, &claimed));
         self.start(async move { Event::PutBack(claimed, put_back.await) });
     }
 
     fn absorb_put_back(&mut self, claimed: &[Claimed], put_back: Result<Vec<bool>, rq_core::Error>) {
+        self.put_backs_under_way -= 1;
         for claimed in claimed {
             self.report.called_off(claimed.id.job_id());
         }
@@ -383,6 +394,7 @@ impl Dispatcher {
 
     fn absorb_ended(&mut self, id: &ExecutionId, ended: Ended) {
         let Some(run) = self.running.end(id) else { return };
+        let ended = self.explained(ended);
         let (settlement, failure) = run.settlement(ended, &self.options, self.meta_box.take(id));
         match failure {
             None => self.unsettled.push(settlement),
@@ -394,8 +406,17 @@ impl Dispatcher {
         self.heed_exhaustion();
     }
 
+    /// A job that was stopped by a cold stop was not stopped by a user.
+    fn explained(&self, mut ended: Ended) -> Ended {
+        let cold = matches!(self.course, Course::Ending(_) | Course::Leaving(_));
+        if cold && matches!(ended.outcome, Err(Failure::Stopped)) {
+            ended.outcome = Err(Failure::Executor("the worker was shut down while the job ran".to_owned()));
+        }
+        ended
+    }
+
     /// Shows a failure to the exception handlers, on a thread beside the loop.
-    fn show_failure(&mut self, run: Run, failure: rq_core::Failure, settlement: Settlement) {
+    fn show_failure(&mut self, run: Run, failure: Failure, settlement: Settlement) {
         if self.exception_handlers.is_empty() {
             return self.unsettled.push(settlement);
         }
@@ -490,7 +511,8 @@ impl Dispatcher {
 
     fn start_saving_meta(&mut self) {
         let saved = self.meta_box.drain(BATCH_MAX);
-        let metas: Vec<_> = saved.into_iter().filter_map(|(id, meta)| Some((self.running.claimed(&id)?, meta))).collect();
+        let metas: Vec<_> =
+            saved.into_iter().filter_map(|(id, meta)| Some((self.running.claimed(&id)?, meta))).collect();
         for (claimed, meta) in &metas {
             self.running.note_meta(&claimed.id, meta);
         }
@@ -522,15 +544,15 @@ impl Dispatcher {
                 }
             }
             Course::Ending(_) => self.end_what_runs(),
+            Course::Leaving(_) => {}
         }
     }
 
     /// The grace of a cold stop is over: what still runs is settled as failed, here, and its end no longer waited for.
     fn end_what_runs(&mut self) {
+        self.course = Course::Leaving(Instant::now() + LEAVE_GRACE);
         for claimed in self.running.all() {
-            let reason = "the worker was shut down while the job ran, and the job did not end in time".to_owned();
-            let ended = Ended { outcome: Err(rq_core::Failure::Executor(reason)), ran: Duration::ZERO };
-            self.absorb_ended(&claimed.id, ended);
+            self.absorb_ended(&claimed.id, Ended { outcome: Err(Failure::Stopped), ran: Duration::ZERO });
         }
     }
 
@@ -581,28 +603,36 @@ impl Dispatcher {
 
     /// Whether nothing is left to do on the way out.
     fn is_over(&self) -> bool {
-        self.course != Course::Working
-            && self.running.is_empty()
-            && self.unsettled.is_empty()
-            && self.claiming == 0
-            && self.fetching == 0
-            && self.steps.is_empty()
+        match self.course {
+            Course::Working => false,
+            Course::Leaving(by) if by <= Instant::now() => true,
+            _ => {
+                let taking_on = self.claiming + self.fetching + self.put_backs_under_way;
+                taking_on == 0 && self.running.is_empty() && self.unsettled.is_empty()
+            }
+        }
     }
 
     /// A bell is of use while a slot is free and the queues were empty.
     fn wants_bell(&self) -> bool {
-        self.queues_empty && self.wanted() > 0 && self.claiming == 0 && self.claim_after.is_none() && !self.options.burst
+        self.queues_empty
+            && self.wanted() > 0
+            && self.claiming == 0
+            && self.claim_after.is_none()
+            && !self.options.burst
     }
 
     /// When the state must be looked at even if nothing happens.
     fn next_look(&self) -> Option<Instant> {
         let idle_end = match self.options.max_idle {
-            Some(max) if self.course == Course::Working && self.running.is_empty() => Some(self.idle_since + max),
+            Some(max) if self.course == Course::Working && self.running.is_empty() => {
+                Some(self.idle_since + max)
+            }
             _ => None,
         };
         let ending = match self.course {
-            Course::Ending(by) if !self.running.is_empty() => Some(by),
-            _ => None,
+            Course::Ending(by) | Course::Leaving(by) => Some(by),
+            Course::Working | Course::Draining => None,
         };
         [self.claim_after, idle_end, ending].into_iter().flatten().min()
     }

@@ -39,7 +39,9 @@ pub enum WorkerError {
         server: String,
     },
     /// A living worker has the name.
-    #[error("There exists an active worker named '{name}' already; choose another --name, or wait until it is gone")]
+    #[error(
+        "There exists an active worker named '{name}' already; choose another --name, or wait until it is gone"
+    )]
     NameTaken {
         /// The name.
         name: String,

@@ -31,7 +31,10 @@ impl Program {
 
 impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Program").field("handlers", &self.handlers).field("states", &self.states).finish_non_exhaustive()
+        f.debug_struct("Program")
+            .field("handlers", &self.handlers)
+            .field("states", &self.states)
+            .finish_non_exhaustive()
     }
 }
 

@@ -22,7 +22,10 @@ impl Report {
     pub(crate) fn started(&self, executor: &str, slots: usize) {
         let version = env!("CARGO_PKG_VERSION");
         let pid = std::process::id();
-        info!("Worker {}: started with PID {pid}, version {version}, {slots} jobs at once ({executor})", self.worker);
+        info!(
+            "Worker {}: started with PID {pid}, version {version}, {slots} jobs at once ({executor})",
+            self.worker
+        );
     }
 
     pub(crate) fn listening(&self, queues: &[String]) {
@@ -46,9 +49,14 @@ impl Report {
         info!("Worker {}: {}: Job OK ({})", self.worker, claimed.origin, job.id);
         match ttl {
             Ttl::Seconds(0) => info!("Worker {}: job {} result discarded immediately", self.worker, job.id),
-            Ttl::Seconds(kept_s) => info!("Worker {}: job {} result is kept for {kept_s} seconds", self.worker, job.id),
+            Ttl::Seconds(kept_s) => {
+                info!("Worker {}: job {} result is kept for {kept_s} seconds", self.worker, job.id)
+            }
             Ttl::Forever => {
-                info!("Worker {}: job {} result will never expire, clean up result key manually", self.worker, job.id);
+                info!(
+                    "Worker {}: job {} result will never expire, clean up result key manually",
+                    self.worker, job.id
+                );
             }
         }
     }
@@ -62,10 +70,14 @@ impl Report {
     pub(crate) fn dropped(&self, id: &str, reason: &str) {
         let worker = &self.worker;
         match reason {
-            "gone" => warn!("Worker {worker}: job {id} skipped: it was deleted, or its time to live has passed"),
+            "gone" => {
+                warn!("Worker {worker}: job {id} skipped: it was deleted, or its time to live has passed")
+            }
             "wrongtype" => warn!("Worker {worker}: job {id} skipped: its key holds no hash"),
             "wronglist" => warn!("Worker {worker}: queue {id} skipped: its key holds no list"),
-            "badkeys" => warn!("Worker {worker}: job {id} failed: rq:executions:{id} or rq:wip is no sorted set"),
+            "badkeys" => {
+                warn!("Worker {worker}: job {id} failed: rq:executions:{id} or rq:wip is no sorted set")
+            }
             status => warn!("Worker {worker}: job {id} skipped: it is {status} already"),
         }
     }
@@ -75,12 +87,18 @@ impl Report {
     }
 
     pub(crate) fn lost(&self, id: &str) {
-        warn!("Worker {}: job {id} is no longer this worker's: it was canceled, deleted or taken for dead", self.worker);
+        warn!(
+            "Worker {}: job {id} is no longer this worker's: it was canceled, deleted or taken for dead",
+            self.worker
+        );
     }
 
     pub(crate) fn unreachable(&self, error: &dyn fmt::Display, pause: Duration) {
         let pause_s = pause.as_secs_f32();
-        error!("Worker {}: could not connect to Redis instance: {error} retrying in {pause_s} seconds...", self.worker);
+        error!(
+            "Worker {}: could not connect to Redis instance: {error} retrying in {pause_s} seconds...",
+            self.worker
+        );
     }
 
     pub(crate) fn refused(&self, step: &str, error: &dyn fmt::Display) {

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::{
     BINCODE_MARK, CodecError, is_bincode,
-    limits::{Budget, MAX_INT_BYTES, MAX_PAYLOAD_BYTES, integer},
+    limits::{Budget, MAX_BINCODE_BYTES, MAX_INT_BYTES, integer},
 };
 use crate::{
     payload::Payload,
@@ -28,8 +28,8 @@ use crate::{
 /// Most of what is reserved on the word of a length, in values.
 const MAX_RESERVED_VALUES: usize = 64;
 
-const CONFIG: config::Configuration<config::LittleEndian, config::Varint, config::Limit<MAX_PAYLOAD_BYTES>> =
-    config::standard().with_limit::<MAX_PAYLOAD_BYTES>();
+const CONFIG: config::Configuration<config::LittleEndian, config::Varint, config::Limit<MAX_BINCODE_BYTES>> =
+    config::standard().with_limit::<MAX_BINCODE_BYTES>();
 
 /// The kinds of values, by the byte in front of them.
 mod kind {
@@ -123,7 +123,7 @@ where
 fn refusal(error: &DecodeError) -> CodecError {
     match error {
         DecodeError::UnexpectedEnd { .. } => CodecError::Truncated,
-        DecodeError::LimitExceeded => CodecError::TooLarge { limit_bytes: MAX_PAYLOAD_BYTES },
+        DecodeError::LimitExceeded => CodecError::TooLarge { limit_bytes: MAX_BINCODE_BYTES },
         DecodeError::Other(reason) => CodecError::Bincode { reason: (*reason).into() },
         other => CodecError::Bincode { reason: other.to_string().into() },
     }
@@ -363,7 +363,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::codec::{MAX_VALUES, samples};
+    use crate::codec::{limits::MAX_VALUES, samples};
     use crate::value::MAX_DEPTH;
 
     /// The format is fixed: a change of these bytes needs a new version.

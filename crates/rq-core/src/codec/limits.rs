@@ -9,14 +9,17 @@ use crate::{
 };
 use num_bigint::BigInt;
 
-/// The largest payload, inflated.
-pub const MAX_PAYLOAD_BYTES: usize = 16 << 20;
+/// The largest payload, inflated: 64 MiB.
+pub(super) const MAX_PAYLOAD_BYTES: usize = 64 << 20;
+
+/// The largest payload in bincode: 16 MiB.
+pub(super) const MAX_BINCODE_BYTES: usize = 16 << 20;
 
 /// The most values in one payload, each item, key and container counted. In memory each takes 32 bytes.
-pub const MAX_VALUES: usize = 1 << 20;
+pub(super) const MAX_VALUES: usize = 1 << 20;
 
 /// The largest integer. Python prints and parses at most 4300 digits, and all of this size have no more.
-pub const MAX_INT_BYTES: usize = 1785;
+pub(super) const MAX_INT_BYTES: usize = 1785;
 
 /// Python's limit on the digits of an integer in text.
 pub(super) const MAX_INT_DIGITS: usize = 4300;

@@ -53,7 +53,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        codec::{MAX_INT_BYTES, MAX_PAYLOAD_BYTES, MAX_VALUES, samples},
+        codec::{
+            limits::{MAX_INT_BYTES, MAX_PAYLOAD_BYTES, MAX_VALUES},
+            samples,
+        },
         value::MAX_DEPTH,
     };
 
@@ -209,10 +212,11 @@ mod tests {
         unreadable(b"h\0.", 0, "nothing at this place of the memo");
         unreadable(b"Nr\xff\xff\xff\xff.", 1, "an index far beyond the memo");
         unreadable(b"NNa.", 2, "nothing that could hold something");
+        unreadable(b"]((Ne.", 4, "nothing that could hold something");
         unreadable(b"}Na.", 2, "nothing that could be appended to");
-        unreadable(b"](Nu.", 3, "a key without a value");
+        unreadable(b"}(Nu.", 3, "a key without a value");
         unreadable(b"](NNu.", 4, "no dict");
-        unreadable(b"](N\x90.", 3, "no set");
+        unreadable(b"}(N\x90.", 3, "nothing that could be appended to");
         unreadable(b"NNR.", 2, "no function with a tuple of arguments");
         unreadable(b"N)\x81.", 2, "no class");
         unreadable(b"NN\x93.", 2, "a name that is no text");

@@ -112,7 +112,7 @@ fn times() -> BoxedStrategy<Value> {
 }
 
 fn identifiers() -> BoxedStrategy<Value> {
-    let decimal = "-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,5})?(E[+-][1-9][0-9]?)?|NaN|-?Infinity";
+    let decimal = "-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,5})?|-?[1-9]\\.[0-9]{1,5}E[+-][1-9][0-9]|NaN|-?Infinity";
     prop_oneof![
         decimal.prop_map(Value::Decimal),
         any::<u128>().prop_map(|number| Value::Uuid(uuid::Uuid::from_u128(number))),

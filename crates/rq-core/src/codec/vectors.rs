@@ -3,7 +3,7 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value as Json;
 
-use super::{Codec, CodecError, MAX_PAYLOAD_BYTES, zlib};
+use super::{Codec, CodecError, zlib};
 use crate::payload::Payload;
 
 /// What is refused, and the class it is refused by.
@@ -45,7 +45,7 @@ fn bytes(vector: &Json, name: &str) -> Option<Vec<u8>> {
 }
 
 fn inflate(deflated: &[u8]) -> Vec<u8> {
-    zlib::inflate(deflated, MAX_PAYLOAD_BYTES).expect("small").into_owned()
+    zlib::inflate(deflated, Codec::MAX_PAYLOAD_BYTES).expect("small").into_owned()
 }
 
 /// Python's repr, but for what we keep as something else.
@@ -112,6 +112,10 @@ fn pickled_calls() {
         let call = call.expect("a call");
         assert_eq!(Codec::Pickle.decode_value(&pickle).expect("plain").repr(), expected_repr(&vector));
         for codec in [Codec::Pickle, Codec::Bincode] {
+            if codec == Codec::Bincode && cfg!(not(feature = "bincode")) {
+                assert_eq!(codec.encode_payload(&call), Err(CodecError::WithoutBincode));
+                continue;
+            }
             let again = codec.encode_payload(&call).expect("encodable");
             assert_eq!(Codec::detect(&again), Ok(codec));
             assert_eq!(codec.decode_payload(&again), Ok(call.clone()));

@@ -21,7 +21,7 @@ if number < last then return {'stale'} end
 if redis.call('EXISTS', KEYS[4]) == 1 then return {'suspended'} end
 redis.call('SCARD', KEYS[2])
 redis.call('HLEN', KEYS[1])
-redis.call('EXPIRE', KEYS[1], worker_ttl)
+local registered = redis.call('EXPIRE', KEYS[1], worker_ttl) == 1
 
 -- The registry a status stands for, beside `started`.
 local REGISTRY = {
@@ -125,7 +125,8 @@ end
 if #claimed > 0 then
   redis.call('SADD', KEYS[2], unpack(claimed))
   redis.call('EXPIRE', KEYS[2], ttl + 60)
-  redis.call('HSET', KEYS[1], 'state', 'busy')
+  -- A record that has expired comes back by a birth: a field of it would pass for the whole.
+  if registered then redis.call('HSET', KEYS[1], 'state', 'busy') end
   redis.call('DEL', unpack(seen))
 end
 if #answer > 1 then

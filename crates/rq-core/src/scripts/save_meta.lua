@@ -5,6 +5,7 @@
 -- Effect  `meta` of the job hash, while rq:wip holds the execution
 -- Result  per execution: 1 saved · 0 the execution is lost, or its job deleted
 -- Re-send: writes the same again.
+-- At maxmemory the first HSET is refused, and nothing is done: meta may grow without end.
 local P = ARGV[1]
 local answers = {}
 for i = 2, #ARGV, 4 do
@@ -12,7 +13,7 @@ for i = 2, #ARGV, 4 do
   local job = P .. ':job:' .. id
   local ours = tonumber(redis.pcall('ZSCORE', P .. ':wip:' .. ARGV[i], id .. ':' .. ARGV[i + 2]))
   ours = ours and redis.pcall('HEXISTS', job, 'data') == 1
-  if ours then redis.pcall('HSET', job, 'meta', ARGV[i + 3]) end
+  if ours then redis.call('HSET', job, 'meta', ARGV[i + 3]) end
   answers[#answers + 1] = ours and 1 or 0
 end
 return answers

@@ -146,14 +146,23 @@ pub fn claim(who: &Identity, queues: &[String], number: u64, want: usize) -> Ste
     const NAME: &str = "claim";
     assert!((1..=BATCH_MAX).contains(&want), "a claim is for 1 to {BATCH_MAX} jobs, not {want}");
     let keys = &who.keys;
-    let mut claim_keys =
-        vec![keys.worker(&who.name), keys.worker_executions(&who.name), keys.claims(&who.name), keys.suspended()];
+    let mut claim_keys = vec![
+        keys.worker(&who.name),
+        keys.worker_executions(&who.name),
+        keys.claims(&who.name),
+        keys.suspended(),
+    ];
     claim_keys.extend(queues.iter().map(|queue| keys.queue(queue)));
     let now = Timestamp::now();
     let xs: Vec<String> = (0..want).map(|_| crate::execution::fresh_x()).collect();
     let mut cmd = scripts::CLAIM.invoke(&claim_keys);
     cmd.arg(keys.prefix()).arg(&who.name).arg(now.to_string()).arg(now.epoch_text()).arg(now.epoch_secs());
-    cmd.arg(who.execution_ttl_s()).arg(number).arg(who.worker_key_ttl_s()).arg(queues.len()).arg(queues).arg(&xs);
+    cmd.arg(who.execution_ttl_s())
+        .arg(number)
+        .arg(who.worker_key_ttl_s())
+        .arg(queues.len())
+        .arg(queues)
+        .arg(&xs);
     let mut pipeline = redis::pipe();
     pipeline.add_command(cmd);
     Step::new(NAME, pipeline, move |answers| read_claim(&xs, single(NAME, answers)?))
@@ -213,7 +222,8 @@ pub fn begin(who: &Identity, claimed: &[Claimed]) -> Step<Vec<Option<Fields>>> {
 /// Gives claimed jobs that were never begun back to their queues. Per execution, whether there was one to give back.
 pub fn put_back(who: &Identity, claimed: &[Claimed]) -> Step<Vec<bool>> {
     const NAME: &str = "put back";
-    let mut cmd = scripts::PUT_BACK.invoke(&[who.keys.worker(&who.name), who.keys.worker_executions(&who.name)]);
+    let mut cmd =
+        scripts::PUT_BACK.invoke(&[who.keys.worker(&who.name), who.keys.worker_executions(&who.name)]);
     cmd.arg(who.keys.prefix()).arg(Timestamp::now().to_string());
     // The first one claimed is pushed last, so that it is next again.
     for Claimed { id, origin } in claimed.iter().rev() {
@@ -286,7 +296,8 @@ pub fn settle(keys: &Keys, who: Option<&Identity>, settlements: &[Settlement]) -
 }
 
 fn push_settlement(cmd: &mut redis::Cmd, settlement: &Settlement) {
-    let Settlement { claimed: Claimed { id, origin }, settled, ttl, claimed_at, ended_at, ran, meta } = settlement;
+    let Settlement { claimed: Claimed { id, origin }, settled, ttl, claimed_at, ended_at, ran, meta } =
+        settlement;
     let (outcome, payload) = match settled {
         Settled::Finished(Some(value)) => ("finished", result::encode_value(value)),
         Settled::Finished(None) => ("finished", String::new()),
@@ -330,7 +341,8 @@ pub fn heartbeat(who: &Identity, news: News, running: &[Claimed]) -> Step<Pulse>
     const NAME: &str = "heartbeat";
     assert!(running.len() <= HEARTBEAT_BATCH_MAX, "the caller cuts heartbeats into batches");
     let now = Timestamp::now();
-    let mut cmd = scripts::HEARTBEAT.invoke(&[who.keys.worker(&who.name), who.keys.worker_executions(&who.name)]);
+    let mut cmd =
+        scripts::HEARTBEAT.invoke(&[who.keys.worker(&who.name), who.keys.worker_executions(&who.name)]);
     cmd.arg(who.keys.prefix()).arg(now.to_string()).arg(now.epoch_text()).arg(now.epoch_secs());
     cmd.arg(who.execution_ttl_s()).arg(who.worker_key_ttl_s()).arg(news.state.unwrap_or_default());
     cmd.arg(news.shutdown_requested.map(|at| at.to_string()).unwrap_or_default());
@@ -401,7 +413,6 @@ pub fn records(keys: &Keys, names: &[String]) -> Step<Vec<WorkerRecord>> {
         Ok(records.collect())
     })
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -107,9 +107,8 @@ fn write_entries<W: Write>(out: &mut W, entries: &[(Value, Value)], depth: usize
     out.write_char('}')
 }
 
-/// A float with the shortest digits that read back as the same one, as Python and Rust both choose them.
-///
-/// The two also agree on when to write an exponent, but Python gives it a sign and two digits: `1e-05`, `1e+16`.
+/// A float as Python prints it: with the fewest digits that read back as the same float, and an exponent for what
+/// is below 1e-4 or at least 1e16.
 pub(crate) fn write_float<W: Write>(
     out: &mut W,
     float: f64,
@@ -121,14 +120,40 @@ pub(crate) fn write_float<W: Write>(
     if float.is_infinite() {
         return out.write_str(if float > 0.0 { inf } else { minus_inf });
     }
-    let rust = format!("{float:?}");
-    match rust.split_once('e') {
-        None => out.write_str(&rust),
-        Some((digits, exponent)) => {
-            let digits = digits.strip_suffix(".0").unwrap_or(digits);
+    let scientific = shortest(float);
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    match exponent.parse::<i32>() {
+        Ok(exponent @ -4..=15) => write_positional(out, digits, exponent),
+        _ => {
             let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |rest| ('-', rest));
             write!(out, "{digits}e{sign}{exponent:0>2}")
         }
+    }
+}
+
+/// From so many digits on, two numbers with the fewest digits can be equally near to a float.
+const MANY_DIGITS: usize = 16;
+
+/// The fewest digits, as `-1.25e-7`. Of two that are equally near, Rust takes the upper one and Python the even one,
+/// which is also what Rust rounds to when told how many digits to print.
+fn shortest(float: f64) -> String {
+    let shortest = format!("{float:e}");
+    let digits = shortest.bytes().take_while(|byte| *byte != b'e').filter(u8::is_ascii_digit).count();
+    if digits < MANY_DIGITS {
+        return shortest;
+    }
+    let even = format!("{float:.*e}", digits - 1);
+    if even.parse() == Ok(float) { even } else { shortest }
+}
+
+/// `-1.25` and an exponent, without the exponent.
+fn write_positional<W: Write>(out: &mut W, digits: &str, exponent: i32) -> fmt::Result {
+    let (sign, digits) = digits.strip_prefix('-').map_or(("", digits), |rest| ("-", rest));
+    let digits = digits.replace('.', "");
+    match usize::try_from(exponent) {
+        Err(_) => write!(out, "{sign}0.{:0>1$}{digits}", "", exponent.unsigned_abs() as usize - 1),
+        Ok(exponent) if digits.len() <= exponent + 1 => write!(out, "{sign}{digits:0<0$}.0", exponent + 1),
+        Ok(exponent) => write!(out, "{sign}{}.{}", &digits[..=exponent], &digits[exponent + 1..]),
     }
 }
 
@@ -243,6 +268,13 @@ mod tests {
             (0.00001, "1e-05"),
             (1.5e-7, "1.5e-07"),
             (9_999_999_999_999_998.0, "9999999999999998.0"),
+            // Halfway between two numbers of 17 digits.
+            (-473_475_764_232_133.0 / 16.0, "-29592235264508.312"),
+            (0.000_123_456_789_012_345_67, "0.00012345678901234567"),
+            (0.123_456_789_012_345_66, "0.12345678901234566"),
+            (123_456.0, "123456.0"),
+            (1_234_567_890_123_456.0, "1234567890123456.0"),
+            (123_456_789_012_345.67, "123456789012345.67"),
             (1e16, "1e+16"),
             (1.25e100, "1.25e+100"),
             (5e-324, "5e-324"),

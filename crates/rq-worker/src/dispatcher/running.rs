@@ -52,14 +52,9 @@ impl Running {
         };
         let job = Arc::new(job);
         let limit = job.limit();
-        let run = Run {
-            job: Arc::clone(&job),
-            claimed,
-            claimed_at: Timestamp::now(),
-            meta: None,
-            occupies: true,
-            lost: false,
-        };
+        // The claim wrote it, and into the execution's own record.
+        let claimed_at = job.started_at.unwrap_or_else(Timestamp::now);
+        let run = Run { job: Arc::clone(&job), claimed, claimed_at, meta: None, occupies: true, lost: false };
         let before = self.runs.insert(id.clone(), run);
         assert!(before.is_none(), "execution ids are fresh for every claim");
         self.occupied += 1;

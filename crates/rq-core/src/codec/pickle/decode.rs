@@ -48,7 +48,7 @@ pub(super) enum Node<'a> {
     Tuple(Vec<Item<'a>>),
     Set(Vec<Item<'a>>),
     FrozenSet(Vec<Item<'a>>),
-    Dict(Vec<(Item<'a>, Item<'a>)>),
+    Dict(Vec<[Item<'a>; 2]>),
     /// A value without parts.
     Leaf(Box<Value>),
     /// `datetime.timezone`.
@@ -141,15 +141,15 @@ impl<'a> Machine<'a> {
             op::LIST => self.pop_to_mark().and_then(|items| self.push_node(Node::List(items))),
             op::TUPLE => self.pop_to_mark().and_then(|items| self.push_node(Node::Tuple(items))),
             op::FROZENSET => self.pop_to_mark().and_then(|items| self.push_node(Node::FrozenSet(items))),
-            op::DICT => self.pop_entries().and_then(|entries| self.push_node(Node::Dict(entries))),
+            op::DICT => self.pop_to_mark().and_then(|items| self.dict(&items)),
             op::TUPLE1 => self.pop_many(1).and_then(|items| self.push_node(Node::Tuple(items))),
             op::TUPLE2 => self.pop_many(2).and_then(|items| self.push_node(Node::Tuple(items))),
             op::TUPLE3 => self.pop_many(3).and_then(|items| self.push_node(Node::Tuple(items))),
-            op::APPEND => self.pop().and_then(|item| self.append(&[item])),
-            op::APPENDS => self.pop_to_mark().and_then(|items| self.append(&items)),
-            op::ADDITEMS => self.pop_to_mark().and_then(|items| self.add(&items)),
-            op::SETITEM => self.pop_entry().and_then(|entry| self.set(&[entry])),
-            op::SETITEMS => self.pop_entries().and_then(|entries| self.set(&entries)),
+            op::APPEND => self.above(1).and_then(|start| self.append(start)),
+            op::APPENDS => self.above_mark().and_then(|start| self.append(start)),
+            op::ADDITEMS => self.above_mark().and_then(|start| self.append(start)),
+            op::SETITEM => self.above(2).and_then(|start| self.set(start)),
+            op::SETITEMS => self.above_mark().and_then(|start| self.set(start)),
 
             op::MARK => self.mark(),
             op::POP => self.drop_top(),
@@ -320,25 +320,34 @@ impl<'a> Machine<'a> {
         Ok(item)
     }
 
-    /// The last so many items, in the order they were pushed.
-    fn pop_many(&mut self, len: usize) -> Result<Vec<Item<'a>>, CodecError> {
+    /// Where the last so many items begin.
+    fn above(&self, len: usize) -> Result<usize, CodecError> {
         match self.stack.len().checked_sub(len) {
-            Some(start) if start >= self.floor() => Ok(self.stack.split_off(start)),
+            Some(start) if start >= self.floor() => Ok(start),
             _ => self.refuse("too little on the stack"),
         }
+    }
+
+    /// Where the items above the last mark begin. Takes the mark.
+    fn above_mark(&mut self) -> Result<usize, CodecError> {
+        self.marks.pop().map_or_else(|| self.refuse("no mark on the stack"), Ok)
+    }
+
+    /// The last so many items, in the order they were pushed.
+    fn pop_many(&mut self, len: usize) -> Result<Vec<Item<'a>>, CodecError> {
+        let start = self.above(len)?;
+        Ok(self.stack.split_off(start))
+    }
+
+    fn pop_to_mark(&mut self) -> Result<Vec<Item<'a>>, CodecError> {
+        let start = self.above_mark()?;
+        Ok(self.stack.split_off(start))
     }
 
     fn mark(&mut self) -> Result<(), CodecError> {
         self.count(1)?;
         self.marks.push(self.stack.len());
         Ok(())
-    }
-
-    fn pop_to_mark(&mut self) -> Result<Vec<Item<'a>>, CodecError> {
-        match self.marks.pop() {
-            Some(start) => Ok(self.stack.split_off(start)),
-            None => self.refuse("no mark on the stack"),
-        }
     }
 
     /// POP takes a mark if that lies on top.
@@ -348,19 +357,6 @@ impl<'a> Machine<'a> {
             return Ok(());
         }
         self.pop().map(drop)
-    }
-
-    fn pop_entry(&mut self) -> Result<(Item<'a>, Item<'a>), CodecError> {
-        let value = self.pop()?;
-        Ok((self.pop()?, value))
-    }
-
-    fn pop_entries(&mut self) -> Result<Vec<(Item<'a>, Item<'a>)>, CodecError> {
-        let items = self.pop_to_mark()?;
-        match items.as_chunks::<2>() {
-            (pairs, []) => Ok(pairs.iter().map(|&[key, value]| (key, value)).collect()),
-            _ => self.refuse("a key without a value"),
-        }
     }
 
     // Values.
@@ -439,39 +435,45 @@ impl<'a> Machine<'a> {
 
     // Containers.
 
-    /// The container on top of the stack.
-    fn top_node(&mut self) -> Result<&mut Node<'a>, CodecError> {
-        match self.top()? {
-            Item::Node(index) => Ok(&mut self.nodes[index as usize]),
-            _ => self.refuse("nothing that could hold something"),
+    fn dict(&mut self, items: &[Item<'a>]) -> Result<(), CodecError> {
+        match items.as_chunks() {
+            (pairs, []) => self.push_node(Node::Dict(pairs.to_vec())),
+            _ => self.refuse("a key without a value"),
         }
     }
 
-    fn append(&mut self, items: &[Item<'a>]) -> Result<(), CodecError> {
-        match self.top_node()? {
-            Node::List(list) => extend(list, items),
+    /// Moves the items from there on into the list or set below them.
+    fn append(&mut self, start: usize) -> Result<(), CodecError> {
+        let index = self.container(start)?;
+        let items = &self.stack[start..];
+        match &mut self.nodes[index] {
+            Node::List(container) | Node::Set(container) => extend(container, items),
             Node::Opaque { .. } => {}
             _ => return self.refuse("nothing that could be appended to"),
         }
+        self.stack.truncate(start);
         Ok(())
     }
 
-    fn add(&mut self, items: &[Item<'a>]) -> Result<(), CodecError> {
-        match self.top_node()? {
-            Node::Set(set) => extend(set, items),
-            Node::Opaque { .. } => {}
-            _ => return self.refuse("no set"),
-        }
-        Ok(())
-    }
-
-    fn set(&mut self, entries: &[(Item<'a>, Item<'a>)]) -> Result<(), CodecError> {
-        match self.top_node()? {
-            Node::Dict(dict) => extend(dict, entries),
-            Node::Opaque { .. } => {}
+    /// Moves the keys and values from there on into the dict below them.
+    fn set(&mut self, start: usize) -> Result<(), CodecError> {
+        let index = self.container(start)?;
+        match (&mut self.nodes[index], self.stack[start..].as_chunks()) {
+            (Node::Dict(dict), (pairs, [])) => extend(dict, pairs),
+            (Node::Opaque { .. }, _) => {}
+            (Node::Dict(_), _) => return self.refuse("a key without a value"),
             _ => return self.refuse("no dict"),
         }
+        self.stack.truncate(start);
         Ok(())
+    }
+
+    /// What lies below this place of the stack, in the arena.
+    fn container(&self, start: usize) -> Result<usize, CodecError> {
+        match self.stack[self.floor()..start].last() {
+            Some(&Item::Node(index)) => Ok(index as usize),
+            _ => self.refuse("nothing that could hold something"),
+        }
     }
 
     // The memo.
@@ -607,8 +609,9 @@ impl<'a> Machine<'a> {
         match (self.node(object), self.node(state)) {
             (Some(Node::Opaque { .. }), _) => Ok(()),
             (Some(Node::Uuid(_)), Some(Node::Dict(state))) => {
-                let uuid = self.uuid(state)?;
-                *self.top_node()? = Node::Uuid(Some(uuid));
+                let uuid = Node::Uuid(Some(self.uuid(state)?));
+                let index = self.container(self.stack.len())?;
+                self.nodes[index] = uuid;
                 Ok(())
             }
             (Some(_), Some(Node::Dict(state))) if state.is_empty() => Ok(()),

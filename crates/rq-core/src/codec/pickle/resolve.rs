@@ -94,10 +94,10 @@ impl<'a> Resolver<'_, 'a> {
         Ok(values)
     }
 
-    fn entries(&mut self, entries: &[(Item<'a>, Item<'a>)], depth: usize) -> Result<Value, CodecError> {
+    fn entries(&mut self, entries: &[[Item<'a>; 2]], depth: usize) -> Result<Value, CodecError> {
         self.budget.check_room(entries.len())?;
         let mut values = Vec::with_capacity(entries.len());
-        for &(key, value) in entries {
+        for &[key, value] in entries {
             values.push((self.value(key, depth + 1)?, self.value(value, depth + 1)?));
         }
         drop_repeated_keys(&mut values);

@@ -275,10 +275,10 @@ impl<'a> Machine<'a> {
     }
 
     /// The number in a UUID's state `{'int': n}`. Whether it was made safely, the other entry, is not kept.
-    pub(super) fn uuid(&self, state: &[(Item<'a>, Item<'a>)]) -> Result<Uuid, CodecError> {
-        let is_int = |(key, _): &&(Item<'a>, Item<'a>)| self.as_text(*key) == Some("int");
+    pub(super) fn uuid(&self, state: &[[Item<'a>; 2]]) -> Result<Uuid, CodecError> {
+        let is_int = |[key, _]: &&[Item<'a>; 2]| self.as_text(*key) == Some("int");
         let entry = state.iter().take(MAX_UUID_STATE).find(is_int);
-        let number = entry.and_then(|(_, number)| u128::try_from(self.as_int(*number)?).ok());
+        let number = entry.and_then(|[_, number]| u128::try_from(self.as_int(*number)?).ok());
         number.map_or_else(|| self.cannot(Global::Uuid), |number| Ok(Uuid::from_u128(number)))
     }
 }

@@ -1,0 +1,196 @@
+//! The command line as a whole: which commands there are, and arguments made into one of them.
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::app::App;
+use crate::commands::{empty, enqueue, info, worker};
+use crate::output;
+use crate::refusal::Refusal;
+use crate::usage;
+
+/// The protocol this `rq` speaks, by the Python release that has it.
+const SPEAKS: &str = "3.0.0";
+
+/// Where examples stand: before the options, since most people come for them.
+const HELP_TEMPLATE: &str =
+    "{about-with-newline}\n{usage-heading} {usage}\n\n{before-help}{all-args}{after-help}";
+
+const EXAMPLES: &str = "\
+Examples:
+  rq enqueue tasks.greet name=bob           # on any queue, for any worker, Python's or Rust's
+  rq worker --app ./my-jobs high default    # run the jobs of your program
+  rq info --interval 1                      # watch queues and workers";
+
+/// RQ's command line tool: jobs in Redis, for workers in Rust and Python.
+#[derive(Debug, Parser)]
+#[command(
+    name = "rq",
+    disable_version_flag = true,
+    disable_help_subcommand = true,
+    before_help = EXAMPLES,
+    subcommand_value_name = "COMMAND",
+    subcommand_help_heading = "Commands"
+)]
+struct CommandLine {
+    /// Show which rq this is, and exit.
+    #[arg(long)]
+    version: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Empty(empty::Args),
+    Enqueue(enqueue::Args),
+    Info(info::Args),
+    Worker(Box<worker::Args>),
+}
+
+impl Command {
+    /// Does it.
+    pub(crate) fn run(self, app: App) -> Result<(), Refusal> {
+        match self {
+            Command::Empty(args) => empty::run(args),
+            Command::Enqueue(args) => enqueue::run(args),
+            Command::Info(args) => info::run(args),
+            Command::Worker(args) => worker::run(*args, app),
+        }
+    }
+}
+
+/// The command that `arguments` name; `None` where they ask for help or the version, which have been printed then.
+pub(crate) fn read(program_name: &str, arguments: &[OsString]) -> Result<Option<Command>, Refusal> {
+    let command = definition(program_name);
+    let matches = match command.try_get_matches_from(usage::with_long_dashes(arguments)) {
+        Ok(matches) => matches,
+        Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => {
+            return Ok(error.print().map(|()| None)?);
+        }
+        Err(error) => return Err(usage::refusal(&error, arguments)),
+    };
+    let line = CommandLine::from_arg_matches(&matches).map_err(|error| usage::refusal(&error, arguments))?;
+    match line {
+        CommandLine { version: true, .. } => output::say(version(program_name)).map(|()| None),
+        CommandLine { command: Some(command), .. } => Ok(Some(command)),
+        CommandLine { command: None, .. } => {
+            Err(Refusal::CommandMissing(definition(program_name).render_help().to_string()))
+        }
+    }
+}
+
+/// The first two lines of a usage error.
+pub(crate) fn usage(program_name: &str, command: Option<&str>) -> String {
+    let definition = definition(program_name);
+    let command = command.and_then(|command| definition.find_subcommand(command));
+    let usage = match command {
+        Some(command) => usage::line(program_name, command),
+        None => usage::program_line(program_name),
+    };
+    let command = command.map(|command| format!(" {}", command.get_name())).unwrap_or_default();
+    format!("Usage: {usage}\nTry '{program_name}{command} --help' for help.")
+}
+
+/// RQ's line, and which `rq` it comes from: Python's is often on the same PATH.
+fn version(program_name: &str) -> String {
+    format!(
+        "{program_name}, version {} (Rust; speaks the protocol of Python RQ {SPEAKS})",
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
+/// The definition that parses arguments and writes help, for a program of this name.
+fn definition(program_name: &str) -> clap::Command {
+    let name = program_name.to_owned();
+    CommandLine::command()
+        .bin_name(name.clone())
+        .help_template(HELP_TEMPLATE)
+        .override_usage(usage::program_line(program_name))
+        .mut_subcommands(|command| {
+            let usage = usage::line(&name, &command);
+            command.help_template(HELP_TEMPLATE).override_usage(usage).args_override_self(true)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is wrong with `line`, and with which command.
+    fn refused(line: &str) -> (Option<String>, String) {
+        let arguments: Vec<OsString> = line.split(' ').map(Into::into).collect();
+        match read("rq", &arguments) {
+            Err(Refusal::Usage { command, message }) => (command, message),
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        definition("rq").debug_assert();
+    }
+
+    #[test]
+    fn usage_errors_are_in_rqs_words() {
+        for (line, command, message) in [
+            ("rq nosuch", None, "No such command 'nosuch'."),
+            ("rq inf", None, "No such command 'inf'. Did you mean 'info'?"),
+            ("rq --nosuch", None, "No such option '--nosuch'."),
+            ("rq worker --nosuch", Some("worker"), "No such option '--nosuch'."),
+            (
+                "rq info --only-queue",
+                Some("info"),
+                "No such option '--only-queue'. Did you mean '--only-queues'?",
+            ),
+            ("rq info -z", Some("info"), "No such option '-z'."),
+            ("rq enqueue", Some("enqueue"), "Missing argument 'FUNCTION'."),
+            ("rq enqueue f -1", Some("enqueue"), "No such option '-1'."),
+            (
+                "rq worker --max-jobs x",
+                Some("worker"),
+                "Invalid value for '--max-jobs': 'x' is not a valid integer.",
+            ),
+            (
+                "rq worker --max-jobs 0",
+                Some("worker"),
+                "Invalid value for '--max-jobs': it must be at least 1.",
+            ),
+            ("rq worker --max-jobs", Some("worker"), "Option '--max-jobs' requires an argument."),
+            ("rq worker --burst=1", Some("worker"), "Option '--burst' does not take a value."),
+            ("rq worker -v -q", Some("worker"), "Options '--verbose' and '--quiet' cannot be used together."),
+        ] {
+            assert_eq!(refused(line), (command.map(str::to_owned), message.to_owned()), "{line}");
+        }
+    }
+
+    #[test]
+    fn no_dequeue_strategy_is_misread_as_other_options() {
+        for line in
+            ["rq worker -ds random high", "rq worker --dequeue-strategy random high", "rq worker -ds=random"]
+        {
+            let (command, message) = refused(line);
+            assert_eq!(command.as_deref(), Some("worker"));
+            assert!(
+                message.starts_with("Invalid value for '--dequeue-strategy': random is not offered"),
+                "{message}"
+            );
+        }
+        assert_eq!(refused("rq worker -dsrandom").1, "No such option '-d'.");
+    }
+
+    #[test]
+    fn the_last_of_repeated_options_counts() {
+        let arguments =
+            ["rq", "worker", "--name", "a", "--name", "b", "-v", "-v", "high", "low"].map(Into::into);
+        match read("rq", &arguments) {
+            Ok(Some(Command::Worker(args))) => {
+                assert_eq!(args.name.as_deref(), Some("b"));
+                assert_eq!(args.queues, ["high", "low"]);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}

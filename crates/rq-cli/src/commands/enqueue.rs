@@ -1,0 +1,145 @@
+//! `rq enqueue`: a job from the command line (CLI spec §6).
+//!
+//! | file | holds |
+//! |---|---|
+//! | `enqueue/argument.rs` | the syntax of the job's arguments |
+//! | `enqueue/literal.rs` | Python literals, for `%` |
+//! | `enqueue/seconds.rs` | `30`, `5m`, `-1`, for the options that are times |
+
+use std::time::Duration;
+
+use rq_core::{Call, Payload, Retry, Ttl, Value};
+
+use self::argument::Arguments;
+use crate::output::say;
+use crate::paint::{Colour, Paint};
+use crate::refusal::Refusal;
+use crate::server::Shared;
+
+mod argument;
+mod literal;
+mod seconds;
+
+/// The command's name in usage lines.
+const NAME: &str = "enqueue";
+
+const EXAMPLES: &str = "\
+Examples:
+  rq enqueue tasks.add :1 :2                         # JSON values: the numbers 1 and 2
+  rq enqueue tasks.greet name=bob                    # keyword, text
+  rq enqueue -q high --timeout 5m tasks.load rows:=@rows.json
+  rq enqueue -S pickle tasks.plot '%(1, 2.5)'        # a Python literal, for Python's default";
+
+const ARGUMENTS: &str = "\
+Arguments:
+  text         text                  key=text         the same by keyword
+  :json        a JSON value          key:=json
+  %literal     a Python literal      key%=literal
+Where the value begins with `@`, the rest names a file whose content stands for it: `:@rows.json`, `text=@letter.txt`.
+Behind `--`, arguments may begin with a dash.";
+
+/// Enqueue a job.
+///
+/// The function need not be known here: a worker that knows it, in Rust or Python, will run it.
+#[derive(Debug, clap::Args)]
+#[command(before_help = EXAMPLES, after_help = ARGUMENTS)]
+pub(crate) struct Args {
+    /// The queue.
+    #[arg(short, long, default_value = "default")]
+    queue: String,
+    /// How long the job may run: seconds, or a number with s, m, h or d; -1 for no limit [default: 180].
+    #[arg(long, value_name = "TIME", value_parser = seconds::parse_timeout, allow_negative_numbers = true)]
+    timeout: Option<i64>,
+    /// How long its result is kept; -1 for ever, 0 not at all [default: the worker's, 500].
+    #[arg(long, value_name = "TIME", value_parser = seconds::parse, allow_negative_numbers = true)]
+    result_ttl: Option<i64>,
+    /// How long it may wait before it is discarded [default: as long as it takes].
+    #[arg(long, value_name = "TIME", value_parser = seconds::parse_positive, allow_negative_numbers = true)]
+    ttl: Option<i64>,
+    /// How long it is kept if it fails; -1 for ever [default: a year].
+    #[arg(long, value_name = "TIME", value_parser = seconds::parse, allow_negative_numbers = true)]
+    failure_ttl: Option<i64>,
+    /// What people read instead of the call.
+    #[arg(long)]
+    description: Option<String>,
+    /// The job's id: letters, digits, `_` and `-` [default: a fresh UUID].
+    #[arg(long)]
+    job_id: Option<String>,
+    /// Put it before the jobs that wait.
+    #[arg(long)]
+    at_front: bool,
+    /// How often it runs again when it fails.
+    #[arg(long, value_name = "INTEGER", default_value_t = 0)]
+    retry_max: u32,
+    /// Seconds before it runs again; give several for growing pauses, the last one repeats [default: 0].
+    #[arg(long, value_name = "INTEGER", value_parser = seconds::parse_pause, allow_negative_numbers = true)]
+    retry_interval: Vec<u64>,
+    /// Say nothing.
+    #[arg(long)]
+    quiet: bool,
+    /// The function's name, such as tasks.add.
+    #[arg(value_name = "FUNCTION")]
+    function: String,
+    /// Its arguments: see below.
+    #[arg(value_name = "ARGUMENTS")]
+    arguments: Vec<String>,
+    #[command(flatten)]
+    shared: Shared,
+}
+
+pub(crate) fn run(args: Args) -> Result<(), Refusal> {
+    let Arguments { args: by_position, kwargs } = Arguments::read(&args.arguments)?;
+    let payload = Payload { func: args.function.clone(), args: by_position, kwargs };
+    let call_string = payload.full_description();
+    let server = args.shared.server()?;
+    let queue = server.queue(&args.queue)?.codec(args.shared.codec());
+    let job = queue.enqueue(args.call(payload, &call_string)).map_err(|error| server.refusal(&error))?;
+    if args.quiet {
+        return Ok(());
+    }
+    let call_string = Paint::of_stdout().paint_in_line(Colour::Blue, &call_string);
+    say(format_args!("Enqueued {call_string} with job-id '{}'.", job.id()))
+}
+
+impl Args {
+    fn call(&self, payload: Payload, call_string: &str) -> Call<Value> {
+        let mut call = Call::to(payload.func);
+        for value in payload.args {
+            call = call.value(value);
+        }
+        for (name, value) in payload.kwargs {
+            call = call.kwvalue(name, value);
+        }
+        self.with_options(call)
+            .description(self.description.as_deref().filter(|d| !d.is_empty()).unwrap_or(call_string))
+    }
+
+    fn with_options(&self, mut call: Call<Value>) -> Call<Value> {
+        if let Some(timeout_s) = self.timeout {
+            call = match u64::try_from(timeout_s) {
+                Ok(seconds) => call.timeout(Duration::from_secs(seconds)),
+                Err(_) => call.no_timeout(),
+            };
+        }
+        if let Some(ttl_s) = self.result_ttl {
+            call = call.result_ttl(Ttl::from_wire(ttl_s));
+        }
+        if let Some(ttl_s) = self.failure_ttl {
+            call = call.failure_ttl(Ttl::from_wire(ttl_s));
+        }
+        if let Some(ttl_s) = self.ttl {
+            call = call.ttl(Duration::from_secs(ttl_s.unsigned_abs()));
+        }
+        if self.retry_max > 0 {
+            let pauses = self.retry_interval.iter().copied().map(Duration::from_secs);
+            call = call.retry(Retry::up_to(self.retry_max).after(pauses));
+        }
+        if self.at_front {
+            call = call.at_front();
+        }
+        match &self.job_id {
+            Some(id) => call.job_id(id),
+            None => call,
+        }
+    }
+}

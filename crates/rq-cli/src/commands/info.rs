@@ -1,0 +1,156 @@
+//! `rq info`: what is in the queues, and who works on it (CLI spec §4).
+//!
+//! | file | holds |
+//! |---|---|
+//! | `info/snapshot.rs` | what is read from Redis |
+//! | `info/text.rs` | RQ's text |
+//! | `info/json.rs` | the object of `--json` |
+
+use std::io::{IsTerminal, stdout};
+use std::time::Duration;
+
+use nix::sys::signal::{SigSet, Signal};
+
+use self::snapshot::Snapshot;
+use crate::output::print;
+use crate::paint::Paint;
+use crate::refusal::Refusal;
+use crate::server::Shared;
+
+mod json;
+mod snapshot;
+mod text;
+
+/// What clears a terminal, as RQ does it.
+const CLEAR: &str = "\x1b[2J\x1b[1;1H";
+/// The longest time between two looks: a day.
+const INTERVAL_MAX_S: f64 = 86_400.0;
+
+const EXAMPLES: &str = "\
+Examples:
+  rq info                        # all queues, and the workers that serve them
+  rq info high low --interval 1  # watch two queues until Ctrl-C
+  rq info --raw --only-queues    # for scripts: `queue high 5, 0 executing, 0 finished, 0 failed`
+  rq info --json                 # for programs";
+
+const JSON: &str = "\
+The object of --json, on one line (with --interval, one line each time):
+  schema    1; it rises when a field changes its meaning
+  url       the Redis, without passwords
+  prefix    what all keys begin with
+  updated   when, in UTC
+  queues    of each its name and how many jobs are queued, started, finished, failed, deferred, scheduled, canceled
+  workers   of each its name, state, queues, hostname, ip_address, pid, version, birth, last_heartbeat,
+            successful_job_count, failed_job_count, total_working_time_s; null is what the worker did not say
+With --only-queues there are no workers, and the other way round.";
+
+/// Show queues and workers.
+///
+/// Reads only: unlike Python's `rq info` it neither expires registry entries nor fails or retries the jobs of workers
+/// that died; workers do that.
+#[derive(Debug, clap::Args)]
+#[command(before_help = EXAMPLES, after_long_help = JSON)]
+pub(crate) struct Args {
+    /// Look again every so many seconds, until Ctrl-C.
+    #[arg(short, long, value_name = "FLOAT", value_parser = interval)]
+    interval: Option<Duration>,
+    /// One line for each queue and worker, without bars and sums.
+    #[arg(short, long)]
+    raw: bool,
+    /// Show only queues.
+    #[arg(short = 'Q', long)]
+    only_queues: bool,
+    /// Show only workers.
+    #[arg(short = 'W', long)]
+    only_workers: bool,
+    /// Show workers by queue.
+    #[arg(short = 'R', long)]
+    by_queue: bool,
+    /// Print a JSON object.
+    #[arg(long, conflicts_with_all = ["raw", "by_queue"])]
+    json: bool,
+    /// The queues to show; all of them if none is named.
+    #[arg(value_name = "QUEUES")]
+    queues: Vec<String>,
+    #[command(flatten)]
+    shared: Shared,
+}
+
+pub(crate) fn run(args: Args) -> Result<(), Refusal> {
+    let server = args.shared.server()?;
+    let link = server.link()?;
+    if args.interval.is_some() {
+        end_at_interrupt()?;
+    }
+    let clear = stdout().is_terminal() && args.interval.is_some() && !args.json;
+    loop {
+        let snapshot =
+            Snapshot::read(&link, &server.keys, &args.queues).map_err(|error| server.refusal(&error))?;
+        let text = match args.json {
+            true => json::render(&snapshot, &server, args.shows())?,
+            false => text::render(&snapshot, &args.layout()),
+        };
+        print(&format!("{}{text}", if clear { CLEAR } else { "" }))?;
+        match args.interval {
+            Some(interval) => std::thread::sleep(interval),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Which half is wanted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Shows {
+    Queues,
+    Workers,
+    Both,
+}
+
+impl Args {
+    /// As in Python, queues win where both halves alone are asked for.
+    fn shows(&self) -> Shows {
+        match (self.only_queues, self.only_workers) {
+            (true, _) => Shows::Queues,
+            (false, true) => Shows::Workers,
+            (false, false) => Shows::Both,
+        }
+    }
+
+    fn layout(&self) -> text::Layout {
+        text::Layout {
+            shows: self.shows(),
+            raw: self.raw,
+            by_queue: self.by_queue,
+            paint: if self.raw { Paint::Plain } else { Paint::of_stdout() },
+            columns: text::columns(),
+        }
+    }
+}
+
+/// Ctrl-C ends the program at once with 0, behind a new line, also while Redis does not answer.
+///
+/// The signal is blocked here, before there is another thread, and one thread waits for it.
+fn end_at_interrupt() -> Result<(), Refusal> {
+    let failed =
+        |error: &dyn std::fmt::Display| Refusal::Failed(format!("Ctrl-C cannot be waited for: {error}"));
+    let mut interrupt = SigSet::empty();
+    interrupt.add(Signal::SIGINT);
+    interrupt.thread_block().map_err(|error| failed(&error))?;
+    let wait = move || {
+        if interrupt.wait().is_ok() {
+            let _ = print("\n");
+            std::process::exit(0);
+        }
+    };
+    std::thread::Builder::new().name("interrupt".to_owned()).spawn(wait).map_err(|error| failed(&error))?;
+    Ok(())
+}
+
+/// Zero means once, as in Python.
+fn interval(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.0..=INTERVAL_MAX_S).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        Ok(_) => Err(format!("it must be between 0 and {INTERVAL_MAX_S}")),
+        Err(_) => Err(format!("'{text}' is not a valid float")),
+    }
+}

@@ -1,0 +1,140 @@
+//! A snapshot as the object of `--json`. Its fields are told in the command's help.
+
+use rq_core::{Timestamp, WorkerRecord};
+use serde::Serialize;
+
+use super::Shows;
+use super::snapshot::{Queue, Snapshot};
+use crate::refusal::Refusal;
+use crate::server::{Server, masked};
+
+/// Rises when a field changes its meaning or goes; new fields may come without.
+const SCHEMA: u32 = 1;
+
+#[derive(Serialize)]
+struct Info<'a> {
+    schema: u32,
+    url: String,
+    prefix: &'a str,
+    updated: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queues: Option<Vec<QueueInfo<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workers: Option<Vec<WorkerInfo<'a>>>,
+}
+
+#[derive(Serialize)]
+struct QueueInfo<'a> {
+    name: &'a str,
+    queued: usize,
+    started: usize,
+    finished: usize,
+    failed: usize,
+    deferred: usize,
+    scheduled: usize,
+    canceled: usize,
+}
+
+#[derive(Serialize)]
+struct WorkerInfo<'a> {
+    name: &'a str,
+    state: Option<&'a str>,
+    queues: &'a [String],
+    hostname: Option<&'a str>,
+    ip_address: Option<&'a str>,
+    pid: Option<i64>,
+    version: Option<&'a str>,
+    birth: Option<String>,
+    last_heartbeat: Option<String>,
+    successful_job_count: i64,
+    failed_job_count: i64,
+    total_working_time_s: f64,
+}
+
+/// The object on one line.
+pub(super) fn render(snapshot: &Snapshot, server: &Server, shows: Shows) -> Result<String, Refusal> {
+    let info = Info {
+        schema: SCHEMA,
+        url: masked(&server.url),
+        prefix: server.keys.prefix(),
+        updated: snapshot.taken.to_string(),
+        queues: (shows != Shows::Workers).then(|| snapshot.queues.iter().map(QueueInfo::from).collect()),
+        workers: (shows != Shows::Queues).then(|| snapshot.workers.iter().map(WorkerInfo::from).collect()),
+    };
+    let json = serde_json::to_string(&info).map_err(|error| Refusal::Failed(format!("no JSON: {error}")))?;
+    Ok(json + "\n")
+}
+
+impl<'a> From<&'a Queue> for QueueInfo<'a> {
+    fn from(queue: &'a Queue) -> QueueInfo<'a> {
+        let Queue { name, counts } = queue;
+        QueueInfo {
+            name,
+            queued: counts.queued,
+            started: counts.started,
+            finished: counts.finished,
+            failed: counts.failed,
+            deferred: counts.deferred,
+            scheduled: counts.scheduled,
+            canceled: counts.canceled,
+        }
+    }
+}
+
+impl<'a> From<&'a WorkerRecord> for WorkerInfo<'a> {
+    fn from(worker: &'a WorkerRecord) -> WorkerInfo<'a> {
+        let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
+        let working_time = worker.total_working_time.as_deref().and_then(|seconds| seconds.parse().ok());
+        WorkerInfo {
+            name: &worker.name,
+            state: worker.state.as_deref(),
+            queues: &worker.queues,
+            hostname: worker.hostname.as_deref(),
+            ip_address: worker.ip_address.as_deref(),
+            pid: worker.pid,
+            version: worker.version.as_deref(),
+            birth: time(worker.birth),
+            last_heartbeat: time(worker.last_heartbeat),
+            successful_job_count: worker.successful_job_count.unwrap_or_default(),
+            failed_job_count: worker.failed_job_count.unwrap_or_default(),
+            total_working_time_s: working_time.unwrap_or_default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rq_core::steps::queue::Counts;
+    use rq_core::{Fields, Keys};
+
+    use super::*;
+
+    #[test]
+    fn the_object_has_the_documented_fields() {
+        let fields: Fields =
+            [("queues", "q"), ("state", "idle"), ("total_working_time", "1.5"), ("pid", "7")]
+                .into_iter()
+                .map(|(field, value)| (field.into(), value.into()))
+                .collect();
+        let snapshot = Snapshot {
+            taken: Timestamp::from_epoch_us(0),
+            queues: vec![Queue {
+                name: "q".to_owned(),
+                counts: Counts { queued: 2, failed: 1, ..Counts::default() },
+            }],
+            workers: vec![WorkerRecord::from_fields("w", fields).unwrap()],
+        };
+        let server = Server { url: "redis://:secret@h/0".to_owned(), keys: Keys::default() };
+        let head =
+            r#"{"schema":1,"url":"redis://:***@h/0","prefix":"rq","updated":"1970-01-01T00:00:00.000000Z""#;
+        let queues = r#","queues":[{"name":"q","queued":2,"started":0,"finished":0,"failed":1,"deferred":0,"scheduled":0,"canceled":0}]"#;
+        let workers = r#","workers":[{"name":"w","state":"idle","queues":["q"],"hostname":null,"ip_address":null,"pid":7,"version":null,"birth":null,"last_heartbeat":null,"successful_job_count":0,"failed_job_count":0,"total_working_time_s":1.5}]"#;
+        for (shows, expected) in [
+            (Shows::Both, format!("{head}{queues}{workers}}}\n")),
+            (Shows::Queues, format!("{head}{queues}}}\n")),
+            (Shows::Workers, format!("{head}{workers}}}\n")),
+        ] {
+            assert_eq!(render(&snapshot, &server, shows).unwrap(), expected);
+        }
+    }
+}

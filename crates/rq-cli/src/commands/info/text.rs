@@ -1,0 +1,260 @@
+//! A snapshot in RQ's text, byte for byte: scripts read it (CLI spec §4).
+
+use std::fmt::Write;
+
+use jiff::{Timestamp, tz::TimeZone};
+use rq_core::WorkerRecord;
+
+use super::Shows;
+use super::snapshot::{Queue, Snapshot};
+use crate::paint::{Colour, Paint};
+
+/// How wide names are at least.
+const NAME_WIDTH: usize = 12;
+/// How wide the longest bar may be, and what is left beside it.
+const BAR_WIDTH_MAX: usize = 20;
+/// What a bar's full width may stand for; beyond the last, the longest queue.
+const SCALES: [usize; 8] = [20, 50, 100, 200, 400, 600, 800, 1000];
+/// The width of what is no terminal.
+const COLUMNS_DEFAULT: usize = 80;
+/// What Python prints for nothing.
+const NONE: &str = "None";
+
+/// How a snapshot is to be shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Layout {
+    pub(super) shows: Shows,
+    pub(super) raw: bool,
+    pub(super) by_queue: bool,
+    pub(super) paint: Paint,
+    /// Of the terminal.
+    pub(super) columns: usize,
+}
+
+/// The text, with its last line ended.
+pub(super) fn render(snapshot: &Snapshot, layout: &Layout) -> String {
+    let mut lines = Vec::new();
+    match layout.shows {
+        Shows::Queues => queue_lines(snapshot, layout, &mut lines),
+        Shows::Workers => worker_lines(snapshot, layout, &mut lines),
+        Shows::Both if layout.raw => {
+            queue_lines(snapshot, layout, &mut lines);
+            worker_lines(snapshot, layout, &mut lines);
+        }
+        Shows::Both => {
+            queue_lines(snapshot, layout, &mut lines);
+            lines.push(String::new());
+            worker_lines(snapshot, layout, &mut lines);
+            lines.push(String::new());
+            lines.push(format!("Updated: {}", local_time(snapshot.taken)));
+        }
+    }
+    lines.iter().fold(String::new(), |text, line| text + line + "\n")
+}
+
+/// How wide the terminal is: `COLUMNS`, else what the terminal says.
+pub(super) fn columns() -> usize {
+    let told =
+        std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|&columns| columns > 0);
+    let asked = || terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
+    told.or_else(asked).filter(|&columns| columns > 0).unwrap_or(COLUMNS_DEFAULT)
+}
+
+fn queue_lines(snapshot: &Snapshot, layout: &Layout, lines: &mut Vec<String>) {
+    let queues = &snapshot.queues;
+    let longest = queues.iter().map(|queue| queue.counts.queued).max().unwrap_or(0);
+    lines.extend(queues.iter().map(|queue| queue_line(queue, longest, layout)));
+    if !layout.raw {
+        let jobs: usize = queues.iter().map(|queue| queue.counts.queued).sum();
+        lines.push(format!("{} queues, {jobs} jobs total", queues.len()));
+    }
+}
+
+fn queue_line(Queue { name, counts }: &Queue, longest: usize, layout: &Layout) -> String {
+    let numbers = format!(
+        "{}, {} executing, {} finished, {} failed",
+        counts.queued, counts.started, counts.finished, counts.failed
+    );
+    if layout.raw {
+        return format!("queue {name} {numbers}");
+    }
+    let bar = format!("|{}", "█".repeat(blocks(counts.queued, longest, layout.columns)));
+    format!("{name:<NAME_WIDTH$} {} {numbers}", layout.paint.paint(Colour::Green, &bar))
+}
+
+/// How long the bar of `count` jobs is where the longest queue has `longest`. In floating point, as Python rounds.
+fn blocks(count: usize, longest: usize, columns: usize) -> usize {
+    let scale = SCALES.into_iter().find(|&scale| longest <= scale).unwrap_or(longest);
+    let width = columns.saturating_sub(BAR_WIDTH_MAX).min(BAR_WIDTH_MAX);
+    (width as f64 / scale as f64 * count as f64) as usize
+}
+
+fn worker_lines(snapshot: &Snapshot, layout: &Layout, lines: &mut Vec<String>) {
+    match layout.by_queue {
+        true => lines.extend(lines_by_queue(snapshot, layout)),
+        false => lines.extend(snapshot.workers.iter().map(|worker| worker_line(worker, layout))),
+    }
+    if !layout.raw {
+        lines.push(format!("{} workers, {} queues", snapshot.workers.len(), snapshot.queues.len()));
+    }
+}
+
+fn worker_line(worker: &WorkerRecord, layout: &Layout) -> String {
+    let text = |text: &Option<String>| text.clone().unwrap_or_else(|| NONE.to_owned());
+    let pid = worker.pid.map_or_else(|| NONE.to_owned(), |pid| pid.to_string());
+    let who = format!("{} ({} {} {pid})", worker.name, text(&worker.hostname), text(&worker.ip_address));
+    let state = state(worker, if layout.raw { Paint::Plain } else { layout.paint });
+    let line = match layout.raw {
+        true => format!("worker {who} {state}"),
+        false => format!("{who}: {state}"),
+    };
+    let (finished, failed) =
+        (worker.successful_job_count.unwrap_or_default(), worker.failed_job_count.unwrap_or_default());
+    format!("{line} {}. jobs: {finished} finished, {failed} failed", worker.queues.join(", "))
+}
+
+fn lines_by_queue<'a>(snapshot: &'a Snapshot, layout: &'a Layout) -> impl Iterator<Item = String> + 'a {
+    let longest = snapshot.queues.iter().map(|queue| queue.name.chars().count()).max().unwrap_or(0);
+    snapshot.queues.iter().map(move |Queue { name, .. }| {
+        let serving = snapshot.workers.iter().filter(|worker| worker.queues.contains(name));
+        let mut workers: Vec<String> =
+            serving.map(|worker| format!("{} ({})", worker.name, state(worker, layout.paint))).collect();
+        workers.sort();
+        let workers = if workers.is_empty() { "–".to_owned() } else { workers.join(", ") };
+        let mut line = format!("{name}:");
+        // Writing to a String cannot fail.
+        let _ = write!(line, "{:width$} {workers}", "", width = longest - name.chars().count());
+        line
+    })
+}
+
+fn state(worker: &WorkerRecord, paint: Paint) -> String {
+    match worker.state.as_deref() {
+        Some("busy") => paint.paint(Colour::Red, "busy"),
+        Some("idle") => paint.paint(Colour::Green, "idle"),
+        Some("suspended") => paint.paint(Colour::Yellow, "suspended"),
+        Some(other) => other.to_owned(),
+        None => "?".to_owned(),
+    }
+}
+
+/// As Python prints a `datetime`: local, and without a fraction where there is none.
+fn local_time(at: rq_core::Timestamp) -> String {
+    let at = Timestamp::from_microsecond(at.epoch_us()).unwrap_or_default();
+    let local = at.to_zoned(TimeZone::system());
+    let format = if local.subsec_nanosecond() == 0 { "%Y-%m-%d %H:%M:%S" } else { "%Y-%m-%d %H:%M:%S.%6f" };
+    local.strftime(format).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use rq_core::steps::queue::Counts;
+    use rq_core::{Fields, Timestamp};
+
+    use super::*;
+
+    const LAYOUT: Layout =
+        Layout { shows: Shows::Both, raw: false, by_queue: false, paint: Paint::Plain, columns: 80 };
+
+    fn queue(name: &str, queued: usize, started: usize) -> Queue {
+        Queue { name: name.to_owned(), counts: Counts { queued, started, ..Counts::default() } }
+    }
+
+    fn worker(name: &str, fields: &[(&str, &str)]) -> WorkerRecord {
+        let fields: Fields =
+            fields.iter().map(|(k, v)| (k.as_bytes().to_vec(), v.as_bytes().to_vec())).collect();
+        WorkerRecord::from_fields(name, fields).unwrap()
+    }
+
+    fn busy(name: &str, queues: &str) -> WorkerRecord {
+        worker(
+            name,
+            &[
+                ("hostname", "myhost"),
+                ("ip_address", "127.0.0.1:50884"),
+                ("pid", "3125"),
+                ("state", "busy"),
+                ("queues", queues),
+            ],
+        )
+    }
+
+    fn shown(queues: Vec<Queue>, workers: Vec<WorkerRecord>, layout: Layout) -> String {
+        let text = render(&Snapshot { taken: Timestamp::from_epoch_us(0), queues, workers }, &layout);
+        // When it was taken is in the zone of whoever runs the test.
+        let updated = text.find("Updated: ").map_or(text.len(), |at| at + "Updated: ".len());
+        text[..updated].to_owned()
+    }
+
+    #[test]
+    fn the_default_text_is_rqs() {
+        let text = "alpha        | 0, 1 executing, 0 finished, 0 failed\n\
+                    default      |███ 3, 0 executing, 0 finished, 0 failed\n\
+                    2 queues, 3 jobs total\n\
+                    \n\
+                    from-config (myhost 127.0.0.1:50884 3125): busy alpha, beta. jobs: 0 finished, 0 failed\n\
+                    1 workers, 2 queues\n\
+                    \n\
+                    Updated: ";
+        let queues = vec![queue("alpha", 0, 1), queue("default", 3, 0)];
+        assert_eq!(shown(queues, vec![busy("from-config", "alpha,beta")], LAYOUT), text);
+    }
+
+    #[test]
+    fn raw_text_is_rqs() {
+        let text = "queue default 5, 0 executing, 0 finished, 0 failed\n\
+                    worker w1 (myhost 127.0.0.1:50884 3125) busy alpha, beta. jobs: 0 finished, 0 failed\n\
+                    worker w2 (None None None) ? . jobs: 0 finished, 0 failed\n";
+        let layout = Layout { raw: true, paint: Paint::Coloured, ..LAYOUT };
+        let workers = vec![busy("w1", "alpha,beta"), worker("w2", &[])];
+        assert_eq!(shown(vec![queue("default", 5, 0)], workers, layout), text);
+    }
+
+    #[test]
+    fn workers_by_queue_are_rqs() {
+        let text = "default: w1 (busy), w2 (idle)\n\
+                    beta:    w1 (busy)\n\
+                    high:    –\n\
+                    2 workers, 3 queues\n";
+        let layout = Layout { shows: Shows::Workers, by_queue: true, ..LAYOUT };
+        let queues = vec![queue("default", 0, 0), queue("beta", 0, 0), queue("high", 0, 0)];
+        let workers =
+            vec![worker("w2", &[("state", "idle"), ("queues", "default")]), busy("w1", "default,beta")];
+        assert_eq!(shown(queues, workers, layout), text);
+    }
+
+    #[test]
+    fn nothing_is_shown_as_nothing() {
+        let text = "0 queues, 0 jobs total\n\n0 workers, 0 queues\n\nUpdated: ";
+        assert_eq!(shown(vec![], vec![], LAYOUT), text);
+    }
+
+    #[test]
+    fn a_terminal_gets_colours() {
+        let layout = Layout { paint: Paint::Coloured, ..LAYOUT };
+        let text = shown(vec![queue("q", 20, 0)], vec![busy("w", "q")], layout);
+        assert!(
+            text.starts_with("q            \x1b[32m|████████████████████\x1b[0m 20, 0 executing"),
+            "{text}"
+        );
+        assert!(text.contains("): \x1b[31mbusy\x1b[0m q. jobs:"), "{text}");
+    }
+
+    #[test]
+    fn bars_are_as_long_as_pythons() {
+        for (count, longest, columns, expected) in [
+            (0, 0, 80, 0),
+            (3, 3, 80, 3),
+            (20, 20, 80, 20),
+            (21, 21, 80, 8),
+            (49, 50, 80, 19),
+            (1, 1000, 80, 0),
+            (5000, 5000, 80, 20),
+            (2500, 5000, 80, 10),
+            (20, 20, 30, 10),
+            (20, 20, 10, 0),
+        ] {
+            assert_eq!(blocks(count, longest, columns), expected, "{count} of {longest} in {columns}");
+        }
+    }
+}

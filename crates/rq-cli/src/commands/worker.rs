@@ -1,0 +1,312 @@
+//! `rq worker`: runs jobs (CLI spec §2).
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use rq_core::Ttl;
+use rq_worker::{Options, WorkerError};
+use tracing::Level;
+
+use crate::app::App;
+use crate::log::{self, Format};
+use crate::output::{note, say};
+use crate::paint::{Colour, Paint};
+use crate::refusal::Refusal;
+use crate::server::{Server, Shared};
+
+/// The command's name in usage lines.
+const NAME: &str = "worker";
+/// The option that names another program, which that program must not see.
+const APP: &str = "--app";
+/// The longest time an option takes: ten years.
+const SECONDS_MAX: i64 = 315_360_000;
+
+const EXAMPLES: &str = "\
+Examples:
+  my-jobs worker high default             # a program that is an rq: rq_cli::main(handlers![..])
+  rq worker --app ./my-jobs high default  # the same
+  rq worker --app ./my-jobs --burst       # stop when all queues are empty";
+
+const PROMISES: &str = "\
+Time limits (a job's timeout, 180 s unless its producer says otherwise):
+  thread  At the limit `ctx.check()` fails, sleeps of `ctx` wake and async code is dropped. Promised: the job is failed on
+          time, and its slot runs other jobs. Not promised: that code which never asks stops. Its thread is replaced and
+          counted as stuck; after several the worker drains and exits with 1, for a supervisor to start a fresh one.
+
+Signals: the first SIGINT or SIGTERM lets running jobs end, the second stops them.
+Exit codes: 0 ended, whatever became of the jobs; 1 could not start, suspended, or exhausted; 2 not understood, or no jobs.
+The codec of each job is found out as it comes: no option is needed for json, pickle or bincode.";
+
+/// Run jobs: take them off queues, the first queue first.
+///
+/// Logs to standard output, and errors to standard error.
+#[derive(Debug, clap::Args)]
+#[command(before_help = EXAMPLES, after_long_help = PROMISES)]
+pub(crate) struct Args {
+    /// The queues to serve [default: default].
+    #[arg(value_name = "QUEUES")]
+    pub(crate) queues: Vec<String>,
+    /// How jobs run: thread [default: thread].
+    ///
+    /// RQ's own classes, such as rq.SimpleWorker, stand for the default.
+    #[arg(
+        short = 'w',
+        long,
+        visible_alias = "worker-class",
+        env = "RQ_WORKER_CLASS",
+        value_name = "EXECUTOR"
+    )]
+    executor: Option<String>,
+    /// Run the jobs of another program that is an rq, with the same arguments.
+    ///
+    /// A name without a slash is looked for here first, then on PATH.
+    #[arg(long, value_name = "PROGRAM")]
+    app: Option<PathBuf>,
+    /// The worker's name; no living worker may have it [default: a fresh UUID].
+    #[arg(short, long)]
+    pub(crate) name: Option<String>,
+    /// How many jobs run at once [default: the executor's].
+    #[arg(long, value_name = "INTEGER", value_parser = count, allow_negative_numbers = true)]
+    concurrency: Option<u64>,
+    /// Stop when all queues are empty.
+    #[arg(short, long, help_heading = "When to stop")]
+    burst: bool,
+    /// Stop after so many jobs.
+    #[arg(long, help_heading = "When to stop", value_name = "INTEGER", value_parser = count, allow_negative_numbers = true)]
+    max_jobs: Option<u64>,
+    /// Stop after so many seconds without a job.
+    #[arg(long, help_heading = "When to stop", value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+    max_idle_time: Option<u64>,
+    /// How many seconds results are kept where the job does not say; -1 for ever.
+    #[arg(long, help_heading = "Times", value_name = "SECONDS", default_value_t = 500, allow_negative_numbers = true, value_parser = integer)]
+    results_ttl: i64,
+    /// How many seconds the worker may be silent before it counts as gone.
+    #[arg(long, help_heading = "Times", value_name = "SECONDS", default_value_t = 420, allow_negative_numbers = true, value_parser = seconds)]
+    worker_ttl: u64,
+    /// How many seconds lie between two signs of life of a running job.
+    #[arg(long, help_heading = "Times", value_name = "SECONDS", default_value_t = 30, allow_negative_numbers = true, value_parser = seconds)]
+    job_monitoring_interval: u64,
+    #[command(flatten)]
+    logging: Logging,
+    /// Write the process id to a file.
+    #[arg(long, value_name = "PATH")]
+    pid: Option<PathBuf>,
+    /// Only `default` is offered: queues are served in the order given.
+    #[arg(long, hide = true, value_parser = dequeue_strategy)]
+    dequeue_strategy: Option<String>,
+    #[command(flatten)]
+    shared: Shared,
+}
+
+/// What is logged, and how.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Logging")]
+struct Logging {
+    /// Log more: level DEBUG.
+    #[arg(short, long, conflicts_with = "quiet")]
+    verbose: bool,
+    /// Log less: level WARNING.
+    #[arg(short, long)]
+    quiet: bool,
+    /// DEBUG, INFO, WARNING, ERROR or CRITICAL; --verbose and --quiet override it.
+    #[arg(long = "logging_level", alias = "logging-level", value_name = "LEVEL", default_value = "INFO", value_parser = log::level)]
+    logging_level: Level,
+    /// What a line holds, in Python's words.
+    #[arg(long, value_name = "FORMAT", default_value = log::LINE_DEFAULT)]
+    log_format: String,
+    /// How times look, in strftime's words; local time.
+    #[arg(long, value_name = "FORMAT", default_value = log::DATE_DEFAULT)]
+    date_format: String,
+    /// Log the ids of jobs alone, not what is called with which arguments.
+    #[arg(long)]
+    disable_job_desc_logging: bool,
+}
+
+pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
+    if let Some(program) = &args.app {
+        return Err(hand_over(program, &app.arguments));
+    }
+    let executor = app.executors.choose(args.executor.as_deref().filter(|word| !word.is_empty()));
+    let (executor, remark) =
+        executor.map_err(|reason| Refusal::usage(NAME, format!("Invalid value for '-w': {reason}.")))?;
+    if app.program.handlers.is_empty() {
+        return Err(Refusal::Unable(WorkerError::NoHandlers.to_string()));
+    }
+    let format = Format::new(&args.logging.log_format, &args.logging.date_format)
+        .map_err(|reason| Refusal::usage(NAME, format!("Invalid value for a format: {reason}.")))?;
+    let server = args.shared.server()?;
+    if let Some(path) = &args.pid {
+        write_pid(path)?;
+    }
+    if let Some(remark) = remark {
+        note(remark);
+    }
+    log::install(args.logging.level(), format, Paint::of_stdout());
+    (executor.run)(app.program, args.options(&server)).or_else(|error| refuse(error, &server))
+}
+
+impl Args {
+    fn options(self, server: &Server) -> Options {
+        let mut options = Options::default();
+        options.url = server.url.clone();
+        options.keys = server.keys.clone();
+        if !self.queues.is_empty() {
+            options.queues = self.queues;
+        }
+        options.name = self.name.filter(|name| !name.is_empty());
+        options.concurrency = self.concurrency.map(|jobs| usize::try_from(jobs).unwrap_or(usize::MAX));
+        options.burst = self.burst;
+        options.max_jobs = self.max_jobs;
+        options.max_idle = self.max_idle_time.map(Duration::from_secs);
+        options.result_ttl = Ttl::from_wire(self.results_ttl);
+        options.worker_ttl = Duration::from_secs(self.worker_ttl);
+        options.monitoring_interval = Duration::from_secs(self.job_monitoring_interval);
+        options.log_descriptions = !self.logging.disable_job_desc_logging;
+        options
+    }
+}
+
+impl Logging {
+    fn level(&self) -> Level {
+        match (self.verbose, self.quiet) {
+            (true, _) => Level::DEBUG,
+            (false, true) => Level::WARN,
+            (false, false) => self.logging_level,
+        }
+    }
+}
+
+/// Why the worker ended, in RQ's way: that all is suspended is no error message.
+fn refuse(error: WorkerError, server: &Server) -> Result<(), Refusal> {
+    match error {
+        WorkerError::Suspended => {
+            say(Paint::of_stdout().paint(Colour::Red, &error.to_string()))?;
+            Err(Refusal::Said)
+        }
+        WorkerError::NoHandlers => Err(Refusal::Unable(error.to_string())),
+        WorkerError::Redis(error) => Err(server.refusal(&error)),
+        error => Err(Refusal::Failed(error.to_string())),
+    }
+}
+
+/// Becomes `program`; returns only if that fails.
+fn hand_over(program: &Path, arguments: &[OsString]) -> Refusal {
+    let error = Command::new(located(program)).args(without_app(arguments)).exec();
+    let program = program.display();
+    Refusal::Failed(match error.kind() {
+        io::ErrorKind::NotFound => {
+            format!("there is no program {program}; --app takes its path, such as ./target/release/my-jobs")
+        }
+        _ => format!("{program} cannot be run: {error}"),
+    })
+}
+
+/// A name without a slash means a program right here, if there is one, before any on PATH.
+fn located(program: &Path) -> PathBuf {
+    let is_name = !program.as_os_str().as_bytes().contains(&b'/');
+    if is_name && program.is_file() { Path::new(".").join(program) } else { program.to_owned() }
+}
+
+/// The arguments behind the program's name, without `--app` and what it names.
+fn without_app(arguments: &[OsString]) -> Vec<OsString> {
+    let mut kept = Vec::new();
+    let mut rest = arguments.iter().skip(1);
+    while let Some(argument) = rest.next() {
+        if argument == APP {
+            rest.next();
+        } else if argument == "--" {
+            kept.push(argument.clone());
+            kept.extend(rest.by_ref().cloned());
+        } else if !argument.as_bytes().starts_with(b"--app=") {
+            kept.push(argument.clone());
+        }
+    }
+    kept
+}
+
+/// As RQ writes it: digits alone, without a line end.
+fn write_pid(path: &Path) -> Result<(), Refusal> {
+    let path = match (path.strip_prefix("~"), std::env::var_os("HOME")) {
+        (Ok(rest), Some(home)) => Path::new(&home).join(rest),
+        _ => path.to_owned(),
+    };
+    std::fs::write(&path, std::process::id().to_string()).map_err(|error| {
+        Refusal::Failed(format!("the process id cannot be written to {}: {error}", path.display()))
+    })
+}
+
+fn integer(text: &str) -> Result<i64, String> {
+    match text.parse::<i64>() {
+        Ok(number) if number <= SECONDS_MAX => Ok(number),
+        Ok(_) => Err(format!("it must be at most {SECONDS_MAX}")),
+        Err(_) => Err(format!("'{text}' is not a valid integer")),
+    }
+}
+
+/// At least one second.
+fn seconds(text: &str) -> Result<u64, String> {
+    match integer(text)? {
+        ..1 => Err("it must be at least 1".to_owned()),
+        seconds => Ok(seconds.unsigned_abs()),
+    }
+}
+
+/// At least one.
+fn count(text: &str) -> Result<u64, String> {
+    match text.parse::<i64>() {
+        Ok(..1) => Err("it must be at least 1".to_owned()),
+        Ok(number) => Ok(number.unsigned_abs()),
+        Err(_) => Err(format!("'{text}' is not a valid integer")),
+    }
+}
+
+fn dequeue_strategy(text: &str) -> Result<String, String> {
+    match text {
+        "default" => Ok(text.to_owned()),
+        "random" | "round_robin" => {
+            Err(format!("{text} is not offered; queues are served in the order given, `default`"))
+        }
+        _ => Err("Dequeue Strategy can only be one of `default`, `random` or `round_robin`".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_program_gets_all_arguments_but_its_name() {
+        let check = |line: &str, expected: &str| {
+            let arguments: Vec<OsString> = line.split(' ').map(Into::into).collect();
+            let expected: Vec<OsString> = expected.split(' ').map(Into::into).collect();
+            assert_eq!(without_app(&arguments), expected, "{line}");
+        };
+        check("rq worker --app ./my-jobs -w thread high", "worker -w thread high");
+        check("rq worker -b --app=./my-jobs high", "worker -b high");
+        check("rq worker --app a -- --app b", "worker -- --app b");
+    }
+
+    #[test]
+    fn numbers_have_bounds() {
+        assert_eq!(integer("-1"), Ok(-1));
+        assert_eq!(seconds("1"), Ok(1));
+        assert_eq!(count("9223372036854775807"), Ok(i64::MAX.unsigned_abs()));
+        for refused in [seconds("0"), seconds("315360001"), seconds("x"), count("-1"), count("1.5")] {
+            assert!(refused.is_err());
+        }
+    }
+
+    #[test]
+    fn a_suspended_worker_says_so_on_standard_output() {
+        let server = Server { url: "redis://h".to_owned(), keys: rq_core::Keys::default() };
+        assert_eq!(refuse(WorkerError::Suspended, &server), Err(Refusal::Said));
+        assert!(matches!(refuse(WorkerError::NoHandlers, &server), Err(Refusal::Unable(_))));
+        let exhausted = WorkerError::Exhausted { reason: "2 threads are stuck".to_owned() };
+        assert!(matches!(refuse(exhausted, &server), Err(Refusal::Failed(_))));
+    }
+}

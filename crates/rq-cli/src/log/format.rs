@@ -1,0 +1,132 @@
+//! [`Format`]: Python's format strings, as far as a worker's log needs them.
+
+use jiff::{Timestamp, tz::TimeZone};
+
+/// What a line holds and how its time looks; RQ's defaults unless told.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Format {
+    pub(super) pieces: Vec<Piece>,
+    /// For `strftime`.
+    pub(super) date: String,
+}
+
+/// RQ's `--log-format`.
+pub(crate) const LINE_DEFAULT: &str = "%(asctime)s %(message)s";
+/// RQ's `--date-format`.
+pub(crate) const DATE_DEFAULT: &str = "%H:%M:%S";
+
+/// A part of a line.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Piece {
+    /// Text as it is.
+    Literal(String),
+    /// Something of the event, padded to a width in characters.
+    Field { field: Field, width: usize, left: bool },
+}
+
+/// What there is to know of an event, by Python's names.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Field {
+    Asctime,
+    Message,
+    Levelname,
+    Levelno,
+    Name,
+    Process,
+}
+
+impl Format {
+    /// Reads a line's format, such as `%(asctime)s %(levelname)-8s %(message)s`, and one for its time.
+    pub(crate) fn new(line: &str, date: &str) -> Result<Format, String> {
+        let probe = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
+        jiff::fmt::strtime::format(date, &probe)
+            .map_err(|error| format!("'{date}' is no format of a time: {error}"))?;
+        Ok(Format { pieces: pieces(line)?, date: date.to_owned() })
+    }
+}
+
+fn pieces(mut format: &str) -> Result<Vec<Piece>, String> {
+    let mut pieces = Vec::new();
+    let mut literal = String::new();
+    while let Some(at) = format.find('%') {
+        literal.push_str(&format[..at]);
+        format = &format[at + 1..];
+        if let Some(rest) = format.strip_prefix('%') {
+            literal.push('%');
+            format = rest;
+            continue;
+        }
+        if !literal.is_empty() {
+            pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+        }
+        let (piece, rest) = field(format)?;
+        pieces.push(piece);
+        format = rest;
+    }
+    literal.push_str(format);
+    if !literal.is_empty() {
+        pieces.push(Piece::Literal(literal));
+    }
+    Ok(pieces)
+}
+
+/// `(levelname)-8s`, and what follows it.
+fn field(text: &str) -> Result<(Piece, &str), String> {
+    const WIDTH_MAX: usize = 200;
+    let refusal = || {
+        "behind % it takes one of (asctime)s, (message)s, (levelname)s, (levelno)d, (name)s and (process)d, with a width \
+         such as -8 between if need be"
+            .to_owned()
+    };
+    let (name, rest) = text.strip_prefix('(').and_then(|text| text.split_once(')')).ok_or_else(refusal)?;
+    let field = match name {
+        "asctime" => Field::Asctime,
+        "message" => Field::Message,
+        "levelname" => Field::Levelname,
+        "levelno" => Field::Levelno,
+        "name" => Field::Name,
+        "process" => Field::Process,
+        _ => return Err(refusal()),
+    };
+    let (width, rest) = rest.split_once(['s', 'd']).ok_or_else(refusal)?;
+    let (left, digits) = width.strip_prefix('-').map_or((false, width), |digits| (true, digits));
+    let width = if digits.is_empty() { Ok(0) } else { digits.parse::<usize>() };
+    match width {
+        Ok(width) if width <= WIDTH_MAX => Ok((Piece::Field { field, width, left }, rest)),
+        _ => Err(refusal()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pythons_formats_are_read() {
+        let field = |field, width, left| Piece::Field { field, width, left };
+        let literal = |text: &str| Piece::Literal(text.to_owned());
+        for (format, pieces) in [
+            (
+                LINE_DEFAULT,
+                vec![field(Field::Asctime, 0, false), literal(" "), field(Field::Message, 0, false)],
+            ),
+            (
+                "%(levelname)-8s|%(process)5d%%",
+                vec![
+                    field(Field::Levelname, 8, true),
+                    literal("|"),
+                    field(Field::Process, 5, false),
+                    literal("%"),
+                ],
+            ),
+            ("", vec![]),
+        ] {
+            assert_eq!(Format::new(format, DATE_DEFAULT).map(|format| format.pieces), Ok(pieces), "{format}");
+        }
+        for format in ["%", "%s", "%(message)", "%(thread)d", "%(message)9999s", "%(message"] {
+            assert!(Format::new(format, DATE_DEFAULT).is_err(), "{format}");
+        }
+        assert!(Format::new(LINE_DEFAULT, "%Y-%m-%d %H:%M:%S").is_ok());
+        assert!(Format::new(LINE_DEFAULT, "%!").is_err());
+    }
+}

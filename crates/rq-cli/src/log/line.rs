@@ -1,0 +1,331 @@
+//! [`Lines`]: one event made into one line, thousands of times a second.
+
+use std::fmt::{self, Write};
+use std::sync::{Mutex, PoisonError};
+
+use jiff::{Timestamp, tz::TimeZone};
+use tracing::field::Visit;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use super::format::{Field, Format, Piece};
+use crate::paint::{Colour, Paint};
+
+/// The longest message, in characters; longer ones are cut.
+const MESSAGE_CHARS_MAX: usize = 8192;
+/// RQ's logger, which operators know.
+const RQ_LOGGER: &str = "rq.worker";
+
+/// Makes lines of events.
+pub(super) struct Lines {
+    format: Format,
+    paint: Paint,
+    zone: TimeZone,
+    /// The last second that was written, and how: most lines share it with the one before.
+    second: Mutex<(i64, String)>,
+}
+
+impl Lines {
+    pub(super) fn new(format: Format, paint: Paint) -> Lines {
+        Lines { format, paint, zone: TimeZone::system(), second: Mutex::new((i64::MIN, String::new())) }
+    }
+
+    fn write_time(&self, out: &mut dyn Write) -> fmt::Result {
+        let now = Timestamp::now();
+        let mut second = self.second.lock().unwrap_or_else(PoisonError::into_inner);
+        if second.0 != now.as_second() {
+            let local = now.to_zoned(self.zone.clone());
+            let text = jiff::fmt::strtime::format(&self.format.date, &local).map_err(|_| fmt::Error)?;
+            *second = (now.as_second(), text);
+        }
+        out.write_str(&second.1)
+    }
+
+    fn write_field(&self, field: Field, event: &Event<'_>, out: &mut dyn Write) -> fmt::Result {
+        let metadata = event.metadata();
+        let (level_name, level_number) = python_level(*metadata.level());
+        match field {
+            Field::Asctime => self.write_time(out),
+            Field::Message => self.write_message(event, out),
+            Field::Levelname => out.write_str(level_name),
+            Field::Levelno => write!(out, "{level_number}"),
+            Field::Name if is_ours(metadata.target()) => out.write_str(RQ_LOGGER),
+            Field::Name => out.write_str(metadata.target()),
+            Field::Process => write!(out, "{}", std::process::id()),
+        }
+    }
+
+    fn write_message(&self, event: &Event<'_>, out: &mut dyn Write) -> fmt::Result {
+        let ours = is_ours(event.metadata().target());
+        if ours && self.paint == Paint::Coloured {
+            let mut painted = PaintedMessage::default();
+            event.record(&mut painted);
+            return out.write_str(&painted.into_text(self.paint));
+        }
+        let mut message = Message { out: OneLine::new(out), with_fields: !ours, result: Ok(()) };
+        event.record(&mut message);
+        message.result
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        for piece in &self.format.pieces {
+            match piece {
+                Piece::Literal(text) => out.write_str(text)?,
+                Piece::Field { field, width: 0, .. } => self.write_field(*field, event, &mut out)?,
+                Piece::Field { field, width, left } => {
+                    let mut text = String::new();
+                    self.write_field(*field, event, &mut text)?;
+                    if *left { write!(out, "{text:<width$}")? } else { write!(out, "{text:>width$}")? }
+                }
+            }
+        }
+        out.write_char('\n')
+    }
+}
+
+fn is_ours(target: &str) -> bool {
+    target.starts_with("rq_")
+}
+
+fn python_level(level: Level) -> (&'static str, u8) {
+    match level {
+        Level::ERROR => ("ERROR", 40),
+        Level::WARN => ("WARNING", 30),
+        Level::INFO => ("INFO", 20),
+        Level::DEBUG | Level::TRACE => ("DEBUG", 10),
+    }
+}
+
+/// Takes an event's message straight to the line. Events of the jobs' own code bring fields; ours have all they say in
+/// the message.
+struct Message<'a> {
+    out: OneLine<'a>,
+    with_fields: bool,
+    result: fmt::Result,
+}
+
+impl Visit for Message<'_> {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn fmt::Debug) {
+        if self.result.is_err() {
+            return;
+        }
+        self.result = match field.name() {
+            "message" => write!(self.out, "{value:?}"),
+            name if self.with_fields => write!(self.out, " {name}={value:?}"),
+            _ => Ok(()),
+        };
+    }
+}
+
+/// Collects what a terminal sees in colours: the message, and the fields that name parts of it.
+#[derive(Default)]
+struct PaintedMessage {
+    message: String,
+    queue: String,
+    call: String,
+}
+
+impl PaintedMessage {
+    /// RQ's colours: queues green, calls and `Job OK` blue. A part that the message does not hold where RQ's lines have
+    /// it stays plain.
+    fn into_text(self, paint: Paint) -> String {
+        let mut text = self.message;
+        for (part, colour, before, after) in [
+            (&self.call, Colour::Blue, ": ", " ("),
+            (&self.queue, Colour::Green, ": ", ": "),
+            (&self.queue, Colour::Green, " on ", "..."),
+        ] {
+            if let Some(at) = text.find(&format!("{before}{part}{after}")).filter(|_| !part.is_empty()) {
+                let start = at + before.len();
+                text.replace_range(start..start + part.len(), &paint.paint_in_line(colour, part));
+            }
+        }
+        text
+    }
+}
+
+impl Visit for PaintedMessage {
+    fn record_str(&mut self, field: &tracing::field::Field, value: &str) {
+        self.record_debug(field, &format_args!("{value}"));
+    }
+
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn fmt::Debug) {
+        let text = match field.name() {
+            "message" => &mut self.message,
+            "queue" => &mut self.queue,
+            "call" => &mut self.call,
+            _ => return,
+        };
+        // Strings take whatever is written.
+        let _ = write!(OneLine::new(text), "{value:?}");
+    }
+}
+
+/// Passes text on without anything that could end the line or command a terminal, and cuts it where it is too long.
+struct OneLine<'a> {
+    out: &'a mut dyn Write,
+    chars_left: usize,
+}
+
+impl<'a> OneLine<'a> {
+    fn new(out: &'a mut dyn Write) -> OneLine<'a> {
+        OneLine { out, chars_left: MESSAGE_CHARS_MAX }
+    }
+
+    /// Writes what is harmless as it is.
+    fn write_clean(&mut self, text: &str) -> fmt::Result {
+        match text.char_indices().nth(self.chars_left) {
+            None => {
+                self.chars_left -= text.chars().count();
+                self.out.write_str(text)
+            }
+            Some((end, _)) => {
+                self.chars_left = 0;
+                self.out.write_str(&text[..end])?;
+                self.out.write_str("...")
+            }
+        }
+    }
+}
+
+impl Write for OneLine<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text;
+        while self.chars_left > 0 && !rest.is_empty() {
+            let at = rest.find(is_harmful).unwrap_or(rest.len());
+            let (clean, harmful) = rest.split_at(at);
+            self.write_clean(clean)?;
+            let mut chars = harmful.chars();
+            if let Some(c) = chars.next().filter(|_| self.chars_left > 0) {
+                self.write_clean(&escaped(c))?;
+            }
+            rest = chars.as_str();
+        }
+        Ok(())
+    }
+}
+
+/// Control characters, and those Unicode ends lines with.
+fn is_harmful(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// As Python's `repr` has it.
+fn escaped(c: char) -> String {
+    match c {
+        '\n' => r"\n".to_owned(),
+        '\r' => r"\r".to_owned(),
+        '\t' => r"\t".to_owned(),
+        c if u32::from(c) < 0x100 => format!(r"\x{:02x}", u32::from(c)),
+        c => format!(r"\u{:04x}", u32::from(c)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::super::format::{DATE_DEFAULT, LINE_DEFAULT};
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'a> MakeWriter<'a> for Kept {
+        type Writer = Kept;
+
+        fn make_writer(&'a self) -> Kept {
+            self.clone()
+        }
+    }
+
+    fn logged(format: &str, paint: Paint, log: impl FnOnce()) -> String {
+        let kept = Kept::default();
+        let lines = Lines::new(Format::new(format, DATE_DEFAULT).unwrap(), paint);
+        let subscriber = tracing_subscriber::fmt().event_format(lines).with_writer(kept.clone()).finish();
+        tracing::subscriber::with_default(subscriber, log);
+        String::from_utf8(kept.0.lock().unwrap().clone()).unwrap()
+    }
+
+    const MESSAGE: &str = "%(message)s";
+
+    #[test]
+    fn a_line_is_a_time_and_a_message() {
+        let line =
+            logged(LINE_DEFAULT, Paint::Plain, || tracing::info!(queue = "q", "*** Listening on q..."));
+        let (time, message) = line.split_once(' ').unwrap();
+        assert_eq!(time.len(), "01:48:22".len());
+        assert!(time.split(':').all(|part| part.parse::<u8>().is_ok()), "{time}");
+        assert_eq!(message, "*** Listening on q...\n");
+    }
+
+    #[test]
+    fn fields_of_a_format() {
+        let line = logged("%(levelname)-8s|%(levelno)4d|%(name)s", Paint::Plain, || tracing::warn!("x"));
+        assert_eq!(line, "WARNING |  30|rq.worker\n");
+    }
+
+    #[test]
+    fn an_event_of_a_job_shows_its_fields() {
+        let line = logged(
+            MESSAGE,
+            Paint::Coloured,
+            || tracing::info!(target: "my_jobs", rows = 3, queue = "q", "loaded"),
+        );
+        assert_eq!(line, "loaded rows=3 queue=\"q\"\n");
+    }
+
+    #[test]
+    fn one_event_is_one_line() {
+        let line = logged(MESSAGE, Paint::Plain, || tracing::info!("a\n\tb\r\x1b[31m\u{9b}\u{2028}é"));
+        assert_eq!(line, "a\\n\\tb\\r\\x1b[31m\\x9b\\u2028é\n");
+    }
+
+    #[test]
+    fn long_messages_are_cut() {
+        let line = logged(MESSAGE, Paint::Plain, || tracing::info!("{}", "é".repeat(MESSAGE_CHARS_MAX)));
+        assert_eq!(line, "é".repeat(MESSAGE_CHARS_MAX) + "\n");
+        let long = "é\n".repeat(MESSAGE_CHARS_MAX);
+        let line = logged(MESSAGE, Paint::Plain, || tracing::info!("{long} and {long}"));
+        assert_eq!(line.chars().count(), MESSAGE_CHARS_MAX + "...\n".len());
+    }
+
+    #[test]
+    fn a_terminal_gets_rqs_colours() {
+        let check = |log: fn(), expected: &str| {
+            let expected = expected.replace('<', "\x1b[32m").replace('[', "[").replace('>', "\x1b[39;49;00m");
+            assert_eq!(logged(MESSAGE, Paint::Coloured, log), expected.replace('{', "\x1b[34m") + "\n");
+        };
+        check(
+            || tracing::info!(queue = "q", call = %"f('a')", "Worker w: q: f('a') (j)"),
+            "Worker w: <q>: {f('a')> (j)",
+        );
+        check(
+            || tracing::info!(queue = "q", call = "Job OK", "Worker w: q: Job OK (j)"),
+            "Worker w: <q>: {Job OK> (j)",
+        );
+        check(|| tracing::info!(queue = "o, n", "*** Listening on o, n..."), "*** Listening on <o, n>...");
+        check(|| tracing::info!(queue = "q", "Worker w: done, quitting"), "Worker w: done, quitting");
+    }
+}

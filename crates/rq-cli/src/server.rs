@@ -1,0 +1,288 @@
+//! The options all commands share, and [`Server`]: the Redis they name.
+
+use std::borrow::Cow;
+
+use rq_core::link::BlockingLink;
+use rq_core::{Codec, Error, Keys, blocking};
+
+use crate::output::note;
+use crate::refusal::Refusal;
+
+/// Where Redis is unless anything says otherwise.
+const DEFAULT_HOST: &str = "localhost";
+const DEFAULT_PORT: &str = "6379";
+const DEFAULT_DB: &str = "0";
+
+/// Options that every command has (CLI spec §1.1).
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct Shared {
+    /// The Redis to use: redis://[user:password@]host[:port][/db] or unix:///path?db=n.
+    ///
+    /// Without it: REDIS_URL, else REDIS_HOST, REDIS_PORT, REDIS_DB and REDIS_PASSWORD, else redis://localhost:6379/0.
+    /// Others on this machine can read the arguments of programs: give passwords in the environment. All keys begin with
+    /// `rq:`, or with what RQ_KEY_PREFIX says.
+    #[arg(short, long, env = "RQ_REDIS_URL", hide_env_values = true)]
+    url: Option<String>,
+    /// How arguments and results are written: json, pickle or bincode [default: json].
+    ///
+    /// Only `enqueue` writes any; the others find out job by job and ignore this. Also taken are
+    /// rq.serializers.JSONSerializer, PickleSerializer and DefaultSerializer (pickle). Python reads json with
+    /// `-S json` and pickle without it; bincode is for Rust alone.
+    #[arg(short = 'S', long, value_parser = codec)]
+    serializer: Option<Codec>,
+    #[command(flatten)]
+    python: Python,
+}
+
+/// RQ's options that name Python modules and classes. They are known, so that what cannot be done is said.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "For Python's rq only")]
+struct Python {
+    /// A Python settings module. It is not read: refused, unless a URL is given beside it.
+    #[arg(short, long, env = "RQ_CONFIG", hide_short_help = true)]
+    config: Option<String>,
+    /// Where Python finds modules: ignored.
+    #[arg(short = 'P', long, hide_short_help = true)]
+    path: Vec<String>,
+    /// A Python class: refused, unless it is RQ's own.
+    #[arg(short, long, value_parser = rqs_own(&["rq.job.Job", "rq.Job"]), hide_short_help = true)]
+    job_class: Option<String>,
+    /// A Python class: refused, unless it is RQ's own.
+    #[arg(long, value_parser = rqs_own(&["rq.Queue", "rq.queue.Queue"]), hide_short_help = true)]
+    queue_class: Option<String>,
+    /// A Python class: refused, unless it is redis-py's own.
+    #[arg(long, value_parser = rqs_own(&["redis.Redis", "redis.client.Redis"]), hide_short_help = true)]
+    connection_class: Option<String>,
+}
+
+impl Shared {
+    /// The Redis that the arguments or the environment name.
+    pub(crate) fn server(&self) -> Result<Server, Refusal> {
+        self.python.refuse_or_note(self.url.is_some())?;
+        let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let url = url(self.url.as_deref(), environment)?;
+        let keys = Keys::from_env().map_err(|error| Refusal::Failed(format!("RQ_KEY_PREFIX: {error}")))?;
+        Ok(Server { url, keys })
+    }
+
+    /// How payloads are to be written.
+    pub(crate) fn codec(&self) -> Codec {
+        self.serializer.unwrap_or_default()
+    }
+}
+
+impl Python {
+    fn refuse_or_note(&self, url_is_given: bool) -> Result<(), Refusal> {
+        if let Some(config) = self.config.as_ref().filter(|config| !config.is_empty()) {
+            if !url_is_given {
+                return Err(Refusal::Unable(format!(
+                    "the settings module {config} is Python, which is not run here. Name the Redis with --url, \
+                     RQ_REDIS_URL or REDIS_URL, and leave out --config and RQ_CONFIG."
+                )));
+            }
+            note(format!("the settings module {config} is not read; the URL given is used"));
+        }
+        if self.path.iter().any(|path| path != ".") {
+            note("--path is ignored: no Python is imported here");
+        }
+        Ok(())
+    }
+}
+
+/// The Redis a command works with, and under which keys.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Server {
+    pub(crate) url: String,
+    pub(crate) keys: Keys,
+}
+
+impl Server {
+    /// Connects.
+    pub(crate) fn link(&self) -> Result<BlockingLink, Refusal> {
+        BlockingLink::open(&self.url).map_err(|error| self.refusal(&error))
+    }
+
+    /// Connects, for one queue.
+    pub(crate) fn queue(&self, name: &str) -> Result<blocking::Queue, Refusal> {
+        let queue = blocking::Queue::connect(&self.url, name).map_err(|error| self.refusal(&error))?;
+        Ok(queue.keys(self.keys.clone()))
+    }
+
+    /// What went wrong, with the server named where that may be why.
+    pub(crate) fn refusal(&self, error: &Error) -> Refusal {
+        Refusal::Failed(match error {
+            Error::Redis(cause) if error.is_redis_unavailable() => format!(
+                "Redis at {} cannot be reached: {cause}. Is it running there? Another one is named with --url or \
+                 RQ_REDIS_URL.",
+                masked(&self.url)
+            ),
+            Error::Redis(cause) => format!("Redis at {}: {cause}", masked(&self.url)),
+            other => other.to_string(),
+        })
+    }
+}
+
+/// Which Redis to use (CLI spec §1.2); settings files are not read.
+fn url(given: Option<&str>, environment: impl Fn(&str) -> Option<String>) -> Result<String, Refusal> {
+    match given.filter(|url| !url.is_empty()).map(str::to_owned).or_else(|| environment("REDIS_URL")) {
+        Some(url) => Ok(with_db_in_path(&url).into_owned()),
+        None => url_of_parts(environment),
+    }
+}
+
+fn url_of_parts(environment: impl Fn(&str) -> Option<String>) -> Result<String, Refusal> {
+    let part = |name, default: &str| environment(name).unwrap_or_else(|| default.to_owned());
+    let scheme = match part("REDIS_SSL", "").to_lowercase().as_str() {
+        "y" | "yes" | "t" | "true" => "rediss",
+        "n" | "no" | "f" | "false" | "" => "redis",
+        _ => {
+            return Err(Refusal::Failed(
+                "REDIS_SSL is a boolean and must be \"True\" or \"False\".".to_owned(),
+            ));
+        }
+    };
+    let host = part("REDIS_HOST", DEFAULT_HOST);
+    let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host };
+    let password = environment("REDIS_PASSWORD").map(|password| format!(":{}@", percent_encoded(&password)));
+    let (port, db) = (part("REDIS_PORT", DEFAULT_PORT), part("REDIS_DB", DEFAULT_DB));
+    Ok(format!("{scheme}://{}{host}:{port}/{db}", password.unwrap_or_default()))
+}
+
+fn percent_encoded(text: &str) -> String {
+    let encode = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(encode).collect()
+}
+
+/// `redis://host/1?db=2` as `redis://host/2`: in Python's URLs the query decides, and our client does not look at it.
+fn with_db_in_path(url: &str) -> Cow<'_, str> {
+    let unchanged = Cow::Borrowed(url);
+    let Some((scheme, rest)) = url.split_once("://") else { return unchanged };
+    let Some((place, query)) = rest.split_once('?') else { return unchanged };
+    let Some(db) = query.split('&').find_map(|pair| pair.strip_prefix("db=")) else { return unchanged };
+    if !matches!(scheme, "redis" | "rediss") {
+        return unchanged;
+    }
+    let authority = place.split('/').next().unwrap_or_default();
+    let others: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with("db=")).collect();
+    let mark = if others.is_empty() { "" } else { "?" };
+    Cow::Owned(format!("{scheme}://{authority}/{db}{mark}{}", others.join("&")))
+}
+
+/// `url` without its passwords.
+pub(crate) fn masked(url: &str) -> String {
+    const MASK: &str = "***";
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    let (place, query) = rest.split_once('?').map_or((rest, None), |(place, query)| (place, Some(query)));
+    // A password may hold a raw slash or `@`; better to hide too much.
+    let place = match place.rsplit_once('@') {
+        Some((user, host)) => match user.split_once(':') {
+            Some((user, _)) => format!("{user}:{MASK}@{host}"),
+            None => place.to_owned(),
+        },
+        None => place.to_owned(),
+    };
+    let mask_pair = |pair: &str| match pair.split_once('=') {
+        Some((name, _)) if name.starts_with("pass") => format!("{name}={MASK}"),
+        _ => pair.to_owned(),
+    };
+    let query = query.map(|query| query.split('&').map(mask_pair).collect::<Vec<_>>().join("&"));
+    let scheme = if scheme.is_empty() { String::new() } else { format!("{scheme}://") };
+    format!("{scheme}{place}{}", query.map(|query| format!("?{query}")).unwrap_or_default())
+}
+
+/// What `-S` names.
+fn codec(name: &str) -> Result<Codec, String> {
+    name.parse().map_err(|_| format!("'{name}' is none of json, pickle and bincode"))
+}
+
+/// Accepts the Python classes that change nothing.
+fn rqs_own(
+    classes: &'static [&'static str],
+) -> impl Fn(&str) -> Result<String, String> + Clone + Send + Sync + 'static {
+    |class| match classes.contains(&class) {
+        true => Ok(class.to_owned()),
+        false => {
+            Err(format!("'{class}' is a Python class, which cannot be loaded here; leave the option out"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url_from(given: Option<&str>, environment: &[(&str, &str)]) -> Result<String, Refusal> {
+        let find = |name: &str| environment.iter().find(|(known, _)| *known == name);
+        url(given, |name| find(name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn the_first_that_names_a_redis_counts() {
+        let check = |given, environment, expected: &str| {
+            assert_eq!(url_from(given, environment), Ok(expected.to_owned()), "{given:?} {environment:?}");
+        };
+        check(None, &[], "redis://localhost:6379/0");
+        check(Some(""), &[("REDIS_URL", "redis://b/2")], "redis://b/2");
+        check(Some("redis://a/1"), &[("REDIS_URL", "redis://b/2")], "redis://a/1");
+        check(None, &[("REDIS_URL", "redis://b/2"), ("REDIS_HOST", "c")], "redis://b/2");
+        check(None, &[("REDIS_HOST", "c"), ("REDIS_PORT", "1"), ("REDIS_DB", "3")], "redis://c:1/3");
+        check(None, &[("REDIS_PASSWORD", "p@ss/é")], "redis://:p%40ss%2F%C3%A9@localhost:6379/0");
+        check(None, &[("REDIS_HOST", "::1"), ("REDIS_SSL", "True")], "rediss://[::1]:6379/0");
+        check(None, &[("REDIS_SSL", "no")], "redis://localhost:6379/0");
+        assert!(matches!(url_from(None, &[("REDIS_SSL", "1")]), Err(Refusal::Failed(_))));
+    }
+
+    #[test]
+    fn the_database_of_the_query_counts() {
+        for (url, expected) in [
+            ("redis://h:1?db=2", "redis://h:1/2"),
+            ("redis://h/1?db=2&protocol=resp3", "redis://h/2?protocol=resp3"),
+            ("redis://h/1", "redis://h/1"),
+            ("redis://h/1?protocol=resp3", "redis://h/1?protocol=resp3"),
+            ("unix:///tmp/s?db=2", "unix:///tmp/s?db=2"),
+            ("nonsense", "nonsense"),
+        ] {
+            assert_eq!(with_db_in_path(url), expected);
+        }
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        for (url, expected) in [
+            ("redis://h/0", "redis://h/0"),
+            ("redis://:secret@h:1/0", "redis://:***@h:1/0"),
+            ("redis://u:se@cr/et@h/0", "redis://u:***@h/0"),
+            ("redis://u@h/0", "redis://u@h/0"),
+            ("unix:///s?db=1&pass=secret", "unix:///s?db=1&pass=***"),
+            ("redis://h?password=secret", "redis://h?password=***"),
+            ("u:secret@h", "u:***@h"),
+        ] {
+            assert_eq!(masked(url), expected);
+        }
+    }
+
+    #[test]
+    fn serializers_by_rqs_names() {
+        for (name, expected) in [
+            ("json", Ok(Codec::Json)),
+            ("pickle", Ok(Codec::Pickle)),
+            ("bincode", Ok(Codec::Bincode)),
+            ("rq.serializers.JSONSerializer", Ok(Codec::Json)),
+            ("rq.serializers.DefaultSerializer", Ok(Codec::Pickle)),
+            ("my.Own", Err("'my.Own' is none of json, pickle and bincode".to_owned())),
+        ] {
+            assert_eq!(codec(name), expected);
+        }
+    }
+
+    #[test]
+    fn a_settings_module_is_not_ignored_in_silence() {
+        let python = Python { config: Some("settings".to_owned()), ..Python::default() };
+        assert!(matches!(python.refuse_or_note(false), Err(Refusal::Unable(_))));
+        assert_eq!(python.refuse_or_note(true), Ok(()));
+    }
+}

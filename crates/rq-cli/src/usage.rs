@@ -1,0 +1,133 @@
+//! Usage lines and usage errors, in RQ's words (CLI spec §1).
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, Command, Error};
+
+use crate::refusal::Refusal;
+
+/// RQ's one option with one dash and two letters, and the command it belongs to. Parsers by the book take it for `-d`
+/// and `-s`, with what follows for a queue.
+const SHORT_WITH_TWO_LETTERS: (&str, &str, &str) = ("worker", "-ds", "--dequeue-strategy");
+
+/// The usage line of the program: what follows `Usage: `.
+pub(crate) fn program_line(program_name: &str) -> String {
+    format!("{program_name} [OPTIONS] COMMAND [ARGS]...")
+}
+
+/// The usage line of one of its commands.
+pub(crate) fn line(program_name: &str, command: &Command) -> String {
+    let mut line = format!("{program_name} {} [OPTIONS]", command.get_name());
+    for positional in command.get_positionals() {
+        line.push(' ');
+        line.push_str(&positional_usage(positional));
+    }
+    line
+}
+
+fn positional_usage(positional: &Arg) -> String {
+    let name = value_name(positional);
+    match positional.get_action() {
+        ArgAction::Append => format!("[{name}]..."),
+        _ => name,
+    }
+}
+
+fn value_name(arg: &Arg) -> String {
+    match arg.get_value_names() {
+        Some([name, ..]) => name.to_string(),
+        _ => arg.get_id().as_str().to_uppercase(),
+    }
+}
+
+/// `arguments` with RQ's `-ds` written out.
+pub(crate) fn with_long_dashes(arguments: &[OsString]) -> Vec<OsString> {
+    let (command, short, long) = SHORT_WITH_TWO_LETTERS;
+    let mut arguments = arguments.to_vec();
+    if arguments.get(1).is_some_and(|first| first == command) {
+        for argument in arguments.iter_mut().take_while(|argument| *argument != "--") {
+            let rest = argument.to_str().and_then(|text| text.strip_prefix(short));
+            if let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with('=')) {
+                *argument = format!("{long}{rest}").into();
+            }
+        }
+    }
+    arguments
+}
+
+/// What clap found wrong with `arguments`.
+pub(crate) fn refusal(error: &Error, arguments: &[OsString]) -> Refusal {
+    // The program's own options take no values: what does not begin with a dash is the command.
+    let command = arguments.iter().skip(1).find(|argument| !argument.as_encoded_bytes().starts_with(b"-"));
+    let is_known = error.kind() != ErrorKind::InvalidSubcommand;
+    let command = command.filter(|_| is_known).map(|command| command.to_string_lossy().into_owned());
+    Refusal::Usage { command, message: message(error) }
+}
+
+fn message(error: &Error) -> String {
+    let named = option_name(&context(error, ContextKind::InvalidArg));
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => {
+            let command = context(error, ContextKind::InvalidSubcommand);
+            format!("No such command '{command}'.{}", suggestion(error, ContextKind::SuggestedSubcommand))
+        }
+        ErrorKind::UnknownArgument if named.starts_with('-') => {
+            format!("No such option '{named}'.{}", suggestion(error, ContextKind::SuggestedArg))
+        }
+        ErrorKind::UnknownArgument => format!("Got unexpected extra argument ({named})."),
+        ErrorKind::MissingRequiredArgument => format!("Missing argument '{named}'."),
+        ErrorKind::InvalidValue => format!("Option '{named}' requires an argument."),
+        ErrorKind::TooManyValues => format!("Option '{named}' does not take a value."),
+        ErrorKind::ValueValidation => {
+            let reason = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+            format!("Invalid value for '{named}': {reason}.")
+        }
+        ErrorKind::ArgumentConflict => {
+            let other = option_name(&context(error, ContextKind::PriorArg));
+            format!("Options '{named}' and '{other}' cannot be used together.")
+        }
+        ErrorKind::InvalidUtf8 => "An argument is not UTF-8.".to_owned(),
+        _ => error.to_string().trim_start_matches("error: ").lines().next().unwrap_or_default().to_owned(),
+    }
+}
+
+fn context(error: &Error, kind: ContextKind) -> String {
+    match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        Some(ContextValue::Strings(texts)) => texts.first().cloned().unwrap_or_default(),
+        _ => String::new(),
+    }
+}
+
+/// `--max-jobs` of clap's `--max-jobs <INTEGER>`, `FUNCTION` of `<FUNCTION>`.
+fn option_name(described: &str) -> String {
+    let name = described.split(' ').next().unwrap_or_default();
+    name.trim_matches(['<', '>', '[', ']', '.']).to_owned()
+}
+
+fn suggestion(error: &Error, kind: ContextKind) -> String {
+    match context(error, kind) {
+        nothing if nothing.is_empty() => String::new(),
+        near => format!(" Did you mean '{near}'?"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_letters_behind_one_dash_are_written_out() {
+        let check = |line: &str, expected: &str| {
+            let arguments: Vec<OsString> = line.split(' ').map(Into::into).collect();
+            let written: Vec<OsString> = expected.split(' ').map(Into::into).collect();
+            assert_eq!(with_long_dashes(&arguments), written);
+        };
+        check("rq worker -ds random high", "rq worker --dequeue-strategy random high");
+        check("rq worker -ds=random", "rq worker --dequeue-strategy=random");
+        check("rq worker -dsrandom", "rq worker -dsrandom");
+        check("rq worker -- -ds", "rq worker -- -ds");
+        check("rq enqueue f -ds", "rq enqueue f -ds");
+    }
+}

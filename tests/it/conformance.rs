@@ -1,0 +1,122 @@
+//! What a worker must do, whatever runs its jobs: one suite, run under every executor.
+//!
+//! | file | asks |
+//! |---|---|
+//! | `calls` | how calls end, in which codec, and what is kept of them |
+//! | `order` | which jobs are run, and in which order |
+//! | `limits` | what happens at a job's time limit |
+//! | `contexts` | what jobs, exception handlers and death penalties see |
+//! | `life` | what a worker says of itself, and when it stops by itself |
+//! | `stops` | what signals do |
+//! | `outages` | what is lost when the worker or Redis dies: nothing |
+
+mod calls;
+mod contexts;
+mod life;
+mod limits;
+mod order;
+mod outages;
+mod stops;
+
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use rq_core::blocking::Queue;
+use rq_tests::{Child, Scratch, eventually};
+
+use crate::rq_test::{Books, LIMIT, RqTest};
+
+/// Runs the suite under an executor, by its word for `-w`. What only one executor promises stands in its own module.
+macro_rules! suite {
+    ($executor:ident) => {
+        mod $executor {
+            suite! { @scenarios stringify!($executor),
+                calls::calls_end_as_they_should
+                calls::results_and_failures_are_kept_as_long_as_asked
+                contexts::meta_and_progress_are_saved_during_the_run_and_after_it
+                contexts::state_is_made_once_and_shared
+                contexts::handlers_and_penalties_are_called_in_order
+                life::a_worker_keeps_a_record_of_itself
+                life::heartbeats_keep_the_worker_and_its_jobs_alive
+                life::a_name_is_taken_once
+                life::a_worker_ends_by_itself_when_told_to
+                life::an_idle_worker_hears_the_bell
+                life::suspended_workers_take_no_jobs
+                limits::every_kind_of_job_ends_at_its_time_limit
+                limits::a_job_that_ignores_its_limit_holds_nobody_up
+                order::queues_are_served_in_order_and_the_head_first
+                order::no_more_jobs_run_at_once_than_there_are_slots
+                outages::no_id_is_lost_with_a_killed_worker
+                outages::cut_connections_neither_lose_nor_repeat_a_job
+                outages::a_restart_of_redis_neither_loses_nor_repeats_a_job
+                stops::the_first_signal_stops_warm
+                stops::the_second_signal_stops_cold
+                stops::a_cold_stop_waits_for_nobody
+                stops::signals_within_a_second_are_one
+            }
+        }
+    };
+    (@scenarios $executor:expr, $($file:ident::$scenario:ident)+) => {
+        $(#[test]
+        fn $scenario() {
+            super::$file::$scenario($executor);
+        })+
+    };
+}
+
+suite!(thread);
+
+/// Where a scenario plays: a key space of its own, and the executor it is about.
+struct Stage {
+    scratch: Scratch,
+    executor: &'static str,
+}
+
+impl Stage {
+    fn new(executor: &'static str) -> Self {
+        Self { scratch: Scratch::new(), executor }
+    }
+
+    /// On a Redis of the scenario's own.
+    fn on(url: &str, executor: &'static str) -> Self {
+        Self { scratch: Scratch::on(url), executor }
+    }
+
+    /// Starts a worker and waits until it listens.
+    #[track_caller]
+    fn worker(&self, args: &[&str]) -> Child {
+        self.worker_of("", args)
+    }
+
+    /// [`Stage::worker`] of another of the test program's apps.
+    #[track_caller]
+    fn worker_of(&self, app: &'static str, args: &[&str]) -> Child {
+        RqTest::app(&self.scratch, app).worker(&[&["-w", self.executor], args].concat())
+    }
+
+    /// Runs a worker until the queues are empty.
+    #[track_caller]
+    fn drain(&self, args: &[&str]) -> String {
+        RqTest::new(&self.scratch).drain(&[&["-w", self.executor], args].concat())
+    }
+
+    /// The queue `default`.
+    fn queue(&self) -> Queue {
+        self.scratch.queue("default")
+    }
+
+    /// Waits until a job has this status.
+    #[track_caller]
+    fn wait_for_status(&self, id: &str, status: &str) {
+        eventually(&format!("{id} to be {status}"), LIMIT, || (self.scratch.status(id) == status).then_some(()));
+    }
+}
+
+/// How long a worker may take for what it does at once.
+const SOON: Duration = Duration::from_secs(10);
+
+/// Asserts an exit code, with all the worker wrote.
+#[track_caller]
+fn assert_exit(worker: &Child, status: ExitStatus, code: i32) {
+    assert_eq!(status.code(), Some(code), "{}", worker.report());
+}

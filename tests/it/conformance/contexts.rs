@@ -1,0 +1,87 @@
+//! What jobs, exception handlers and death penalties see.
+
+use rq_core::{Call, Codec, PROGRESS_KEY, PROGRESS_NOTE_KEY, Value, secs};
+use rq_tests::{Gate, Stream, eventually};
+
+use super::{LIMIT, SOON, Stage, assert_exit};
+use crate::rq_test::Books;
+
+pub(super) fn meta_and_progress_are_saved_during_the_run_and_after_it(executor: &'static str) {
+    let stage = Stage::new(executor);
+    let worker = stage.worker(&["--concurrency", "3"]);
+    for codec in [Codec::Json, Codec::Pickle, Codec::Bincode] {
+        let gate = Gate::new(&stage.scratch, codec.name());
+        let call = Call::<()>::to("test.report").arg(gate.key()).meta("mine", 7);
+        let job = stage.queue().codec(codec).enqueue(call).unwrap();
+        let meta = || {
+            let job = job.job().unwrap().unwrap();
+            assert_eq!(Codec::detect_value(job.meta.as_deref().unwrap()), codec);
+            job.meta().unwrap()
+        };
+        let wanted = |stage: &str, progress: f64, note: &str| {
+            let entries: [(&str, Value); 4] = [
+                ("mine", 7.into()),
+                ("stage", stage.into()),
+                (PROGRESS_KEY, progress.into()),
+                (PROGRESS_NOTE_KEY, note.into()),
+            ];
+            Value::Dict(entries.into_iter().map(|(key, value)| (key.into(), value)).collect())
+        };
+        assert_eq!(gate.wait_for_arrival(), job.id());
+        let during = wanted("before", 0.5, "at the gate");
+        eventually("the meta of a running job", SOON, || (meta() == during).then_some(()));
+        gate.open(1);
+        job.wait(LIMIT).unwrap();
+        assert_eq!(meta(), wanted("after", 1.0, "done"));
+    }
+    drop(worker);
+}
+
+pub(super) fn state_is_made_once_and_shared(executor: &'static str) {
+    let stage = Stage::new(executor);
+    let calls = (0..20).map(|_| Call::<u64>::to("test.count"));
+    let jobs = stage.queue().enqueue_many(calls).unwrap();
+    stage.drain(&["--concurrency", "4"]);
+    let mut counts: Vec<u64> = jobs.iter().map(|job| job.result().unwrap().unwrap()).collect();
+    counts.sort_unstable();
+    assert_eq!(counts, (1..=20).collect::<Vec<_>>());
+}
+
+pub(super) fn handlers_and_penalties_are_called_in_order(executor: &'static str) {
+    let stage = Stage::new(executor);
+    let queue = stage.queue();
+    let gate = Gate::new(&stage.scratch, "never");
+    let calls = [
+        Call::<()>::to("math.add").arg(1).arg(2).job_id("good").no_timeout(),
+        Call::to("test.fail").arg("x").job_id("bad"),
+        Call::to("test.gate").arg(gate.key()).job_id("slow").timeout(secs(1)),
+        Call::to("test.panic").arg("x").job_id("wild"),
+        Call::to("no.such.function").job_id("unknown"),
+    ];
+    queue.enqueue_many(calls).unwrap();
+    let mut worker = stage.worker_of("watched", &["--burst"]);
+    let status = worker.wait(LIMIT);
+    assert_exit(&worker, status, 0);
+    let lines = worker.text(Stream::Stderr);
+    let penalised = |id: &str, limit: &str, handlers: &[&str]| {
+        let mut wanted: Vec<String> =
+            ["first", "second"].map(|name| format!("{name} penalty: {id} armed for {limit}")).to_vec();
+        wanted.extend(["first", "second"].map(|name| format!("{name} penalty: {id} called off")));
+        wanted.extend(handlers.iter().map(|handler| (*handler).to_string()));
+        let about = |line: &&str| line.contains(&format!(": {id} "));
+        let told: Vec<&str> = lines.lines().filter(about).filter(|line| !line.contains("Worker ")).collect();
+        assert_eq!(told, wanted, "{lines}");
+    };
+    assert_eq!(lines.matches("preloaded").count(), 1, "{lines}");
+    penalised("good", "None", &[]);
+    let all = ["first", "second", "third"].map(|name| format!("{name} handler: bad ended by Error"));
+    penalised("bad", "Some(180s)", &all.each_ref().map(String::as_str));
+    let until_break = ["first", "second"].map(|name| format!("{name} handler: slow ended by JobTimeoutException"));
+    penalised("slow", "Some(1s)", &until_break.each_ref().map(String::as_str));
+    penalised("wild", "Some(180s)", &["first handler: wild ended by Panic"]);
+    assert!(lines.contains("first handler: unknown ended by UnknownFunction"), "{lines}");
+    assert!(lines.contains("the second handler breaks down"), "{lines}");
+    for id in ["bad", "slow", "wild", "unknown"] {
+        assert_eq!(stage.scratch.status(id), "failed", "{id}");
+    }
+}

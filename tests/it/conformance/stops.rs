@@ -1,0 +1,109 @@
+//! What signals do: the first one stops warm, a second one a second later stops cold.
+
+use std::time::{Duration, Instant};
+
+use rq_core::{Call, Timestamp, secs};
+use rq_tests::{Child, Gate, Signal, Stream, eventually};
+
+use super::{SOON, Stage, assert_exit};
+use crate::rq_test::Books;
+
+/// Jobs at a gate, on a worker that has no slot for one more, which waits.
+struct Scene {
+    stage: Stage,
+    worker: Child,
+}
+
+impl Scene {
+    fn new(executor: &'static str, function: &str) -> (Self, impl Fn(&Self)) {
+        let stage = Stage::new(executor);
+        let gate = Gate::new(&stage.scratch, "gate");
+        let call = |id| Call::<()>::to(function).arg(gate.key()).job_id(id);
+        stage.queue().enqueue_many([call("a"), call("b"), call("waiting")]).unwrap();
+        let worker = stage.worker(&["--name", "w", "--concurrency", "2"]);
+        gate.wait_for_arrival();
+        gate.wait_for_arrival();
+        drop(gate);
+        (Self { stage, worker }, |scene| Gate::new(&scene.stage.scratch, "gate").open(2))
+    }
+
+    fn stop_warm(&self, signal: Signal) {
+        self.worker.signal(signal);
+        self.worker.wait_for_line("warm shut down requested", SOON);
+    }
+
+    /// Signals until it is taken for a second one, and returns when that was.
+    fn stop_cold(&self, signal: Signal) -> Instant {
+        let asked_at = Instant::now();
+        eventually("the cold stop", SOON, || {
+            self.worker.signal(signal);
+            self.worker.text(Stream::Stdout).contains("cold shut down").then_some(())
+        });
+        assert!(asked_at.elapsed() > Duration::from_millis(800), "too early for a second signal");
+        Instant::now()
+    }
+
+    /// What must hold whichever way it ended: what never ran waits, and nothing is in the books of a dead worker.
+    fn check_end(&mut self) {
+        let status = self.worker.wait(SOON);
+        assert_exit(&self.worker, status, 0);
+        let scratch = &self.stage.scratch;
+        assert_eq!(scratch.waiting("default"), ["waiting"]);
+        assert_eq!(scratch.status("waiting"), "queued");
+        assert_eq!(scratch.count("wip:default"), 0);
+        let record = scratch.hash("worker:w");
+        assert!(record.contains_key("death"), "{record:?}");
+        assert!(Timestamp::parse(&record["shutdown_requested_date"]).is_ok(), "{record:?}");
+    }
+}
+
+pub(super) fn the_first_signal_stops_warm(executor: &'static str) {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let (mut scene, open) = Scene::new(executor, "test.gate");
+        scene.stop_warm(signal);
+        assert_eq!(scene.stage.scratch.count("wip:default"), 2, "what runs goes on");
+        open(&scene);
+        scene.check_end();
+        assert_eq!(["a", "b"].map(|id| scene.stage.scratch.status(id)), ["finished", "finished"]);
+    }
+}
+
+pub(super) fn the_second_signal_stops_cold(executor: &'static str) {
+    let (mut scene, _open) = Scene::new(executor, "test.gate");
+    scene.stop_warm(Signal::SIGINT);
+    scene.stop_cold(Signal::SIGTERM);
+    scene.check_end();
+    check_cut_off(&scene.stage);
+}
+
+pub(super) fn a_cold_stop_waits_for_nobody(executor: &'static str) {
+    let (mut scene, _open) = Scene::new(executor, "test.stubborn");
+    scene.stop_warm(Signal::SIGTERM);
+    let cold_at = scene.stop_cold(Signal::SIGTERM);
+    scene.check_end();
+    assert!(cold_at.elapsed() < secs(4), "{:?}", cold_at.elapsed());
+    check_cut_off(&scene.stage);
+}
+
+/// Running jobs of a cold stop have failed, with a text that says so.
+fn check_cut_off(stage: &Stage) {
+    for id in ["a", "b"] {
+        assert_eq!(stage.scratch.status(id), "failed", "{id}");
+        let result = stage.queue().handle::<()>(id).latest_result().unwrap().unwrap();
+        let text = result.failure_text.unwrap();
+        assert!(text.to_lowercase().contains("stop") || text.contains("shut down"), "{text}");
+        assert!(stage.scratch.score("failed:default", id).is_some(), "{id}");
+    }
+}
+
+pub(super) fn signals_within_a_second_are_one(executor: &'static str) {
+    let (mut scene, open) = Scene::new(executor, "test.gate");
+    scene.stop_warm(Signal::SIGTERM);
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGINT] {
+        scene.worker.signal(signal);
+    }
+    open(&scene);
+    scene.check_end();
+    assert!(!scene.worker.text(Stream::Stdout).contains("cold"), "{}", scene.worker.report());
+    assert_eq!(["a", "b"].map(|id| scene.stage.scratch.status(id)), ["finished", "finished"]);
+}

@@ -1,0 +1,312 @@
+//! The scripts on a real Redis: what each leaves there, and that taking its step twice leaves the same.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `scripts/enqueue.rs`, `empty.rs`, `claim.rs`, `begin.rs`, `put_back.rs`, `heartbeat.rs`, `save_meta.rs`, `settle.rs` | the script of that name |
+//! | `scripts/registration.rs` | `birth` and `death` |
+//! | `scripts/full_memory.rs` | all of them at `maxmemory` |
+//! | `scripts/flush.rs` | all of them on a server that forgets them |
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::time::Duration;
+
+use redis::FromRedisValue;
+use rq_core::link::{BlockingLink, Step};
+use rq_core::steps::queue::{self, Enqueued, Place};
+use rq_core::steps::worker::{self, Claim, Claimed, Identity, Settled, Settlement, Settling};
+use rq_core::{Codec, Error, Fields, Job, Keys, Payload, Status, Timestamp, Ttl, WorkerRecord, zlib};
+use rq_tests::Scratch;
+use rq_tests::fixture::{self, Value};
+
+mod begin;
+mod claim;
+mod empty;
+mod enqueue;
+mod flush;
+mod full_memory;
+mod heartbeat;
+mod put_back;
+mod registration;
+mod save_meta;
+mod settle;
+
+/// The queue that jobs here belong to unless a test says otherwise.
+pub(crate) const QUEUE: &str = "q";
+/// RQ's defaults (wire spec §6, §8).
+const WORKER_TTL: Duration = Duration::from_secs(420);
+const MONITORING_INTERVAL: Duration = Duration::from_secs(30);
+/// How far two readings of a TTL may differ because time passed between them, in seconds.
+const TTL_SLACK_S: i64 = 3;
+
+/// A key space, and a connection that takes steps in it.
+pub(crate) struct Stage {
+    pub(crate) scratch: Scratch,
+    pub(crate) keys: Keys,
+    link: BlockingLink,
+}
+
+impl Stage {
+    /// On the server that all tests share.
+    pub(crate) fn new() -> Stage {
+        Stage::on(Scratch::new())
+    }
+
+    pub(crate) fn on(scratch: Scratch) -> Stage {
+        let keys = Keys::new(scratch.prefix()).expect("a scratch has a legal prefix");
+        let link = BlockingLink::open(scratch.url()).expect("the server answers");
+        Stage { scratch, keys, link }
+    }
+
+    /// Takes a step that must succeed.
+    #[track_caller]
+    pub(crate) fn take<T>(&self, step: &Step<T>) -> T {
+        self.link.take(step).unwrap_or_else(|error| panic!("{}: {error}", step.name()))
+    }
+
+    /// Takes a step that Redis must refuse, and checks that it left everything as it was.
+    #[track_caller]
+    fn refuse<T: Debug>(&self, step: &Step<T>) -> Error {
+        let before = self.scratch.dump();
+        let error = self.link.take(step).expect_err("the step is refused");
+        assert_same(&before, &self.scratch.dump());
+        error
+    }
+
+    /// Takes a step twice, as a client does that lost the first answer, and checks that the second time changes
+    /// nothing. Both answers.
+    #[track_caller]
+    fn twice<T>(&self, step: &Step<T>) -> (T, T) {
+        let first = self.take(step);
+        let between = self.scratch.dump();
+        let second = self.take(step);
+        assert_same(&between, &self.scratch.dump());
+        (first, second)
+    }
+
+    /// [`Stage::twice`] for a step that answers the same both times.
+    #[track_caller]
+    fn take_twice<T: PartialEq + Debug>(&self, step: &Step<T>) -> T {
+        let (first, second) = self.twice(step);
+        assert_eq!(first, second, "the second answer to {}", step.name());
+        first
+    }
+
+    /// A job of [`QUEUE`], ready to be enqueued.
+    pub(crate) fn job(&self, id: &str) -> Job {
+        let payload = Payload { func: "math.add".to_owned(), args: vec![2.into(), 3.into()], kwargs: Vec::new() };
+        let data = zlib::deflate(&Codec::Json.encode_payload(&payload).expect("plain data"));
+        let mut job = Job::new(id, QUEUE, data);
+        job.status = Status::Queued;
+        job.enqueued_at = Some(job.created_at);
+        job.description = Some(payload.description());
+        job
+    }
+
+    /// Enqueues new jobs at the tail of [`QUEUE`].
+    #[track_caller]
+    fn enqueue(&self, ids: &[&str]) {
+        let jobs: Vec<(Job, Place)> = ids.iter().map(|id| (self.job(id), Place::Tail)).collect();
+        let enqueued = self.take(&queue::enqueue(&self.keys, QUEUE, &jobs));
+        assert_eq!(enqueued, vec![Enqueued::Done; ids.len()]);
+    }
+
+    /// Registers a worker of `queues`.
+    #[track_caller]
+    pub(crate) fn worker(&self, name: &str, queues: &[&str]) -> Worker<'_> {
+        let worker = Worker::new(self, name, queues);
+        assert!(self.take(&worker.birth()), "the name {name} is free");
+        worker
+    }
+
+    /// A worker of [`QUEUE`] that has claimed `ids`, in this order, from an otherwise empty queue.
+    #[track_caller]
+    fn worker_with(&self, ids: &[&str]) -> (Worker<'_>, Vec<Claimed>) {
+        self.enqueue(ids);
+        let worker = self.worker("w", &[QUEUE]);
+        let claimed = worker.claim(ids.len());
+        assert_eq!(job_ids(&claimed), ids);
+        (worker, claimed)
+    }
+
+    /// Runs a command by hand: `run("ZADD finished:q 1 a")`, key names without the prefix, and words without spaces.
+    fn run(&self, command: &str) {
+        self.ask::<redis::Value>(command);
+    }
+
+    /// As [`Stage::run`], with the answer.
+    #[track_caller]
+    fn ask<T: FromRedisValue>(&self, command: &str) -> T {
+        let words: Vec<&str> = command.split(' ').collect();
+        let (name, key, rest) = (words[0], self.scratch.key(words[1]), &words[2..]);
+        let rest = rest.iter().map(|word| word.replace("$P", self.scratch.prefix()));
+        self.scratch.query(name, std::iter::once(key).chain(rest))
+    }
+
+    /// A field of a job's hash, as text.
+    fn field(&self, id: &str, field: &str) -> Option<String> {
+        self.ask(&format!("HGET job:{id} {field}"))
+    }
+
+    /// The ids that wait in a queue, next one first.
+    fn waiting(&self, queue: &str) -> Vec<String> {
+        self.take(&queue::job_ids(&self.keys, queue, 0, usize::MAX))
+    }
+
+    /// Every list and registry that holds the id, once for each time: `queue:q`, `wip:q`. One is right; none is a lost
+    /// job.
+    fn books(&self, id: &str) -> Vec<String> {
+        let mut books = Vec::new();
+        for (name, key) in self.scratch.dump() {
+            let name = name.trim_start_matches("rq:");
+            let execution = format!("{id}:");
+            let count = match &key.value {
+                Value::List(ids) => ids.iter().filter(|held| **held == *id).count(),
+                Value::SortedSet(members) if name.starts_with("wip:") => {
+                    members.iter().filter(|(member, _)| member.as_str().starts_with(&execution)).count()
+                }
+                Value::SortedSet(members) => members.iter().filter(|(member, _)| *member == *id).count(),
+                _ => 0,
+            };
+            books.extend(std::iter::repeat_n(name.to_owned(), count));
+        }
+        books
+    }
+
+    /// The names of all keys, without the prefix.
+    fn key_names(&self) -> BTreeSet<String> {
+        self.scratch.dump().into_keys().map(|name| name.trim_start_matches("rq:").to_owned()).collect()
+    }
+}
+
+/// A worker as Redis sees it: what a worker process would send.
+pub(crate) struct Worker<'a> {
+    stage: &'a Stage,
+    pub(crate) who: Identity,
+    queues: Vec<String>,
+    claims: Cell<u64>,
+}
+
+impl<'a> Worker<'a> {
+    /// One that is not registered yet.
+    fn new(stage: &'a Stage, name: &str, queues: &[&str]) -> Worker<'a> {
+        let who = Identity {
+            keys: stage.keys.clone(),
+            name: name.to_owned(),
+            worker_ttl: WORKER_TTL,
+            monitoring_interval: MONITORING_INTERVAL,
+        };
+        let queues = queues.iter().map(ToString::to_string).collect();
+        Worker { stage, who, queues, claims: Cell::new(0) }
+    }
+
+    fn birth(&self) -> Step<bool> {
+        worker::birth(&self.who, &self.record())
+    }
+
+    fn record(&self) -> WorkerRecord {
+        let mut record = WorkerRecord::new(self.who.name.as_str());
+        record.birth = Some(Timestamp::now());
+        record.last_heartbeat = record.birth;
+        record.queues = self.queues.clone();
+        record.pid = Some(4711);
+        record.hostname = Some("host".to_owned());
+        record.ip_address = Some("unknown".to_owned());
+        record.version = Some("0".to_owned());
+        record.python_version = Some("none".to_owned());
+        record
+    }
+
+    /// The next claim, not taken yet.
+    fn claim_step(&self, want: usize) -> Step<Claim> {
+        self.claims.set(self.claims.get() + 1);
+        worker::claim(&self.who, &self.queues, self.claims.get(), want)
+    }
+
+    /// Claims up to `want` jobs and what had to be dropped.
+    #[track_caller]
+    fn claim_all(&self, want: usize) -> (Vec<Claimed>, Vec<(String, String)>) {
+        taken(self.stage.take(&self.claim_step(want)))
+    }
+
+    /// Claims up to `want` jobs from lists that hold nothing else.
+    #[track_caller]
+    pub(crate) fn claim(&self, want: usize) -> Vec<Claimed> {
+        let (claimed, dropped) = self.claim_all(want);
+        assert_eq!(dropped, [], "dropped by the claim");
+        claimed
+    }
+
+    /// Begins claimed executions; which of them may run.
+    #[track_caller]
+    pub(crate) fn begin(&self, claimed: &[Claimed]) -> Vec<Option<Fields>> {
+        self.stage.take(&worker::begin(&self.who, claimed))
+    }
+
+    fn settle_step(&self, settlements: &[Settlement]) -> Step<Vec<Settling>> {
+        worker::settle(&self.stage.keys, Some(&self.who), settlements)
+    }
+
+    /// Settles executions that are this worker's.
+    #[track_caller]
+    pub(crate) fn settle(&self, settlements: &[Settlement]) {
+        let settled = self.stage.take(&self.settle_step(settlements));
+        assert_eq!(settled, vec![Settling::Done; settlements.len()]);
+    }
+
+    /// A number of the worker's hash.
+    fn count(&self, field: &str) -> Option<i64> {
+        self.stage.ask(&format!("HGET worker:{} {field}", self.who.name))
+    }
+}
+
+/// An execution that ran for 10 ms and ended now.
+pub(crate) fn settlement(claimed: &Claimed, settled: Settled, ttl: Ttl) -> Settlement {
+    const RAN: Duration = Duration::from_millis(10);
+    let ended_at = Timestamp::now();
+    let claimed_at = ended_at.before(2 * RAN);
+    Settlement { claimed: claimed.clone(), settled, ttl, claimed_at, ended_at, ran: RAN, meta: None }
+}
+
+/// One that ended with the value 5 in JSON, kept for RQ's 500 s.
+fn finished(claimed: &Claimed) -> Settlement {
+    settlement(claimed, Settled::Finished(Some(b"5".to_vec())), Ttl::RESULT_DEFAULT)
+}
+
+/// One that failed, kept for RQ's year.
+fn failed(claimed: &Claimed) -> Settlement {
+    settlement(claimed, Settled::Failed("Error: boom".to_owned()), Ttl::FAILURE_DEFAULT)
+}
+
+/// What a claim took, and what it dropped.
+#[track_caller]
+fn taken(claim: Claim) -> (Vec<Claimed>, Vec<(String, String)>) {
+    match claim {
+        Claim::Taken { claimed, dropped } => (claimed, dropped),
+        Claim::Suspended => panic!("workers are suspended"),
+    }
+}
+
+fn job_ids(claimed: &[Claimed]) -> Vec<&str> {
+    claimed.iter().map(|claimed| claimed.id.job_id()).collect()
+}
+
+/// Checks that two dumps agree but for the time that passed.
+#[track_caller]
+fn assert_same(before: &fixture::Keys, after: &fixture::Keys) {
+    let names = |keys: &fixture::Keys| keys.keys().cloned().collect::<Vec<String>>();
+    assert_eq!(names(before), names(after), "keys before and after");
+    for (name, key) in before {
+        let again = &after[name];
+        assert_eq!(key.value, again.value, "{name} before and after");
+        assert!((key.ttl_s - again.ttl_s).abs() <= TTL_SLACK_S, "{name}: ttl {} and {}", key.ttl_s, again.ttl_s);
+        assert_eq!(key.ttl_s < 0, again.ttl_s < 0, "{name} expires before and after");
+    }
+}
+
+/// Checks a TTL, or a score that counts from now, in seconds.
+#[track_caller]
+fn assert_about(what: &str, seconds: i64, expected: i64) {
+    assert!((seconds - expected).abs() <= TTL_SLACK_S, "{what} is {seconds}, not about {expected}");
+}

@@ -1,0 +1,41 @@
+//! All scripts on a server that forgets them: each is loaded again and the step is taken, once.
+
+use rq_core::steps::queue::{Enqueued, Place, empty, enqueue};
+use rq_core::steps::worker::{News, death, heartbeat, put_back, save_meta};
+use rq_tests::{PrivateRedis, Scratch};
+
+use super::{QUEUE, Stage, Worker, finished, taken};
+
+#[test]
+fn scripts_are_loaded_when_the_server_has_forgotten_them() {
+    let server = PrivateRedis::start(&[]);
+    let stage = Stage::on(Scratch::on(&server.url()));
+    let flush = || redis::cmd("SCRIPT").arg("FLUSH").exec(&mut server.connection()).unwrap();
+    let worker = Worker::new(&stage, "w", &[QUEUE]);
+    let jobs: Vec<_> = (0..250).map(|number| (stage.job(&format!("j{number}")), Place::Tail)).collect();
+
+    flush();
+    assert_eq!(stage.take(&enqueue(&stage.keys, QUEUE, &jobs)), vec![Enqueued::Done; 250]);
+    flush();
+    assert!(stage.take(&worker.birth()));
+    flush();
+    let (claimed, dropped) = taken(stage.take(&worker.claim_step(3)));
+    assert_eq!((claimed.len(), dropped.len(), stage.waiting(QUEUE).len()), (3, 0, 247));
+    flush();
+    assert_eq!(stage.take(&put_back(&worker.who, &claimed[2..])), [true]);
+    flush();
+    let begun = worker.begin(&claimed);
+    assert_eq!(begun.iter().map(Option::is_some).collect::<Vec<_>>(), [true, true, false]);
+    flush();
+    assert_eq!(stage.take(&heartbeat(&worker.who, News::default(), &claimed)).alive, [true, true, false]);
+    flush();
+    assert_eq!(stage.take(&save_meta(&stage.keys, &[(claimed[0].clone(), b"{}".to_vec())])), [true]);
+    flush();
+    worker.settle(&[finished(&claimed[0]), finished(&claimed[1])]);
+    assert_eq!(worker.count("successful_job_count"), Some(2));
+    flush();
+    assert_eq!(stage.take(&empty(&stage.keys, QUEUE, false)), 248);
+    flush();
+    stage.take(&death(&worker.who, &worker.queues));
+    assert_eq!(stage.ask::<usize>("EXISTS workers"), 0);
+}

@@ -1,0 +1,105 @@
+//! All scripts at `maxmemory`: what ends jobs goes on, so that the queue drains; what adds some is refused whole.
+
+use rq_core::steps::queue::{Place, empty, enqueue};
+use rq_core::steps::worker::{News, death, heartbeat, put_back, save_meta};
+use rq_tests::{PrivateRedis, Scratch};
+
+use super::{QUEUE, Stage, Worker, failed, finished};
+
+/// A stage whose Redis takes no more data from here on.
+struct FullMemory {
+    stage: Stage,
+    server: PrivateRedis,
+}
+
+impl FullMemory {
+    /// On a server that holds `ids` in [`QUEUE`].
+    fn holding(ids: &[&str]) -> FullMemory {
+        let server = PrivateRedis::start(&["--maxmemory-policy", "noeviction"]);
+        let stage = Stage::on(Scratch::on(&server.url()));
+        stage.enqueue(ids);
+        FullMemory { stage, server }
+    }
+
+    fn fill(&self) {
+        let limit = redis::cmd("CONFIG").arg(&["SET", "maxmemory", "1"]).exec(&mut self.server.connection());
+        limit.expect("the server takes settings");
+        let refused = redis::cmd("SET").arg("more").arg(1).exec(&mut self.server.connection());
+        assert_eq!(refused.expect_err("the server is full").code(), Some("OOM"));
+    }
+}
+
+#[test]
+fn the_queue_drains() {
+    let ids: Vec<String> = (0..40).map(|number| format!("j{number}")).collect();
+    let full = FullMemory::holding(&ids.iter().map(String::as_str).collect::<Vec<_>>());
+    let stage = &full.stage;
+    full.fill();
+    let worker = stage.worker("w", &[QUEUE]);
+
+    let claimed = worker.claim(16);
+    assert_eq!(stage.take(&put_back(&worker.who, &claimed)), [true; 16]);
+    assert_eq!(stage.waiting(QUEUE), ids);
+    for _ in 0..3 {
+        let claimed = worker.claim(16);
+        assert!(worker.begin(&claimed).iter().all(Option::is_some));
+        let pulse = stage.take(&heartbeat(&worker.who, News { state: Some("busy"), ..News::default() }, &claimed));
+        assert!(!pulse.record_gone && pulse.alive.iter().all(|&alive| alive), "{pulse:?}");
+        let (odd, even) = claimed.split_at(claimed.len() / 2);
+        let ends: Vec<_> = odd.iter().map(finished).chain(even.iter().map(failed)).collect();
+        worker.settle(&ends);
+    }
+    assert_eq!(stage.ask::<usize>("EXISTS queue:q"), 0);
+    assert_eq!((stage.ask::<usize>("ZCARD finished:q"), stage.ask::<usize>("ZCARD failed:q")), (20, 20));
+    assert_eq!((worker.count("successful_job_count"), worker.count("failed_job_count")), (Some(20), Some(20)));
+    for id in &ids {
+        assert_eq!(stage.ask::<usize>(&format!("XLEN results:{id}")), 1, "{id}");
+        assert_eq!(stage.ask::<String>(&format!("HGET job:{id} status")), stage.books(id)[0].replace(":q", ""));
+    }
+    stage.take(&death(&worker.who, &worker.queues));
+    assert_eq!(stage.ask::<usize>("EXISTS workers"), 0);
+    assert!(stage.ask::<Option<String>>("HGET worker:w death").is_some());
+}
+
+#[test]
+fn enqueuing_is_refused_whole() {
+    let full = FullMemory::holding(&["old"]);
+    full.fill();
+    let stage = &full.stage;
+    // Three scripts in one round trip: none may do a part.
+    let jobs: Vec<_> = (0..250).map(|number| (stage.job(&format!("j{number}")), Place::Tail)).collect();
+    for jobs in [&jobs[..1], &jobs] {
+        let error = stage.refuse(&enqueue(&stage.keys, QUEUE, jobs));
+        assert!(error.to_string().contains("maxmemory"), "{error}");
+    }
+    assert_eq!(stage.waiting(QUEUE), ["old"]);
+}
+
+#[test]
+fn meta_is_refused_with_an_error() {
+    let full = FullMemory::holding(&["a"]);
+    let stage = &full.stage;
+    let worker = stage.worker("w", &[QUEUE]);
+    let claimed = worker.claim(1).swap_remove(0);
+    full.fill();
+    let error = stage.refuse(&save_meta(&stage.keys, &[(claimed, b"{}".to_vec())]));
+    assert!(error.to_string().contains("maxmemory"), "{error}");
+}
+
+#[test]
+fn queues_can_be_emptied() {
+    let full = FullMemory::holding(&["a", "b"]);
+    full.fill();
+    assert_eq!(full.stage.take(&empty(&full.stage.keys, QUEUE, true)), 2);
+    assert!(full.stage.scratch.dump().is_empty());
+}
+
+/// A claim of a worker that is not registered begins with writes, too.
+#[test]
+fn a_worker_without_a_record_claims() {
+    let full = FullMemory::holding(&["a"]);
+    full.fill();
+    let worker = Worker::new(&full.stage, "w", &[QUEUE]);
+    assert_eq!(super::job_ids(&worker.claim(1)), ["a"]);
+    assert_eq!(full.stage.books("a"), ["wip:q"]);
+}

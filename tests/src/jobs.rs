@@ -1,0 +1,238 @@
+//! The jobs that the tests enqueue.
+//!
+//! | name | does |
+//! |---|---|
+//! | `math.add` | adds two numbers |
+//! | `interop.add`, `interop.echo`, `interop.fail`, `interop.journal` | what the Python jobs of those names do |
+//! | `test.repr`, `test.record`, `test.none`, `test.unserializable` | return something of interest |
+//! | `test.greet` | has a parameter that may be left out |
+//! | `test.fail`, `test.fail_with_causes`, `test.panic`, `test.panic_async` | fail |
+//! | `test.sleep`, `test.sleep_async`, `test.check` | take long and heed their time limit |
+//! | `test.pending`, `test.stubborn` | take long and do not |
+//! | `test.gate`, `test.report` | wait at a [`Gate`](crate::Gate) |
+//! | `test.deadline`, `test.who`, `test.count`, `test.meta` | tell what their context says |
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rq_core::{Context, Failure, Handlers, Value, handlers, job};
+use serde::{Deserialize, Serialize};
+
+use crate::gate::Door;
+use crate::journal;
+
+type Result<T> = rq_core::Result<T>;
+
+/// How often a job that could look at its time limit would do so.
+const PACE: Duration = Duration::from_millis(5);
+
+/// All of them.
+pub fn handlers() -> Handlers {
+    let like_pythons = handlers![interop_add, interop_echo, interop_fail, interop_journal];
+    let results = handlers![add, repr, record, none, unserializable, greet];
+    let failures = handlers![fail, fail_with_causes, panic, panic_async];
+    let long = handlers![sleep, sleep_async, check, pending, stubborn, gate, report];
+    let contexts = handlers![deadline, who, count, meta];
+    like_pythons.merge(results).merge(failures).merge(long).merge(contexts)
+}
+
+/// Adds two numbers.
+#[job("math.add")]
+pub fn add(x: i64, y: i64) -> Result<i64> {
+    Ok(x + y)
+}
+
+/// Adds two numbers.
+#[job("interop.add")]
+pub fn interop_add(x: i64, y: i64) -> Result<i64> {
+    Ok(x + y)
+}
+
+/// Returns its argument.
+#[job("interop.echo")]
+pub fn interop_echo(value: Value) -> Result<Value> {
+    Ok(value)
+}
+
+/// Fails.
+#[job("interop.fail")]
+pub fn interop_fail(message: Option<String>) -> Result<()> {
+    Err(message.unwrap_or_else(|| "boom".to_string()).into())
+}
+
+/// Writes into a [`Journal`](crate::Journal) that it began, takes its time, and writes that it ended.
+#[job("interop.journal")]
+pub fn interop_journal(path: String, id: String, ms: u64) -> Result<()> {
+    journal::append(Path::new(&path), "start", &id)?;
+    std::thread::sleep(Duration::from_millis(ms));
+    Ok(journal::append(Path::new(&path), "end", &id)?)
+}
+
+/// Its argument as Python would print it.
+#[job("test.repr")]
+pub fn repr(value: Value) -> Result<String> {
+    Ok(value.repr())
+}
+
+/// What `test.record` returns.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Record {
+    pub name: String,
+    pub sizes: Vec<u8>,
+    pub parent: Option<Box<Record>>,
+}
+
+/// A struct with all in it that structs have.
+#[job("test.record")]
+pub fn record() -> Result<Record> {
+    let parent = Record { name: "parent".to_string(), sizes: vec![], parent: None };
+    Ok(Record { name: "child".to_string(), sizes: vec![1, 2], parent: Some(Box::new(parent)) })
+}
+
+/// Returns nothing.
+#[job("test.none")]
+pub fn none() -> Result<()> {
+    Ok(())
+}
+
+/// A value that refuses to be written.
+#[derive(Debug)]
+pub struct Unserializable;
+
+impl Serialize for Unserializable {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> std::result::Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("this cannot be written"))
+    }
+}
+
+/// Returns what cannot be written.
+#[job("test.unserializable")]
+pub fn unserializable() -> Result<Unserializable> {
+    Ok(Unserializable)
+}
+
+/// Greets; the greeting may be left out.
+#[job("test.greet")]
+pub fn greet(name: String, greeting: Option<String>) -> Result<String> {
+    Ok(format!("{}, {name}", greeting.as_deref().unwrap_or("hello")))
+}
+
+/// Fails.
+#[job("test.fail")]
+pub fn fail(message: String) -> Result<()> {
+    Err(message.into())
+}
+
+/// Fails for a reason that has a reason.
+#[job("test.fail_with_causes")]
+pub fn fail_with_causes() -> anyhow::Result<()> {
+    Err(anyhow::anyhow!("the disk is full").context("the file cannot be written").context("no report"))
+}
+
+/// Panics.
+#[job("test.panic")]
+pub fn panic(message: String) -> Result<()> {
+    panic!("{message}")
+}
+
+/// Panics behind an `await`.
+#[job("test.panic_async")]
+pub async fn panic_async(ctx: &Context, message: String) -> Result<()> {
+    ctx.sleep_async(PACE).await?;
+    panic!("{message}")
+}
+
+/// Sleeps, on a thread.
+#[job("test.sleep")]
+pub fn sleep(ctx: &Context, ms: u64) -> Result<u64> {
+    ctx.sleep(Duration::from_millis(ms))?;
+    Ok(ms)
+}
+
+/// Sleeps, in a task.
+#[job("test.sleep_async")]
+pub async fn sleep_async(ctx: &Context, ms: u64) -> Result<u64> {
+    ctx.sleep_async(Duration::from_millis(ms)).await?;
+    Ok(ms)
+}
+
+/// Works, and looks now and then whether it has to end.
+#[job("test.check")]
+pub fn check(ctx: &Context, ms: u64) -> Result<u64> {
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(ms) {
+        ctx.check()?;
+        std::thread::sleep(PACE);
+    }
+    Ok(ms)
+}
+
+/// Waits for what never comes. Only dropping it ends it.
+#[job("test.pending")]
+pub async fn pending() -> Result<()> {
+    std::future::pending().await
+}
+
+/// Waits at a gate and heeds nothing else: an executor without force has to live with it.
+#[job("test.stubborn")]
+pub fn stubborn(ctx: &Context, key: String) -> Result<()> {
+    let mut door = Door::arrive(&key, &ctx.job().id)?;
+    while !door.look()? {}
+    Ok(())
+}
+
+/// Waits at a gate.
+#[job("test.gate")]
+pub fn gate(ctx: &Context, key: String) -> Result<String> {
+    wait_at(ctx, &key)?;
+    Ok(ctx.job().id.clone())
+}
+
+/// Saves meta and progress, waits at a gate, and saves once more.
+#[job("test.report")]
+pub fn report(ctx: &Context, key: String) -> Result<()> {
+    ctx.set_meta("stage", "before")?;
+    ctx.progress(0.5, "at the gate")?;
+    wait_at(ctx, &key)?;
+    ctx.set_meta("stage", "after")?;
+    Ok(ctx.progress(1.0, "done")?)
+}
+
+/// How many seconds it has left; `None` for no limit.
+#[job("test.deadline")]
+pub fn deadline(ctx: &Context) -> Result<Option<f64>> {
+    let left = ctx.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    Ok(left.map(|left| left.as_secs_f64()))
+}
+
+/// Its id and its queue.
+#[job("test.who")]
+pub async fn who(ctx: &Context) -> Result<(String, String)> {
+    Ok((ctx.job().id.clone(), ctx.job().origin.clone()))
+}
+
+/// What `test.count` counts with.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+/// How often it was called in this process.
+#[job("test.count")]
+pub fn count(ctx: &Context) -> Result<u64> {
+    Ok(ctx.state::<Counter>().0.fetch_add(1, Ordering::Relaxed) + 1)
+}
+
+/// The meta it was enqueued with.
+#[job("test.meta")]
+pub fn meta(ctx: &Context) -> Result<Value> {
+    Ok(ctx.meta()?)
+}
+
+fn wait_at(ctx: &Context, key: &str) -> std::result::Result<(), Failure> {
+    let mut door = Door::arrive(key, &ctx.job().id)?;
+    while !door.look()? {
+        ctx.check()?;
+    }
+    Ok(())
+}

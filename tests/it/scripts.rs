@@ -255,6 +255,11 @@ impl<'a> Worker<'a> {
         assert_eq!(settled, vec![Settling::Done; settlements.len()]);
     }
 
+    /// Its death, not taken yet.
+    pub(crate) fn death(&self) -> Step<()> {
+        worker::death(&self.who, &self.queues)
+    }
+
     /// A number of the worker's hash.
     fn count(&self, field: &str) -> Option<i64> {
         self.stage.ask(&format!("HGET worker:{} {field}", self.who.name))

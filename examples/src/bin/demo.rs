@@ -111,8 +111,8 @@ fn show_results(pages: &[String], jobs: &[JobHandle<usize>], took: Duration) -> 
         match job.latest_result()?.filter(|result| result.kind != ResultKind::Successful) {
             Some(failed) => {
                 let text = failed.failure_text.unwrap_or_default();
-                let cause = text.lines().last().unwrap_or_default().to_owned();
-                failures.entry(cause).or_default().push(path);
+                let cause = text.lines().last().unwrap_or_default().trim_start_matches("caused by: ");
+                failures.entry(cause.to_owned()).or_default().push(path);
             }
             None => counted.push((job.result()?.context("a finished job has a value")?, path)),
         }
@@ -177,7 +177,7 @@ fn show_figures(ours: &Drained, theirs: Option<&Drained>) {
 
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(header);
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(header);
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }

@@ -1,7 +1,7 @@
 //! All scripts on a server that forgets them: each is loaded again and the step is taken, once.
 
 use rq_core::steps::queue::{Enqueued, Place, empty, enqueue};
-use rq_core::steps::worker::{News, death, heartbeat, put_back, save_meta};
+use rq_core::steps::worker::{News, heartbeat, put_back, save_meta};
 use rq_tests::{PrivateRedis, Scratch};
 
 use super::{QUEUE, Stage, Worker, finished, taken};
@@ -36,6 +36,6 @@ fn scripts_are_loaded_when_the_server_has_forgotten_them() {
     flush();
     assert_eq!(stage.take(&empty(&stage.keys, QUEUE, false)), 248);
     flush();
-    stage.take(&death(&worker.who, &worker.queues));
+    stage.take(&worker.death());
     assert_eq!(stage.ask::<usize>("EXISTS workers"), 0);
 }

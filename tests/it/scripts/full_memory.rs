@@ -1,7 +1,7 @@
 //! All scripts at `maxmemory`: what ends jobs goes on, so that the queue drains; what adds some is refused whole.
 
 use rq_core::steps::queue::{Place, empty, enqueue};
-use rq_core::steps::worker::{News, death, heartbeat, put_back, save_meta};
+use rq_core::steps::worker::{News, heartbeat, put_back, save_meta};
 use rq_tests::{PrivateRedis, Scratch};
 
 use super::{QUEUE, Stage, Worker, failed, finished};
@@ -56,7 +56,7 @@ fn the_queue_drains() {
         assert_eq!(stage.ask::<usize>(&format!("XLEN results:{id}")), 1, "{id}");
         assert_eq!(stage.ask::<String>(&format!("HGET job:{id} status")), stage.books(id)[0].replace(":q", ""));
     }
-    stage.take(&death(&worker.who, &worker.queues));
+    stage.take(&worker.death());
     assert_eq!(stage.ask::<usize>("EXISTS workers"), 0);
     assert!(stage.ask::<Option<String>>("HGET worker:w death").is_some());
 }

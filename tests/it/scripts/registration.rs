@@ -1,7 +1,7 @@
 //! `birth` and `death`: a name belongs to one living worker.
 
 use rq_core::Timestamp;
-use rq_core::steps::worker::{death, names, records};
+use rq_core::steps::worker::{names, records};
 
 use super::{QUEUE, Stage, Worker, assert_about};
 
@@ -30,7 +30,7 @@ fn a_name_is_taken_until_death() {
     let second = Worker::new(&stage, "w", &["low"]);
     assert!(!stage.take_twice(&second.birth()));
     assert_eq!(stage.scratch.dump(), before, "a refused birth changes nothing");
-    stage.take(&death(&first.who, &first.queues));
+    stage.take(&first.death());
     assert!(stage.take_twice(&second.birth()));
     assert_eq!(stage.ask::<Option<String>>("HGET worker:w death"), None);
     assert_eq!(stage.ask::<String>("HGET worker:w queues"), "low");
@@ -55,7 +55,7 @@ fn death_leaves_a_record_for_a_minute() {
     let worker = stage.worker("w", &[QUEUE, "low"]);
     stage.worker("other", &["low"]);
     worker.claim(1);
-    stage.twice(&death(&worker.who, &worker.queues));
+    stage.twice(&worker.death());
     assert_about("the ttl of the dead worker", stage.ask("TTL worker:w"), 60);
     let died: String = stage.ask("HGET worker:w death");
     assert!(Timestamp::parse(&died).is_ok(), "{died}");
@@ -72,7 +72,7 @@ fn death_after_the_record_expired_writes_none() {
     let stage = Stage::new();
     let worker = stage.worker("w", &[QUEUE]);
     stage.run("DEL worker:w");
-    stage.twice(&death(&worker.who, &worker.queues));
+    stage.twice(&worker.death());
     assert!(stage.scratch.dump().is_empty(), "{}", stage.scratch.dump_json());
 }
 

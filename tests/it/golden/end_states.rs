@@ -1,0 +1,381 @@
+//! Our own steps leave the same end state as Python RQ does: keys, types, fields and TTLs.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use rq_core::blocking::Queue;
+use rq_core::steps::worker::{Claimed, News, Settled, Settlement, heartbeat};
+use rq_core::{Call, Codec, Job, Retry, Timestamp, Ttl, handlers, job, secs};
+use rq_tests::fixture::{self, Value};
+
+use super::core_fields;
+use crate::scripts::{Stage, settlement};
+
+/// The names that the scenarios use.
+const QUEUE: &str = "default";
+const WORKER: &str = "worker-1";
+/// How far a TTL, or a score that counts from a job's creation, may be off, in seconds.
+const SLACK_S: i64 = 5;
+
+/// What one scenario did, done by us.
+struct Replay {
+    scenario: &'static str,
+    act: fn(&Stage),
+}
+
+const REPLAYS: &[Replay] = &[
+    Replay { scenario: "queued_simple", act: queued_simple },
+    Replay { scenario: "queued_all_options", act: queued_all_options },
+    Replay { scenario: "finished", act: finished },
+    Replay { scenario: "finished_none_and_ttls", act: finished_none_and_ttls },
+    Replay { scenario: "failed", act: failed },
+    Replay { scenario: "enqueue_many", act: enqueue_many },
+    Replay { scenario: "empty_delete_queue", act: empty_delete_queue },
+    Replay { scenario: "sync_queue", act: sync_queue },
+];
+
+/// One way in which our end state is another than Python's.
+struct Difference {
+    /// `*` for all.
+    scenario: &'static str,
+    /// What the key begins with.
+    key: &'static str,
+    /// Which fact of the key begins with this: `.field`, `ttl`, `[index]`; empty for the whole key.
+    fact: &'static str,
+    #[expect(dead_code, reason = "it is there to be read")]
+    why: &'static str,
+}
+
+const DIFFERENCES: &[Difference] = &[
+    Difference {
+        scenario: "*",
+        key: "rq:clean_groups",
+        fact: "",
+        why: "a worker process did maintenance; here are its steps alone",
+    },
+    Difference {
+        scenario: "*",
+        key: "rq:job:",
+        fact: ".settled",
+        why: "a field of ours, by which a settle that is sent twice is known; Python keeps unknown fields",
+    },
+    Difference {
+        scenario: "failed",
+        key: "rq:results:job-1",
+        fact: "ttl",
+        why: "Python's results of failures live for ever (wire spec §22-19); ours as long as the failed job",
+    },
+    Difference {
+        scenario: "sync_queue",
+        key: "rq:results:job-2",
+        fact: "ttl",
+        why: "the same",
+    },
+    Difference {
+        scenario: "sync_queue",
+        key: "rq:results:",
+        fact: "#0.execution_",
+        why: "Python's inline runs have no executions (wire spec §9.8); ours are fenced by one",
+    },
+    Difference {
+        scenario: "sync_queue",
+        key: "rq:job:job-2",
+        fact: ".ended_at",
+        why: "Python leaves it empty for a job that failed inline; ours has ended",
+    },
+    Difference {
+        scenario: "queued_all_options",
+        key: "rq:job:job-all",
+        fact: ".success_callback_",
+        why: "callbacks are not offered yet",
+    },
+    Difference {
+        scenario: "queued_all_options",
+        key: "rq:job:job-all",
+        fact: ".failure_callback_",
+        why: "the same",
+    },
+    Difference {
+        scenario: "queued_all_options",
+        key: "rq:job:job-all",
+        fact: ".stopped_callback_",
+        why: "the same",
+    },
+    Difference { scenario: "enqueue_many", key: "rq:job:m-3", fact: "", why: "dependencies are not offered yet" },
+    Difference { scenario: "enqueue_many", key: "rq:job:m-4", fact: "", why: "the same" },
+    Difference { scenario: "enqueue_many", key: "rq:job::m-3:dependencies", fact: "", why: "the same" },
+    Difference { scenario: "enqueue_many", key: "rq:job::m-4:dependencies", fact: "", why: "the same" },
+    Difference { scenario: "enqueue_many", key: "rq:job:job-done:dependents", fact: "", why: "the same" },
+    Difference { scenario: "enqueue_many", key: "rq:job:job-pending:dependents", fact: "", why: "the same" },
+    Difference { scenario: "enqueue_many", key: "rq:deferred:default", fact: "", why: "the same" },
+    Difference { scenario: "enqueue_many", key: "rq:queue:default", fact: "[3]", why: "the same" },
+];
+
+#[test]
+fn our_steps_leave_what_pythons_left() {
+    let mut used = vec![false; DIFFERENCES.len()];
+    let mut compared = 0;
+    for Replay { scenario, act } in REPLAYS {
+        let stage = Stage::new();
+        act(&stage);
+        let theirs = facts(&fixture::scenario("rq-3.0.0", scenario).end().keys);
+        let ours = facts(&stage.scratch.dump());
+        for at in theirs.keys().chain(ours.keys()) {
+            compared += 1;
+            let (their, our) = (theirs.get(at), ours.get(at));
+            if agree(their, our) {
+                continue;
+            }
+            let known = DIFFERENCES.iter().position(|difference| difference.covers(scenario, at));
+            let Some(known) = known else {
+                panic!("{scenario}: {} {}: Python leaves {their:?}, we leave {our:?}", at.0, at.1);
+            };
+            used[known] = true;
+        }
+    }
+    assert!(compared > 600, "{compared} facts compared");
+    for (difference, used) in DIFFERENCES.iter().zip(used) {
+        assert!(used, "no difference in {} {} {}", difference.scenario, difference.key, difference.fact);
+    }
+}
+
+impl Difference {
+    fn covers(&self, scenario: &str, (key, fact): &At) -> bool {
+        (self.scenario == "*" || self.scenario == scenario)
+            && key.starts_with(self.key)
+            && fact.starts_with(self.fact)
+    }
+}
+
+// The scenarios
+
+fn queue(stage: &Stage) -> Queue {
+    let queue = Queue::connect(stage.scratch.url(), QUEUE).expect("the server answers");
+    queue.keys(stage.keys.clone()).codec(Codec::Pickle)
+}
+
+fn enqueue<T>(stage: &Stage, call: Call<T>) {
+    queue(stage).enqueue(call).expect("the job is enqueued");
+}
+
+fn add() -> Call<i64> {
+    Call::to("tasks.add").arg(1).arg(2)
+}
+
+fn none() -> Call<()> {
+    Call::to("tasks.none")
+}
+
+fn queued_simple(stage: &Stage) {
+    enqueue(stage, add().job_id("fd4d7300-262e-4cc8-8e3f-f541f701ca6d"));
+}
+
+fn queued_all_options(stage: &Stage) {
+    let greet = Call::<String>::to("tasks.greet").arg("bob").kwarg("greeting", "hi");
+    let options = greet.job_id("job-all").description("say hi").timeout(secs(120)).ttl(secs(3600));
+    let options = options.result_ttl(secs(300)).failure_ttl(secs(600));
+    let retry = Retry::up_to(3).after([secs(10), secs(20), secs(30)]);
+    enqueue(stage, options.retry(retry).meta("k", "v").meta("n", 1));
+    let front = none().job_id("job-front").at_front().no_timeout();
+    enqueue(stage, front.result_ttl(Ttl::Forever).failure_ttl(Ttl::Forever));
+}
+
+fn finished(stage: &Stage) {
+    enqueue(stage, add().job_id("job-1"));
+    run_worker(stage, |claimed| value(claimed, &3.into(), Ttl::RESULT_DEFAULT));
+}
+
+fn finished_none_and_ttls(stage: &Stage) {
+    enqueue(stage, none().job_id("job-none"));
+    enqueue(stage, add().job_id("job-ttl0").result_ttl(secs(0)));
+    enqueue(stage, add().job_id("job-ttlneg").result_ttl(Ttl::Forever));
+    enqueue(stage, Call::<()>::to("tasks.unserializable").job_id("job-unser"));
+    enqueue(stage, Call::<String>::to("tasks.set_meta").job_id("job-meta"));
+    enqueue(stage, add().job_id("job-ttl").ttl(secs(1000)));
+    let kept = Ttl::RESULT_DEFAULT;
+    run_worker(stage, |claimed| match claimed.id.job_id() {
+        "job-none" => settlement(claimed, Settled::Finished(None), kept),
+        "job-ttl0" => value(claimed, &3.into(), Ttl::Seconds(0)),
+        "job-ttlneg" => value(claimed, &3.into(), Ttl::Forever),
+        "job-unser" => value(claimed, &"Unserializable return value".into(), kept),
+        "job-meta" => {
+            let entries = [("a", 1), ("progress", 50)].map(|(key, value)| (key.into(), value.into()));
+            let meta = pickled(&rq_core::Value::Dict(entries.into()));
+            Settlement { meta: Some(meta), ..value(claimed, &"done".into(), kept) }
+        }
+        _ => value(claimed, &3.into(), kept),
+    });
+}
+
+fn failed(stage: &Stage) {
+    enqueue(stage, Call::<()>::to("tasks.fail").arg("boom").job_id("job-1"));
+    let text = || Settled::Failed("ValueError: boom".to_owned());
+    run_worker(stage, |claimed| settlement(claimed, text(), Ttl::FAILURE_DEFAULT));
+}
+
+fn enqueue_many(stage: &Stage) {
+    enqueue(stage, none().job_id("job-done"));
+    run_worker(stage, |claimed| settlement(claimed, Settled::Finished(None), Ttl::RESULT_DEFAULT));
+    enqueue(stage, none().job_id("job-pending"));
+    let first = Call::<i64>::to("tasks.add").arg(1).arg(1).job_id("m-1");
+    let second = Call::<i64>::to("tasks.add").arg(2).arg(2).job_id("m-2").at_front();
+    queue(stage).enqueue_many([first, second]).expect("the jobs are enqueued");
+}
+
+/// `job-2` depends on `job-1`, which we cannot ask for yet: it is put there as Python left it.
+fn empty_delete_queue(stage: &Stage) {
+    enqueue(stage, none().job_id("job-1"));
+    let key = |name: &str| stage.scratch.key(name);
+    stage.scratch.query::<()>("SADD", [key("job:job-1:dependents"), "job-2".into()]);
+    for (name, left) in &fixture::scenario("rq-3.0.0", "empty_delete_queue").end().keys {
+        let key = key(name.trim_start_matches("rq:")).into_bytes();
+        match &left.value {
+            Value::Hash(fields) => {
+                let fields = fields.iter().flat_map(|(field, value)| [field.clone().into_bytes(), value.0.clone()]);
+                stage.scratch.query::<()>("HSET", std::iter::once(key).chain(fields));
+            }
+            Value::Set(ids) => {
+                stage.scratch.query::<()>("SADD", std::iter::once(key).chain(ids.iter().map(|id| id.0.clone())));
+            }
+            Value::SortedSet(ids) => {
+                let (id, score) = &ids[0];
+                stage.scratch.query::<()>("ZADD", [key, score.0.to_string().into_bytes(), id.0.clone()]);
+            }
+            other => panic!("{name} is a {}", super::type_name(other)),
+        }
+    }
+    assert_eq!(queue(stage).empty().expect("emptied"), 1);
+    assert_eq!(queue(stage).delete().expect("deleted"), 0);
+}
+
+fn sync_queue(stage: &Stage) {
+    #[job("tasks.add")]
+    fn add(x: i64, y: i64) -> rq_core::Result<i64> {
+        Ok(x + y)
+    }
+    #[job("tasks.fail")]
+    fn fail() -> rq_core::Result<()> {
+        Err("boom".into())
+    }
+    let queue = queue(stage).inline(handlers![add, fail]);
+    queue.enqueue(add::call(1, 2).job_id("job-1")).expect("it ran");
+    queue.enqueue(fail::call().job_id("job-2")).expect("it ran, and failed");
+}
+
+/// The life of a burst worker: birth, all that waits one by one, death.
+fn run_worker(stage: &Stage, run: impl Fn(&Claimed) -> Settlement) {
+    const JOBS_MAX: usize = 10;
+    let worker = stage.worker(WORKER, &[QUEUE]);
+    for _ in 0..JOBS_MAX {
+        let claimed = worker.claim(1);
+        if claimed.is_empty() {
+            let idle = News { state: Some("idle"), ..News::default() };
+            stage.take(&heartbeat(&worker.who, idle, &[]));
+            stage.take(&worker.death());
+            return;
+        }
+        assert!(worker.begin(&claimed)[0].is_some());
+        worker.settle(&[run(&claimed[0])]);
+    }
+    panic!("more than {JOBS_MAX} jobs");
+}
+
+fn value(claimed: &Claimed, value: &rq_core::Value, ttl: Ttl) -> Settlement {
+    settlement(claimed, Settled::Finished(Some(pickled(value))), ttl)
+}
+
+fn pickled(value: &rq_core::Value) -> Vec<u8> {
+    Codec::Pickle.encode_value(value).expect("plain data")
+}
+
+// Facts
+
+/// A key, and what of it: `type`, `ttl`, `.field`, `[index]`, `{member}`, `#entry.field`.
+type At = (String, String);
+
+/// What can be compared: the volatile is reduced to its kind.
+#[derive(Clone, Debug, PartialEq)]
+enum Fact {
+    Text(String),
+    Seconds(i64),
+}
+
+fn agree(theirs: Option<&Fact>, ours: Option<&Fact>) -> bool {
+    match (theirs, ours) {
+        (Some(Fact::Seconds(theirs)), Some(Fact::Seconds(ours))) => {
+            (theirs - ours).abs() <= SLACK_S && (*theirs < 0) == (*ours < 0)
+        }
+        (theirs, ours) => theirs == ours,
+    }
+}
+
+fn facts(keys: &fixture::Keys) -> BTreeMap<At, Fact> {
+    let mut facts = BTreeMap::new();
+    for (name, key) in keys {
+        let mut add = |what: String, fact: Fact| facts.insert((name.clone(), what), fact);
+        add("type".to_owned(), Fact::Text(super::type_name(&key.value).to_owned()));
+        add("ttl".to_owned(), Fact::Seconds(key.ttl_s));
+        match &key.value {
+            Value::String(text) => drop(add("text".to_owned(), Fact::Text(text.as_str().to_owned()))),
+            Value::List(ids) => ids.iter().enumerate().for_each(|(index, id)| {
+                add(format!("[{index}]"), Fact::Text(id.as_str().to_owned()));
+            }),
+            Value::Set(members) => members.iter().for_each(|member| {
+                add(format!("{{{}}}", member.as_str()), Fact::Text(String::new()));
+            }),
+            Value::SortedSet(members) => members.iter().for_each(|(member, score)| {
+                add(format!("{{{}}}", member.as_str()), since_creation(keys, member.as_str(), score.0));
+            }),
+            Value::Hash(fields) => fields.iter().for_each(|(field, value)| {
+                add(format!(".{field}"), Fact::Text(steady(field, fields, value.as_bytes())));
+            }),
+            Value::Stream(entries) => entries.iter().enumerate().for_each(|(index, (_, entry))| {
+                for (field, value) in entry {
+                    add(format!("#{index}.{field}"), Fact::Text(steady(field, entry, value.as_bytes())));
+                }
+            }),
+        }
+    }
+    facts
+}
+
+/// The score of a job, counted from its creation.
+fn since_creation(keys: &fixture::Keys, id: &str, score: f64) -> Fact {
+    let created_at = &keys[&format!("rq:job:{id}")].hash()["created_at"];
+    let created_at = Timestamp::parse(created_at.as_str()).expect("a time");
+    if score.is_finite() && score > 0.0 {
+        Fact::Seconds(score as i64 - created_at.epoch_secs())
+    } else {
+        Fact::Text(score.to_string())
+    }
+}
+
+/// A field of a hash or a stream entry, without what differs from run to run.
+fn steady(field: &str, all: &fixture::Fields, value: &[u8]) -> String {
+    let text = || String::from_utf8(value.to_vec()).expect("it is text");
+    let decoded = |bytes: &[u8]| {
+        let codec = Codec::detect_value(bytes);
+        format!("{codec}: {}", codec.decode_value(bytes).expect("plain data").repr())
+    };
+    match field {
+        _ if value.is_empty() => String::new(),
+        "created_at" | "enqueued_at" | "started_at" | "ended_at" | "last_heartbeat" | "birth" | "death" => {
+            Timestamp::parse(&text()).map(|_| "a time").expect("of the T form").to_owned()
+        }
+        "execution_started_at" | "execution_ended_at" | "total_working_time" => {
+            text().parse::<f64>().map(|_| "a number").expect("of seconds").to_owned()
+        }
+        "execution_id" if super::is_x(&text()) => "an execution".to_owned(),
+        "exc_string" | "pid" | "hostname" | "ip_address" | "version" | "python_version" => "a text".to_owned(),
+        "settled" => "an execution".to_owned(),
+        "meta" => decoded(value),
+        "return_value" => decoded(&BASE64.decode(value).expect("base64")),
+        "data" => {
+            let job = Job::from_fields("job", core_fields(all)).expect("a job");
+            let (codec, payload) = job.payload().expect("a call");
+            format!("{codec}: {}", payload.full_description())
+        }
+        _ => text(),
+    }
+}

@@ -22,7 +22,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use rq_core::blocking::Queue;
-use rq_tests::{Child, Scratch, eventually};
+use rq_tests::{Child, Scratch};
 
 use crate::rq_test::{Books, LIMIT, RqTest};
 
@@ -103,12 +103,6 @@ impl Stage {
     /// The queue `default`.
     fn queue(&self) -> Queue {
         self.scratch.queue("default")
-    }
-
-    /// Waits until a job has this status.
-    #[track_caller]
-    fn wait_for_status(&self, id: &str, status: &str) {
-        eventually(&format!("{id} to be {status}"), LIMIT, || (self.scratch.status(id) == status).then_some(()));
     }
 }
 

@@ -1,5 +1,5 @@
-//! Every key that Python RQ left in the fixtures: its name is one that [`Keys`] makes, and what it holds is read and
-//! written back without loss.
+//! Every key that Python RQ left in the fixtures: its name is one that [`Keys`] makes, and what it holds is read
+//! and written back without loss.
 //!
 //! `golden/end_states.rs` goes the other way: our own steps leave what Python's left.
 
@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use rq_core::keys::{check_job_id, check_queue_name, check_worker_name};
-use rq_core::{CodecError, ExecutionId, ExecutionRecord, Fields, Job, JobResult, Keys, Timestamp, WorkerRecord, zlib};
+use rq_core::{
+    CodecError, ExecutionId, ExecutionRecord, Fields, Job, JobResult, Keys, Timestamp, WorkerRecord, zlib,
+};
 use rq_tests::fixture::{self, Bytes, Value};
 
 mod end_states;
@@ -50,116 +52,54 @@ struct Held<'a> {
 const SHAPES: &[Shape] = {
     use Part::{Execution, Job, Other, Queue, Worker};
     &[
-        Shape { name: "queues", holds: "set", key: |k, _, _| k.queues(), parts: &[], check: queue_keys },
-        Shape { name: "queue", holds: "list", key: |k, q, _| k.queue(q), parts: &[Queue], check: ids },
-        Shape { name: "intermediate", holds: "list", key: |k, q, _| k.intermediate(q), parts: &[Queue], check: ids },
-        Shape {
-            name: "first_seen",
-            holds: "string",
-            key: |k, q, id| k.first_seen(q, id),
-            parts: &[Queue, Job],
-            check: epoch,
-        },
-        Shape { name: "job", holds: "hash", key: |k, id, _| k.job(id), parts: &[Job], check: job },
-        Shape { name: "dependents", holds: "set", key: |k, id, _| k.dependents(id), parts: &[Job], check: ids },
-        Shape { name: "dependencies", holds: "set", key: |k, id, _| k.dependencies(id), parts: &[Job], check: ids },
-        Shape { name: "results", holds: "stream", key: |k, id, _| k.results(id), parts: &[Job], check: results },
-        Shape { name: "wip", holds: "zset", key: |k, q, _| k.wip(q), parts: &[Queue], check: members_of_wip },
-        Shape { name: "finished", holds: "zset", key: |k, q, _| k.finished(q), parts: &[Queue], check: ids },
-        Shape { name: "failed", holds: "zset", key: |k, q, _| k.failed(q), parts: &[Queue], check: ids },
-        Shape { name: "deferred", holds: "zset", key: |k, q, _| k.deferred(q), parts: &[Queue], check: ids },
-        Shape { name: "ready", holds: "zset", key: |k, q, _| k.ready(q), parts: &[Queue], check: ids },
-        Shape { name: "scheduled", holds: "zset", key: |k, q, _| k.scheduled(q), parts: &[Queue], check: ids },
-        Shape { name: "canceled", holds: "zset", key: |k, q, _| k.canceled(q), parts: &[Queue], check: ids },
-        Shape {
-            name: "execution",
-            holds: "hash",
-            key: |k, id, x| k.execution(id, x),
-            parts: &[Job, Execution],
-            check: execution,
-        },
-        Shape { name: "executions", holds: "zset", key: |k, id, _| k.executions(id), parts: &[Job], check: xs },
-        Shape { name: "workers", holds: "set", key: |k, _, _| k.workers(), parts: &[], check: worker_keys },
-        Shape {
-            name: "queue_workers",
-            holds: "set",
-            key: |k, q, _| k.queue_workers(q),
-            parts: &[Queue],
-            check: worker_keys,
-        },
-        Shape { name: "worker", holds: "hash", key: |k, w, _| k.worker(w), parts: &[Worker], check: worker },
-        Shape {
-            name: "worker_executions",
-            holds: "set",
-            key: |k, w, _| k.worker_executions(w),
-            parts: &[Worker],
-            check: composites,
-        },
-        Shape { name: "suspended", holds: "string", key: |k, _, _| k.suspended(), parts: &[], check: one },
-        Shape {
-            name: "clean_registries",
-            holds: "string",
-            key: |k, q, _| k.clean_registries(q),
-            parts: &[Queue],
-            check: one,
-        },
-        Shape { name: "clean_groups", holds: "string", key: |k, _, _| k.clean_groups(), parts: &[], check: one },
-        Shape {
-            name: "scheduler_lock",
-            holds: "string",
-            key: |k, q, _| k.scheduler_lock(q),
-            parts: &[Queue],
-            check: named_only,
-        },
-        Shape {
-            name: "scheduler",
-            holds: "hash",
-            key: |k, name, _| k.scheduler(name),
-            parts: &[Other],
-            check: named_only,
-        },
-        Shape {
-            name: "cron_schedulers",
-            holds: "zset",
-            key: |k, _, _| k.cron_schedulers(),
-            parts: &[],
-            check: named_only,
-        },
-        Shape {
-            name: "cron_scheduler",
-            holds: "hash",
-            key: |k, name, _| k.cron_scheduler(name),
-            parts: &[Other],
-            check: named_only,
-        },
-        Shape { name: "cron_job", holds: "zset", key: |k, name, _| k.cron_job(name), parts: &[Other], check: ids },
-        Shape { name: "cron_jobs", holds: "zset", key: |k, _, _| k.cron_jobs(), parts: &[], check: named_only },
-        Shape { name: "group", holds: "set", key: |k, name, _| k.group(name), parts: &[Other], check: ids },
-        Shape { name: "groups", holds: "set", key: |k, _, _| k.groups(), parts: &[], check: named_only },
-        Shape { name: "rate_limits", holds: "set", key: |k, _, _| k.rate_limits(), parts: &[], check: named_only },
-        Shape {
-            name: "rate_limit",
-            holds: "hash",
-            key: |k, name, _| k.rate_limit(name),
-            parts: &[Other],
-            check: named_only,
-        },
-        Shape {
-            name: "rate_limit_allowed",
-            holds: "zset",
-            key: |k, name, _| k.rate_limit_allowed(name),
-            parts: &[Other],
-            check: ids,
-        },
-        Shape {
-            name: "rate_limit_waiting",
-            holds: "zset",
-            key: |k, name, _| k.rate_limit_waiting(name),
-            parts: &[Other],
-            check: ids,
-        },
+        shape("queues", "set", |k, _, _| k.queues(), &[], queue_keys),
+        shape("queue", "list", |k, q, _| k.queue(q), &[Queue], ids),
+        shape("intermediate", "list", |k, q, _| k.intermediate(q), &[Queue], ids),
+        shape("first_seen", "string", |k, q, id| k.first_seen(q, id), &[Queue, Job], epoch),
+        shape("job", "hash", |k, id, _| k.job(id), &[Job], job),
+        shape("dependents", "set", |k, id, _| k.dependents(id), &[Job], ids),
+        shape("dependencies", "set", |k, id, _| k.dependencies(id), &[Job], ids),
+        shape("results", "stream", |k, id, _| k.results(id), &[Job], results),
+        shape("wip", "zset", |k, q, _| k.wip(q), &[Queue], members_of_wip),
+        shape("finished", "zset", |k, q, _| k.finished(q), &[Queue], ids),
+        shape("failed", "zset", |k, q, _| k.failed(q), &[Queue], ids),
+        shape("deferred", "zset", |k, q, _| k.deferred(q), &[Queue], ids),
+        shape("ready", "zset", |k, q, _| k.ready(q), &[Queue], ids),
+        shape("scheduled", "zset", |k, q, _| k.scheduled(q), &[Queue], ids),
+        shape("canceled", "zset", |k, q, _| k.canceled(q), &[Queue], ids),
+        shape("execution", "hash", |k, id, x| k.execution(id, x), &[Job, Execution], execution),
+        shape("executions", "zset", |k, id, _| k.executions(id), &[Job], xs),
+        shape("workers", "set", |k, _, _| k.workers(), &[], worker_keys),
+        shape("queue_workers", "set", |k, q, _| k.queue_workers(q), &[Queue], worker_keys),
+        shape("worker", "hash", |k, w, _| k.worker(w), &[Worker], worker),
+        shape("worker_executions", "set", |k, w, _| k.worker_executions(w), &[Worker], composites),
+        shape("suspended", "string", |k, _, _| k.suspended(), &[], one),
+        shape("clean_registries", "string", |k, q, _| k.clean_registries(q), &[Queue], one),
+        shape("clean_groups", "string", |k, _, _| k.clean_groups(), &[], one),
+        shape("scheduler_lock", "string", |k, q, _| k.scheduler_lock(q), &[Queue], named_only),
+        shape("scheduler", "hash", |k, name, _| k.scheduler(name), &[Other], named_only),
+        shape("cron_schedulers", "zset", |k, _, _| k.cron_schedulers(), &[], named_only),
+        shape("cron_scheduler", "hash", |k, name, _| k.cron_scheduler(name), &[Other], named_only),
+        shape("cron_job", "zset", |k, name, _| k.cron_job(name), &[Other], ids),
+        shape("cron_jobs", "zset", |k, _, _| k.cron_jobs(), &[], named_only),
+        shape("group", "set", |k, name, _| k.group(name), &[Other], ids),
+        shape("groups", "set", |k, _, _| k.groups(), &[], named_only),
+        shape("rate_limits", "set", |k, _, _| k.rate_limits(), &[], named_only),
+        shape("rate_limit", "hash", |k, name, _| k.rate_limit(name), &[Other], named_only),
+        shape("rate_limit_allowed", "zset", |k, name, _| k.rate_limit_allowed(name), &[Other], ids),
+        shape("rate_limit_waiting", "zset", |k, name, _| k.rate_limit_waiting(name), &[Other], ids),
     ]
 };
+
+const fn shape(
+    name: &'static str,
+    holds: &'static str,
+    key: fn(&Keys, &str, &str) -> String,
+    parts: &'static [Part],
+    check: fn(&Held<'_>),
+) -> Shape {
+    Shape { name, holds, key, parts, check }
+}
 
 /// What the callbacks of the scenarios write; no key of RQ's.
 const CALLBACK_KEYS: &str = "cb:";
@@ -231,7 +171,10 @@ fn check_key(keys: &Keys, version: &str, place: &str, name: &str, value: &Value)
     let matches: Vec<(&Shape, Vec<&str>)> =
         SHAPES.iter().filter_map(|shape| Some((shape, shape.parts_of(keys, name)?))).collect();
     let [(shape, parts)] = &matches[..] else {
-        panic!("{place}: {:?} make this key", matches.iter().map(|(shape, _)| shape.name).collect::<Vec<_>>());
+        panic!(
+            "{place}: {:?} make this key",
+            matches.iter().map(|(shape, _)| shape.name).collect::<Vec<_>>()
+        );
     };
     assert_eq!(type_name(value), shape.holds, "{place}");
     let held = Held { keys, parts: parts.clone(), value, is_before_2: version.starts_with("rq-1.") };
@@ -252,7 +195,8 @@ impl Shape {
         let literals: Vec<&str> = literals.collect();
         for (index, literal) in literals.iter().enumerate() {
             let is_last = index + 1 == literals.len();
-            let (part, after) = if is_last { (rest.strip_suffix(literal)?, "") } else { rest.split_once(literal)? };
+            let (part, after) =
+                if is_last { (rest.strip_suffix(literal)?, "") } else { rest.split_once(literal)? };
             parts.push(part);
             rest = after;
         }
@@ -321,19 +265,19 @@ fn core_fields(fields: &fixture::Fields) -> Fields {
 
 fn job(held: &Held<'_>) {
     let fields = held.hash();
-    let job = Job::from_fields(held.parts[0], fields.clone()).unwrap();
+    let job = Job::from_fields(held.parts[0], fields.clone()).expect("it is read");
     assert!(job.other.is_empty(), "fields that the wire spec does not know: {:?}", job.other);
     assert_eq!(job.to_fields(), fields);
     match job.payload() {
         Ok((_, payload)) => assert!(!payload.func.is_empty()),
         Err(error) => assert!(matches!(error, CodecError::Instance { .. }), "{error}"),
     }
-    job.meta().unwrap();
+    job.meta().expect("plain data");
 }
 
 fn execution(held: &Held<'_>) {
     let fields = held.hash();
-    let record = ExecutionRecord::from_fields(fields.clone()).unwrap();
+    let record = ExecutionRecord::from_fields(fields.clone()).expect("it is read");
     assert_eq!(record.x, held.parts[1]);
     assert!(record.job_id.as_deref().is_none_or(|id| id == held.parts[0]));
     assert!(record.other.is_empty(), "{:?}", record.other);
@@ -344,7 +288,7 @@ fn execution(held: &Held<'_>) {
 fn worker(held: &Held<'_>) {
     const UNTIL_2: [&str; 2] = ["current_job", "current_job_working_time"];
     let fields = held.hash();
-    let mut record = WorkerRecord::from_fields(held.parts[0], fields.clone()).unwrap();
+    let mut record = WorkerRecord::from_fields(held.parts[0], fields.clone()).expect("it is read");
     assert_eq!(record.to_fields(), fields);
     for field in UNTIL_2 {
         record.other.take(field);
@@ -357,7 +301,7 @@ fn results(held: &Held<'_>) {
     assert!(!entries.is_empty());
     for (_, entry) in entries {
         let fields = core_fields(entry);
-        let result = JobResult::from_fields(fields.clone()).unwrap();
+        let result = JobResult::from_fields(fields.clone()).expect("it is read");
         assert!(result.other.is_empty(), "{:?}", result.other);
         assert_eq!(inflated(result.to_fields()), inflated(fields));
     }
@@ -367,14 +311,14 @@ fn results(held: &Held<'_>) {
 fn inflated(mut entry: Fields) -> Fields {
     const LIMIT_BYTES: usize = 1 << 20;
     if let Some(text) = entry.take("exc_string") {
-        let deflated = BASE64.decode(text).unwrap();
-        entry.set("exc_string", zlib::inflate(&deflated, LIMIT_BYTES).unwrap().into_owned());
+        let deflated = BASE64.decode(text).expect("base64");
+        entry.set("exc_string", zlib::inflate(&deflated, LIMIT_BYTES).expect("small").into_owned());
     }
     entry
 }
 
 fn ids(held: &Held<'_>) {
-    held.members().into_iter().for_each(|id| check_job_id(id).unwrap());
+    held.members().into_iter().for_each(|id| check_job_id(id).expect("an id"));
 }
 
 fn xs(held: &Held<'_>) {
@@ -387,7 +331,7 @@ fn members_of_wip(held: &Held<'_>) {
 
 fn composites(held: &Held<'_>) {
     for member in held.members() {
-        let id = ExecutionId::parse(member).unwrap();
+        let id = ExecutionId::parse(member).expect("one colon");
         assert!(check_job_id(id.job_id()).is_ok() && is_x(id.x()), "{member}");
         assert_eq!(id.to_string(), member);
     }
@@ -406,7 +350,7 @@ fn is_key(keys: &Keys, name: &str, key: &str) -> bool {
 }
 
 fn epoch(held: &Held<'_>) {
-    let seconds: f64 = held.text().parse().unwrap();
+    let seconds: f64 = held.text().parse().expect("a number");
     assert_eq!(Timestamp::from_epoch_seconds(seconds).epoch_text(), held.text());
 }
 

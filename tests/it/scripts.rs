@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `scripts/enqueue.rs`, `empty.rs`, `claim.rs`, `begin.rs`, `put_back.rs`, `heartbeat.rs`, `save_meta.rs`, `settle.rs` | the script of that name |
+//! | `scripts/<name>.rs` | the script of that name |
 //! | `scripts/registration.rs` | `birth` and `death` |
 //! | `scripts/full_memory.rs` | all of them at `maxmemory` |
 //! | `scripts/flush.rs` | all of them on a server that forgets them |
@@ -95,7 +95,8 @@ impl Stage {
 
     /// A job of [`QUEUE`], ready to be enqueued.
     pub(crate) fn job(&self, id: &str) -> Job {
-        let payload = Payload { func: "math.add".to_owned(), args: vec![2.into(), 3.into()], kwargs: Vec::new() };
+        let payload =
+            Payload { func: "math.add".to_owned(), args: vec![2.into(), 3.into()], kwargs: Vec::new() };
         let data = zlib::deflate(&Codec::Json.encode_payload(&payload).expect("plain data"));
         let mut job = Job::new(id, QUEUE, data);
         job.status = Status::Queued;
@@ -106,7 +107,7 @@ impl Stage {
 
     /// Enqueues new jobs at the tail of [`QUEUE`].
     #[track_caller]
-    fn enqueue(&self, ids: &[&str]) {
+    pub(crate) fn enqueue(&self, ids: &[&str]) {
         let jobs: Vec<(Job, Place)> = ids.iter().map(|id| (self.job(id), Place::Tail)).collect();
         let enqueued = self.take(&queue::enqueue(&self.keys, QUEUE, &jobs));
         assert_eq!(enqueued, vec![Enqueued::Done; ids.len()]);
@@ -131,13 +132,13 @@ impl Stage {
     }
 
     /// Runs a command by hand: `run("ZADD finished:q 1 a")`, key names without the prefix, and words without spaces.
-    fn run(&self, command: &str) {
+    pub(crate) fn run(&self, command: &str) {
         self.ask::<redis::Value>(command);
     }
 
     /// As [`Stage::run`], with the answer.
     #[track_caller]
-    fn ask<T: FromRedisValue>(&self, command: &str) -> T {
+    pub(crate) fn ask<T: FromRedisValue>(&self, command: &str) -> T {
         let words: Vec<&str> = command.split(' ').collect();
         let (name, key, rest) = (words[0], self.scratch.key(words[1]), &words[2..]);
         let rest = rest.iter().map(|word| word.replace("$P", self.scratch.prefix()));
@@ -145,18 +146,18 @@ impl Stage {
     }
 
     /// A field of a job's hash, as text.
-    fn field(&self, id: &str, field: &str) -> Option<String> {
+    pub(crate) fn field(&self, id: &str, field: &str) -> Option<String> {
         self.ask(&format!("HGET job:{id} {field}"))
     }
 
     /// The ids that wait in a queue, next one first.
-    fn waiting(&self, queue: &str) -> Vec<String> {
+    pub(crate) fn waiting(&self, queue: &str) -> Vec<String> {
         self.take(&queue::job_ids(&self.keys, queue, 0, usize::MAX))
     }
 
-    /// Every list and registry that holds the id, once for each time: `queue:q`, `wip:q`. One is right; none is a lost
-    /// job.
-    fn books(&self, id: &str) -> Vec<String> {
+    /// Every list and registry that holds the id, once for each time: `queue:q`, `wip:q`. One is right; none is a
+    /// lost job.
+    pub(crate) fn books(&self, id: &str) -> Vec<String> {
         let mut books = Vec::new();
         for (name, key) in self.scratch.dump() {
             let name = name.trim_start_matches("rq:");
@@ -175,7 +176,7 @@ impl Stage {
     }
 
     /// The names of all keys, without the prefix.
-    fn key_names(&self) -> BTreeSet<String> {
+    pub(crate) fn key_names(&self) -> BTreeSet<String> {
         self.scratch.dump().into_keys().map(|name| name.trim_start_matches("rq:").to_owned()).collect()
     }
 }
@@ -275,12 +276,12 @@ pub(crate) fn settlement(claimed: &Claimed, settled: Settled, ttl: Ttl) -> Settl
 }
 
 /// One that ended with the value 5 in JSON, kept for RQ's 500 s.
-fn finished(claimed: &Claimed) -> Settlement {
+pub(crate) fn finished(claimed: &Claimed) -> Settlement {
     settlement(claimed, Settled::Finished(Some(b"5".to_vec())), Ttl::RESULT_DEFAULT)
 }
 
 /// One that failed, kept for RQ's year.
-fn failed(claimed: &Claimed) -> Settlement {
+pub(crate) fn failed(claimed: &Claimed) -> Settlement {
     settlement(claimed, Settled::Failed("Error: boom".to_owned()), Ttl::FAILURE_DEFAULT)
 }
 
@@ -305,7 +306,12 @@ fn assert_same(before: &fixture::Keys, after: &fixture::Keys) {
     for (name, key) in before {
         let again = &after[name];
         assert_eq!(key.value, again.value, "{name} before and after");
-        assert!((key.ttl_s - again.ttl_s).abs() <= TTL_SLACK_S, "{name}: ttl {} and {}", key.ttl_s, again.ttl_s);
+        assert!(
+            (key.ttl_s - again.ttl_s).abs() <= TTL_SLACK_S,
+            "{name}: ttl {} and {}",
+            key.ttl_s,
+            again.ttl_s
+        );
         assert_eq!(key.ttl_s < 0, again.ttl_s < 0, "{name} expires before and after");
     }
 }

@@ -1,5 +1,6 @@
 """Jobs that Python workers run in the interoperation tests. Our test worker has handlers of the same dotted names."""
 
+import os
 import time
 
 
@@ -18,3 +19,16 @@ def fail(message='boom'):
 def sleep(seconds):
     time.sleep(seconds)
     return seconds
+
+
+def journal(path, id, ms):
+    """Writes down that it began and that it ended, each in one write: many processes do so at once."""
+    _append(path, f'start {id}\n')
+    time.sleep(ms / 1000)
+    _append(path, f'end {id}\n')
+
+
+def _append(path, line):
+    file = os.open(path, os.O_WRONLY | os.O_APPEND)
+    os.write(file, line.encode())
+    os.close(file)

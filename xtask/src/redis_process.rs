@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::leash::{AtEnd, Leash};
@@ -79,7 +80,10 @@ impl RedisProcess {
     }
 
     fn make_directory(address: SocketAddr) -> io::Result<PathBuf> {
-        let name = format!("rq-redis-{}-{}", std::process::id(), address.port());
+        /// A server that comes back at its old port must not share a directory with its own removal.
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("rq-redis-{}-{}-{number}", std::process::id(), address.port());
         let directory = std::env::temp_dir().join(name);
         fs::create_dir_all(&directory)?;
         Ok(directory)

@@ -19,9 +19,9 @@ const HELP_TEMPLATE: &str =
 
 const EXAMPLES: &str = "\
 Examples:
-  rq enqueue tasks.greet name=bob           # on any queue, for any worker, Python's or Rust's
-  rq worker --app ./my-jobs high default    # run the jobs of your program
-  rq info --interval 1                      # watch queues and workers";
+  rq enqueue tasks.greet name=bob         # for any worker, Python's or Rust's
+  rq worker --app ./my-jobs high default  # run the jobs of your program
+  rq info --interval 1                    # watch queues and workers";
 
 /// RQ's command line tool: jobs in Redis, for workers in Rust and Python.
 #[derive(Debug, Parser)]
@@ -74,7 +74,7 @@ pub(crate) fn read(program_name: &str, arguments: &[OsString]) -> Result<Option<
     };
     let line = CommandLine::from_arg_matches(&matches).map_err(|error| usage::refusal(&error, arguments))?;
     match line {
-        CommandLine { version: true, .. } => output::say(version(program_name)).map(|()| None),
+        CommandLine { version: true, .. } => output::say(version()).map(|()| None),
         CommandLine { command: Some(command), .. } => Ok(Some(command)),
         CommandLine { command: None, .. } => {
             Err(Refusal::CommandMissing(definition(program_name).render_help().to_string()))
@@ -94,10 +94,11 @@ pub(crate) fn usage(program_name: &str, command: Option<&str>) -> String {
     format!("Usage: {usage}\nTry '{program_name}{command} --help' for help.")
 }
 
-/// RQ's line, and which `rq` it comes from: Python's is often on the same PATH.
-fn version(program_name: &str) -> String {
+/// RQ's line, and which `rq` this is: Python's is often on the same PATH.
+fn version() -> String {
+    let program = std::env::current_exe().map(|path| format!(", {}", path.display())).unwrap_or_default();
     format!(
-        "{program_name}, version {} (Rust; speaks the protocol of Python RQ {SPEAKS})",
+        "rq, version {} (Rust; speaks the protocol of Python RQ {SPEAKS}{program})",
         env!("CARGO_PKG_VERSION")
     )
 }

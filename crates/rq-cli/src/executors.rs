@@ -95,24 +95,33 @@ mod tests {
 
     use super::*;
 
-    struct Own;
+    macro_rules! launch {
+        ($name:ident = $word:literal) => {
+            struct $name;
 
-    impl Launch for Own {
-        const NAME: &'static str = "own";
+            impl Launch for $name {
+                const NAME: &'static str = $word;
 
-        fn launch(_: Program, _: &Options) -> io::Result<Box<dyn rq_core::Executor>> {
-            Err(io::Error::other("not in this test"))
-        }
+                fn launch(_: Program, _: &Options) -> io::Result<Box<dyn rq_core::Executor>> {
+                    Err(io::Error::other("not in this test"))
+                }
+            }
+        };
     }
+    launch!(Thread = "thread");
+    launch!(Own = "own");
+    launch!(OwnThread = "thread");
 
     fn choose(word: Option<&str>) -> Result<(&'static str, bool), String> {
-        let mut executors = Executors::built_in();
+        let mut executors = Executors::default();
+        executors.add::<Thread>();
         executors.add::<Own>();
+        // In the place of the first, not behind it.
+        executors.add::<OwnThread>();
         executors.choose(word).map(|(executor, note)| (executor.name, note.is_some()))
     }
 
     #[test]
-    #[cfg(feature = "thread")]
     fn words_for_w() {
         assert_eq!(choose(None), Ok(("thread", false)));
         assert_eq!(choose(Some("thread")), Ok(("thread", false)));

@@ -12,6 +12,8 @@ use crate::refusal::Refusal;
 const DEFAULT_HOST: &str = "localhost";
 const DEFAULT_PORT: &str = "6379";
 const DEFAULT_DB: &str = "0";
+/// What a URL may begin with: Python's, and what our client knows beside them.
+const SCHEMES: [&str; 6] = ["redis://", "rediss://", "unix://", "redis+unix://", "valkey://", "valkeys://"];
 
 /// Options that every command has (CLI spec §1.1).
 #[derive(Debug, Default, clap::Args)]
@@ -54,6 +56,15 @@ struct Python {
     /// A Python class: refused, unless it is redis-py's own.
     #[arg(long, value_parser = rqs_own(&["redis.Redis", "redis.client.Redis"]), hide_short_help = true)]
     connection_class: Option<String>,
+}
+
+/// RQ's `-w` for commands that run no jobs: there, too, scripts give it.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "For Python's rq only")]
+pub(crate) struct RunsNoJobs {
+    /// How `worker` runs jobs: ignored here.
+    #[arg(short = 'w', long, hide_short_help = true)]
+    worker_class: Option<String>,
 }
 
 impl Shared {
@@ -126,7 +137,13 @@ impl Server {
 /// Which Redis to use (CLI spec §1.2); settings files are not read.
 fn url(given: Option<&str>, environment: impl Fn(&str) -> Option<String>) -> Result<String, Refusal> {
     match given.filter(|url| !url.is_empty()).map(str::to_owned).or_else(|| environment("REDIS_URL")) {
-        Some(url) => Ok(with_db_in_path(&url).into_owned()),
+        Some(url) if SCHEMES.iter().any(|scheme| url.starts_with(scheme)) => {
+            Ok(as_the_client_reads(&url).into_owned())
+        }
+        Some(url) => Err(Refusal::Failed(format!(
+            "Redis URL must specify one of the following schemes (redis://, rediss://, unix://): {}",
+            masked(&url)
+        ))),
         None => url_of_parts(environment),
     }
 }
@@ -157,19 +174,23 @@ fn percent_encoded(text: &str) -> String {
     text.bytes().map(encode).collect()
 }
 
-/// `redis://host/1?db=2` as `redis://host/2`: in Python's URLs the query decides, and our client does not look at it.
-fn with_db_in_path(url: &str) -> Cow<'_, str> {
-    let unchanged = Cow::Borrowed(url);
-    let Some((scheme, rest)) = url.split_once("://") else { return unchanged };
-    let Some((place, query)) = rest.split_once('?') else { return unchanged };
-    let Some(db) = query.split('&').find_map(|pair| pair.strip_prefix("db=")) else { return unchanged };
-    if !matches!(scheme, "redis" | "rediss") {
-        return unchanged;
-    }
-    let authority = place.split('/').next().unwrap_or_default();
-    let others: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with("db=")).collect();
-    let mark = if others.is_empty() { "" } else { "?" };
-    Cow::Owned(format!("{scheme}://{authority}/{db}{mark}{}", others.join("&")))
+/// `url` as our client reads it where Python's reads more: in `redis://host/1?db=2` the query decides, and a host that
+/// is left out is this one.
+fn as_the_client_reads(url: &str) -> Cow<'_, str> {
+    let Some((scheme @ ("redis" | "rediss"), rest)) = url.split_once("://") else {
+        return Cow::Borrowed(url);
+    };
+    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, path) = place.split_once('/').unwrap_or((place, ""));
+    let (db, others): (Vec<&str>, Vec<&str>) = query.split('&').partition(|pair| pair.starts_with("db="));
+    let host = match authority {
+        no_host if no_host.is_empty() || no_host.ends_with('@') => format!("{no_host}{DEFAULT_HOST}"),
+        with_host => with_host.to_owned(),
+    };
+    let path = db.first().map_or(path, |pair| &pair["db=".len()..]);
+    let query = others.join("&");
+    let mark = if query.is_empty() { "" } else { "?" };
+    Cow::Owned(format!("{scheme}://{host}/{path}{mark}{query}"))
 }
 
 /// `url` without its passwords.
@@ -237,17 +258,19 @@ mod tests {
     }
 
     #[test]
-    fn the_database_of_the_query_counts() {
+    fn urls_are_read_as_python_does() {
         for (url, expected) in [
             ("redis://h:1?db=2", "redis://h:1/2"),
             ("redis://h/1?db=2&protocol=resp3", "redis://h/2?protocol=resp3"),
-            ("redis://h/1", "redis://h/1"),
+            ("redis://h", "redis://h/"),
             ("redis://h/1?protocol=resp3", "redis://h/1?protocol=resp3"),
+            ("redis:///2", "redis://localhost/2"),
+            ("redis://:p@/2", "redis://:p@localhost/2"),
             ("unix:///tmp/s?db=2", "unix:///tmp/s?db=2"),
-            ("nonsense", "nonsense"),
         ] {
-            assert_eq!(with_db_in_path(url), expected);
+            assert_eq!(as_the_client_reads(url), expected);
         }
+        assert!(matches!(url_from(Some("localhost:6379"), &[]), Err(Refusal::Failed(_))));
     }
 
     #[test]

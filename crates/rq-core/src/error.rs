@@ -111,9 +111,6 @@ pub enum Error {
     /// The job's meta could not be saved.
     #[error("the job's meta was not saved: {0}")]
     MetaNotSaved(#[source] crate::failure::BoxError),
-    /// The call asks for what an inline queue cannot do.
-    #[error("{0}")]
-    Inline(&'static str),
 }
 
 impl Error {

@@ -59,18 +59,33 @@ impl<T> Step<T> {
         self.name
     }
 
-    /// Whether the step should be sent again after `result`; `attempts` is how often it was sent.
-    fn wants_resend(&self, result: &RedisResult<Answers>, attempts: u32) -> Option<Again> {
-        const ATTEMPTS_MAX: u32 = 2;
-        if attempts >= ATTEMPTS_MAX {
-            return None;
-        }
+    /// Whether the step should be sent again after `result`.
+    fn wants_resend(&self, result: &RedisResult<Answers>, tries: &mut Tries) -> Option<Again> {
         match result {
-            Ok(answers) => answers.iter().any(is_noscript).then_some(Again::LoadScripts),
-            Err(error) if self.resend && is_broken(error) => Some(Again::AsItIs),
-            Err(_) => None,
+            Ok(answers) if !tries.loaded && self.is_unknown_script(answers) => {
+                tries.loaded = true;
+                Some(Again::LoadScripts)
+            }
+            Err(error) if !tries.resent && self.resend && is_broken(error) => {
+                tries.resent = true;
+                Some(Again::AsItIs)
+            }
+            _ => None,
         }
     }
+
+    /// Whether the server did not know a script, and sending the step anew does nothing twice.
+    fn is_unknown_script(&self, answers: &Answers) -> bool {
+        let unknown = answers.iter().filter(|answer| is_noscript(answer)).count();
+        if self.resend { unknown > 0 } else { unknown > 0 && unknown == answers.len() }
+    }
+}
+
+/// What was tried to have a step answered: each once, and both where a server restarts.
+#[derive(Default)]
+struct Tries {
+    resent: bool,
+    loaded: bool,
 }
 
 enum Again {
@@ -111,12 +126,15 @@ impl Link {
 
     /// Takes a step: sends it, once more if that is safe and the connection broke, and reads the answers.
     pub async fn take<T>(&self, step: &Step<T>) -> Result<T, Error> {
+        // The client refuses to send nothing.
+        if step.pipeline.is_empty() {
+            return (step.read)(Vec::new());
+        }
         let mut shared = self.shared.clone();
-        let mut attempts = 0;
+        let mut tries = Tries::default();
         loop {
             let result: RedisResult<Answers> = step.pipeline.query_async(&mut shared).await;
-            attempts += 1;
-            match step.wants_resend(&result, attempts) {
+            match step.wants_resend(&result, &mut tries) {
                 Some(Again::AsItIs) => {}
                 Some(Again::LoadScripts) => scripts::load_all().query_async::<()>(&mut shared).await?,
                 None => return (step.read)(result?),
@@ -163,16 +181,18 @@ impl BlockingLink {
 
     /// Takes a step: sends it, once more if that is safe and the connection broke, and reads the answers.
     pub fn take<T>(&self, step: &Step<T>) -> Result<T, Error> {
+        if step.pipeline.is_empty() {
+            return (step.read)(Vec::new());
+        }
         let mut slot = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut attempts = 0;
+        let mut tries = Tries::default();
         loop {
             let mut connection = match slot.take() {
                 Some(connection) => connection,
                 None => connect(&self.client)?,
             };
             let result: RedisResult<Answers> = step.pipeline.query(&mut connection);
-            attempts += 1;
-            let again = step.wants_resend(&result, attempts);
+            let again = step.wants_resend(&result, &mut tries);
             if let Some(Again::LoadScripts) = again {
                 scripts::load_all().query::<()>(&mut connection)?;
             }

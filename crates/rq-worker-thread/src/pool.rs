@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use crossbeam_channel::{Receiver, Sender};
+use nix::sys::signal::{SigSet, Signal};
 use rq_core::{Ended, Execution, ExecutionId, Executor, Stop};
 use rq_worker::Program;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -79,7 +80,11 @@ impl Pool {
         self.threads_started += 1;
         let (shop, taken, tell) = (Arc::clone(&self.shop), self.taken.clone(), self.tell.clone());
         let thread = thread::Builder::new().name(format!("rq-job-{}", self.threads_started));
-        thread.spawn(move || work(&shop, &taken, &tell)).map(drop)
+        let run = move || {
+            leave_signals_to_the_worker();
+            work(&shop, &taken, &tell);
+        };
+        thread.spawn(run).map(drop)
     }
 
     /// Gives up one thread whose job should have ended, if there is one.
@@ -168,6 +173,14 @@ impl Executor for Pool {
         (stuck >= self.stuck_max())
             .then(|| format!("{stuck} threads are stuck in jobs that ignore their time limits"))
     }
+}
+
+/// Keeps what asks the worker to stop from interrupting a system call of a job, which would then fail. Threads that
+/// jobs start inherit it, as those of the runtime for async jobs do.
+fn leave_signals_to_the_worker() {
+    let asking = [Signal::SIGINT, Signal::SIGTERM].into_iter().collect::<SigSet>();
+    // It fails for unknown signals alone.
+    let _ = asking.thread_block();
 }
 
 /// What a thread does: one job after the other, until the pool is gone or gives it up.

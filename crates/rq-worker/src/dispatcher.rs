@@ -557,8 +557,8 @@ impl Dispatcher {
     }
 
     fn absorb_look(&mut self) {
-        self.claim_after = self.claim_after.filter(|&after| after > Instant::now());
-        if self.claim_after.is_none() && (self.suspended || self.queues_empty) {
+        if self.claim_after.is_some_and(|after| after <= Instant::now()) {
+            self.claim_after = None;
             self.queues_empty = false;
         }
         if matches!(self.course, Course::Ending(by) if by <= Instant::now()) {
@@ -579,11 +579,10 @@ impl Dispatcher {
 
     /// Stops by itself where the options say so.
     fn consider_stopping(&mut self) {
-        let busy = !self.running.is_empty() || self.fetching > 0 || self.claiming > 0;
-        if busy || !self.queues_empty && !self.suspended {
+        if !self.running.is_empty() || self.fetching > 0 {
             self.idle_since = Instant::now();
         }
-        if busy || self.course != Course::Working {
+        if !self.is_idle() || self.course != Course::Working {
             return;
         }
         if self.jobs_left() == Some(0) {
@@ -599,6 +598,11 @@ impl Dispatcher {
             self.report.idle(self.idle_since.elapsed());
             self.course = Course::Draining;
         }
+    }
+
+    /// Whether there is no job and none is being asked for.
+    fn is_idle(&self) -> bool {
+        self.running.is_empty() && self.fetching == 0 && self.claiming == 0
     }
 
     /// Whether nothing is left to do on the way out.
@@ -625,9 +629,7 @@ impl Dispatcher {
     /// When the state must be looked at even if nothing happens.
     fn next_look(&self) -> Option<Instant> {
         let idle_end = match self.options.max_idle {
-            Some(max) if self.course == Course::Working && self.running.is_empty() => {
-                Some(self.idle_since + max)
-            }
+            Some(max) if self.course == Course::Working && self.is_idle() => Some(self.idle_since + max),
             _ => None,
         };
         let ending = match self.course {

@@ -91,7 +91,7 @@ fn values() -> Vec<Value> {
 fn pythons_values() -> Vec<Value> {
     // A pickle is the shortest way to a date: `datetime.date(2024, 1, 2)`, and a naive and an aware `datetime`.
     let unpickled = |pickle: &[u8]| Codec::Pickle.decode_value(pickle).unwrap();
-    let utc = b"cdatetime\ndatetime\n(C\x0a\x07\xe8\x01\x02\x03\x04\x05\x0a\x5b\xc5cdatetime\ntimezone\n(cdatetime\ntimedelta\n)RtRtR.";
+    let utc = b"cdatetime\ndatetime\n(C\x0a\x07\xe8\x01\x02\x03\x04\x05\x0a\x5b\xc5cdatetime\ntimezone\n(cdatetime\ntimedelta\n(K\x00K\x00K\x00tRtRtR.";
     vec![
         Value::Bytes(vec![0, 255, b'x']),
         Value::Tuple(vec![1.into(), Value::Tuple(vec![])]),

@@ -9,7 +9,7 @@ use crate::rq_test::Books;
 pub(super) fn queues_are_served_in_order_and_the_head_first(executor: &'static str) {
     let stage = Stage::new(executor);
     let journal = Journal::new(&stage.scratch);
-    let mut enqueue = |queue: &str, id: &str, at_front: bool| {
+    let enqueue = |queue: &str, id: &str, at_front: bool| {
         let call = Call::<()>::to("interop.journal").arg(journal.path()).arg(id).arg(0);
         let call = if at_front { call.at_front() } else { call };
         stage.scratch.queue(queue).enqueue(call).unwrap();

@@ -97,6 +97,9 @@ pub(super) fn a_restart_of_redis_neither_loses_nor_repeats_a_job(executor: &'sta
     for ended in [JOBS / 4, JOBS / 2] {
         eventually("some jobs to end", LIMIT, || (journal.ends().len() >= ended).then_some(()));
         redis.restart();
+        eventually("Redis to have read its file", LIMIT, || {
+            redis::cmd("PING").query::<String>(&mut redis.connection()).ok()
+        });
     }
     eventually("all jobs to end", LIMIT, || (stage.scratch.count("finished:default") == JOBS).then_some(()));
     check_each_ran_once(&stage, &mut worker, &journal, &ids, &["default"]);

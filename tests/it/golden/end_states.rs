@@ -66,12 +66,7 @@ const DIFFERENCES: &[Difference] = &[
         fact: "ttl",
         why: "Python's results of failures live for ever (wire spec §22-19); ours as long as the failed job",
     },
-    Difference {
-        scenario: "sync_queue",
-        key: "rq:results:job-2",
-        fact: "ttl",
-        why: "the same",
-    },
+    Difference { scenario: "sync_queue", key: "rq:results:job-2", fact: "ttl", why: "the same" },
     Difference {
         scenario: "sync_queue",
         key: "rq:results:",
@@ -102,7 +97,12 @@ const DIFFERENCES: &[Difference] = &[
         fact: ".stopped_callback_",
         why: "the same",
     },
-    Difference { scenario: "enqueue_many", key: "rq:job:m-3", fact: "", why: "dependencies are not offered yet" },
+    Difference {
+        scenario: "enqueue_many",
+        key: "rq:job:m-3",
+        fact: "",
+        why: "dependencies are not offered yet",
+    },
     Difference { scenario: "enqueue_many", key: "rq:job:m-4", fact: "", why: "the same" },
     Difference { scenario: "enqueue_many", key: "rq:job::m-3:dependencies", fact: "", why: "the same" },
     Difference { scenario: "enqueue_many", key: "rq:job::m-4:dependencies", fact: "", why: "the same" },
@@ -232,11 +232,14 @@ fn empty_delete_queue(stage: &Stage) {
         let key = key(name.trim_start_matches("rq:")).into_bytes();
         match &left.value {
             Value::Hash(fields) => {
-                let fields = fields.iter().flat_map(|(field, value)| [field.clone().into_bytes(), value.0.clone()]);
+                let fields =
+                    fields.iter().flat_map(|(field, value)| [field.clone().into_bytes(), value.0.clone()]);
                 stage.scratch.query::<()>("HSET", std::iter::once(key).chain(fields));
             }
             Value::Set(ids) => {
-                stage.scratch.query::<()>("SADD", std::iter::once(key).chain(ids.iter().map(|id| id.0.clone())));
+                stage
+                    .scratch
+                    .query::<()>("SADD", std::iter::once(key).chain(ids.iter().map(|id| id.0.clone())));
             }
             Value::SortedSet(ids) => {
                 let (id, score) = &ids[0];
@@ -367,7 +370,9 @@ fn steady(field: &str, all: &fixture::Fields, value: &[u8]) -> String {
             text().parse::<f64>().map(|_| "a number").expect("of seconds").to_owned()
         }
         "execution_id" if super::is_x(&text()) => "an execution".to_owned(),
-        "exc_string" | "pid" | "hostname" | "ip_address" | "version" | "python_version" => "a text".to_owned(),
+        "exc_string" | "pid" | "hostname" | "ip_address" | "version" | "python_version" => {
+            "a text".to_owned()
+        }
         "settled" => "an execution".to_owned(),
         "meta" => decoded(value),
         "return_value" => decoded(&BASE64.decode(value).expect("base64")),

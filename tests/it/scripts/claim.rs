@@ -78,10 +78,16 @@ fn every_id_ends_in_one_book() {
     dropped(&["HSET job:a status deferred", "ZADD deferred:q 1 a"], "deferred", &["deferred:q"]);
     dropped(&["HSET job:a status scheduled", "ZADD scheduled:q 1 a"], "scheduled", &["scheduled:q"]);
     dropped(&["HSET job:a status ready_to_enqueue", "ZADD ready:q 1 a"], "ready_to_enqueue", &["ready:q"]);
-    dropped(&["HSET job:a status started", "ZADD executions:a 1 x", "ZADD wip:q 1 a:x"], "started", &["wip:q"]);
+    dropped(
+        &["HSET job:a status started", "ZADD executions:a 1 x", "ZADD wip:q 1 a:x"],
+        "started",
+        &["wip:q"],
+    );
 
     // In no other book, whatever the status says: the list is the only one, so it is run.
-    for status in ["canceled", "finished", "failed", "stopped", "deferred", "scheduled", "started", "dreaming"] {
+    for status in
+        ["canceled", "finished", "failed", "stopped", "deferred", "scheduled", "started", "dreaming"]
+    {
         claimed(&[&format!("HSET job:a status {status}")], QUEUE, "wip:q");
     }
     claimed(&["HSET job:a status started", "ZADD executions:a 1 x"], QUEUE, "wip:q");
@@ -224,8 +230,8 @@ fn a_list_full_of_dead_ids_does_not_hold_redis_up() {
     assert_eq!((job_ids(&claimed), dropped.len() + rest.len()), (vec!["a"], DEAD));
 }
 
-/// The record comes back by a birth, which a heartbeat asks for while the key is missing; half a record, without an
-/// expiry, would be taken for a whole one for ever.
+/// The record comes back by a birth, which a heartbeat asks for while the key is missing; half a record, without
+/// an expiry, would be taken for a whole one for ever.
 #[test]
 fn a_claim_after_the_workers_record_expired_writes_none() {
     let stage = Stage::new();

@@ -30,7 +30,8 @@ fn deleting_forgets_the_queue_too() {
 fn one_call_is_bounded_and_forgets_the_queue_last() {
     const MORE: usize = 200;
     let stage = Stage::new();
-    let jobs = (0..EMPTIED_PER_SCRIPT_MAX + MORE).map(|number| (stage.job(&format!("j{number}")), Place::Tail));
+    let jobs =
+        (0..EMPTIED_PER_SCRIPT_MAX + MORE).map(|number| (stage.job(&format!("j{number}")), Place::Tail));
     stage.take(&enqueue(&stage.keys, QUEUE, &jobs.collect::<Vec<_>>()));
     let step = empty(&stage.keys, QUEUE, true);
     assert_eq!(stage.take(&step), EMPTIED_PER_SCRIPT_MAX);

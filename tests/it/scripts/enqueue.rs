@@ -28,7 +28,8 @@ fn a_job_is_written_and_pushed_once() {
 fn each_place_is_taken_once() {
     let stage = Stage::new();
     let inline = ExecutionId::new("c");
-    let places = [("a", Place::Tail), ("b", Place::Head), ("c", Place::Inline(inline.clone(), 2_000_000_000))];
+    let places =
+        [("a", Place::Tail), ("b", Place::Head), ("c", Place::Inline(inline.clone(), 2_000_000_000))];
     let jobs = places.map(|(id, place)| (stage.job(id), place));
     stage.twice(&enqueue(&stage.keys, QUEUE, &jobs));
     assert_eq!(stage.waiting(QUEUE), ["b", "a"]);
@@ -59,7 +60,8 @@ fn an_id_whose_job_lives_is_not_overwritten() {
     for status in ALIVE.map(Status::as_str).into_iter().chain(["dreaming"]) {
         let stage = Stage::new();
         stage.run(&format!("HSET job:a data other status {status} created_at then origin q"));
-        let step = enqueue(&stage.keys, QUEUE, &[(stage.job("a"), Place::Tail), (stage.job("b"), Place::Tail)]);
+        let step =
+            enqueue(&stage.keys, QUEUE, &[(stage.job("a"), Place::Tail), (stage.job("b"), Place::Tail)]);
         let (first, second) = stage.twice(&step);
         assert_eq!(first, [Enqueued::Taken(status.to_owned()), Enqueued::Done], "{status}");
         assert_eq!(second, [Enqueued::Taken(status.to_owned()), Enqueued::Already], "{status}");
@@ -110,7 +112,10 @@ fn a_hash_that_is_no_job_is_replaced() {
         let stage = Stage::new();
         stage.run(&format!("HSET job:a {fields}"));
         assert_eq!(enqueue_one(&stage, stage.job("a"), Place::Tail), Enqueued::Done, "{fields}");
-        assert_eq!((stage.waiting(QUEUE), stage.field("a", "status")), (vec!["a".into()], Some("queued".into())));
+        assert_eq!(
+            (stage.waiting(QUEUE), stage.field("a", "status")),
+            (vec!["a".into()], Some("queued".into()))
+        );
     }
 }
 

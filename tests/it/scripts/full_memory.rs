@@ -43,7 +43,8 @@ fn the_queue_drains() {
     for _ in 0..3 {
         let claimed = worker.claim(16);
         assert!(worker.begin(&claimed).iter().all(Option::is_some));
-        let pulse = stage.take(&heartbeat(&worker.who, News { state: Some("busy"), ..News::default() }, &claimed));
+        let pulse =
+            stage.take(&heartbeat(&worker.who, News { state: Some("busy"), ..News::default() }, &claimed));
         assert!(!pulse.record_gone && pulse.alive.iter().all(|&alive| alive), "{pulse:?}");
         let (odd, even) = claimed.split_at(claimed.len() / 2);
         let ends: Vec<_> = odd.iter().map(finished).chain(even.iter().map(failed)).collect();
@@ -51,10 +52,16 @@ fn the_queue_drains() {
     }
     assert_eq!(stage.ask::<usize>("EXISTS queue:q"), 0);
     assert_eq!((stage.ask::<usize>("ZCARD finished:q"), stage.ask::<usize>("ZCARD failed:q")), (20, 20));
-    assert_eq!((worker.count("successful_job_count"), worker.count("failed_job_count")), (Some(20), Some(20)));
+    assert_eq!(
+        (worker.count("successful_job_count"), worker.count("failed_job_count")),
+        (Some(20), Some(20))
+    );
     for id in &ids {
         assert_eq!(stage.ask::<usize>(&format!("XLEN results:{id}")), 1, "{id}");
-        assert_eq!(stage.ask::<String>(&format!("HGET job:{id} status")), stage.books(id)[0].replace(":q", ""));
+        assert_eq!(
+            stage.ask::<String>(&format!("HGET job:{id} status")),
+            stage.books(id)[0].replace(":q", "")
+        );
     }
     stage.take(&worker.death());
     assert_eq!(stage.ask::<usize>("EXISTS workers"), 0);

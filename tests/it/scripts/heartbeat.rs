@@ -45,9 +45,12 @@ fn what_runs_is_good_for_another_while() {
     age(&stage, &claimed[0]);
     assert_eq!(beat(&worker, &claimed), Pulse { record_gone: false, alive: vec![true] });
     let left = seconds_left(&stage, &claimed[0]).map(|seconds| seconds.expect("it is there"));
-    for (what, seconds, expected) in
-        [("wip", left[0], 90), ("execution", left[1], 90), ("its entry", left[2], 150), ("executions", left[3], 150)]
-    {
+    for (what, seconds, expected) in [
+        ("wip", left[0], 90),
+        ("execution", left[1], 90),
+        ("its entry", left[2], 150),
+        ("executions", left[3], 150),
+    ] {
         assert_about(what, seconds, expected);
     }
     assert_about("the ttl of the worker", stage.ask("TTL worker:w"), 480);

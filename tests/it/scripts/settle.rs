@@ -121,7 +121,8 @@ fn what_is_not_kept_is_deleted() {
         stage.run("SADD group:g a b");
         stage.run("SADD job:a:dependents child");
         stage.run("SADD job::a:dependencies parent");
-        let (first, second) = stage.twice(&worker.settle_step(&[settlement(&claimed[0], settled, Ttl::Seconds(0))]));
+        let (first, second) =
+            stage.twice(&worker.settle_step(&[settlement(&claimed[0], settled, Ttl::Seconds(0))]));
         assert_eq!((first, second), (vec![Settling::Done], vec![Settling::Lost]));
         let expected = ["claims:w", "group:g", "queues", "worker:w", "workers", "workers:q"];
         assert!(stage.key_names().iter().eq(expected), "{:?}", stage.key_names());
@@ -145,7 +146,11 @@ fn an_execution_that_is_lost_changes_nothing() {
         assert_eq!(stage.ask::<Vec<Vec<u8>>>("HGETALL job:a"), hash, "{happens:?}");
         assert_eq!(stage.ask::<usize>("EXISTS results:a"), 0);
         assert_eq!(worker.count("successful_job_count"), None);
-        assert_eq!(stage.ask::<usize>(&format!("EXISTS execution:{}", claimed[0].id)), 0, "ours is tidied up");
+        assert_eq!(
+            stage.ask::<usize>(&format!("EXISTS execution:{}", claimed[0].id)),
+            0,
+            "ours is tidied up"
+        );
         assert_eq!(stage.ask::<usize>("EXISTS worker:w:executions"), 0);
     };
     check(&["HSET job:a status canceled", "ZADD canceled:q 1 a"], &["canceled:q"]);
@@ -237,7 +242,10 @@ fn jobs_of_several_queues_go_to_their_registries() {
     let worker = stage.worker("w", &[QUEUE]);
     let claimed = worker.claim(2);
     worker.settle(&[finished(&claimed[0]), finished(&claimed[1])]);
-    assert_eq!((stage.books("a"), stage.books("b")), (vec!["finished:q".into()], vec!["finished:other".into()]));
+    assert_eq!(
+        (stage.books("a"), stage.books("b")),
+        (vec!["finished:q".into()], vec!["finished:other".into()])
+    );
 }
 
 /// Counters must not bring back a record that has expired.

@@ -6,7 +6,7 @@ use rq_core::steps::queue::{self, EMPTIED_PER_SCRIPT_MAX};
 
 use crate::output::say;
 use crate::refusal::Refusal;
-use crate::server::{Server, Shared};
+use crate::server::{RunsNoJobs, Server, Shared};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,6 +27,8 @@ pub(crate) struct Args {
     queues: Vec<String>,
     #[command(flatten)]
     shared: Shared,
+    #[command(flatten)]
+    runs_no_jobs: RunsNoJobs,
 }
 
 pub(crate) fn run(args: Args) -> Result<(), Refusal> {

@@ -14,7 +14,7 @@ use self::argument::Arguments;
 use crate::output::say;
 use crate::paint::{Colour, Paint};
 use crate::refusal::Refusal;
-use crate::server::Shared;
+use crate::server::{RunsNoJobs, Shared};
 
 mod argument;
 mod literal;
@@ -25,24 +25,24 @@ const NAME: &str = "enqueue";
 
 const EXAMPLES: &str = "\
 Examples:
-  rq enqueue tasks.add :1 :2                         # JSON values: the numbers 1 and 2
-  rq enqueue tasks.greet name=bob                    # keyword, text
+  rq enqueue tasks.add :1 :2                   # JSON values: the numbers 1 and 2
+  rq enqueue tasks.greet name=bob              # keyword, text
   rq enqueue -q high --timeout 5m tasks.load rows:=@rows.json
-  rq enqueue -S pickle tasks.plot '%(1, 2.5)'        # a Python literal, for Python's default";
+  rq enqueue -S pickle tasks.plot '%(1, 2.5)'  # a Python literal, for Python";
 
-const ARGUMENTS: &str = "\
-Arguments:
+const SYNTAX: &str = "\
+Syntax of ARGUMENTS:
   text         text                  key=text         the same by keyword
   :json        a JSON value          key:=json
   %literal     a Python literal      key%=literal
-Where the value begins with `@`, the rest names a file whose content stands for it: `:@rows.json`, `text=@letter.txt`.
-Behind `--`, arguments may begin with a dash.";
+Where a value begins with `@`, the rest names a file whose content stands for it:
+`:@rows.json`, `text=@letter.txt`. Behind `--`, arguments may begin with a dash.";
 
 /// Enqueue a job.
 ///
 /// The function need not be known here: a worker that knows it, in Rust or Python, will run it.
 #[derive(Debug, clap::Args)]
-#[command(before_help = EXAMPLES, after_help = ARGUMENTS)]
+#[command(before_help = EXAMPLES, after_help = SYNTAX)]
 pub(crate) struct Args {
     /// The queue.
     #[arg(short, long, default_value = "default")]
@@ -85,6 +85,8 @@ pub(crate) struct Args {
     arguments: Vec<String>,
     #[command(flatten)]
     shared: Shared,
+    #[command(flatten)]
+    runs_no_jobs: RunsNoJobs,
 }
 
 pub(crate) fn run(args: Args) -> Result<(), Refusal> {

@@ -15,7 +15,7 @@ use self::snapshot::Snapshot;
 use crate::output::print;
 use crate::paint::Paint;
 use crate::refusal::Refusal;
-use crate::server::Shared;
+use crate::server::{RunsNoJobs, Shared};
 
 mod json;
 mod snapshot;
@@ -30,7 +30,7 @@ const EXAMPLES: &str = "\
 Examples:
   rq info                        # all queues, and the workers that serve them
   rq info high low --interval 1  # watch two queues until Ctrl-C
-  rq info --raw --only-queues    # for scripts: `queue high 5, 0 executing, 0 finished, 0 failed`
+  rq info --raw --only-queues    # for scripts
   rq info --json                 # for programs";
 
 const JSON: &str = "\
@@ -39,9 +39,11 @@ The object of --json, on one line (with --interval, one line each time):
   url       the Redis, without passwords
   prefix    what all keys begin with
   updated   when, in UTC
-  queues    of each its name and how many jobs are queued, started, finished, failed, deferred, scheduled, canceled
-  workers   of each its name, state, queues, hostname, ip_address, pid, version, birth, last_heartbeat,
-            successful_job_count, failed_job_count, total_working_time_s; null is what the worker did not say
+  queues    of each its name and how many jobs are queued, started, finished,
+            failed, deferred, scheduled, canceled
+  workers   of each its name, state, queues, hostname, ip_address, pid, version,
+            birth, last_heartbeat, successful_job_count, failed_job_count,
+            total_working_time_s; null is what the worker did not say
 With --only-queues there are no workers, and the other way round.";
 
 /// Show queues and workers.
@@ -74,15 +76,18 @@ pub(crate) struct Args {
     queues: Vec<String>,
     #[command(flatten)]
     shared: Shared,
+    #[command(flatten)]
+    runs_no_jobs: RunsNoJobs,
 }
 
 pub(crate) fn run(args: Args) -> Result<(), Refusal> {
     let server = args.shared.server()?;
     let link = server.link()?;
-    if args.interval.is_some() {
+    let interval = args.interval.filter(|interval| !interval.is_zero());
+    if interval.is_some() {
         end_at_interrupt()?;
     }
-    let clear = stdout().is_terminal() && args.interval.is_some() && !args.json;
+    let clear = stdout().is_terminal() && interval.is_some() && !args.json;
     loop {
         let snapshot =
             Snapshot::read(&link, &server.keys, &args.queues).map_err(|error| server.refusal(&error))?;
@@ -91,7 +96,7 @@ pub(crate) fn run(args: Args) -> Result<(), Refusal> {
             false => text::render(&snapshot, &args.layout()),
         };
         print(&format!("{}{text}", if clear { CLEAR } else { "" }))?;
-        match args.interval {
+        match interval {
             Some(interval) => std::thread::sleep(interval),
             None => return Ok(()),
         }

@@ -34,17 +34,24 @@ Examples:
 
 const PROMISES: &str = "\
 Time limits (a job's timeout, 180 s unless its producer says otherwise):
-  thread  At the limit `ctx.check()` fails, sleeps of `ctx` wake and async code is dropped. Promised: the job is failed on
-          time, and its slot runs other jobs. Not promised: that code which never asks stops. Its thread is replaced and
-          counted as stuck; after several the worker drains and exits with 1, for a supervisor to start a fresh one.
+  thread  At the limit `ctx.check()` fails, sleeps of `ctx` wake, and async code is
+          dropped at its next await.
+          Promised: the job is failed on time, and its slot runs other jobs.
+          Not promised: that code which never asks stops. Its thread is replaced and
+          counts as stuck; when as many are stuck as there are slots, the worker
+          drains and exits with 1, for a supervisor to start a fresh one. Nothing
+          keeps an abort or a memory leak of a job from the worker.
 
-Signals: the first SIGINT or SIGTERM lets running jobs end, the second stops them.
-Exit codes: 0 ended, whatever became of the jobs; 1 could not start, suspended, or exhausted; 2 not understood, or no jobs.
-The codec of each job is found out as it comes: no option is needed for json, pickle or bincode.";
+Signals: the first SIGINT or SIGTERM lets running jobs end, the second ends them.
+
+Exit codes:
+  0  ended, whatever became of the jobs
+  1  could not start, suspended, or exhausted
+  2  arguments not understood, or no jobs to run";
 
 /// Run jobs: take them off queues, the first queue first.
 ///
-/// Logs to standard output, and errors to standard error.
+/// Logs to standard output, and errors to standard error. The codec of each job is found out as it comes.
 #[derive(Debug, clap::Args)]
 #[command(before_help = EXAMPLES, after_long_help = PROMISES)]
 pub(crate) struct Args {
@@ -70,9 +77,12 @@ pub(crate) struct Args {
     /// The worker's name; no living worker may have it [default: a fresh UUID].
     #[arg(short, long)]
     pub(crate) name: Option<String>,
-    /// How many jobs run at once [default: the executor's].
+    /// How many jobs run at once [default: 4 for each core, at least 8].
     #[arg(long, value_name = "INTEGER", value_parser = count, allow_negative_numbers = true)]
     concurrency: Option<u64>,
+    /// Write the process id to a file.
+    #[arg(long, value_name = "PATH")]
+    pid: Option<PathBuf>,
     /// Stop when all queues are empty.
     #[arg(short, long, help_heading = "When to stop")]
     burst: bool,
@@ -93,9 +103,6 @@ pub(crate) struct Args {
     job_monitoring_interval: u64,
     #[command(flatten)]
     logging: Logging,
-    /// Write the process id to a file.
-    #[arg(long, value_name = "PATH")]
-    pid: Option<PathBuf>,
     /// Only `default` is offered: queues are served in the order given.
     #[arg(long, hide = true, value_parser = dequeue_strategy)]
     dequeue_strategy: Option<String>,

@@ -314,7 +314,7 @@ mod tests {
     #[test]
     fn a_terminal_gets_rqs_colours() {
         let check = |log: fn(), expected: &str| {
-            let expected = expected.replace('<', "\x1b[32m").replace('[', "[").replace('>', "\x1b[39;49;00m");
+            let expected = expected.replace('<', "\x1b[32m").replace('>', "\x1b[39;49;00m");
             assert_eq!(logged(MESSAGE, Paint::Coloured, log), expected.replace('{', "\x1b[34m") + "\n");
         };
         check(

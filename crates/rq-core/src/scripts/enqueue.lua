@@ -11,9 +11,10 @@
 --         not ended · `wrongtype`
 -- Re-send: the id and created_at of the first time are there, so the answer is 2.
 -- A wrong type of a global key fails here, before the first write. At maxmemory SADD is refused: nothing is done.
-redis.call('LLEN', KEYS[1])
-redis.call('SADD', KEYS[2], KEYS[1])
 local P, queue = ARGV[1], ARGV[2]
+redis.call('LLEN', KEYS[1])
+redis.call('ZCARD', P .. ':wip:' .. queue)
+redis.call('SADD', KEYS[2], KEYS[1])
 local ENDED = {created = true, finished = true, failed = true, stopped = true, canceled = true}
 
 local function replace(id, job, origin)

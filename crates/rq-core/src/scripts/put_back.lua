@@ -21,7 +21,11 @@ for i = 3, #ARGV, 3 do
       'enqueued_at', T)
     local ttl = tonumber(redis.pcall('HGET', job, 'ttl'))
     if ttl and ttl > 0 then redis.pcall('EXPIRE', job, ttl) end
-    redis.pcall('LPUSH', P .. ':queue:' .. origin, id)
+    -- A list of another type by now: filed as failed, where people look, so that the id stays in a book.
+    if type(redis.pcall('LPUSH', P .. ':queue:' .. origin, id)) ~= 'number' then
+      redis.pcall('HSET', job, 'status', 'failed', 'ended_at', T)
+      redis.pcall('ZADD', P .. ':failed:' .. origin, -1, id)
+    end
   end
   answers[#answers + 1] = ours and 1 or 0
 end

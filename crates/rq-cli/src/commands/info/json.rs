@@ -114,7 +114,7 @@ mod tests {
         let fields: Fields =
             [("queues", "q"), ("state", "idle"), ("total_working_time", "1.5"), ("pid", "7")]
                 .into_iter()
-                .map(|(field, value)| (field.into(), value.into()))
+                .map(|(field, value)| (Vec::from(field), Vec::from(value)))
                 .collect();
         let snapshot = Snapshot {
             taken: Timestamp::from_epoch_us(0),

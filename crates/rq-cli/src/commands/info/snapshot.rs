@@ -27,9 +27,11 @@ impl Snapshot {
     /// all, these are all workers. Nothing is written.
     pub(super) fn read(link: &BlockingLink, keys: &Keys, queues: &[String]) -> Result<Snapshot, Error> {
         let names = if queues.is_empty() { link.take(&queue::names(keys))? } else { queues.to_vec() };
-        let counts = link.take(&queue::counts(keys, &names))?;
+        // Nothing cannot be asked for: Redis takes no empty pipeline.
+        let counts = if names.is_empty() { Vec::new() } else { link.take(&queue::counts(keys, &names))? };
         let workers = link.take(&worker::names(keys, &names))?;
-        let workers = link.take(&worker::records(keys, &workers))?;
+        let workers =
+            if workers.is_empty() { Vec::new() } else { link.take(&worker::records(keys, &workers))? };
         let queues = names.into_iter().zip(counts).map(|(name, counts)| Queue { name, counts }).collect();
         Ok(Snapshot { taken: Timestamp::now(), queues, workers })
     }

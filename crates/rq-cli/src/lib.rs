@@ -48,6 +48,11 @@ mod usage;
 pub use app::App;
 pub use rq_core::{Handlers, handlers};
 
+/// The README's code, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 /// Runs the command that this program's arguments name, with these jobs: short for `App::new(handlers).run()`.
 ///
 /// Call it first in `main`, before the program starts a thread or a runtime.

@@ -1,7 +1,5 @@
 //! The options all commands share, and [`Server`]: the Redis they name.
 
-use std::borrow::Cow;
-
 use rq_core::link::BlockingLink;
 use rq_core::{Codec, Error, Keys, blocking};
 
@@ -137,9 +135,7 @@ impl Server {
 /// Which Redis to use (CLI spec §1.2); settings files are not read.
 fn url(given: Option<&str>, environment: impl Fn(&str) -> Option<String>) -> Result<String, Refusal> {
     match given.filter(|url| !url.is_empty()).map(str::to_owned).or_else(|| environment("REDIS_URL")) {
-        Some(url) if SCHEMES.iter().any(|scheme| url.starts_with(scheme)) => {
-            Ok(as_the_client_reads(&url).into_owned())
-        }
+        Some(url) if SCHEMES.iter().any(|scheme| url.starts_with(scheme)) => Ok(url),
         Some(url) => Err(Refusal::Failed(format!(
             "Redis URL must specify one of the following schemes (redis://, rediss://, unix://): {}",
             masked(&url)
@@ -172,25 +168,6 @@ fn percent_encoded(text: &str) -> String {
         _ => format!("%{byte:02X}"),
     };
     text.bytes().map(encode).collect()
-}
-
-/// `url` as our client reads it where Python's reads more: in `redis://host/1?db=2` the query decides, and a host that
-/// is left out is this one.
-fn as_the_client_reads(url: &str) -> Cow<'_, str> {
-    let Some((scheme @ ("redis" | "rediss"), rest)) = url.split_once("://") else {
-        return Cow::Borrowed(url);
-    };
-    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let (authority, path) = place.split_once('/').unwrap_or((place, ""));
-    let (db, others): (Vec<&str>, Vec<&str>) = query.split('&').partition(|pair| pair.starts_with("db="));
-    let host = match authority {
-        no_host if no_host.is_empty() || no_host.ends_with('@') => format!("{no_host}{DEFAULT_HOST}"),
-        with_host => with_host.to_owned(),
-    };
-    let path = db.first().map_or(path, |pair| &pair["db=".len()..]);
-    let query = others.join("&");
-    let mark = if query.is_empty() { "" } else { "?" };
-    Cow::Owned(format!("{scheme}://{host}/{path}{mark}{query}"))
 }
 
 /// `url` without its passwords.
@@ -258,18 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_are_read_as_python_does() {
-        for (url, expected) in [
-            ("redis://h:1?db=2", "redis://h:1/2"),
-            ("redis://h/1?db=2&protocol=resp3", "redis://h/2?protocol=resp3"),
-            ("redis://h", "redis://h/"),
-            ("redis://h/1?protocol=resp3", "redis://h/1?protocol=resp3"),
-            ("redis:///2", "redis://localhost/2"),
-            ("redis://:p@/2", "redis://:p@localhost/2"),
-            ("unix:///tmp/s?db=2", "unix:///tmp/s?db=2"),
-        ] {
-            assert_eq!(as_the_client_reads(url), expected);
-        }
+    fn a_url_needs_a_scheme() {
         assert!(matches!(url_from(Some("localhost:6379"), &[]), Err(Refusal::Failed(_))));
     }
 

@@ -3,6 +3,7 @@
 //! A [`Step`] says what to send and how to read the answer; the two links take steps, one for tokio and one without
 //! it. Neither re-sends a step that is not safe to send twice.
 
+use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -223,6 +224,45 @@ fn connect(client: &Client) -> Result<redis::Connection, Error> {
 
 /// A client whose connections send small packets at once, which redis 1.x does not do unless told.
 fn client(url: &str) -> Result<Client, Error> {
-    let info: ConnectionInfo = url.into_connection_info()?;
+    let info: ConnectionInfo = as_the_client_reads(url).as_ref().into_connection_info()?;
     Ok(Client::open(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))?)
+}
+
+/// `url` as our client reads it where Python's reads more: in `redis://host/1?db=2` the query decides, and a host that
+/// is left out is this one.
+fn as_the_client_reads(url: &str) -> Cow<'_, str> {
+    let Some((scheme @ ("redis" | "rediss"), rest)) = url.split_once("://") else {
+        return Cow::Borrowed(url);
+    };
+    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, path) = place.split_once('/').unwrap_or((place, ""));
+    let (db, others): (Vec<&str>, Vec<&str>) = query.split('&').partition(|pair| pair.starts_with("db="));
+    let host = match authority {
+        no_host if no_host.is_empty() || no_host.ends_with('@') => format!("{no_host}localhost"),
+        with_host => with_host.to_owned(),
+    };
+    let path = db.first().map_or(path, |pair| &pair["db=".len()..]);
+    let query = others.join("&");
+    let mark = if query.is_empty() { "" } else { "?" };
+    Cow::Owned(format!("{scheme}://{host}/{path}{mark}{query}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_read_as_python_does() {
+        for (url, expected) in [
+            ("redis://h:1?db=2", "redis://h:1/2"),
+            ("redis://h/1?db=2&protocol=resp3", "redis://h/2?protocol=resp3"),
+            ("redis://h", "redis://h/"),
+            ("redis://h/1?protocol=resp3", "redis://h/1?protocol=resp3"),
+            ("redis:///2", "redis://localhost/2"),
+            ("redis://:p@/2", "redis://:p@localhost/2"),
+            ("unix:///tmp/s?db=2", "unix:///tmp/s?db=2"),
+        ] {
+            assert_eq!(as_the_client_reads(url), expected);
+        }
+    }
 }

@@ -29,24 +29,27 @@ impl Report {
     }
 
     pub(crate) fn listening(&self, queues: &[String]) {
-        info!("*** Listening on {}...", queues.join(", "));
+        let queues = queues.join(", ");
+        info!(queue = queues, "*** Listening on {queues}...");
     }
 
     pub(crate) fn begins(&self, queue: &str, job: &Job) {
         if self.descriptions {
-            info!("Worker {}: {queue}: {} ({})", self.worker, job.described(), job.id);
+            let call = job.described();
+            info!(queue, call, "Worker {}: {queue}: {call} ({})", self.worker, job.id);
         } else {
-            info!("Worker {}: {queue}: {}", self.worker, job.id);
+            info!(queue, "Worker {}: {queue}: {}", self.worker, job.id);
         }
     }
 
     pub(crate) fn finished(&self, job: &Job, settlement: &Settlement) {
         let Settlement { claimed, ttl, ran, .. } = settlement;
         if self.descriptions {
-            let (what, took) = (job.described(), Clock(*ran));
-            info!("Successfully completed {what} job in {took}s on worker {}", self.worker);
+            let (call, took) = (job.described(), Clock(*ran));
+            info!("Successfully completed {call} job in {took}s on worker {}", self.worker);
         }
-        info!("Worker {}: {}: Job OK ({})", self.worker, claimed.origin, job.id);
+        let queue = &claimed.origin;
+        info!(queue, call = "Job OK", "Worker {}: {queue}: Job OK ({})", self.worker, job.id);
         match ttl {
             Ttl::Seconds(0) => info!("Worker {}: job {} result discarded immediately", self.worker, job.id),
             Ttl::Seconds(kept_s) => {
@@ -63,7 +66,6 @@ impl Report {
 
     pub(crate) fn failed(&self, job: &Job, text: &str) {
         let what = if self.descriptions { job.described() } else { &job.id };
-        let text = text.replace('\n', "; ");
         error!("Worker {}: job {}: exception raised while executing ({what}): {text}", self.worker, job.id);
     }
 

@@ -8,4 +8,5 @@ mod drain;
 mod golden;
 mod interop;
 mod queue;
+mod rq_test;
 mod scripts;

@@ -26,6 +26,39 @@ use proc_macro::TokenStream;
 /// Beside the function `add` stands a type `add` with `NAME`, `PARAMS` and `call(..)`, which takes the same arguments
 /// and gives a `Call` of what the function's `Result` holds. A first parameter of type `&Context` is the worker's to
 /// fill; all others are owned, and both `Serialize` and `Deserialize`. Callers may leave out an `Option`.
+///
+/// # What does not compile
+///
+/// A job that is no `Result`, since a job has to be able to fail:
+/// ```compile_fail
+/// #[rq_core::job("math.add")]
+/// fn add(x: i64, y: i64) -> i64 { x + y }
+/// ```
+/// A borrowed argument, since nobody would own it:
+/// ```compile_fail
+/// #[rq_core::job("text.shout")]
+/// fn shout(text: &str) -> rq_core::Result<String> { Ok(text.to_uppercase()) }
+/// ```
+/// A name that Python could not call:
+/// ```compile_fail
+/// #[rq_core::job("math add")]
+/// fn add(x: i64, y: i64) -> rq_core::Result<i64> { Ok(x + y) }
+/// ```
+/// An implementation whose types, or names of parameters, are not its contract's:
+/// ```compile_fail
+/// mod contract {
+///     #[rq_core::job("billing.send")]
+///     pub fn send(invoice_id: u64) -> bool;
+/// }
+/// #[rq_core::job(contract::send)]
+/// fn send(id: u64) -> rq_core::Result<bool> { Ok(id > 0) }
+/// ```
+/// Listing a contract, which cannot run:
+/// ```compile_fail
+/// #[rq_core::job("billing.send")]
+/// pub fn send(invoice_id: u64) -> bool;
+/// let _ = rq_core::handlers![send];
+/// ```
 #[proc_macro_attribute]
 pub fn job(attribute: TokenStream, item: TokenStream) -> TokenStream {
     let expanded = syn::parse(attribute)

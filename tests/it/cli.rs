@@ -20,17 +20,37 @@ fn enqueue_writes_what_pythons_does() {
         &["interop.echo", "value=é\n"],
         &["interop.echo", "%{'a': [None, True]}"],
         &["interop.echo", "=x", "a:b:=1"],
-        &["interop.add", "x:=1", "y:=2", "--timeout", "5m", "--result-ttl", "1h", "--ttl", "2d", "--failure-ttl", "30"],
+        &[
+            "interop.add",
+            "x:=1",
+            "y:=2",
+            "--timeout",
+            "5m",
+            "--result-ttl",
+            "1h",
+            "--ttl",
+            "2d",
+            "--failure-ttl",
+            "30",
+        ],
         &["interop.add", "--description", "what people read", "-q", "high"],
         &["interop.add", "--retry-max", "3", "--retry-interval", "5", "--retry-interval", "10"],
         &["interop.add", "--timeout", "-1"],
     ];
     for (number, args) in lines.iter().enumerate() {
         for serializer in ["pickle", "json"] {
-            let enqueue = |id: String| [&["enqueue", "-S", serializer, "--job-id", &id], *args].concat().iter().map(ToString::to_string).collect::<Vec<_>>();
-            let (mine, theirs) = (format!("ours-{number}-{serializer}"), format!("theirs-{number}-{serializer}"));
+            let enqueue = |id: String| {
+                [&["enqueue", "-S", serializer, "--job-id", &id], *args]
+                    .concat()
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+            };
+            let (mine, theirs) =
+                (format!("ours-{number}-{serializer}"), format!("theirs-{number}-{serializer}"));
             let said = ours.run(&enqueue(mine.clone()).iter().map(String::as_str).collect::<Vec<_>>());
-            let they_said = python.rq(&enqueue(theirs.clone()).iter().map(String::as_str).collect::<Vec<_>>());
+            let they_said =
+                python.rq(&enqueue(theirs.clone()).iter().map(String::as_str).collect::<Vec<_>>());
             assert_eq!(said, they_said.replace(&theirs, &mine), "{args:?}");
             check_same_job(&scratch, &mine, &theirs, args);
         }
@@ -40,7 +60,8 @@ fn enqueue_writes_what_pythons_does() {
 
 /// Two jobs of the same command line are the same, but for their times.
 fn check_same_job(scratch: &Scratch, mine: &str, theirs: &str, args: &[&str]) {
-    let [mut mine, mut theirs] = [mine, theirs].map(|id| scratch.queue("default").fetch_job(id).unwrap().unwrap());
+    let [mut mine, mut theirs] =
+        [mine, theirs].map(|id| scratch.queue("default").fetch_job(id).unwrap().unwrap());
     assert_eq!(mine.payload().unwrap(), theirs.payload().unwrap(), "{args:?}");
     theirs.id.clone_from(&mine.id);
     theirs.created_at = mine.created_at;
@@ -62,7 +83,8 @@ fn enqueued_jobs_run() {
     assert_eq!(ours.run(&["enqueue", "--quiet", "--at-front", "--job-id", "first", "test.none"]), "");
     assert_eq!(scratch.waiting("default"), ["first", "json", "pickle", "bincode"]);
     ours.drain(&[]);
-    for (serializer, codec) in [("json", Codec::Json), ("pickle", Codec::Pickle), ("bincode", Codec::Bincode)] {
+    for (serializer, codec) in [("json", Codec::Json), ("pickle", Codec::Pickle), ("bincode", Codec::Bincode)]
+    {
         let job = scratch.queue("default").handle::<Value>(serializer);
         assert_eq!(job.job().unwrap().unwrap().payload().unwrap().0, codec);
         assert_eq!(job.result().unwrap(), Some(5.into()));
@@ -80,14 +102,18 @@ fn empty_removes_what_pythons_does() {
         }
     };
     let python = Python::new(&scratch);
-    let runs: [&dyn Fn(&[&str]) -> String; 2] = [&|args| ours.run(args), &|args| python.rq(args)];
-    for run in runs {
+    for is_python in [false, true] {
+        let run = |args: &[&str]| if is_python { python.rq(args) } else { ours.run(args) };
         fill();
         assert_eq!(run(&["empty"]), "Nothing to do\n");
-        assert_eq!(run(&["empty", "a", "nosuch"]), "2 jobs removed from a queue\n0 jobs removed from nosuch queue\n");
+        assert_eq!(
+            run(&["empty", "a", "nosuch"]),
+            "2 jobs removed from a queue\n0 jobs removed from nosuch queue\n"
+        );
         let mut all: Vec<String> = run(&["empty", "--all"]).lines().map(str::to_string).collect();
         all.sort();
-        let wanted = ["0 jobs removed from a queue", "1 jobs removed from c queue", "1500 jobs removed from b queue"];
+        let wanted =
+            ["0 jobs removed from a queue", "1 jobs removed from c queue", "1500 jobs removed from b queue"];
         assert_eq!(all, wanted);
         let left: Vec<_> = scratch.dump().into_keys().collect();
         assert_eq!(left, ["rq:queues"]);
@@ -162,7 +188,12 @@ fn exit_codes_and_sentences() {
     check(&ours, &["worker", "--nosuch"], 2, "No such option '--nosuch'.");
     check(&ours, &["enqueue"], 2, "Missing argument 'FUNCTION'.");
     check(&ours, &["enqueue", "f", ":{"], 2, "Unable to parse 1. non keyword argument as JSON.");
-    check(&ours, &["enqueue", "f", "a=1", "a=2"], 2, "You can't specify multiple values for the same keyword.");
+    check(
+        &ours,
+        &["enqueue", "f", "a=1", "a=2"],
+        2,
+        "You can't specify multiple values for the same keyword.",
+    );
     check(&ours, &["enqueue", "f", "@/no/such/file"], 1, "Could not open file '/no/such/file'");
     check(&ours, &["enqueue", "--job-id", "a b", "f"], 1, "a b");
     check(&ours, &["enqueue", "-q", "", "f"], 1, "queue name");
@@ -172,7 +203,12 @@ fn exit_codes_and_sentences() {
     check(&stock, &["worker"], 2, "rq worker --app ./my-jobs");
     check(&stock, &["worker"], 2, "rq_cli::main(handlers![");
     for command in [&["info"][..], &["enqueue", "f"], &["empty", "q"], &["worker"]] {
-        check(&ours, &[command, &["--url", NOBODY]].concat(), 1, "Redis at redis://127.0.0.1:1/ cannot be reached");
+        check(
+            &ours,
+            &[command, &["--url", NOBODY]].concat(),
+            1,
+            "Redis at redis://127.0.0.1:1/ cannot be reached",
+        );
     }
     check(&ours, &["info", "--url", "nonsense://x"], 1, "");
     let mut prefixed = ours.command(&["info"]);
@@ -191,7 +227,11 @@ fn app_runs_the_jobs_of_another_program() {
     let stock = RqTest::app(&scratch, "empty");
     let mut worker = stock.spawn(&["worker", "--app", wrapper.path(), "--burst", "--name", "w", "default"]);
     assert!(worker.wait(LIMIT).success(), "{}", worker.report());
-    assert!(worker.text(Stream::Stdout).contains("my-jobs got worker --burst --name w default"), "{}", worker.report());
+    assert!(
+        worker.text(Stream::Stdout).contains("my-jobs got worker --burst --name w default"),
+        "{}",
+        worker.report()
+    );
     assert_eq!(job.result().unwrap(), Some(5));
     let (code, _, said) = stock.outcome(&["worker", "--app", "/no/such/program"]);
     assert_eq!(code, Some(1));
@@ -207,7 +247,8 @@ impl AppOfOurOwn {
     fn new(scratch: &Scratch, program: &std::ffi::OsStr) -> Self {
         use std::os::unix::fs::PermissionsExt;
         let path = std::env::temp_dir().join(format!("rq-tests-{}-my-jobs", scratch.prefix()));
-        let script = format!("#!/bin/sh\necho my-jobs got \"$@\"\nRQ_TEST_APP= exec {} \"$@\"\n", program.display());
+        let script =
+            format!("#!/bin/sh\necho my-jobs got \"$@\"\nRQ_TEST_APP= exec {} \"$@\"\n", program.display());
         std::fs::write(&path, script).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         Self { path }
@@ -239,7 +280,12 @@ fn a_reader_who_leaves_is_no_reason_to_complain() {
 /// The first line that `command` writes to a reader who then leaves, and what it says about that.
 fn head_of(mut command: Command) -> (String, String) {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut head = Command::new("head").args(["-n", "1"]).stdin(child.stdout.take().unwrap()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut head = Command::new("head")
+        .args(["-n", "1"])
+        .stdin(child.stdout.take().unwrap())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let output = child.wait_with_output().unwrap();
     assert_ne!(output.status.code(), Some(101), "a panic");
     let mut line = String::new();
@@ -270,7 +316,8 @@ fn a_worker_writes_its_log_as_told() {
     let run = |args: &[&str]| -> Child {
         scratch.queue("default").enqueue(Call::<i64>::to("math.add").arg(2).arg(3).job_id("good")).unwrap();
         scratch.queue("default").enqueue(Call::<()>::to("test.fail").arg("oh no").job_id("bad")).unwrap();
-        let mut worker = ours.spawn(&[&["worker", "--burst", "--name", "w", "--concurrency", "1"], args].concat());
+        let mut worker =
+            ours.spawn(&[&["worker", "--burst", "--name", "w", "--concurrency", "1"], args].concat());
         assert!(worker.wait(LIMIT).success(), "{}", worker.report());
         worker
     };
@@ -286,7 +333,10 @@ fn a_worker_writes_its_log_as_told() {
         assert!(out.lines().any(|written| written == line), "{line:?} is not in {out}");
     }
     let errors = worker.text(Stream::Stderr);
-    assert!(errors.starts_with("ERROR|Worker w: job bad: exception raised while executing (test.fail('oh no'))"), "{errors}");
+    assert!(
+        errors.starts_with("ERROR|Worker w: job bad: exception raised while executing (test.fail('oh no'))"),
+        "{errors}"
+    );
     assert_eq!(errors.lines().count(), 1, "one failure, one line: {errors}");
     let quiet = run(&["--quiet"]);
     assert_eq!(quiet.text(Stream::Stdout), "");

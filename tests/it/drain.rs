@@ -33,6 +33,7 @@ fn ten_thousand_jobs_are_drained_and_none_is_lost() {
     let worker = scratch.hash("worker:w");
     assert_eq!(worker["successful_job_count"], JOBS.to_string());
     assert!(!worker.contains_key("failed_job_count"));
-    let left: i64 = scratch.query("EXISTS", ["wip:default", "queue:default", "failed:default"].map(|key| scratch.key(key)));
+    let left: i64 = scratch
+        .query("EXISTS", ["wip:default", "queue:default", "failed:default"].map(|key| scratch.key(key)));
     assert_eq!(left, 0);
 }

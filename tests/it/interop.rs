@@ -32,13 +32,19 @@ const CALLS: [(&str, &str); 8] = [
 
 /// What only pickle can carry.
 const PICKLED_CALLS: [(&str, &str); 7] = [
-    ("'interop.echo', datetime.datetime(2024, 1, 2, 3, 4, 5, 6)", "datetime.datetime(2024, 1, 2, 3, 4, 5, 6)"),
+    (
+        "'interop.echo', datetime.datetime(2024, 1, 2, 3, 4, 5, 6)",
+        "datetime.datetime(2024, 1, 2, 3, 4, 5, 6)",
+    ),
     (
         "'interop.echo', datetime.datetime(2024, 1, 2, tzinfo=datetime.timezone.utc)",
         "datetime.datetime(2024, 1, 2, 0, 0, tzinfo=datetime.timezone.utc)",
     ),
     ("'interop.echo', datetime.date(2024, 1, 2)", "datetime.date(2024, 1, 2)"),
-    ("'interop.echo', datetime.timedelta(days=1, microseconds=5)", "datetime.timedelta(days=1, microseconds=5)"),
+    (
+        "'interop.echo', datetime.timedelta(days=1, microseconds=5)",
+        "datetime.timedelta(days=1, microseconds=5)",
+    ),
     ("'interop.echo', (1, b'\\xff', {2}, frozenset())", "(1, b'\\xff', {2}, frozenset())"),
     ("'interop.echo', __import__('decimal').Decimal('1.10')", "Decimal('1.10')"),
     ("'interop.echo', __import__('uuid').UUID(int=1)", "UUID('00000000-0000-0000-0000-000000000001')"),
@@ -49,11 +55,20 @@ fn pythons_calls_are_run_by_our_worker() {
     for (serializer, calls) in [("pickle", [&CALLS[..], &PICKLED_CALLS].concat()), ("json", CALLS.to_vec())] {
         let scratch = Scratch::new();
         let python = Python::new(&scratch);
-        let enqueue: String = calls.iter().enumerate().map(|(number, (call, _))| format!("q.enqueue({call}, job_id='j{number}')\n")).collect();
+        let enqueue: String = calls
+            .iter()
+            .enumerate()
+            .map(|(number, (call, _))| format!("q.enqueue({call}, job_id='j{number}')\n"))
+            .collect();
         let queue = format!("q = Queue(connection=conn, serializer='{serializer}')\n");
-        python.run(&format!("{queue}{enqueue}q.enqueue('interop.fail', 'oh no', job_id='bad', meta={{'k': 1}})"));
+        python.run(&format!(
+            "{queue}{enqueue}q.enqueue('interop.fail', 'oh no', job_id='bad', meta={{'k': 1}})"
+        ));
         RqTest::new(&scratch).drain(&["--name", "ours"]);
-        let all = seen(&python, &format!("[look.job(f'j{{n}}', conn, '{serializer}') for n in range({})]", calls.len()));
+        let all = seen(
+            &python,
+            &format!("[look.job(f'j{{n}}', conn, '{serializer}') for n in range({})]", calls.len()),
+        );
         for (job, (call, value)) in all.as_array().unwrap().iter().zip(&calls) {
             check_finished(job, value, "ours", call);
         }
@@ -62,13 +77,20 @@ fn pythons_calls_are_run_by_our_worker() {
         assert_eq!(bad["meta"], json!({"k": 1}));
         let queue = seen(&python, "look.queue('default', conn)");
         assert_eq!(queue["finished"].as_array().unwrap().len(), calls.len(), "{queue}");
-        assert_eq!((&queue["failed"], &queue["queued"], &queue["started"]), (&json!(["bad"]), &json!([]), &json!([])));
+        assert_eq!(
+            (&queue["failed"], &queue["queued"], &queue["started"]),
+            (&json!(["bad"]), &json!([]), &json!([]))
+        );
     }
 }
 
 #[track_caller]
 fn check_finished(job: &Json, value: &str, worker: &str, call: &str) {
-    assert_eq!((&job["status"], &job["finished"], &job["failed"]), (&json!("finished"), &json!(true), &json!(false)), "{call}: {job}");
+    assert_eq!(
+        (&job["status"], &job["finished"], &job["failed"]),
+        (&json!("finished"), &json!(true), &json!(false)),
+        "{call}: {job}"
+    );
     assert_eq!(job["value"], value, "{call}");
     assert_eq!((&job["origin"], &job["worker"]), (&json!("default"), &json!(worker)), "{call}");
     assert_eq!((&job["results"], &job["executions"]), (&json!(1), &json!(0)), "{call}");
@@ -86,9 +108,16 @@ fn check_finished(job: &Json, value: &str, worker: &str, call: &str) {
 
 #[track_caller]
 fn check_failed(job: &Json, text: &str, worker: &str) {
-    assert_eq!((&job["status"], &job["failed"], &job["value"]), (&json!("failed"), &json!(true), &json!("None")), "{job}");
+    assert_eq!(
+        (&job["status"], &job["failed"], &job["value"]),
+        (&json!("failed"), &json!(true), &json!("None")),
+        "{job}"
+    );
     let result = &job["result"];
-    assert_eq!((&result["type"], &result["worker"], &result["in_order"]), (&json!("FAILED"), &json!(worker), &json!(true)));
+    assert_eq!(
+        (&result["type"], &result["worker"], &result["in_order"]),
+        (&json!("FAILED"), &json!(worker), &json!(true))
+    );
     assert!(result["exc_string"].as_str().unwrap().contains(text), "{result}");
     assert_eq!(job["exc_info"], result["exc_string"]);
 }
@@ -108,14 +137,23 @@ fn python_sees_our_worker_while_it_runs() {
     assert_eq!(ours["pid"], worker.id());
     assert_eq!((&ours["job"], &ours["executions"]), (&json!("j"), &json!(1)));
     let job = seen(&python, "look.job('j', conn)");
-    assert_eq!((&job["status"], &job["executions"], &job["worker"]), (&json!("started"), &json!(1), &json!("ours")), "{job}");
+    assert_eq!(
+        (&job["status"], &job["executions"], &job["worker"]),
+        (&json!("started"), &json!(1), &json!("ours")),
+        "{job}"
+    );
     let at_the_gate = json!({"stage": "before", "progress": 0.5, "progress_note": "at the gate"});
-    eventually("the meta", LIMIT, || (seen(&python, "look.job('j', conn)")["meta"] == at_the_gate).then_some(()));
+    eventually("the meta", LIMIT, || {
+        (seen(&python, "look.job('j', conn)")["meta"] == at_the_gate).then_some(())
+    });
     assert_eq!(seen(&python, "look.queue('default', conn)")["started"], json!(["j"]));
     let line = format!("ours ({} ", ours["hostname"].as_str().unwrap());
     let info = python.rq(&["info"]);
     let shown = info.lines().find(|shown| shown.starts_with(&line)).unwrap_or_else(|| panic!("{info}"));
-    assert!(shown.ends_with(&format!(" {}): busy high, default. jobs: 0 finished, 0 failed", worker.id())), "{shown}");
+    assert!(
+        shown.ends_with(&format!(" {}): busy high, default. jobs: 0 finished, 0 failed", worker.id())),
+        "{shown}"
+    );
     assert!(info.contains("default      | 0, 1 executing, 0 finished, 0 failed"), "{info}");
     gate.open(1);
     eventually("the job to end", LIMIT, || (scratch.status("j") == "finished").then_some(()));
@@ -125,7 +163,9 @@ fn python_sees_our_worker_while_it_runs() {
     });
     worker.signal(Signal::SIGTERM);
     worker.wait_for_line("stopping on request", LIMIT);
-    eventually("the worker to be gone", LIMIT, || (seen(&python, "look.workers(conn)") == json!({})).then_some(()));
+    eventually("the worker to be gone", LIMIT, || {
+        (seen(&python, "look.workers(conn)") == json!({})).then_some(())
+    });
 }
 
 /// Our calls, the `repr` of what Python makes of them, and what we read as their value.
@@ -144,7 +184,9 @@ fn our_calls() -> Vec<(Call<Value>, Value)> {
 
 /// What only pickle can carry.
 fn our_pickled_calls() -> Vec<(Call<Value>, Value)> {
-    let datetime = Codec::Pickle.decode_value(b"cdatetime\ndatetime\n(C\x0a\x07\xe8\x01\x02\x03\x04\x05\0\0\x01tR.").unwrap();
+    let datetime = Codec::Pickle
+        .decode_value(b"cdatetime\ndatetime\n(C\x0a\x07\xe8\x01\x02\x03\x04\x05\0\0\x01tR.")
+        .unwrap();
     let values = [
         datetime,
         Value::Tuple(vec![1.into(), Value::Bytes(vec![0xff])]),
@@ -157,7 +199,12 @@ fn our_pickled_calls() -> Vec<(Call<Value>, Value)> {
 
 #[test]
 fn our_calls_are_run_by_pythons_workers() {
-    for (codec, class) in [(Codec::Pickle, "rq.Worker"), (Codec::Json, "rq.Worker"), (Codec::Pickle, "rq.SimpleWorker"), (Codec::Json, "rq.SimpleWorker")] {
+    for (codec, class) in [
+        (Codec::Pickle, "rq.Worker"),
+        (Codec::Json, "rq.Worker"),
+        (Codec::Pickle, "rq.SimpleWorker"),
+        (Codec::Json, "rq.SimpleWorker"),
+    ] {
         let scratch = Scratch::new();
         let python = Python::new(&scratch);
         let queue = scratch.queue("default").codec(codec);
@@ -165,24 +212,41 @@ fn our_calls_are_run_by_pythons_workers() {
         if codec == Codec::Pickle {
             calls.extend(our_pickled_calls());
         }
-        let jobs = queue.enqueue_many(calls.iter().enumerate().map(|(number, (call, _))| call.clone().job_id(format!("j{number}")))).unwrap();
+        let jobs = queue
+            .enqueue_many(
+                calls.iter().enumerate().map(|(number, (call, _))| call.clone().job_id(format!("j{number}"))),
+            )
+            .unwrap();
         let failing = queue.enqueue(Call::<()>::to("interop.fail").arg("oh no").meta("k", 1)).unwrap();
         let unknown = queue.enqueue(Call::<()>::to("interop.no_such_function")).unwrap();
         let (number, serializer) = (calls.len(), codec.name());
-        let before = seen(&python, &format!("[look.job(f'j{{n}}', conn, '{serializer}') for n in range({number})]"));
+        let before =
+            seen(&python, &format!("[look.job(f'j{{n}}', conn, '{serializer}') for n in range({number})]"));
         check_as_enqueued(&before, &calls);
-        let worker = python.spawn_rq(&["worker", "--burst", "--name", "theirs", "-w", class, "-S", serializer]);
+        let worker =
+            python.spawn_rq(&["worker", "--burst", "--name", "theirs", "-w", class, "-S", serializer]);
         for (job, (call, value)) in jobs.iter().zip(&calls) {
             assert_eq!(job.wait(LIMIT).unwrap(), *value, "{call} by {class}");
             let result = job.latest_result().unwrap().unwrap();
-            assert_eq!((result.kind, result.worker_name.as_deref()), (ResultKind::Successful, Some("theirs")), "{call}");
+            assert_eq!(
+                (result.kind, result.worker_name.as_deref()),
+                (ResultKind::Successful, Some("theirs")),
+                "{call}"
+            );
             assert_eq!(result.return_value.as_deref().map_or(codec, Codec::detect_value), codec, "{call}");
             assert!(result.execution_started_at.unwrap() <= result.execution_ended_at.unwrap());
             let job = job.job().unwrap().unwrap();
-            assert_eq!((job.status, job.worker_name.as_deref()), (Status::Finished, Some("theirs")), "{call}");
+            assert_eq!(
+                (job.status, job.worker_name.as_deref()),
+                (Status::Finished, Some("theirs")),
+                "{call}"
+            );
         }
         check_their_failure(failing.wait(LIMIT), "ValueError: oh no");
-        assert_eq!(failing.job().unwrap().unwrap().meta().unwrap(), Value::Dict(vec![("k".into(), 1.into())]));
+        assert_eq!(
+            failing.job().unwrap().unwrap().meta().unwrap(),
+            Value::Dict(vec![("k".into(), 1.into())])
+        );
         check_their_failure(unknown.wait(LIMIT), "no_such_function");
         worker.succeed(LIMIT);
     }
@@ -212,7 +276,13 @@ fn options_of_our_calls_are_pythons() {
     let queue = scratch.queue("default").codec(Codec::Pickle);
     let add = || Call::<i64>::to("interop.add").arg(1).arg(2);
     let calls = [
-        add().job_id("b").description("what people read").timeout(secs(7)).result_ttl(secs(8)).failure_ttl(secs(9)).meta("k", "v"),
+        add()
+            .job_id("b")
+            .description("what people read")
+            .timeout(secs(7))
+            .result_ttl(secs(8))
+            .failure_ttl(secs(9))
+            .meta("k", "v"),
         add().job_id("c").no_timeout().result_ttl(rq_core::Ttl::Forever),
         add().job_id("a").at_front().ttl(secs(100)),
     ];
@@ -233,7 +303,10 @@ fn a_job_that_python_cancels_or_deletes_while_it_runs_stays_that_way() {
     let python = Python::new(&scratch);
     let worker = RqTest::new(&scratch).worker(&["--name", "ours", "--concurrency", "2"]);
     let gate = Gate::new(&scratch, "gate");
-    python.run(&format!("q = Queue(connection=conn)\nfor id in ('kept', 'gone'): q.enqueue('test.gate', {:?}, job_id=id)", gate.key()));
+    python.run(&format!(
+        "q = Queue(connection=conn)\nfor id in ('kept', 'gone'): q.enqueue('test.gate', {:?}, job_id=id)",
+        gate.key()
+    ));
     (0..2).for_each(|_| drop(gate.wait_for_arrival()));
     python.run("Job.fetch('kept', connection=conn).cancel(); Job.fetch('gone', connection=conn).delete()");
     gate.open(2);
@@ -242,8 +315,12 @@ fn a_job_that_python_cancels_or_deletes_while_it_runs_stays_that_way() {
     }
     assert_eq!((scratch.status("kept"), scratch.status("gone")), ("canceled".into(), String::new()));
     let queue = seen(&python, "look.queue('default', conn)");
-    assert_eq!((&queue["canceled"], &queue["finished"], &queue["started"]), (&json!(["kept"]), &json!([]), &json!([])));
-    let ghosts: Vec<_> = scratch.dump().into_keys().filter(|key| key.contains("gone") || key.contains(":execution")).collect();
+    assert_eq!(
+        (&queue["canceled"], &queue["finished"], &queue["started"]),
+        (&json!(["kept"]), &json!([]), &json!([]))
+    );
+    let ghosts: Vec<_> =
+        scratch.dump().into_keys().filter(|key| key.contains("gone") || key.contains(":execution")).collect();
     assert!(ghosts.is_empty(), "{ghosts:?}");
 }
 
@@ -253,15 +330,18 @@ fn workers_of_both_kinds_share_queues() {
     let scratch = Scratch::new();
     let python = Python::new(&scratch);
     let journal = Journal::new(&scratch);
-    enqueue_from_both(&scratch, &python, &journal, JOBS);
     let ours = RqTest::new(&scratch);
-    let their_args = |name: &'static str, class: &'static str| ["worker", "--name", name, "-w", class, "high", "default"];
+    let their_args =
+        |name: &'static str, class: &'static str| ["worker", "--name", name, "-w", class, "high", "default"];
     let workers: Vec<(&str, Child)> = vec![
         ("ours-1", ours.worker(&["--name", "ours-1", "--concurrency", "2", "high", "default"])),
         ("theirs-1", python.spawn_rq(&their_args("theirs-1", "rq.SimpleWorker"))),
         ("theirs-2", python.spawn_rq(&their_args("theirs-2", "rq.Worker"))),
         ("ours-2", ours.worker(&["--name", "ours-2", "--concurrency", "1", "default"])),
     ];
+    // None gets a start on the others.
+    workers.iter().for_each(|(_, worker)| drop(worker.wait_for_line("*** Listening on", LIMIT)));
+    enqueue_from_both(&scratch, &python, &journal, JOBS);
     let finished = || scratch.count("finished:high") + scratch.count("finished:default");
     eventually("all jobs to be finished", LIMIT, || (finished() == JOBS).then_some(()));
     let ends = journal.ends();
@@ -283,7 +363,8 @@ fn enqueue_from_both(scratch: &Scratch, python: &Python, journal: &Journal, jobs
     const JOB_MS: u64 = 10;
     for (queue, ids) in [("high", 0..jobs / 4), ("default", jobs / 4..jobs / 2)] {
         let queue: Queue = scratch.queue(queue).codec(Codec::Pickle);
-        let call = |id: usize| Call::<()>::to("interop.journal").arg(journal.path()).arg(id.to_string()).arg(JOB_MS);
+        let call =
+            |id: usize| Call::<()>::to("interop.journal").arg(journal.path()).arg(id.to_string()).arg(JOB_MS);
         queue.enqueue_many(ids.map(call)).unwrap();
     }
     python.run(&format!(
@@ -316,7 +397,16 @@ fn info_reads_as_pythons() {
     let python = Python::new(&scratch);
     let ours = RqTest::new(&scratch);
     let check = |state: &str| {
-        for args in [&["info"][..], &["info", "--raw"], &["info", "-R"], &["info", "-Q"], &["info", "-W"], &["info", "-W", "-R"], &["info", "low", "unknown"], &["info", "--raw", "-R"]] {
+        for args in [
+            &["info"][..],
+            &["info", "--raw"],
+            &["info", "-R"],
+            &["info", "-Q"],
+            &["info", "-W"],
+            &["info", "-W", "-R"],
+            &["info", "low", "unknown"],
+            &["info", "--raw", "-R"],
+        ] {
             assert_eq!(lines(&ours.run(args)), lines(&python.rq(args)), "{args:?} of {state}");
         }
     };
@@ -334,7 +424,9 @@ fn info_reads_as_pythons() {
     scratch.queue("default").enqueue(Call::<()>::to("test.gate").arg(gate.key())).unwrap();
     gate.wait_for_arrival();
     for (worker, state) in [("busy", "busy"), ("idle", "idle")] {
-        eventually(state, LIMIT, || (scratch.hash(&format!("worker:{worker}")).get("state")? == state).then_some(()));
+        eventually(state, LIMIT, || {
+            (scratch.hash(&format!("worker:{worker}")).get("state")? == state).then_some(())
+        });
     }
     check("queues and workers");
     drop(busy);
@@ -342,7 +434,8 @@ fn info_reads_as_pythons() {
 
 /// The lines of `rq info`, without the time. Queues and workers come in no order.
 fn lines(text: &str) -> Vec<String> {
-    let mut lines: Vec<String> = text.lines().filter(|line| !line.starts_with("Updated: ")).map(str::to_string).collect();
+    let mut lines: Vec<String> =
+        text.lines().filter(|line| !line.starts_with("Updated: ")).map(str::to_string).collect();
     lines.sort();
     lines
 }

@@ -68,7 +68,10 @@ fn echo(value: &Value) -> Call<Value> {
 
 /// What every codec can carry.
 fn values() -> Vec<Value> {
-    let dict = Value::Dict(vec![("a".into(), Value::List(vec![1.into(), Value::Null])), ("é \u{1f980}".into(), "".into())]);
+    let dict = Value::Dict(vec![
+        ("a".into(), Value::List(vec![1.into(), Value::Null])),
+        ("é \u{1f980}".into(), "".into()),
+    ]);
     vec![
         Value::Null,
         true.into(),
@@ -115,12 +118,24 @@ fn calls_with_arguments() -> Vec<(Call<Value>, End)> {
         (add().arg(2).kwarg("y", 3), End::With(5.into())),
         (add().arg(2), End::Failed(&["TypeError: math.add() missing argument 'y'"])),
         (add(), End::Failed(&["TypeError: math.add() missing argument 'x'"])),
-        (add().arg(1).arg(2).arg(3), End::Failed(&["TypeError: math.add() takes 2 positional arguments but 3 were given"])),
-        (add().arg(1).kwarg("x", 2), End::Failed(&["TypeError: math.add() got multiple values for argument 'x'"])),
+        (
+            add().arg(1).arg(2).arg(3),
+            End::Failed(&["TypeError: math.add() takes 2 positional arguments but 3 were given"]),
+        ),
+        (
+            add().arg(1).kwarg("x", 2),
+            End::Failed(&["TypeError: math.add() got multiple values for argument 'x'"]),
+        ),
         (add().kwarg("z", 2), End::Failed(&["TypeError: math.add() got an unexpected keyword argument 'z'"])),
-        (add().arg(1).arg("two"), End::Failed(&["TypeError: math.add() argument 'y': ", "string \"two\"", "i64"])),
+        (
+            add().arg(1).arg("two"),
+            End::Failed(&["TypeError: math.add() argument 'y': ", "string \"two\"", "i64"]),
+        ),
         (add().arg(1).arg(0.5), End::Failed(&["TypeError: math.add() argument 'y': ", "0.5"])),
-        (add().arg(1).arg(u64::MAX), End::Failed(&["TypeError: math.add() argument 'y': ", "18446744073709551615"])),
+        (
+            add().arg(1).arg(u64::MAX),
+            End::Failed(&["TypeError: math.add() argument 'y': ", "18446744073709551615"]),
+        ),
         (greet().arg("you"), End::With("hello, you".into())),
         (greet().arg("you").kwarg("greeting", "hi"), End::With("hi, you".into())),
         (greet().arg("you").arg(Value::Null), End::With("hello, you".into())),
@@ -140,9 +155,9 @@ fn calls_that_return() -> Vec<(Call<Value>, End)> {
         field("sizes", Value::List(vec![1.into(), 2.into()])),
         field("parent", parent),
     ]);
-    let is_within_its_limit = |value: &Value| matches!(value, Value::Float(left) if (3.0..=5.0).contains(left));
-    let is_my_id_and_queue =
-        |value: &Value| matches!(value, Value::List(items) if matches!(&items[..], [_, queue] if *queue == "default".into()));
+    let is_within_its_limit =
+        |value: &Value| matches!(value, Value::Float(left) if (3.0..=5.0).contains(left));
+    let is_my_id_and_queue = |value: &Value| matches!(value, Value::List(items) if matches!(&items[..], [_, queue] if *queue == "default".into()));
     vec![
         (Call::to("test.record"), End::With(record)),
         (Call::to("test.repr").arg((1, "x")), End::With("[1, 'x']".into())),
@@ -157,15 +172,19 @@ fn calls_that_return() -> Vec<(Call<Value>, End)> {
 }
 
 fn calls_that_fail() -> Vec<(Call<Value>, End)> {
-    let causes = "Error: no report\ncaused by: the file cannot be written\ncaused by: the disk is full";
-    let near = ["UnknownFunction: no handler named `math.ad`", "did you mean `math.add`?", "handlers![..]"];
+    const CAUSES: &str =
+        "Error: no report\ncaused by: the file cannot be written\ncaused by: the disk is full";
+    const NEAR: &[&str] =
+        &["UnknownFunction: no handler named `math.ad`", "did you mean `math.add`?", "handlers![..]"];
+    const FAR: &str = "UnknownFunction: no handler named `nothing.of_that_name`";
+    const PANIC: &[&str] = &["Panic: job panicked at ", "jobs.rs:", ": oh"];
     vec![
-        (Call::to("test.fail_with_causes"), End::Failed(Box::leak(Box::new([causes])))),
+        (Call::to("test.fail_with_causes"), End::Failed(&[CAUSES])),
         (Call::to("test.fail").arg("two\nlines é"), End::Failed(&["Error: two\nlines é"])),
-        (Call::to("test.panic").arg("oh"), End::Failed(&["Panic: job panicked at ", "jobs.rs:", ": oh"])),
-        (Call::to("test.panic_async").arg("oh"), End::Failed(&["Panic: job panicked at ", "jobs.rs:", ": oh"])),
-        (Call::to("math.ad").arg(1), End::Failed(Box::leak(Box::new(near)))),
-        (Call::to("nothing.of_that_name"), End::Failed(&["UnknownFunction: no handler named `nothing.of_that_name`"])),
+        (Call::to("test.panic").arg("oh"), End::Failed(PANIC)),
+        (Call::to("test.panic_async").arg("oh"), End::Failed(PANIC)),
+        (Call::to("math.ad").arg(1), End::Failed(NEAR)),
+        (Call::to("nothing.of_that_name"), End::Failed(&[FAR])),
     ]
 }
 
@@ -190,7 +209,11 @@ fn check_end(case: &Case, job: &Job, result: &JobResult) {
         }
     }
     let ended_well = !matches!(end, End::Failed(_));
-    let (status, kind) = if ended_well { (Status::Finished, ResultKind::Successful) } else { (Status::Failed, ResultKind::Failed) };
+    let (status, kind) = if ended_well {
+        (Status::Finished, ResultKind::Successful)
+    } else {
+        (Status::Failed, ResultKind::Failed)
+    };
     assert_eq!((job.status, result.kind), (status, kind), "{call}");
 }
 
@@ -210,9 +233,13 @@ fn check_books(stage: &Stage, job: &Job, result: &JobResult) {
     assert!(times.iter().all(Option::is_some) && times.is_sorted(), "{id}: {times:?}");
     assert_eq!(result.execution_ended_at, job.ended_at, "{id}");
     let finished = job.status == Status::Finished;
-    let (registry, other, ttl_s) = if finished { ("finished", "failed", 500) } else { ("failed", "finished", 31_536_000) };
+    let (registry, other, ttl_s) =
+        if finished { ("finished", "failed", 500) } else { ("failed", "finished", 31_536_000) };
     let ended_s = job.ended_at.map_or(0, rq_core::Timestamp::epoch_secs);
-    let score = stage.scratch.score(&format!("{registry}:default"), id).unwrap_or_else(|| panic!("{id} is in no registry"));
+    let score = stage
+        .scratch
+        .score(&format!("{registry}:default"), id)
+        .unwrap_or_else(|| panic!("{id} is in no registry"));
     assert!((score - (ended_s + ttl_s) as f64).abs() <= 5.0, "{id}: {score}");
     assert_eq!(stage.scratch.score(&format!("{other}:default"), id), None);
     assert!((ttl_s - 60..=ttl_s).contains(&stage.scratch.ttl_s(&format!("job:{id}"))), "{id}");
@@ -268,7 +295,10 @@ fn check_kept(stage: &Stage, call: &Call<()>, id: &str, kept: Kept) {
         return;
     };
     for found in ttls {
-        assert!((ttl_s - 20..=ttl_s).contains(&found) && (ttl_s < 0) == (found < 0), "{id}: {found} for {ttl_s}");
+        assert!(
+            (ttl_s - 20..=ttl_s).contains(&found) && (ttl_s < 0) == (found < 0),
+            "{id}: {found} for {ttl_s}"
+        );
     }
     let score = score.unwrap_or_else(|| panic!("{id} is in no registry"));
     let now_s = rq_core::Timestamp::now().epoch_secs() as f64;

@@ -25,7 +25,8 @@ pub(super) fn a_worker_keeps_a_record_of_itself(executor: &'static str) {
     let record = scratch.hash("worker:w");
     assert_eq!(record["queues"], "high,default");
     assert_eq!(record["pid"], worker.id().to_string());
-    let times = [record["birth"].as_str(), &record["last_heartbeat"]].map(|time| Timestamp::parse(time).unwrap());
+    let times =
+        [record["birth"].as_str(), &record["last_heartbeat"]].map(|time| Timestamp::parse(time).unwrap());
     assert!(times.is_sorted() && times[1] <= Timestamp::now(), "{times:?}");
     for field in ["hostname", "version", "python_version"] {
         assert!(!record[field].is_empty(), "{field}");
@@ -69,7 +70,12 @@ pub(super) fn heartbeats_keep_the_worker_and_its_jobs_alive(executor: &'static s
     for (key, member) in [("wip:default", member.as_str()), ("executions:j", x)] {
         scratch.query::<()>("ZADD", [scratch.key(key), "XX".into(), "1".into(), member.into()]);
     }
-    let keys = [format!("execution:{member}"), "executions:j".into(), "worker:w".into(), "worker:w:executions".into()];
+    let keys = [
+        format!("execution:{member}"),
+        "executions:j".into(),
+        "worker:w".into(),
+        "worker:w:executions".into(),
+    ];
     for key in &keys {
         scratch.query::<()>("EXPIRE", [scratch.key(key), "20".into()]);
     }
@@ -105,7 +111,8 @@ pub(super) fn a_name_is_taken_once(executor: &'static str) {
 pub(super) fn a_worker_ends_by_itself_when_told_to(executor: &'static str) {
     let stage = Stage::new(executor);
     let journal = Journal::new(&stage.scratch);
-    let calls = (0..5).map(|id| Call::<()>::to("interop.journal").arg(journal.path()).arg(id.to_string()).arg(0));
+    let calls =
+        (0..5).map(|id| Call::<()>::to("interop.journal").arg(journal.path()).arg(id.to_string()).arg(0));
     stage.queue().enqueue_many(calls).unwrap();
     let check = |args: &[&str], line: &str, ran: usize| {
         let began = Instant::now();
@@ -149,14 +156,19 @@ pub(super) fn suspended_workers_take_no_jobs(executor: &'static str) {
     suspend();
     let (code, out, err) = RqTest::new(scratch).outcome(&["worker", "-w", executor]);
     assert_eq!(code, Some(1));
-    assert!((out + &err).contains("RQ is currently suspended, to resume job execution run \"rq resume\""), "{err}");
+    assert!(
+        (out + &err).contains("RQ is currently suspended, to resume job execution run \"rq resume\""),
+        "{err}"
+    );
     resume();
     // While it is idle.
     let worker = stage.worker(&["--name", "w"]);
     suspend();
     let job = stage.queue().enqueue(add()).unwrap();
     worker.wait_for_line("suspended, run `rq resume` to resume", SOON);
-    eventually("the record to say so", SOON, || (scratch.hash("worker:w")["state"] == "suspended").then_some(()));
+    eventually("the record to say so", SOON, || {
+        (scratch.hash("worker:w")["state"] == "suspended").then_some(())
+    });
     assert_eq!(scratch.waiting("default"), [job.id()]);
     resume();
     assert_eq!(job.wait(SOON).unwrap(), 5);
@@ -172,5 +184,8 @@ pub(super) fn suspended_workers_take_no_jobs(executor: &'static str) {
     let status = worker.wait(SOON);
     assert_exit(&worker, status, 0);
     assert!(worker.text(Stream::Stdout).contains("suspended in burst mode, exiting"), "{}", worker.report());
-    assert_eq!((scratch.status(running.id()), scratch.status(waiting.id())), ("finished".into(), "queued".into()));
+    assert_eq!(
+        (scratch.status(running.id()), scratch.status(waiting.id())),
+        ("finished".into(), "queued".into())
+    );
 }

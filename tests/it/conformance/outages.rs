@@ -17,7 +17,8 @@ fn enqueue(stage: &Stage, journal: &Journal, jobs: usize, queues: &[&str]) -> BT
     let ids: Vec<String> = (0..jobs).map(|number| format!("j{number}")).collect();
     for (turn, queue) in queues.iter().enumerate() {
         let mine = ids.iter().skip(turn).step_by(queues.len());
-        let calls = mine.map(|id| Call::<()>::to("interop.journal").arg(journal.path()).arg(id).arg(JOB_MS).job_id(id));
+        let calls = mine
+            .map(|id| Call::<()>::to("interop.journal").arg(journal.path()).arg(id).arg(JOB_MS).job_id(id));
         stage.scratch.queue(queue).enqueue_many(calls).unwrap();
     }
     ids.into_iter().collect()
@@ -29,8 +30,8 @@ fn accounted(scratch: &Scratch, queues: &[&str]) -> BTreeSet<String> {
     for queue in queues {
         ids.extend(scratch.waiting(queue));
         for registry in ["wip", "finished", "failed"] {
-            let members: Vec<String> =
-                scratch.query("ZRANGE", [scratch.key(format!("{registry}:{queue}")), "0".into(), "-1".into()]);
+            let members: Vec<String> = scratch
+                .query("ZRANGE", [scratch.key(format!("{registry}:{queue}")), "0".into(), "-1".into()]);
             ids.extend(members.iter().map(|member| member.split(':').next().unwrap_or(member).to_string()));
         }
     }
@@ -78,7 +79,8 @@ pub(super) fn cut_connections_neither_lose_nor_repeat_a_job(executor: &'static s
                 assert!(killed >= 1, "the worker has connections");
                 cut_at = ended + CUT_EVERY;
             }
-            let finished: usize = queues.iter().map(|queue| stage.scratch.count(&format!("finished:{queue}"))).sum();
+            let finished: usize =
+                queues.iter().map(|queue| stage.scratch.count(&format!("finished:{queue}"))).sum();
             (finished == JOBS).then_some(())
         });
         check_each_ran_once(&stage, &mut worker, &journal, &ids, queues);
@@ -106,7 +108,13 @@ pub(super) fn a_restart_of_redis_neither_loses_nor_repeats_a_job(executor: &'sta
 }
 
 #[track_caller]
-fn check_each_ran_once(stage: &Stage, worker: &mut Child, journal: &Journal, ids: &BTreeSet<String>, queues: &[&str]) {
+fn check_each_ran_once(
+    stage: &Stage,
+    worker: &mut Child,
+    journal: &Journal,
+    ids: &BTreeSet<String>,
+    queues: &[&str],
+) {
     assert_eq!(journal.ends().into_keys().collect::<BTreeSet<_>>(), *ids);
     let repeated: Vec<_> = journal.ends().into_iter().filter(|(_, ends)| *ends > 1).collect();
     assert!(repeated.is_empty() && journal.began().len() == ids.len(), "{repeated:?} of {}", worker.report());

@@ -282,14 +282,15 @@ mod tests {
         laughs.push(b'.');
         refused(&laughs, CodecError::TooMany { limit: MAX_VALUES });
 
+        let too_often = MAX_PAYLOAD_BYTES / (1 << 20) + 1;
         let text = [&b"X"[..], &(1_u32 << 20).to_le_bytes(), &vec![b'a'; 1 << 20], b"\x94"].concat();
         let mut texts = [&text[..], b"0]("].concat();
-        texts.extend(b"h\0".repeat(17));
+        texts.extend(b"h\0".repeat(too_often));
         texts.extend(b"e.");
         refused(&texts, CodecError::TooLarge { limit_bytes: MAX_PAYLOAD_BYTES });
 
         let mut encoded = [&text[..], b"c_codecs\nencode\nh\0\x8c\x06latin1\x86\x940"].concat();
-        encoded.extend(b"c_codecs\nencode\nh\x01R0".repeat(17));
+        encoded.extend(b"c_codecs\nencode\nh\x01R0".repeat(too_often));
         encoded.extend(b"N.");
         refused(&encoded, CodecError::TooLarge { limit_bytes: MAX_PAYLOAD_BYTES });
 

@@ -14,8 +14,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// How long a step is tried. Whoever supervises the worker has noticed by then.
 const OUTAGE_LONGEST: Duration = Duration::from_secs(3600);
 /// What a server says that will be able to answer soon.
+/// Scripts that are unknown again, after a restart within a restart, are loaded by the next attempt.
 const PASSING: &[&str] =
-    &["LOADING", "BUSY", "READONLY", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN", "UNKILLABLE"];
+    &["LOADING", "BUSY", "READONLY", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN", "UNKILLABLE", "NOSCRIPT"];
 
 /// Sends a step until Redis answers it. The step must be safe to send twice, as all of the worker's are.
 pub(crate) async fn insist<T>(link: Link, step: Step<T>, worker: String) -> Result<T, Error> {

@@ -77,6 +77,9 @@ impl Report {
             }
             "wrongtype" => warn!("Worker {worker}: job {id} skipped: its key holds no hash"),
             "wronglist" => warn!("Worker {worker}: queue {id} skipped: its key holds no list"),
+            "nottext" => {
+                warn!("Worker {worker}: job {id} failed: its id, or its field `origin`, is not UTF-8")
+            }
             "badkeys" => {
                 warn!("Worker {worker}: job {id} failed: rq:executions:{id} or rq:wip is no sorted set")
             }

@@ -213,9 +213,11 @@ impl Write for OneLine<'_> {
     }
 }
 
-/// Control characters, and those Unicode ends lines with.
+/// Control characters, those Unicode ends lines with, and those that turn the direction of what follows.
 fn is_harmful(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+    c.is_control()
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{061c}')
+        || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// As Python's `repr` has it.

@@ -50,6 +50,24 @@ local function is(key, kind)
   return found == kind or found == 'none'
 end
 
+-- Whether every reader can take it for text: well-formed UTF-8.
+local UTF8 = {'^[%z\1-\127]+', '^[\194-\223][\128-\191]', '^\224[\160-\191][\128-\191]',
+  '^[\225-\236\238\239][\128-\191][\128-\191]', '^\237[\128-\159][\128-\191]',
+  '^\240[\144-\191][\128-\191][\128-\191]', '^[\241-\243][\128-\191][\128-\191][\128-\191]',
+  '^\244[\128-\143][\128-\191][\128-\191]'}
+local function is_text(name)
+  local at = 1
+  while at <= #name do
+    local last
+    for _, part in ipairs(UTF8) do
+      last = last or select(2, string.find(name, part, at))
+    end
+    if not last then return false end
+    at = last + 1
+  end
+  return true
+end
+
 -- A job whose own keys cannot hold an execution: filed as failed, where people look.
 local function file_as_failed(id, job, origin)
   redis.pcall('HSET', job, 'status', 'failed', 'origin', origin, 'ended_at', T)
@@ -65,6 +83,10 @@ local function claimable(id, job, queue)
   if not origin or origin == '' then
     origin = queue
     redis.pcall('HSET', job, 'origin', origin)
+  end
+  if not is_text(id) or not is_text(origin) then
+    file_as_failed(id, job, queue)
+    return nil, 'nottext'
   end
   if status and elsewhere(id, origin, status) then return nil, status end
   if not is(P .. ':executions:' .. id, 'zset') or not is(P .. ':wip:' .. origin, 'zset') then

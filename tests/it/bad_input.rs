@@ -297,6 +297,8 @@ fn ids_and_names_with_anything_in_them() {
     let running: Vec<Vec<u8>> = scratch.query("KEYS", [scratch.key("wip:*")]);
     let running: Vec<_> = running.iter().map(|key| String::from_utf8_lossy(key)).collect();
     assert!(running.is_empty(), "{running:?}: {}", worker.report());
+    // Nor is it in a book that Python could not read any more.
+    Python::new(&scratch).run("import look; look.queue('default', conn)");
 }
 
 #[test]

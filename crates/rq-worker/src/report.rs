@@ -77,9 +77,8 @@ impl Report {
             }
             "wrongtype" => warn!("Worker {worker}: job {id} skipped: its key holds no hash"),
             "wronglist" => warn!("Worker {worker}: queue {id} skipped: its key holds no list"),
-            "nottext" => {
-                warn!("Worker {worker}: job {id} failed: its id, or its field `origin`, is not UTF-8")
-            }
+            "nottext" => warn!("Worker {worker}: job {id} skipped: its id is not UTF-8"),
+            "badorigin" => warn!("Worker {worker}: job {id} failed: its field `origin` is not UTF-8"),
             "badkeys" => {
                 warn!("Worker {worker}: job {id} failed: rq:executions:{id} or rq:wip is no sorted set")
             }

@@ -84,9 +84,11 @@ local function claimable(id, job, queue)
     origin = queue
     redis.pcall('HSET', job, 'origin', origin)
   end
-  if not is_text(id) or not is_text(origin) then
+  -- Filed nowhere: Python could not read a registry that holds it.
+  if not is_text(id) then return nil, 'nottext' end
+  if not is_text(origin) then
     file_as_failed(id, job, queue)
-    return nil, 'nottext'
+    return nil, 'badorigin'
   end
   if status and elsewhere(id, origin, status) then return nil, status end
   if not is(P .. ':executions:' .. id, 'zset') or not is(P .. ':wip:' .. origin, 'zset') then

@@ -37,3 +37,15 @@ fn ten_thousand_jobs_are_drained_and_none_is_lost() {
         .query("EXISTS", ["wip:default", "queue:default", "failed:default"].map(|key| scratch.key(key)));
     assert_eq!(left, 0);
 }
+
+/// More than one claim may drop: a burst worker must not take that for the end of the queue.
+#[test]
+fn thousands_of_dead_ids_do_not_hide_the_job_behind_them() {
+    let scratch = Scratch::new();
+    let mut dead = vec![scratch.key("queue:default")];
+    dead.extend((0..2_500).map(|number| format!("dead-{number}")));
+    scratch.query::<()>("RPUSH", dead);
+    let job = scratch.queue("default").enqueue(jobs::add::call(2, 3)).unwrap();
+    RqTest::new(&scratch).drain(&["--quiet"]);
+    assert_eq!(job.result().unwrap(), Some(5));
+}

@@ -289,7 +289,7 @@ pub(crate) fn failed(claimed: &Claimed) -> Settlement {
 #[track_caller]
 fn taken(claim: Claim) -> (Vec<Claimed>, Vec<(String, String)>) {
     match claim {
-        Claim::Taken { claimed, dropped } => (claimed, dropped),
+        Claim::Taken { claimed, dropped, .. } => (claimed, dropped),
         Claim::Suspended => panic!("workers are suspended"),
     }
 }

@@ -17,6 +17,8 @@ pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
 /// How many causes of an error are written down.
 const CAUSES_MAX: usize = 32;
+/// How long a stored text may be; the rest of a longer one is left out.
+const TEXT_BYTES_MAX: usize = 1 << 20;
 
 /// How a job ends other than with a value.
 ///
@@ -195,8 +197,17 @@ impl Failure {
             Failure::Arguments(error) => push(&mut text, format_args!("{error}")),
             Failure::Executor(reason) => text.push_str(reason),
         }
-        text
+        shortened(text)
     }
+}
+
+fn shortened(mut text: String) -> String {
+    if text.len() > TEXT_BYTES_MAX {
+        let whole_bytes = text.len();
+        text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
+        push(&mut text, format_args!("… (of {whole_bytes} bytes)"));
+    }
+    text
 }
 
 fn push(text: &mut String, what: std::fmt::Arguments<'_>) {
@@ -228,6 +239,12 @@ mod tests {
         assert_eq!(fails(String::from("owned")).text(), "Error: owned");
         let chain = anyhow::anyhow!("root").context("middle").context("top");
         assert_eq!(fails(chain).text(), "Error: top\ncaused by: middle\ncaused by: root");
+    }
+
+    #[test]
+    fn a_text_without_end_is_cut() {
+        let text = fails("é".repeat(TEXT_BYTES_MAX)).text();
+        assert!(text.len() < TEXT_BYTES_MAX + 100 && text.ends_with(" bytes)"), "{} bytes", text.len());
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod outage;
 mod registration;
 mod running;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,9 @@ use running::{Begun, Run, Running};
 
 /// How many settle steps may be under way: the next batch gathers meanwhile.
 const SETTLES_MAX: usize = 2;
+/// How many bytes of results one settle step carries, unless one result alone has more: Redis drops a client that
+/// sends it a gigabyte at once.
+const BATCH_BYTES_MAX: usize = 16 << 20;
 /// How many ended executions may wait for their settlement, per slot, before no more are claimed.
 const UNSETTLED_PER_SLOT_MAX: usize = 4;
 /// How many events one turn absorbs before steps are started again.
@@ -148,6 +152,8 @@ struct Dispatcher {
     /// Whether the last claim found less than it asked for, and nothing has rung since.
     queues_empty: bool,
     suspended: bool,
+    /// The queues whose key holds no list, as was told.
+    wrong_lists: HashSet<String>,
     /// No claim before then.
     claim_after: Option<Instant>,
     jobs_begun: u64,
@@ -186,6 +192,7 @@ impl Dispatcher {
             fetching: 0,
             queues_empty: false,
             suspended: false,
+            wrong_lists: HashSet::new(),
             claim_after: None,
             jobs_begun: 0,
             idle_since: Instant::now(),
@@ -307,15 +314,11 @@ impl Dispatcher {
     fn absorb_claim(&mut self, claim: Result<Claim, rq_core::Error>) {
         let asked = std::mem::take(&mut self.claiming);
         match claim {
-            Ok(Claim::Taken { claimed, dropped }) => {
+            Ok(Claim::Taken { claimed, dropped, more }) => {
                 self.suspended = false;
+                self.queues_empty = claimed.len() < asked && !more;
                 for (id, reason) in &dropped {
-                    self.report.dropped(id, reason);
-                }
-                self.queues_empty = claimed.len() < asked;
-                // A list of another type is there at every claim.
-                if claimed.is_empty() && !dropped.is_empty() {
-                    self.claim_after = Some(Instant::now() + CLAIM_PAUSE);
+                    self.heed_dropped(id, reason);
                 }
                 self.take_on(claimed);
             }
@@ -329,6 +332,19 @@ impl Dispatcher {
                 self.report.refused("claiming jobs", &error);
                 self.claim_after = Some(Instant::now() + CLAIM_PAUSE);
             }
+        }
+    }
+
+    /// A list of another type is met at every claim: told once, and no reason to look all the time.
+    fn heed_dropped(&mut self, id: &str, reason: &str) {
+        if reason != "wronglist" {
+            return self.report.dropped(id, reason);
+        }
+        if self.wrong_lists.insert(id.to_owned()) {
+            self.report.dropped(id, reason);
+        }
+        if self.running.is_empty() {
+            self.claim_after = Some(Instant::now() + CLAIM_PAUSE);
         }
     }
 
@@ -437,7 +453,7 @@ impl Dispatcher {
     /// Settles what has ended. While steps are under way the next batch gathers.
     fn start_settling(&mut self) {
         while !self.unsettled.is_empty() && self.settles_under_way < SETTLES_MAX {
-            let rest = self.unsettled.split_off(self.unsettled.len().min(BATCH_MAX));
+            let rest = self.unsettled.split_off(batch_len(&self.unsettled));
             let batch = std::mem::replace(&mut self.unsettled, rest);
             self.settles_under_way += 1;
             let settle = self.insist(steps::settle(&self.who.keys, Some(&self.who), &batch));
@@ -650,6 +666,16 @@ impl Dispatcher {
     fn tell_refused<T>(&self, step: &str, result: Result<T, rq_core::Error>) -> Option<T> {
         result.inspect_err(|error| self.report.refused(step, error)).ok()
     }
+}
+
+/// How many of the first settlements make a batch: one at least, and few where they are large.
+fn batch_len(settlements: &[Settlement]) -> usize {
+    let mut bytes = 0;
+    let fits = |settlement: &&Settlement| {
+        bytes += settlement.len_bytes();
+        bytes <= BATCH_BYTES_MAX
+    };
+    settlements.iter().take(BATCH_MAX).take_while(fits).count().max(1)
 }
 
 async fn sleep_until(at: Option<Instant>) {

@@ -6,7 +6,7 @@
 --       7 claim number, one more than the last   8 ttl of the worker hash   9 number of queues
 --       then the queues' names, then fresh execution ids: as many as jobs are wanted
 -- Effect  per job: execution hash, rq:executions:<id>, rq:wip:<origin>, job hash (started); worker's set and state
--- Result  `suspended` | `stale` | `ok`, then triples: `c`, id, origin (claimed; the k-th has the k-th execution id)
+-- Result  `suspended` | `stale` | `ok` or `more` (as many were dropped as one call may), then triples: `c`, id, origin (claimed; the k-th has the k-th execution id)
 --         or `d`, id, reason (dropped from the list)
 -- Re-send: the answer of that number is given again; a lower number is stale and does nothing.
 -- Wrong types of our own keys fail in the preflight, before anything is popped. The first write is EXPIRE or LPOP,
@@ -120,7 +120,7 @@ local function tell(kind, id, what)
   answer[#answer + 1] = what
 end
 
--- Bounds one call: a list full of dropped ids must not hold Redis up. The next call goes on.
+-- Bounds one call: a list full of dropped ids must not hold Redis up. The answer is `more`, and the next call goes on.
 local DROPS_MAX = 1000
 local queues = tonumber(ARGV[9])
 local next_x, drops = 10 + queues, 0
@@ -153,6 +153,7 @@ if #claimed > 0 then
   if registered then redis.call('HSET', KEYS[1], 'state', 'busy') end
   redis.call('DEL', unpack(seen))
 end
+if drops == DROPS_MAX then answer[1] = 'more' end
 if #answer > 1 then
   redis.call('HSET', KEYS[3], 'number', number, 'answer', cmsgpack.pack(answer))
   redis.call('EXPIRE', KEYS[3], worker_ttl)

@@ -132,6 +132,8 @@ pub enum Claim {
         claimed: Vec<Claimed>,
         /// Taken off a list and not run, with the reason.
         dropped: Vec<(String, String)>,
+        /// Whether the claim ended because it had dropped so many, and not because the queues are empty.
+        more: bool,
     },
     /// All workers are suspended.
     Suspended,
@@ -171,11 +173,12 @@ pub fn claim(who: &Identity, queues: &[String], number: u64, want: usize) -> Ste
 fn read_claim(xs: &[String], answer: Vec<Vec<u8>>) -> Result<Claim, Error> {
     let unexpected = |got: String| Err(Error::UnexpectedReply { step: "claim", got });
     let mut words = answer.into_iter().map(|word| String::from_utf8_lossy(&word).into_owned());
-    match words.next().as_deref() {
-        Some("ok") => {}
+    let more = match words.next().as_deref() {
+        Some("ok") => false,
+        Some("more") => true,
         Some("suspended") => return Ok(Claim::Suspended),
         other => return unexpected(format!("{other:?}")),
-    }
+    };
     let (mut claimed, mut dropped) = (Vec::new(), Vec::new());
     while let Some(kind) = words.next() {
         let (Some(id), Some(what)) = (words.next(), words.next()) else {
@@ -187,7 +190,7 @@ fn read_claim(xs: &[String], answer: Vec<Vec<u8>>) -> Result<Claim, Error> {
             _ => return unexpected(format!("{kind} {id}")),
         }
     }
-    Ok(Claim::Taken { claimed, dropped })
+    Ok(Claim::Taken { claimed, dropped, more })
 }
 
 /// Marks claimed executions as begun and fetches their jobs' hashes. `None` for one that must not be run: it was put
@@ -264,6 +267,17 @@ pub struct Settlement {
     pub ran: Duration,
     /// The meta it saved while it ran, if it did.
     pub meta: Option<Vec<u8>>,
+}
+
+impl Settlement {
+    /// How large what it writes is, before it is encoded for the stream.
+    pub fn len_bytes(&self) -> usize {
+        let outcome = match &self.settled {
+            Settled::Finished(value) => value.as_ref().map_or(0, Vec::len),
+            Settled::Failed(text) => text.len(),
+        };
+        outcome + self.meta.as_ref().map_or(0, Vec::len)
+    }
 }
 
 /// What became of a settlement.
@@ -433,8 +447,10 @@ mod tests {
         let expected = Claim::Taken {
             claimed: vec![claimed("a", "x1", "high"), claimed("c", "x2", "low")],
             dropped: vec![("b".to_owned(), "gone".to_owned())],
+            more: false,
         };
         assert_eq!(claim, expected);
+        assert!(matches!(read_claim(&xs, words("more d b gone")), Ok(Claim::Taken { more: true, .. })));
         assert_eq!(read_claim(&xs, words("suspended")).unwrap(), Claim::Suspended);
         for bad in ["", "stale", "ok c a", "ok e a b", "ok c a q c b q c c q"] {
             assert!(read_claim(&xs, words(bad)).is_err(), "{bad:?}");

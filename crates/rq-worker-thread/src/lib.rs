@@ -39,9 +39,9 @@ pub use watch::RETURN_GRACE;
 /// The most threads there may be.
 pub const CONCURRENCY_MAX: usize = 4096;
 /// How many jobs run at once for each core of the machine, unless told: most jobs wait more than they compute.
-pub const CONCURRENCY_PER_CORE: usize = 4;
+pub const CONCURRENCY_PER_CORE: usize = 8;
 /// How many jobs run at once at least, unless told.
-pub const CONCURRENCY_MIN: usize = 8;
+pub const CONCURRENCY_MIN: usize = 16;
 
 /// A worker whose jobs run on threads.
 pub type Worker = rq_worker::Worker<Thread>;

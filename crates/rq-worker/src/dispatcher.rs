@@ -38,6 +38,8 @@ use running::{Begun, Run, Running};
 
 /// How many settle steps may be under way: the next batch gathers meanwhile.
 const SETTLES_MAX: usize = 2;
+/// How many jobs make a further step worth its round trip while one of its kind is under way.
+const BATCH_WORTH_MIN: usize = BATCH_MAX / 2;
 /// How many bytes of results one settle step carries, unless one result alone has more: Redis drops a client that
 /// sends it a gigabyte at once.
 const BATCH_BYTES_MAX: usize = 16 << 20;
@@ -284,7 +286,7 @@ impl Dispatcher {
 
     fn start_claim(&mut self) {
         let want = self.wanted();
-        if want == 0 || self.claiming > 0 || self.queues_empty || self.claim_after.is_some() {
+        if !self.worth_claiming(want) || self.queues_empty || self.claim_after.is_some() {
             return;
         }
         self.claiming = want;
@@ -292,6 +294,13 @@ impl Dispatcher {
         let step = steps::claim(&self.who, &self.options.queues, self.claim_number, want);
         let claim = self.insist(step);
         self.start(async move { Event::Claimed(claim.await) });
+    }
+
+    /// Jobs are claimed one claim at a time, and at once; while claimed ones are being fetched, a further claim waits
+    /// until it is worth it.
+    fn worth_claiming(&self, want: usize) -> bool {
+        let worth = if self.fetching == 0 { 1 } else { BATCH_WORTH_MIN.min(self.executor.slots() / 2) };
+        self.claiming == 0 && want >= worth.max(1)
     }
 
     /// How many jobs could be begun now.
@@ -452,13 +461,19 @@ impl Dispatcher {
 
     /// Settles what has ended. While steps are under way the next batch gathers.
     fn start_settling(&mut self) {
-        while !self.unsettled.is_empty() && self.settles_under_way < SETTLES_MAX {
+        while self.worth_settling() {
             let rest = self.unsettled.split_off(batch_len(&self.unsettled));
             let batch = std::mem::replace(&mut self.unsettled, rest);
             self.settles_under_way += 1;
             let settle = self.insist(steps::settle(&self.who.keys, Some(&self.who), &batch));
             self.start(async move { Event::Settled(batch, settle.await) });
         }
+    }
+
+    /// What has ended is settled at once, or gathers while a step is under way until a further one is worth it.
+    fn worth_settling(&self) -> bool {
+        let worth = if self.settles_under_way == 0 { 1 } else { BATCH_WORTH_MIN };
+        self.settles_under_way < SETTLES_MAX && self.unsettled.len() >= worth
     }
 
     fn absorb_settled(&mut self, batch: Vec<Settlement>, settled: Result<Vec<Settling>, rq_core::Error>) {

@@ -32,6 +32,16 @@ fn read<T: FromRedisValue>(step: &'static str, answer: RedisResult<Reply>) -> Re
     T::from_redis_value(reply).map_err(|error| Error::UnexpectedReply { step, got: error.to_string() })
 }
 
+/// A set of full keys as the names behind their prefix, sorted: sets come in any order.
+fn names_of(step: &'static str, answers: Answers, prefix: &str) -> Result<Vec<String>, Error> {
+    let members: Vec<Vec<u8>> = single(step, answers)?;
+    let members = members.iter().map(|member| String::from_utf8_lossy(member));
+    let mut names: Vec<String> =
+        members.filter_map(|member| member.strip_prefix(prefix).map(str::to_owned)).collect();
+    names.sort();
+    Ok(names)
+}
+
 /// A hash, empty where there is none.
 fn read_hash(step: &'static str, answer: RedisResult<Reply>) -> Result<Fields, Error> {
     let pairs: Vec<(Vec<u8>, Vec<u8>)> = read(step, answer)?;

@@ -8,7 +8,7 @@ use crate::job::Job;
 use crate::keys::Keys;
 use crate::link::Step;
 use crate::scripts;
-use crate::steps::single;
+use crate::steps::{names_of, single};
 
 /// The most jobs one run of the script writes, so that Redis serves others between.
 pub const JOBS_PER_SCRIPT_MAX: usize = 100;
@@ -134,14 +134,7 @@ pub fn names(keys: &Keys) -> Step<Vec<String>> {
     let mut pipeline = redis::pipe();
     pipeline.cmd("SMEMBERS").arg(keys.queues());
     let prefix = keys.queue("");
-    Step::new(NAME, pipeline, move |answers| {
-        let members: Vec<Vec<u8>> = single(NAME, answers)?;
-        let members = members.iter().map(|member| String::from_utf8_lossy(member));
-        let mut names: Vec<String> =
-            members.filter_map(|member| member.strip_prefix(&prefix).map(str::to_owned)).collect();
-        names.sort();
-        Ok(names)
-    })
+    Step::new(NAME, pipeline, move |answers| names_of(NAME, answers, &prefix))
 }
 
 /// How many ids each book of a queue holds.

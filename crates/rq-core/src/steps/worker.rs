@@ -11,7 +11,7 @@ use crate::keys::Keys;
 use crate::link::{Answers, Step};
 use crate::result;
 use crate::scripts;
-use crate::steps::{read, read_hash, single};
+use crate::steps::{names_of, read, read_hash, single};
 use crate::time::Timestamp;
 use crate::ttl::Ttl;
 use crate::worker_record::WorkerRecord;
@@ -400,14 +400,7 @@ pub fn names(keys: &Keys, queues: &[String]) -> Step<Vec<String>> {
     }
     pipeline.add_command(cmd);
     let prefix = keys.worker("");
-    Step::new(NAME, pipeline, move |answers| {
-        let members: Vec<Vec<u8>> = single(NAME, answers)?;
-        let members = members.iter().map(|member| String::from_utf8_lossy(member));
-        let mut names: Vec<String> =
-            members.filter_map(|member| member.strip_prefix(&prefix).map(str::to_owned)).collect();
-        names.sort();
-        Ok(names)
-    })
+    Step::new(NAME, pipeline, move |answers| names_of(NAME, answers, &prefix))
 }
 
 /// The records of workers; those that are gone or unreadable are left out.

@@ -1,7 +1,7 @@
 //! [`Context`]: what a running job may ask.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -54,6 +54,7 @@ pub struct Context {
     states: Arc<States>,
     /// `None` until first asked for.
     meta: Mutex<Option<Value>>,
+    codec: OnceLock<Codec>,
 }
 
 impl Context {
@@ -65,7 +66,7 @@ impl Context {
         host: Arc<dyn Host>,
         states: Arc<States>,
     ) -> Context {
-        Context { job, execution, interrupt, host, states, meta: Mutex::new(None) }
+        Context { job, execution, interrupt, host, states, meta: Mutex::new(None), codec: OnceLock::new() }
     }
 
     /// A context for unit tests of a job: no Redis, no time limit, no state; saved meta stays in it.
@@ -158,10 +159,10 @@ impl Context {
         self.host.save_meta(&self.execution, encoded).map_err(Error::MetaNotSaved)
     }
 
-    /// Meta is written in the codec of the job.
+    /// Meta is written in the codec of the job, which is found out once.
     fn codec(&self) -> Codec {
-        let detected = self.job.inflated().and_then(|inflated| Codec::detect(&inflated));
-        detected.unwrap_or_default()
+        let detect = || self.job.inflated().and_then(|inflated| Codec::detect(&inflated)).unwrap_or_default();
+        *self.codec.get_or_init(detect)
     }
 
     fn loaded<'a>(&self, meta: &'a mut Option<Value>) -> Result<&'a mut Value, Error> {

@@ -94,14 +94,6 @@ impl Fields {
         }
     }
 
-    /// Takes a whole number that must not be negative.
-    pub fn take_count(&mut self, field: &str) -> Result<Option<u64>, FieldError> {
-        let number = self.take_int(field)?;
-        let count = number
-            .map(|n| u64::try_from(n).map_err(|_| FieldError::new(field, format_args!("{n} is negative"))));
-        count.transpose()
-    }
-
     /// Takes a flag: any number but `0` is true.
     pub fn take_flag(&mut self, field: &str) -> Result<Option<bool>, FieldError> {
         Ok(self.take_int(field)?.map(|number| number != 0))

@@ -94,12 +94,11 @@ impl InlineRun<'_> {
     }
 
     fn settlement(&self, outcome: Result<Option<Vec<u8>>, Failure>, began: Instant) -> Settlement {
-        let (settled, ttl) = match outcome {
-            Ok(value) => (Settled::Finished(value), self.job.result_ttl.unwrap_or(Ttl::RESULT_DEFAULT)),
-            Err(failure) => {
-                (Settled::Failed(failure.text()), self.job.failure_ttl.unwrap_or(Ttl::FAILURE_DEFAULT))
-            }
+        let settled = match outcome {
+            Ok(value) => Settled::Finished(value),
+            Err(failure) => Settled::Failed(failure.text()),
         };
+        let ttl = settled.ttl(&self.job, Ttl::RESULT_DEFAULT);
         Settlement {
             claimed: Claimed { id: self.execution.clone(), origin: self.job.origin.clone() },
             settled,

@@ -127,8 +127,9 @@ impl Queue {
 
     async fn run_inline<T>(&self, inline: &Inline, call: Call<T>) -> Result<JobHandle<T>, Error> {
         let run = inline.begin(call.into_job(&self.name, self.codec)?);
-        let enqueue = steps::queue::enqueue(&self.keys, &self.name, &run.as_enqueued());
-        all_enqueued(&run.as_enqueued(), self.link.take(&enqueue).await?)?;
+        let job = run.as_enqueued();
+        let enqueue = steps::queue::enqueue(&self.keys, &self.name, &job);
+        all_enqueued(&job, self.link.take(&enqueue).await?)?;
         let settlement = run.run_async().await;
         self.link.take(&steps::worker::settle(&self.keys, None, &[settlement])).await?;
         Ok(self.handle(run.job_id()))

@@ -129,7 +129,7 @@ struct Dispatcher {
     link: Link,
     executor: Box<dyn Executor>,
     exception_handlers: Vec<Arc<dyn ExceptionHandler>>,
-    report: Report,
+    report: Arc<Report>,
     signals: Signals,
     bell: Bell,
     beat: Interval,
@@ -204,7 +204,7 @@ impl Dispatcher {
             link,
             executor,
             exception_handlers,
-            report,
+            report: Arc::new(report),
             signals,
             beat,
         }
@@ -279,7 +279,7 @@ impl Dispatcher {
 
     /// A step sent until Redis answers; every one of the worker's steps is safe to send twice.
     fn insist<T: 'static>(&self, step: Step<T>) -> impl Future<Output = Result<T, rq_core::Error>> + use<T> {
-        insist(self.link.clone(), step, self.who.name.clone())
+        insist(self.link.clone(), step, Arc::clone(&self.report))
     }
 
     // Claiming
@@ -421,12 +421,12 @@ impl Dispatcher {
         let Some(run) = self.running.end(id) else { return };
         let ended = self.explained(ended);
         let (settlement, failure) = run.settlement(ended, &self.options, self.meta_box.take(id));
+        if let steps::Settled::Failed(text) = &settlement.settled {
+            self.report.failed(&run.job, text);
+        }
         match failure {
             None => self.unsettled.push(settlement),
-            Some(failure) => {
-                self.report.failed(&run.job, &failure.text());
-                self.show_failure(run, failure, settlement);
-            }
+            Some(failure) => self.show_failure(run, failure, settlement),
         }
         self.heed_exhaustion();
     }

@@ -1,7 +1,5 @@
 //! Steps on jobs.
 
-use redis::Value as Reply;
-
 use crate::error::Error;
 use crate::fields::Fields;
 use crate::job::Job;
@@ -77,9 +75,4 @@ pub fn wait_for_result(keys: &Keys, id: &str, after: &str, longest_ms: u64) -> r
     let mut cmd = redis::cmd("XREAD");
     cmd.arg("COUNT").arg(1).arg("BLOCK").arg(longest_ms).arg("STREAMS").arg(keys.results(id)).arg(after);
     cmd
-}
-
-/// Whether the answer to [`wait_for_result`] says that an entry came.
-pub fn result_came(reply: &Reply) -> bool {
-    !matches!(reply, Reply::Nil)
 }

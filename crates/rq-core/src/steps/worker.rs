@@ -7,6 +7,7 @@ use redis::Value as Reply;
 use crate::error::Error;
 use crate::execution::ExecutionId;
 use crate::fields::Fields;
+use crate::job::Job;
 use crate::keys::Keys;
 use crate::link::{Answers, Step};
 use crate::result;
@@ -248,6 +249,16 @@ pub enum Settled {
     Finished(Option<Vec<u8>>),
     /// With this text.
     Failed(String),
+}
+
+impl Settled {
+    /// How long this end of `job` is kept; a result as long as `result_ttl` where the job does not say.
+    pub fn ttl(&self, job: &Job, result_ttl: Ttl) -> Ttl {
+        match self {
+            Settled::Finished(_) => job.result_ttl.unwrap_or(result_ttl),
+            Settled::Failed(_) => job.failure_ttl.unwrap_or(Ttl::FAILURE_DEFAULT),
+        }
+    }
 }
 
 /// One execution to be settled.

@@ -1,5 +1,6 @@
 //! [`insist`]: carrying a step through an outage of Redis.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rq_core::Error;
@@ -19,14 +20,14 @@ const PASSING: &[&str] =
     &["LOADING", "BUSY", "READONLY", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN", "UNKILLABLE", "NOSCRIPT"];
 
 /// Sends a step until Redis answers it. The step must be safe to send twice, as all of the worker's are.
-pub(crate) async fn insist<T>(link: Link, step: Step<T>, worker: String) -> Result<T, Error> {
+pub(crate) async fn insist<T>(link: Link, step: Step<T>, report: Arc<Report>) -> Result<T, Error> {
     let (began, mut pause) = (Instant::now(), PAUSE_MIN);
     loop {
         let error = match link.take(&step).await {
             Err(error) if is_passing(&error) && began.elapsed() < OUTAGE_LONGEST => error,
             answered => return answered,
         };
-        Report::new(&worker, true).unreachable(&error, pause);
+        report.unreachable(&error, pause);
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use rq_core::steps::worker::{Claimed, Settled, Settlement};
-use rq_core::{Ended, Execution, ExecutionId, Failure, Fields, Host, Job, Timestamp, Ttl};
+use rq_core::{Ended, Execution, ExecutionId, Failure, Fields, Host, Job, Timestamp};
 
 use crate::options::Options;
 
@@ -124,13 +124,11 @@ impl Run {
         options: &Options,
         meta: Option<Vec<u8>>,
     ) -> (Settlement, Option<Failure>) {
-        let (settled, ttl, failure) = match ended.outcome {
-            Ok(value) => (Settled::Finished(value), self.job.result_ttl.unwrap_or(options.result_ttl), None),
-            Err(failure) => {
-                let ttl = self.job.failure_ttl.unwrap_or(Ttl::FAILURE_DEFAULT);
-                (Settled::Failed(failure.text()), ttl, Some(failure))
-            }
+        let (settled, failure) = match ended.outcome {
+            Ok(value) => (Settled::Finished(value), None),
+            Err(failure) => (Settled::Failed(failure.text()), Some(failure)),
         };
+        let ttl = settled.ttl(&self.job, options.result_ttl);
         let settlement = Settlement {
             claimed: self.claimed.clone(),
             settled,

@@ -8,6 +8,7 @@
 //! that claims, runs and settlements overlap; while one is under way, what comes next gathers to the next batch.
 
 mod meta_box;
+mod order;
 mod outage;
 mod registration;
 mod running;
@@ -20,11 +21,12 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use rq_core::link::{Link, Step};
+use rq_core::steps::job::{self as job_steps, Cursor, Release};
 use rq_core::steps::worker::{
     self as steps, BATCH_MAX, Claim, Claimed, HEARTBEAT_BATCH_MAX, Identity, News, Pulse, Settlement,
     Settling,
 };
-use rq_core::{Ended, ExceptionHandler, ExecutionId, Executor, Failure, Fields, Stop, Timestamp};
+use rq_core::{Ended, ExceptionHandler, ExecutionId, Executor, Failure, Fields, Stop, Timestamp, Ttl};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::bell::Bell;
@@ -33,6 +35,7 @@ use crate::options::Options;
 use crate::report::Report;
 use crate::signals::Signals;
 use meta_box::MetaBox;
+use order::Order;
 use outage::insist;
 use running::{Begun, Run, Running};
 
@@ -49,6 +52,8 @@ const UNSETTLED_PER_SLOT_MAX: usize = 4;
 const EVENTS_PER_TURN_MAX: usize = 256;
 /// How often a suspended or refused worker tries to claim.
 const CLAIM_PAUSE: Duration = Duration::from_secs(1);
+/// How often leases are renewed while they last: two renewals may be late before one is lost.
+const RENEWALS_PER_LEASE: u32 = 3;
 /// How long a cold stop waits for running jobs to end by themselves.
 const COLD_GRACE: Duration = Duration::from_secs(2);
 /// How long it then waits for Redis to take what is left to say.
@@ -92,6 +97,10 @@ enum Event {
     Begun(Vec<Claimed>, Result<Vec<Option<Fields>>, rq_core::Error>),
     /// Executions were settled.
     Settled(Vec<Settlement>, Result<Vec<Settling>, rq_core::Error>),
+    /// The dependents of an ended job were released.
+    Released(Result<(), rq_core::Error>),
+    /// The leases of these executions were renewed.
+    Renewed(Vec<ExecutionId>, Result<Vec<bool>, rq_core::Error>),
     /// Jobs that never began were given back.
     PutBack(Vec<Claimed>, Result<Vec<bool>, rq_core::Error>),
     /// A heartbeat for these executions was answered.
@@ -100,6 +109,8 @@ enum Event {
     MetaSaved(Result<Vec<bool>, rq_core::Error>),
     /// A heartbeat is due.
     BeatDue,
+    /// The leases are to be renewed.
+    RenewalDue,
     /// A running job saved its meta.
     MetaDue,
     /// A queue may hold a job.
@@ -133,6 +144,7 @@ struct Dispatcher {
     signals: Signals,
     bell: Bell,
     beat: Interval,
+    renewal: Interval,
     meta_box: Arc<MetaBox>,
     steps: FuturesUnordered<BoxFuture<'static, Event>>,
 
@@ -144,8 +156,12 @@ struct Dispatcher {
     unsettled: Vec<Settlement>,
     settles_under_way: usize,
     put_backs_under_way: usize,
+    releases_under_way: usize,
+    renewals_under_way: usize,
     saving_meta: bool,
 
+    /// In which order the next claim serves the queues.
+    order: Order,
     claim_number: u64,
     /// How many jobs the claim under way asks for.
     claiming: usize,
@@ -175,9 +191,8 @@ impl Dispatcher {
         signals: Signals,
     ) -> Dispatcher {
         let lists = options.queues.iter().map(|queue| options.keys.queue(queue)).collect();
-        let mut beat = tokio::time::interval(options.monitoring_interval);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        beat.reset();
+        let beat = every(options.monitoring_interval);
+        let renewal = every(options.lease / RENEWALS_PER_LEASE);
         Dispatcher {
             bell: Bell::new(link.clone(), lists),
             meta_box: Arc::default(),
@@ -188,7 +203,10 @@ impl Dispatcher {
             unsettled: Vec::new(),
             settles_under_way: 0,
             put_backs_under_way: 0,
+            releases_under_way: 0,
+            renewals_under_way: 0,
             saving_meta: false,
+            order: Order::new(options.dequeue, options.queues.clone()),
             claim_number: 0,
             claiming: 0,
             fetching: 0,
@@ -207,6 +225,7 @@ impl Dispatcher {
             report: Arc::new(report),
             signals,
             beat,
+            renewal,
         }
     }
 
@@ -235,6 +254,7 @@ impl Dispatcher {
             Some(event) = self.steps.next() => event,
             (id, ended) = self.executor.ended() => Event::Ended(id, ended),
             _ = self.beat.tick() => Event::BeatDue,
+            _ = self.renewal.tick(), if !self.running.is_empty() => Event::RenewalDue,
             () = self.meta_box.filled(), if !self.saving_meta => Event::MetaDue,
             () = self.bell.rung(), if wants_bell => Event::Rang,
             () = sleep_until(look_at), if look_at.is_some() => Event::Look,
@@ -256,6 +276,12 @@ impl Dispatcher {
                 self.tell_refused("saving meta", saved);
             }
             Event::BeatDue => self.start_heartbeats(),
+            Event::RenewalDue => self.start_renewing(),
+            Event::Renewed(ids, held) => self.absorb_renewed(&ids, held),
+            Event::Released(released) => {
+                self.releases_under_way -= 1;
+                self.tell_refused("releasing dependents", released);
+            }
             Event::MetaDue => self.start_saving_meta(),
             Event::Rang => self.queues_empty = false,
             Event::Look => self.absorb_look(),
@@ -291,7 +317,8 @@ impl Dispatcher {
         }
         self.claiming = want;
         self.claim_number += 1;
-        let step = steps::claim(&self.who, &self.options.queues, self.claim_number, want);
+        let per_turn = self.order.per_turn();
+        let step = steps::claim(&self.who, self.order.queues(), per_turn, self.claim_number, want);
         let claim = self.insist(step);
         self.start(async move { Event::Claimed(claim.await) });
     }
@@ -329,6 +356,7 @@ impl Dispatcher {
                 for (id, reason) in &dropped {
                     self.heed_dropped(id, reason);
                 }
+                self.order.advance(claimed.last().map(|claimed| claimed.origin.as_str()));
                 self.take_on(claimed);
             }
             Ok(Claim::Suspended) => {
@@ -421,9 +449,7 @@ impl Dispatcher {
         let Some(run) = self.running.end(id) else { return };
         let ended = self.explained(ended);
         let (settlement, failure) = run.settlement(ended, &self.options, self.meta_box.take(id));
-        if let steps::Settled::Failed(text) = &settlement.settled {
-            self.report.failed(&run.job, text);
-        }
+        self.report.ended(&run.job, &settlement);
         match failure {
             None => self.unsettled.push(settlement),
             Some(failure) => self.show_failure(run, failure, settlement),
@@ -488,12 +514,35 @@ impl Dispatcher {
         };
         for (settlement, settling) in batch.iter().zip(settled) {
             let Some(run) = self.running.forget(&settlement.claimed.id) else { continue };
-            match (settling, &settlement.settled) {
-                (Settling::Done, steps::Settled::Finished(_)) => self.report.finished(&run.job, settlement),
-                (Settling::Done, steps::Settled::Failed(_)) => {}
-                (Settling::Lost | Settling::Deleted, _) => self.report.lost(&run.job.id),
+            match settling {
+                Settling::Done => self.report.settled(&run.job, settlement),
+                Settling::DependentsLeft => {
+                    self.report.settled(&run.job, settlement);
+                    self.start_releasing(&run.job.id, settlement);
+                }
+                Settling::Lost | Settling::Deleted => self.report.lost(&run.job.id),
             }
         }
+    }
+
+    /// Releases the dependents that a settlement has left. Maintenance finds those that a crash leaves.
+    fn start_releasing(&mut self, job_id: &str, settlement: &Settlement) {
+        let discarded = settlement.conclusion.ttl == Ttl::Seconds(0) && settlement.conclusion.next.is_none();
+        let why = if discarded { Release::Discarded } else { Release::Ended };
+        let (link, report) = (self.link.clone(), Arc::clone(&self.report));
+        let (keys, id) = (self.who.keys.clone(), job_id.to_owned());
+        self.releases_under_way += 1;
+        self.start(async move {
+            let mut cursor = Cursor::default();
+            loop {
+                let step = job_steps::release(&keys, &id, &cursor, why);
+                match insist(link.clone(), step, Arc::clone(&report)).await {
+                    Ok(Some(next)) => cursor = next,
+                    Ok(None) => return Event::Released(Ok(())),
+                    Err(error) => return Event::Released(Err(error)),
+                }
+            }
+        });
     }
 
     // Living
@@ -520,10 +569,35 @@ impl Dispatcher {
             let (link, who, queues) = (self.link.clone(), self.who.clone(), self.options.queues.clone());
             self.start(async move { Event::Registered(registration::register(&link, &who, &queues).await) });
         }
-        for (id, alive) in ids.iter().zip(pulse.alive) {
-            if !alive && self.running.notice_loss(id) {
+        self.heed_losses(ids, &pulse.alive);
+    }
+
+    /// What Redis no longer holds as ours was canceled, deleted or given to another: it is asked to end.
+    fn heed_losses(&mut self, ids: &[ExecutionId], held: &[bool]) {
+        for (id, held) in ids.iter().zip(held) {
+            if !held && self.running.notice_loss(id) {
                 self.report.lost(id.job_id());
+                self.executor.stop(id, Stop::Ask);
             }
+        }
+    }
+
+    fn start_renewing(&mut self) {
+        if self.renewals_under_way > 0 {
+            return;
+        }
+        for batch in self.running.all().chunks(HEARTBEAT_BATCH_MAX) {
+            let ids = batch.iter().map(|claimed| claimed.id.clone()).collect();
+            let renew = self.insist(steps::renew(&self.who, batch));
+            self.renewals_under_way += 1;
+            self.start(async move { Event::Renewed(ids, renew.await) });
+        }
+    }
+
+    fn absorb_renewed(&mut self, ids: &[ExecutionId], held: Result<Vec<bool>, rq_core::Error>) {
+        self.renewals_under_way -= 1;
+        if let Some(held) = self.tell_refused("renewing leases", held) {
+            self.heed_losses(ids, &held);
         }
     }
 
@@ -642,7 +716,8 @@ impl Dispatcher {
             Course::Working => false,
             Course::Leaving(by) if by <= Instant::now() => true,
             _ => {
-                let taking_on = self.claiming + self.fetching + self.put_backs_under_way;
+                let taking_on =
+                    self.claiming + self.fetching + self.put_backs_under_way + self.releases_under_way;
                 taking_on == 0 && self.running.is_empty() && self.unsettled.is_empty()
             }
         }
@@ -691,6 +766,14 @@ fn batch_len(settlements: &[Settlement]) -> usize {
         bytes <= BATCH_BYTES_MAX
     };
     settlements.iter().take(BATCH_MAX).take_while(fits).count().max(1)
+}
+
+/// Ticks every `period`, and not at once.
+fn every(period: Duration) -> Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval.reset();
+    interval
 }
 
 async fn sleep_until(at: Option<Instant>) {

@@ -16,7 +16,7 @@ mod worker;
 
 pub use error::WorkerError;
 pub use launch::Launch;
-pub use options::{Options, QUEUE_DEFAULT};
+pub use options::{DequeueStrategy, LEASE_DEFAULT, LEASE_MIN, Options, QUEUE_DEFAULT};
 pub use program::Program;
 pub use rq_core::{DeathPenalty, ExceptionHandler, Failure, Job};
 pub use worker::{Worker, run};

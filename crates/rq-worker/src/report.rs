@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use rq_core::steps::worker::Settlement;
-use rq_core::{Job, Ttl};
+use rq_core::{Job, Next, Settled, Timestamp, Ttl};
 use tracing::{error, info, warn};
 
 /// Writes the log of one worker.
@@ -42,8 +42,40 @@ impl Report {
         }
     }
 
-    pub(crate) fn finished(&self, job: &Job, settlement: &Settlement) {
-        let Settlement { claimed, ttl, ran, .. } = settlement;
+    /// How an execution ended, before that is settled.
+    pub(crate) fn ended(&self, job: &Job, settlement: &Settlement) {
+        let worker = &self.worker;
+        match &settlement.conclusion.settled {
+            Settled::Finished(_) => {}
+            Settled::Failed(text) | Settled::Again(Some(text)) => self.failed(job, text),
+            Settled::Again(None) => {}
+            Settled::Stopped(_) => {
+                warn!("Worker {worker}: job {} stopped by user, moving job to FailedJobRegistry", job.id)
+            }
+            Settled::Exhausted => {
+                error!("Worker {worker}: job {}: asked to be run again more often than it may", job.id)
+            }
+        }
+    }
+
+    /// An execution was settled.
+    pub(crate) fn settled(&self, job: &Job, settlement: &Settlement) {
+        if matches!(settlement.conclusion.settled, Settled::Finished(_)) {
+            self.finished(job, settlement);
+        }
+        match settlement.conclusion.next {
+            None => {}
+            Some(Next::Head | Next::Tail) => info!("Worker {}: job {} will run again", self.worker, job.id),
+            Some(Next::At(due_s)) => {
+                let pause_s = due_s.saturating_sub(Timestamp::now().epoch_secs()).max(0);
+                info!("Worker {}: job {} will run again in {pause_s} seconds", self.worker, job.id);
+            }
+        }
+    }
+
+    fn finished(&self, job: &Job, settlement: &Settlement) {
+        let Settlement { claimed, conclusion, ran, .. } = settlement;
+        let ttl = &conclusion.ttl;
         if self.descriptions {
             let (call, took) = (job.described(), Clock(*ran));
             info!("Successfully completed {call} job in {took}s on worker {}", self.worker);
@@ -64,7 +96,7 @@ impl Report {
         }
     }
 
-    pub(crate) fn failed(&self, job: &Job, text: &str) {
+    fn failed(&self, job: &Job, text: &str) {
         let what = if self.descriptions { job.described() } else { &job.id };
         error!("Worker {}: job {}: exception raised while executing ({what}): {text}", self.worker, job.id);
     }

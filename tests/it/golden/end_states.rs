@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use rq_core::blocking::Queue;
-use rq_core::steps::worker::{Claimed, News, Settled, Settlement, heartbeat};
-use rq_core::{Call, Codec, Job, Retry, Timestamp, Ttl, handlers, job, secs};
+use rq_core::steps::worker::{Claimed, News, Settlement, heartbeat};
+use rq_core::{Call, Codec, Job, Retry, Settled, Timestamp, Ttl, handlers, job, secs};
 use rq_tests::fixture::{self, Value};
 
 use super::core_fields;

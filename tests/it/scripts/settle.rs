@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use rq_core::steps::job::latest;
-use rq_core::steps::worker::{Claimed, Settled, Settlement, Settling, settle};
-use rq_core::{JobResult, ResultKind, Timestamp, Ttl};
+use rq_core::steps::worker::{Claimed, Settlement, Settling, settle};
+use rq_core::{JobResult, ResultKind, Settled, Timestamp, Ttl};
 
 use super::{QUEUE, Stage, assert_about, failed, finished, settlement};
 
@@ -96,6 +96,10 @@ fn what_is_kept_for_how_long() {
     let check = |settled: Settled, ttl: Ttl, registry: &str, score: f64, keys_ttl_s: i64| {
         let stage = Stage::new();
         let (worker, claimed) = stage.worker_with(&["a"]);
+        // A child that another job holds back stays behind this one too.
+        stage.run("HSET job:child data d status deferred origin q");
+        stage.run("SADD job::child:dependencies a other");
+        stage.run("HSET job:other data d status queued origin q");
         stage.run("SADD job:a:dependents child");
         stage.run("SADD job::a:dependencies parent");
         stage.take_twice(&worker.settle_step(&[settlement(&claimed[0], settled, ttl)]));

@@ -10,6 +10,7 @@
 mod meta_box;
 mod order;
 mod outage;
+mod reaper;
 mod registration;
 mod running;
 
@@ -22,11 +23,12 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use rq_core::link::{Link, Step};
 use rq_core::steps::job::{self as job_steps, Cursor, Release};
+use rq_core::steps::silent::{self, Abandoned, Sign, Silent};
 use rq_core::steps::worker::{
     self as steps, BATCH_MAX, Claim, Claimed, HEARTBEAT_BATCH_MAX, Identity, News, Pulse, Settlement,
     Settling,
 };
-use rq_core::{Ended, ExceptionHandler, ExecutionId, Executor, Failure, Fields, Stop, Timestamp, Ttl};
+use rq_core::{Ended, ExceptionHandler, ExecutionId, Executor, Failure, Fields, Job, Stop, Timestamp, Ttl};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::bell::Bell;
@@ -37,6 +39,7 @@ use crate::signals::Signals;
 use meta_box::MetaBox;
 use order::Order;
 use outage::insist;
+use reaper::{Reaped, Reaper, Scythe};
 use running::{Begun, Run, Running};
 
 /// How many settle steps may be under way: the next batch gathers meanwhile.
@@ -107,6 +110,12 @@ enum Event {
     Beaten(Vec<ExecutionId>, Result<Pulse, rq_core::Error>),
     /// The meta of running jobs was stored.
     MetaSaved(Result<Vec<bool>, rq_core::Error>),
+    /// It is time to look for silent workers.
+    LookDue,
+    /// These executions have no lease any more.
+    SilentFound(Result<Vec<Silent>, rq_core::Error>),
+    /// These were ended because their worker is silent.
+    Reaped(Result<Vec<Reaped>, rq_core::Error>),
     /// A heartbeat is due.
     BeatDue,
     /// The leases are to be renewed.
@@ -145,6 +154,8 @@ struct Dispatcher {
     bell: Bell,
     beat: Interval,
     renewal: Interval,
+    /// When to look for silent workers: as often as leases are renewed.
+    look: Interval,
     meta_box: Arc<MetaBox>,
     steps: FuturesUnordered<BoxFuture<'static, Event>>,
 
@@ -158,6 +169,11 @@ struct Dispatcher {
     put_backs_under_way: usize,
     releases_under_way: usize,
     renewals_under_way: usize,
+    reaper: Reaper,
+    /// Whether silent workers are being looked for, or what they left ended.
+    reaping: bool,
+    /// Whether that was done once.
+    looked: bool,
     saving_meta: bool,
 
     /// In which order the next claim serves the queues.
@@ -193,6 +209,9 @@ impl Dispatcher {
         let lists = options.queues.iter().map(|queue| options.keys.queue(queue)).collect();
         let beat = every(options.monitoring_interval);
         let renewal = every(options.lease / RENEWALS_PER_LEASE);
+        let mut look = every(options.lease / RENEWALS_PER_LEASE);
+        look.reset_immediately();
+        let reaper = Reaper::new(options.lease);
         Dispatcher {
             bell: Bell::new(link.clone(), lists),
             meta_box: Arc::default(),
@@ -226,6 +245,10 @@ impl Dispatcher {
             signals,
             beat,
             renewal,
+            look,
+            reaper,
+            reaping: false,
+            looked: false,
         }
     }
 
@@ -255,6 +278,7 @@ impl Dispatcher {
             (id, ended) = self.executor.ended() => Event::Ended(id, ended),
             _ = self.beat.tick() => Event::BeatDue,
             _ = self.renewal.tick(), if !self.running.is_empty() => Event::RenewalDue,
+            _ = self.look.tick(), if self.course == Course::Working && !self.reaping => Event::LookDue,
             () = self.meta_box.filled(), if !self.saving_meta => Event::MetaDue,
             () = self.bell.rung(), if wants_bell => Event::Rang,
             () = sleep_until(look_at), if look_at.is_some() => Event::Look,
@@ -275,6 +299,9 @@ impl Dispatcher {
                 self.saving_meta = false;
                 self.tell_refused("saving meta", saved);
             }
+            Event::LookDue => self.start_looking(),
+            Event::SilentFound(found) => self.absorb_silent(found),
+            Event::Reaped(reaped) => self.absorb_reaped(reaped),
             Event::BeatDue => self.start_heartbeats(),
             Event::RenewalDue => self.start_renewing(),
             Event::Renewed(ids, held) => self.absorb_renewed(&ids, held),
@@ -472,12 +499,7 @@ impl Dispatcher {
             return self.unsettled.push(settlement);
         }
         let handlers = self.exception_handlers.clone();
-        let shown = tokio::task::spawn_blocking(move || {
-            let handle = || handlers.iter().any(|handler| handler.handle(&run.job, &failure).is_break());
-            if let Err(panic) = rq_core::panics::catch(handle) {
-                tracing::error!("exception handler: {panic}");
-            }
-        });
+        let shown = tokio::task::spawn_blocking(move || show(&handlers, &run.job, &failure));
         self.start(async move {
             // A thread that could not be had is no reason to lose the settlement.
             let _ = shown.await;
@@ -601,6 +623,57 @@ impl Dispatcher {
         }
     }
 
+    // Reaping
+
+    fn start_looking(&mut self) {
+        self.reaping = true;
+        let (link, step) = (self.link.clone(), silent::leases_over(&self.who.keys));
+        self.start(async move { Event::SilentFound(link.take(&step).await) });
+    }
+
+    fn absorb_silent(&mut self, found: Result<Vec<Silent>, rq_core::Error>) {
+        self.reaping = false;
+        self.looked = true;
+        // Not insisted upon: the next look comes soon.
+        let Ok(found) = found else { return };
+        let may_reap = self.reaper.heed_look(Instant::now(), self.look.period());
+        if !may_reap || found.is_empty() {
+            return;
+        }
+        self.reaping = true;
+        let scythe = self.scythe();
+        self.start(async move { Event::Reaped(scythe.reap(Sign::Lease, &found).await) });
+    }
+
+    fn scythe(&self) -> Scythe {
+        Scythe {
+            link: self.link.clone(),
+            keys: self.who.keys.clone(),
+            lease: self.options.lease,
+            on_crash: self.options.on_crash,
+        }
+    }
+
+    fn absorb_reaped(&mut self, reaped: Result<Vec<Reaped>, rq_core::Error>) {
+        self.reaping = false;
+        let Some(reaped) = self.tell_refused("ending what silent workers left", reaped) else { return };
+        for Reaped { job, failure, conclusion, abandoned } in reaped {
+            self.report.reaped(&job, &conclusion, abandoned);
+            if abandoned != Abandoned::PutBack {
+                self.show_abandoned(job, failure);
+            }
+            self.queues_empty = false;
+        }
+    }
+
+    /// Shows the failure of a job whose worker is silent to the exception handlers, after it was settled.
+    fn show_abandoned(&self, job: Arc<Job>, failure: Failure) {
+        if !self.exception_handlers.is_empty() {
+            let handlers = self.exception_handlers.clone();
+            tokio::task::spawn_blocking(move || show(&handlers, &job, &failure));
+        }
+    }
+
     /// Writes the worker's state when it has changed; a claim writes `busy` itself.
     fn tell_state(&mut self) {
         let state = match () {
@@ -696,7 +769,7 @@ impl Dispatcher {
         } else if self.options.burst && self.suspended {
             self.report.suspended_in_burst();
             self.course = Course::Draining;
-        } else if self.options.burst && self.queues_empty {
+        } else if self.options.burst && self.queues_empty && self.looked && !self.reaping {
             self.report.done();
             self.course = Course::Draining;
         } else if self.options.max_idle.is_some_and(|max| self.idle_since.elapsed() >= max) {
@@ -755,6 +828,14 @@ impl Dispatcher {
 
     fn tell_refused<T>(&self, step: &str, result: Result<T, rq_core::Error>) -> Option<T> {
         result.inspect_err(|error| self.report.refused(step, error)).ok()
+    }
+}
+
+/// Calls the exception handlers in order, until one says that it is enough.
+fn show(handlers: &[Arc<dyn ExceptionHandler>], job: &Job, failure: &Failure) {
+    let handle = || handlers.iter().any(|handler| handler.handle(job, failure).is_break());
+    if let Err(panic) = rq_core::panics::catch(handle) {
+        tracing::error!("exception handler: {panic}");
     }
 }
 

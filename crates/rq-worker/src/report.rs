@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use rq_core::steps::silent::Abandoned;
 use rq_core::steps::worker::Settlement;
-use rq_core::{Job, Next, Settled, Timestamp, Ttl};
+use rq_core::{Conclusion, Job, Next, Settled, Timestamp, Ttl};
 use tracing::{error, info, warn};
 
 /// Writes the log of one worker.
@@ -127,6 +128,20 @@ impl Report {
             "Worker {}: job {id} is no longer this worker's: it was canceled, deleted or taken for dead",
             self.worker
         );
+    }
+
+    pub(crate) fn reaped(&self, job: &Job, conclusion: &Conclusion, abandoned: Abandoned) {
+        let (worker, id) = (&self.worker, &job.id);
+        let silent = job.worker_name.as_deref().unwrap_or("its worker");
+        match (abandoned, conclusion.next) {
+            (Abandoned::PutBack, _) => {
+                info!("Worker {worker}: job {id} waits again: {silent} fell silent before it began")
+            }
+            (_, Some(_)) => {
+                warn!("Worker {worker}: job {id} will run again: {silent} fell silent while it ran")
+            }
+            (_, None) => error!("Worker {worker}: job {id} failed: {silent} fell silent while it ran"),
+        }
     }
 
     pub(crate) fn unreachable(&self, error: &dyn fmt::Display, pause: Duration) {

@@ -22,6 +22,7 @@ use rq_core::{
 use rq_tests::Scratch;
 use rq_tests::fixture::{self, Value};
 
+mod abandon;
 mod begin;
 mod claim;
 mod empty;
@@ -31,6 +32,8 @@ mod full_memory;
 mod heartbeat;
 mod put_back;
 mod registration;
+mod release;
+mod renew;
 mod save_meta;
 mod settle;
 

@@ -3,10 +3,10 @@
 //! | name | does |
 //! |---|---|
 //! | `math.add` | adds two numbers |
-//! | `interop.add`, `interop.echo`, `interop.fail`, `interop.journal` | what the Python jobs of those names do |
+//! | `interop.add`, `interop.echo`, `interop.fail`, `interop.flaky`, `interop.journal` | what the Python jobs of those names do |
 //! | `test.repr`, `test.record`, `test.none`, `test.unserializable` | return something of interest |
 //! | `test.greet` | has a parameter that may be left out |
-//! | `test.flaky`, `test.ask_again` | run again |
+//! | `test.ask_again` | runs again |
 //! | `test.fail`, `test.fail_with_causes`, `test.panic`, `test.panic_async` | fail |
 //! | `test.sleep`, `test.sleep_async`, `test.check` | take long and heed their time limit |
 //! | `test.pending`, `test.stubborn` | take long and do not |
@@ -32,9 +32,9 @@ const STUBBORN_LOOKS_MAX: usize = 2_000;
 
 /// All of them.
 pub fn handlers() -> Handlers {
-    let like_pythons = handlers![interop_add, interop_echo, interop_fail, interop_journal];
+    let like_pythons = handlers![interop_add, interop_echo, interop_fail, interop_journal, flaky];
     let results = handlers![add, operator_add, repr, record, none, unserializable, greet];
-    let failures = handlers![fail, fail_with_causes, panic, panic_async, flaky, ask_again];
+    let failures = handlers![fail, fail_with_causes, panic, panic_async, ask_again];
     let long = handlers![sleep, sleep_async, check, pending, stubborn, gate, report];
     let contexts = handlers![deadline, who, count, meta];
     like_pythons.merge(results).merge(failures).merge(long).merge(contexts)
@@ -135,7 +135,7 @@ pub fn fail(message: String) -> Result<()> {
 }
 
 /// Writes into a [`Journal`](crate::Journal) that it began, fails in its first `fails` runs, and says how often it ran.
-#[job("test.flaky")]
+#[job("interop.flaky")]
 pub fn flaky(path: String, id: String, fails: usize) -> Result<usize> {
     let journal = Path::new(&path);
     journal::append(journal, "start", &id)?;

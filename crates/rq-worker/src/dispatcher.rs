@@ -676,10 +676,10 @@ impl Dispatcher {
     fn absorb_reaped(&mut self, reaped: Result<Vec<Reaped>, rq_core::Error>) {
         self.reaping = false;
         let Some(reaped) = self.tell_refused("ending what silent workers left", reaped) else { return };
-        for Reaped { job, failure, conclusion, abandoned } in reaped {
+        for Reaped { job, worker, conclusion, abandoned } in reaped {
             self.report.reaped(&job, &conclusion, abandoned);
             if abandoned != Abandoned::PutBack {
-                self.show_abandoned(job, failure);
+                self.show_abandoned(job, Failure::Abandoned { worker });
             }
             self.queues_empty = false;
         }

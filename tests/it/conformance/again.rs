@@ -8,12 +8,13 @@ use crate::rq_test::Books;
 
 /// A job that fails the first `fails` times.
 fn flaky(journal: &Journal, id: &str, fails: usize) -> Call<usize> {
-    Call::to("test.flaky").arg(journal.path()).arg(id).arg(fails).job_id(id)
+    Call::to("interop.flaky").arg(journal.path()).arg(id).arg(fails).job_id(id)
 }
 
 /// The kinds of a job's results, the first ones first, and what they say.
 fn attempts(stage: &Stage, id: &str) -> Vec<(ResultKind, Option<String>)> {
-    let entries: Vec<(String, Vec<(Vec<u8>, Vec<u8>)>)> =
+    type Entry = (String, Vec<(Vec<u8>, Vec<u8>)>);
+    let entries: Vec<Entry> =
         stage.scratch.query("XRANGE", [stage.scratch.key(format!("results:{id}")), "-".into(), "+".into()]);
     let results = entries.into_iter().map(|(_, fields)| {
         let result = rq_core::JobResult::from_fields(fields.into_iter().collect()).unwrap();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use rq_core::blocking::Queue;
-use rq_core::steps::silent::{Abandoned, Sign, abandon};
+use rq_core::steps::silent::{Abandoned, Sign, abandon, leases_over};
 use rq_core::steps::worker::{Claimed, News, Settlement, heartbeat};
 use rq_core::{
     Call, Codec, Conclusion, Dependency, Failure, Fields, Job, OnCrash, Repeat, Retry, Settled, Timestamp,
@@ -386,12 +386,9 @@ fn abandoned(stage: &Stage) {
         let dead = stage.worker(name, &[QUEUE]);
         let claimed = dead.claim(1);
         let fields = dead.begin(&claimed).remove(0).expect("it may begin");
-        let job = Job::from_fields(claimed[0].id.job_id(), fields).expect("a job");
-        let silent = Failure::Abandoned { worker: name.to_owned() };
-        let conclusion = Conclusion::of_abandoned(&job, silent.text(), Timestamp::now(), OnCrash::Fail);
-        let end = Settlement { conclusion, ..settlement(&claimed[0], Settled::Exhausted, Ttl::Forever) };
         stage.run(&format!("ZADD leases 5 {}", claimed[0].id));
-        let answers = stage.take(&abandon(&stage.keys, Sign::Lease, &[(name.to_owned(), end)]));
+        let end = stage.take(&leases_over(&stage.keys))[0].end(fields, OnCrash::Fail);
+        let answers = stage.take(&abandon(&stage.keys, Sign::Lease, &[end]));
         assert_eq!(answers, [Abandoned::Concluded]);
         // Its record expires.
         stage.take(&dead.death());

@@ -11,4 +11,5 @@ mod golden;
 mod interop;
 mod queue;
 mod rq_test;
+mod schedule;
 mod scripts;

@@ -1,12 +1,10 @@
 //! Our scheduler and Python's on the same queues.
 
-use std::time::Duration;
-
 use rq_core::{Call, Codec, secs};
 use rq_tests::fixture::Fields;
-use rq_tests::{Journal, Python, Scratch, Signal, eventually};
+use rq_tests::{Journal, PrivateRedis, Python, Scratch, Signal, eventually};
 
-use super::{ACQUIRED, LATER, counted, holder, scheduling_worker, stop, suspend};
+use super::{ACQUIRED, LATER, counted, holder, scheduling_worker, stop, suspend, wait_for_ticks};
 use crate::rq_test::{Books, LIMIT, RqTest};
 
 /// One pass of Python's scheduler, as its burst workers have it; prints which queues it got.
@@ -75,14 +73,15 @@ fn jobs_that_we_scheduled_go_on_as_they_were_under_python() {
         (scratch.waiting("default"), scratch.status("j")),
         (vec!["j".to_string()], "queued".to_string())
     );
-    assert_eq!(untouched(&scratch, "j"), before);
+    assert_eq!(without_data(), before);
     RqTest::new(&scratch).drain(&[]);
     assert_eq!(job.result().unwrap(), Some(5));
 }
 
 #[test]
 fn neither_touches_the_others_queue_and_both_take_over_one_that_is_free() {
-    let scratch = Scratch::new();
+    let redis = PrivateRedis::start(&[]);
+    let scratch = Scratch::on(&redis.url());
     let python = Python::new(&scratch);
     let ours = scheduling_worker(&scratch, "ours");
     let later = scratch.queue("default").enqueue_in(LATER, Call::<()>::to("test.none")).unwrap();
@@ -102,8 +101,7 @@ fn neither_touches_the_others_queue_and_both_take_over_one_that_is_free() {
     let ours = RqTest::new(&scratch).worker(&["-s", "--name", "next"]);
     let due =
         scratch.queue("default").enqueue_in(secs(0), Call::<i64>::to("math.add").arg(1).arg(1)).unwrap();
-    // As long as a tick may take to come, and some.
-    std::thread::sleep(Duration::from_millis(1500));
+    wait_for_ticks(&redis, 2);
     assert_eq!((holder(&scratch), scratch.status(due.id())), (Some(pythons), "scheduled".to_string()));
     scratch.query::<()>("DEL", [scratch.key("scheduler-lock:default")]);
     ours.wait_for_line(ACQUIRED, LIMIT);

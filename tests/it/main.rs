@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod cli;
+mod cli_worker;
 mod codec_interop;
 mod conformance;
 mod drain;

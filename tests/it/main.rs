@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod cli;
+mod cli_worker;
 mod codec_interop;
 mod conformance;
 mod drain;
@@ -12,4 +13,5 @@ mod golden;
 mod interop;
 mod queue;
 mod rq_test;
+mod schedule;
 mod scripts;

@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `scripts/<name>.rs` | the script of that name |
+//! | `scripts/due.rs` | `due` and `leave` |
 //! | `scripts/registration.rs` | `birth` and `death` |
 //! | `scripts/full_memory.rs` | all of them at `maxmemory` |
 //! | `scripts/flush.rs` | all of them on a server that forgets them |
@@ -25,6 +26,7 @@ use rq_tests::fixture::{self, Value};
 mod abandon;
 mod begin;
 mod claim;
+mod due;
 mod empty;
 mod enqueue;
 mod flush;

@@ -4,6 +4,7 @@
 
 pub mod job;
 pub mod queue;
+pub mod schedule;
 pub mod silent;
 pub mod worker;
 

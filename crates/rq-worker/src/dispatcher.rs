@@ -13,6 +13,7 @@ mod outage;
 mod reaper;
 mod registration;
 mod running;
+mod schedule;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use rq_core::link::{Link, Step};
 use rq_core::steps::job::{self as job_steps, Cursor, Release};
+use rq_core::steps::schedule::QueueTick;
 use rq_core::steps::silent::{self, Abandoned, Sign, Silent};
 use rq_core::steps::worker::{
     self as steps, BATCH_MAX, Claim, Claimed, HEARTBEAT_BATCH_MAX, Identity, News, Pulse, Settlement,
@@ -42,6 +44,7 @@ use order::Order;
 use outage::insist;
 use reaper::{Reaped, Reaper, Scythe};
 use running::{Begun, Run, Running};
+use schedule::Schedule;
 
 /// How many settle steps may be under way: the next batch gathers meanwhile.
 const SETTLES_MAX: usize = 2;
@@ -119,6 +122,12 @@ enum Event {
     SilentFound(Result<Vec<Silent>, rq_core::Error>),
     /// These were ended because their worker is silent.
     Reaped(Result<Vec<Reaped>, rq_core::Error>),
+    /// The scheduler's next tick is due.
+    TickDue,
+    /// The scheduler's tick was answered.
+    Ticked(Result<Vec<QueueTick>, rq_core::Error>),
+    /// The scheduler gave up what it held.
+    ScheduleLeft(Result<usize, rq_core::Error>),
     /// A heartbeat is due.
     BeatDue,
     /// The leases are to be renewed.
@@ -179,6 +188,8 @@ struct Dispatcher {
     /// Whether that was done once.
     looked: bool,
     saving_meta: bool,
+    /// The scheduler, in a worker that has one.
+    schedule: Option<Schedule>,
 
     /// In which order the next claim serves the queues.
     order: Order,
@@ -230,6 +241,7 @@ impl Dispatcher {
             releases_under_way: 0,
             renewals_under_way: 0,
             saving_meta: false,
+            schedule: Schedule::new(&options),
             order: Order::new(options.dequeue, options.queues.clone()),
             claim_number: 0,
             claiming: 0,
@@ -292,6 +304,7 @@ impl Dispatcher {
             _ = self.beat.tick() => Event::BeatDue,
             _ = self.renewal.tick(), if !self.running.is_empty() => Event::RenewalDue,
             _ = self.look.tick(), if self.course == Course::Working && !self.reaping => Event::LookDue,
+            () = Schedule::tick_due(&mut self.schedule), if self.course == Course::Working => Event::TickDue,
             () = self.meta_box.filled(), if !self.saving_meta => Event::MetaDue,
             () = self.bell.rung(), if wants_bell => Event::Rang,
             () = sleep_until(look_at), if look_at.is_some() => Event::Look,
@@ -316,6 +329,9 @@ impl Dispatcher {
             Event::LookDue => self.start_looking(),
             Event::SilentFound(found) => self.absorb_silent(found),
             Event::Reaped(reaped) => self.absorb_reaped(reaped),
+            Event::TickDue => self.start_tick(),
+            Event::Ticked(ticked) => self.absorb_ticked(ticked),
+            Event::ScheduleLeft(left) => self.absorb_schedule_left(left),
             Event::BeatDue => self.start_heartbeats(),
             Event::RenewalDue => self.start_renewing(),
             Event::Renewed(ids, held) => self.absorb_renewed(&ids, held),
@@ -338,6 +354,7 @@ impl Dispatcher {
     fn act(&mut self) {
         self.start_settling();
         self.start_claim();
+        self.start_leaving_schedule();
         self.tell_state();
     }
 
@@ -354,7 +371,8 @@ impl Dispatcher {
 
     fn start_claim(&mut self) {
         let want = self.wanted();
-        if !self.worth_claiming(want) || self.queues_empty || self.claim_after.is_some() {
+        let schedule_first = self.schedule.as_ref().is_some_and(Schedule::comes_first);
+        if !self.worth_claiming(want) || self.queues_empty || self.claim_after.is_some() || schedule_first {
             return;
         }
         self.claiming = want;
@@ -693,6 +711,39 @@ impl Dispatcher {
         }
     }
 
+    // Scheduling
+
+    fn start_tick(&mut self) {
+        let Some(schedule) = &mut self.schedule else { return };
+        let tick = schedule::take(self.link.clone(), schedule.begin_tick());
+        self.start(async move { Event::Ticked(tick.await) });
+    }
+
+    fn absorb_ticked(&mut self, ticked: Result<Vec<QueueTick>, rq_core::Error>) {
+        let Some(schedule) = &mut self.schedule else { return };
+        let ticked = schedule.end_tick(ticked, &self.report);
+        if ticked.moved {
+            self.queues_empty = false;
+        }
+        if ticked.more && self.course == Course::Working {
+            self.start_tick();
+        }
+    }
+
+    /// A worker on its way out gives its queues to other schedulers before it finishes what runs.
+    fn start_leaving_schedule(&mut self) {
+        let stops = self.course != Course::Working;
+        if let Some(step) = self.schedule.as_mut().and_then(|schedule| schedule.begin_leaving(stops)) {
+            let leave = schedule::take(self.link.clone(), step);
+            self.start(async move { Event::ScheduleLeft(leave.await) });
+        }
+    }
+
+    fn absorb_schedule_left(&mut self, left: Result<usize, rq_core::Error>) {
+        self.tell_refused("leaving the schedule", left);
+        self.schedule = None;
+    }
+
     /// Writes the worker's state when it has changed; a claim writes `busy` itself.
     fn tell_state(&mut self) {
         let state = match () {
@@ -846,7 +897,10 @@ impl Dispatcher {
             _ => {
                 let taking_on =
                     self.claiming + self.fetching + self.put_backs_under_way + self.releases_under_way;
-                taking_on == 0 && self.running.is_empty() && self.unsettled.is_empty()
+                taking_on == 0
+                    && self.schedule.is_none()
+                    && self.running.is_empty()
+                    && self.unsettled.is_empty()
             }
         }
     }

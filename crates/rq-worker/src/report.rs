@@ -168,6 +168,27 @@ impl Report {
         }
     }
 
+    pub(crate) fn scheduler_lock_acquired(&self, queue: &str) {
+        info!(queue, "Acquired scheduler lock for {queue}");
+    }
+
+    pub(crate) fn scheduler_lock_lost(&self, queue: &str) {
+        warn!(queue, "Scheduler lock for {queue} was taken over by another scheduler");
+    }
+
+    pub(crate) fn not_scheduled(&self, queue: &str, reason: &str) {
+        error!(queue, "Worker {}: jobs of {queue} are not scheduled: {reason}", self.worker);
+    }
+
+    pub(crate) fn unscheduled(&self, jobs: usize) {
+        if jobs > 0 {
+            info!(
+                "Worker {}: {jobs} scheduled jobs were not enqueued: canceled, deleted or expired before they were due",
+                self.worker
+            );
+        }
+    }
+
     pub(crate) fn unreachable(&self, error: &dyn fmt::Display, pause: Duration) {
         let pause_s = pause.as_secs_f32();
         error!(

@@ -1,9 +1,11 @@
 //! All scripts on a server that forgets them: each is loaded again and the step is taken, once.
 
 use rq_core::steps::queue::{Enqueued, Place, empty, enqueue};
+use rq_core::steps::schedule::{due, leave};
 use rq_core::steps::worker::{News, heartbeat, put_back, save_meta};
 use rq_tests::{PrivateRedis, Scratch};
 
+use super::due::{ours, schedule, scheduler};
 use super::{QUEUE, Stage, Worker, finished, taken};
 
 #[test]
@@ -35,6 +37,13 @@ fn scripts_are_loaded_when_the_server_has_forgotten_them() {
     assert_eq!(worker.count("successful_job_count"), Some(2));
     flush();
     assert_eq!(stage.take(&empty(&stage.keys, QUEUE, false)), 248);
+    flush();
+    let who = scheduler(&stage, "s", &[QUEUE]);
+    schedule(&stage, "due", -1, |_| {});
+    flush();
+    assert_eq!(stage.take(&due(&who)), [ours(1, 0)]);
+    flush();
+    assert_eq!(stage.take(&leave(&who)), 1);
     flush();
     stage.take(&worker.death());
     assert_eq!(stage.ask::<usize>("EXISTS workers"), 0);

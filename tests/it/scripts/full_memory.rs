@@ -1,9 +1,11 @@
 //! All scripts at `maxmemory`: what ends jobs goes on, so that the queue drains; what adds some is refused whole.
 
 use rq_core::steps::queue::{Place, empty, enqueue};
+use rq_core::steps::schedule::{due, leave};
 use rq_core::steps::worker::{News, heartbeat, put_back, save_meta};
 use rq_tests::{PrivateRedis, Scratch};
 
+use super::due::{ours, schedule, scheduler};
 use super::{QUEUE, Stage, Worker, failed, finished};
 
 /// A stage whose Redis takes no more data from here on.
@@ -66,6 +68,26 @@ fn the_queue_drains() {
     stage.take(&worker.death());
     assert_eq!(stage.ask::<usize>("EXISTS workers"), 0);
     assert!(stage.ask::<Option<String>>("HGET worker:w death").is_some());
+}
+
+/// A scheduler begins and ends there, too.
+#[test]
+fn due_jobs_go_on() {
+    let full = FullMemory::holding(&[]);
+    let stage = &full.stage;
+    for id in ["a", "b", "limited"] {
+        schedule(stage, id, -1, |_| {});
+    }
+    stage.run("HSET job:limited rate_limit_key k rate_limit_concurrency 1");
+    full.fill();
+    let who = scheduler(stage, "s", &[QUEUE]);
+    assert_eq!(stage.take(&due(&who)), [ours(3, 0)]);
+    assert_eq!(stage.waiting(QUEUE), ["a", "b", "limited"]);
+    for key in ["scheduler:s", "scheduler-lock:q"] {
+        assert!(stage.ask::<bool>(&format!("EXISTS {key}")), "{key}");
+    }
+    assert_eq!(stage.take(&due(&who)), [ours(0, 0)]);
+    assert_eq!(stage.take(&leave(&who)), 1);
 }
 
 #[test]

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use rq_core::Ttl;
-use rq_worker::{Options, WorkerError};
+use rq_core::{OnCrash, Ttl};
+use rq_worker::{DequeueStrategy, LEASE_DEFAULT, LEASE_MIN, Options, WorkerError};
 use tracing::Level;
 
 use crate::app::App;
@@ -30,7 +30,8 @@ const EXAMPLES: &str = "\
 Examples:
   my-jobs worker high default             # a program that is an rq: rq_cli::main(handlers![..])
   rq worker --app ./my-jobs high default  # the same
-  rq worker --app ./my-jobs --burst       # stop when all queues are empty";
+  rq worker --app ./my-jobs --burst       # stop when all queues are empty
+  my-jobs worker --with-scheduler         # also enqueue what enqueue_at and retries have scheduled";
 
 const PROMISES: &str = "\
 Time limits (a job's timeout, 180 s unless its producer says otherwise):
@@ -41,6 +42,13 @@ Time limits (a job's timeout, 180 s unless its producer says otherwise):
           counts as stuck; when as many are stuck as there are slots, the worker
           drains and exits with 1, for a supervisor to start a fresh one. Nothing
           keeps an abort or a memory leak of a job from the worker.
+
+Silent workers: one that dies or freezes keeps its jobs for --lease seconds; then any
+other worker ends them. A job that had not begun waits again. One that may have begun is
+retried if it has retries left, else failed, or run again with --on-crash requeue.
+
+Schedulers (--with-scheduler): a queue has one at a time, ours or Python's. When it dies,
+another takes the queue over within a minute or so.
 
 Signals: the first SIGINT or SIGTERM lets running jobs end, the second ends them.
 
@@ -80,6 +88,18 @@ pub(crate) struct Args {
     /// How many jobs run at once [default: 4 for each core, at least 8].
     #[arg(long, value_name = "INTEGER", value_parser = count, allow_negative_numbers = true)]
     concurrency: Option<u64>,
+    /// In which order the queues are served: default (as given), round_robin or random [default: default].
+    ///
+    /// RQ's `-ds` is understood, too.
+    #[arg(long, value_name = "STRATEGY")]
+    pub(crate) dequeue_strategy: Option<String>,
+    /// Enqueue scheduled jobs when they are due, for these queues.
+    #[arg(short = 's', long)]
+    with_scheduler: bool,
+    /// What becomes of a job whose worker died while it ran, where the job does not say: fail (when it has no
+    /// retries left) or requeue [default: fail].
+    #[arg(long, value_name = "POLICY", value_parser = on_crash)]
+    on_crash: Option<OnCrash>,
     /// Write the process id to a file.
     #[arg(long, value_name = "PATH")]
     pid: Option<PathBuf>,
@@ -101,11 +121,17 @@ pub(crate) struct Args {
     /// How many seconds lie between two signs of life of a running job.
     #[arg(long, help_heading = "Times", value_name = "SECONDS", default_value_t = 30, allow_negative_numbers = true, value_parser = seconds)]
     job_monitoring_interval: u64,
+    /// How many seconds lie between two looks after what other workers have left lying.
+    #[arg(long, help_heading = "Times", value_name = "SECONDS", default_value_t = 600, allow_negative_numbers = true, value_parser = seconds)]
+    maintenance_interval: u64,
+    /// How many seconds a worker that has fallen silent keeps what it runs [default: 10].
+    ///
+    /// Short enough to lose little time with a dead worker, long enough for one that is starved or swapped out; 0.1 at
+    /// least.
+    #[arg(long, help_heading = "Times", value_name = "SECONDS", allow_negative_numbers = true, value_parser = lease)]
+    lease: Option<Duration>,
     #[command(flatten)]
     logging: Logging,
-    /// Only `default` is offered: queues are served in the order given.
-    #[arg(long, hide = true, value_parser = dequeue_strategy)]
-    dequeue_strategy: Option<String>,
     #[command(flatten)]
     shared: Shared,
 }
@@ -141,6 +167,7 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
     let executor = app.executors.choose(args.executor.as_deref().filter(|word| !word.is_empty()));
     let (executor, remark) =
         executor.map_err(|reason| Refusal::usage(NAME, format!("Invalid value for '-w': {reason}.")))?;
+    let dequeue = dequeue_strategy(args.dequeue_strategy.as_deref())?;
     if app.program.handlers.is_empty() {
         return Err(Refusal::Unable(WorkerError::NoHandlers.to_string()));
     }
@@ -154,7 +181,9 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
         note(remark);
     }
     log::install(args.logging.level(), format, Paint::of_stdout());
-    (executor.run)(app.program, args.options(&server)).or_else(|error| refuse(error, &server))
+    let mut options = args.options(&server);
+    options.dequeue = dequeue;
+    (executor.run)(app.program, options).or_else(|error| refuse(error, &server))
 }
 
 impl Args {
@@ -173,6 +202,10 @@ impl Args {
         options.result_ttl = Ttl::from_wire(self.results_ttl);
         options.worker_ttl = Duration::from_secs(self.worker_ttl);
         options.monitoring_interval = Duration::from_secs(self.job_monitoring_interval);
+        options.maintenance_interval = Duration::from_secs(self.maintenance_interval);
+        options.lease = self.lease.unwrap_or(LEASE_DEFAULT);
+        options.on_crash = self.on_crash.unwrap_or_default();
+        options.with_scheduler = self.with_scheduler;
         options.log_descriptions = !self.logging.disable_job_desc_logging;
         options
     }
@@ -272,13 +305,31 @@ fn count(text: &str) -> Result<u64, String> {
     }
 }
 
-fn dequeue_strategy(text: &str) -> Result<String, String> {
-    match text {
-        "default" => Ok(text.to_owned()),
-        "random" | "round_robin" => {
-            Err(format!("{text} is not offered; queues are served in the order given, `default`"))
+/// Some part of a second at least.
+fn lease(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| format!("'{text}' is not a valid float"))?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(lease) if lease > Duration::from_secs(SECONDS_MAX.unsigned_abs()) => {
+            Err(format!("it must be at most {SECONDS_MAX}"))
         }
-        _ => Err("Dequeue Strategy can only be one of `default`, `random` or `round_robin`".to_owned()),
+        Ok(lease) if lease >= LEASE_MIN => Ok(lease),
+        _ => Err(format!("it must be at least {}", LEASE_MIN.as_secs_f64())),
+    }
+}
+
+fn on_crash(text: &str) -> Result<OnCrash, String> {
+    OnCrash::parse(text).ok_or_else(|| format!("'{text}' is neither 'fail' nor 'requeue'"))
+}
+
+/// RQ refuses others in words and with an exit code of their own (CLI spec §2).
+fn dequeue_strategy(word: Option<&str>) -> Result<DequeueStrategy, Refusal> {
+    match word.unwrap_or("default") {
+        "default" => Ok(DequeueStrategy::Default),
+        "round_robin" => Ok(DequeueStrategy::RoundRobin),
+        "random" => Ok(DequeueStrategy::Random),
+        _ => Err(Refusal::Failed(
+            "Dequeue Strategy can only be one of `default`, `random` or `round_robin`.".to_owned(),
+        )),
     }
 }
 
@@ -305,6 +356,19 @@ mod tests {
         assert_eq!(count("9223372036854775807"), Ok(i64::MAX.unsigned_abs()));
         for refused in [seconds("0"), seconds("315360001"), seconds("x"), count("-1"), count("1.5")] {
             assert!(refused.is_err());
+        }
+    }
+
+    #[test]
+    fn words_and_leases_are_read() {
+        assert_eq!(on_crash("requeue"), Ok(OnCrash::Requeue));
+        assert!(on_crash("retry").is_err());
+        assert_eq!(dequeue_strategy(None), Ok(DequeueStrategy::Default));
+        assert_eq!(dequeue_strategy(Some("round_robin")), Ok(DequeueStrategy::RoundRobin));
+        assert!(matches!(dequeue_strategy(Some("Random")), Err(Refusal::Failed(_))));
+        assert_eq!(lease("0.25"), Ok(Duration::from_millis(250)));
+        for refused in ["", "x", "-1", "0", "0.09", "nan", "inf", "1e9"] {
+            assert!(lease(refused).is_err(), "{refused}");
         }
     }
 

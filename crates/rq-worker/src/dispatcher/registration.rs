@@ -56,15 +56,20 @@ pub(crate) async fn register(link: &Link, who: &Identity, queues: &[String]) -> 
     Ok(())
 }
 
+/// What this machine calls itself.
+pub(crate) fn hostname() -> String {
+    let name = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned());
+    name.unwrap_or_else(|_| "unknown".to_owned())
+}
+
 fn record(who: &Identity, queues: &[String], address: String) -> WorkerRecord {
     let now = Timestamp::now();
-    let hostname = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned());
     let mut record = WorkerRecord::new(who.name.as_str());
     record.birth = Some(now);
     record.last_heartbeat = Some(now);
     record.queues = queues.to_vec();
     record.pid = Some(i64::from(std::process::id()));
-    record.hostname = Some(hostname.unwrap_or_else(|_| "unknown".to_owned()));
+    record.hostname = Some(hostname());
     record.ip_address = Some(address);
     record.version = Some(env!("CARGO_PKG_VERSION").to_owned());
     record.python_version = Some(format!("none: rq in Rust {}", env!("CARGO_PKG_VERSION")));

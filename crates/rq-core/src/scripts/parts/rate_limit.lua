@@ -33,13 +33,13 @@ local function fill_slots(key, T, I)
 end
 
 -- A job that may not be queued before it has a slot; it gets one here if one is free.
-local function wait_for_slot(id, key, slots, T, I)
+local function wait_for_slot(id, key, slots, origin, T, I)
   local _, waiting = slots_of(key)
   redis.pcall('SADD', PREFIX .. ':rl-keys', key)
   redis.pcall('HSET', PREFIX .. ':rl:' .. key, 'concurrency', slots)
   redis.pcall('HSET', PREFIX .. ':job:' .. id, 'status', 'rate_limited')
   live_while_waiting(id)
-  redis.pcall('ZADD', waiting, I, id)
+  if type(redis.pcall('ZADD', waiting, I, id)) ~= 'number' then return file_as_failed(id, origin, T) end
   fill_slots(key, T, I)
 end
 
@@ -60,5 +60,5 @@ end
 local function let_go_on(id, origin, T, I)
   local job = PREFIX .. ':job:' .. id
   local key, slots = rate_limit_of(job)
-  if key then wait_for_slot(id, key, slots, T, I) else put_into_queue(id, origin, side_of(job), T) end
+  if key then wait_for_slot(id, key, slots, origin, T, I) else put_into_queue(id, origin, side_of(job), T) end
 end

@@ -1,0 +1,97 @@
+-- due: a scheduler's tick: it says that it lives, keeps its queues, and lets due jobs go on (wire spec §16, §22-9).
+--
+-- KEYS  1 rq:scheduler:<name>   then per queue rq:scheduler-lock:<q>, rq:scheduled:<q>
+-- ARGV  1 prefix   2 now (T)   3 now (I)   4 name of the scheduler   5 ttl of its locks and its record, seconds
+--       6 most jobs looked at   7 number of queues   then the queues' names
+--       then field and value of the record
+-- Effect  lock of each queue that nobody else has; the record; per due job the schedule, job hash (queued or
+--         rate_limited), queue list or rate limit
+-- Result  per queue: 1 ours · 0 another's · -1 its lock is no string · -2 its schedule is no sorted set;
+--         jobs let go on; jobs only taken off: gone, or in another status by now; 1 if it may have more that are due
+-- Re-send: keeps the same again, and takes what is due and left then: no job twice.
+-- What is due is decided by Redis TIME, and who holds a queue in the same breath as what moves: a scheduler that slept
+-- past its lock moves nothing. The first write is EXPIRE, which runs at maxmemory. What belongs to one queue or one job
+-- is checked or a pcall, so that it harms that one alone.
+local P, T, I, name, ttl = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
+local left, queues = tonumber(ARGV[6]), tonumber(ARGV[7])
+-- What one schedule gives before the next one's turn, so that a long one does not hold up the others.
+local PER_TURN = 50
+-- The statuses of a job that waits for its time; RQ reads an empty one as `created`, and who writes into the schedule by
+-- hand leaves it so.
+local WAITS = {scheduled = true, created = true, [''] = true}
+
+redis.call('EXPIRE', KEYS[1], ttl)
+
+-- Takes or keeps the lock of a queue.
+local function hold(lock)
+  local holder = redis.pcall('GET', lock)
+  if not holder then
+    redis.call('SET', lock, name, 'EX', ttl)
+    return 1
+  end
+  if type(holder) == 'table' then return -1 end
+  if holder == name then
+    redis.call('EXPIRE', lock, ttl)
+    return 1
+  end
+  -- One that would never end, as nobody writes it, ends if its holder is gone.
+  if redis.call('TTL', lock) == -1 then redis.call('EXPIRE', lock, ttl) end
+  return 0
+end
+
+-- Whether the job still waits for its time: a cancel or delete that came first has won.
+local function waits(job)
+  local status = redis.pcall('HGET', job, 'status')
+  if type(status) == 'table' then return false end
+  return WAITS[status or ''] and redis.pcall('HEXISTS', job, 'data') == 1
+end
+
+local function go_on(id, queue)
+  local job = P .. ':job:' .. id
+  if not waits(job) then return false end
+  if redis.pcall('HGET', job, 'origin') ~= queue then redis.pcall('HSET', job, 'origin', queue) end
+  let_go_on(id, queue, T, I)
+  return true
+end
+
+local now_s = redis.call('TIME')[1]
+local turns, holds, moved, dropped, more = {}, {}, {}, {}, {}
+
+-- One turn of a queue. Whether it may have another.
+local function serve(q)
+  local schedule, queue = KEYS[1 + 2 * q], ARGV[7 + q]
+  local most = math.min(PER_TURN, left)
+  local ids = redis.pcall('ZRANGEBYSCORE', schedule, '-inf', now_s, 'LIMIT', 0, most)
+  if ids.err then
+    holds[q] = -2
+    return false
+  end
+  for _, id in ipairs(ids) do
+    redis.call('ZREM', schedule, id)
+    if go_on(id, queue) then moved[q] = moved[q] + 1 else dropped[q] = dropped[q] + 1 end
+  end
+  left = left - #ids
+  return #ids == most
+end
+
+for q = 1, queues do
+  holds[q], moved[q], dropped[q], more[q] = hold(KEYS[2 * q]), 0, 0, 0
+  if holds[q] == 1 then turns[#turns + 1] = q end
+end
+redis.call('HSET', KEYS[1], unpack(ARGV, 8 + queues))
+redis.call('EXPIRE', KEYS[1], ttl)
+
+while #turns > 0 and left > 0 do
+  local again = {}
+  for _, q in ipairs(turns) do
+    if left == 0 or serve(q) then again[#again + 1] = q end
+  end
+  turns = again
+end
+for _, q in ipairs(turns) do more[q] = 1 end
+
+local answer = {}
+for q = 1, queues do
+  for _, what in ipairs({holds, moved, dropped, more}) do answer[#answer + 1] = what[q] end
+end
+return answer

@@ -1,0 +1,14 @@
+-- leave: a scheduler goes; what it held is free at once.
+--
+-- KEYS  1 rq:scheduler:<name>   then rq:scheduler-lock:<q>
+-- ARGV  1 name of the scheduler
+-- Effect  its record is gone, and so are those locks that are its own
+-- Result  how many those were
+-- Re-send: nothing of it is left.
+-- The first write is DEL, which runs at maxmemory.
+redis.call('DEL', KEYS[1])
+local freed = 0
+for i = 2, #KEYS do
+  if redis.pcall('GET', KEYS[i]) == ARGV[1] then freed = freed + redis.call('DEL', KEYS[i]) end
+end
+return freed

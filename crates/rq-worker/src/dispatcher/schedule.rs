@@ -1,0 +1,161 @@
+//! [`Schedule`]: the scheduler inside a worker. It keeps queues that no other scheduler has, and lets their jobs go on
+//! when they are due.
+
+use std::time::Duration;
+
+use rq_core::link::{Link, Step};
+use rq_core::steps::schedule::{self as steps, Holder, QueueTick, Scheduler};
+use rq_core::{Error, Timestamp};
+use tokio::time::{Interval, MissedTickBehavior};
+
+use crate::dispatcher::registration;
+use crate::options::Options;
+use crate::report::Report;
+
+/// How often it looks for due jobs, as RQ's does.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How long its locks outlive its last tick; then another scheduler, ours or Python's, takes its queues over.
+const KEPT: Duration = Duration::from_secs(61);
+/// How long one of its steps may take. None is insisted upon: the next tick comes soon, and locks expire by themselves.
+const STEP_LONGEST: Duration = Duration::from_secs(5);
+
+/// A worker's scheduler. Its ticks are steps beside the loop, one at a time; one that fails is made up for by the next.
+pub(crate) struct Schedule {
+    who: Scheduler,
+    interval: Interval,
+    stage: Stage,
+    /// Whether one pass over all that is due is enough: a burst worker's scheduler is done before the worker claims.
+    once: bool,
+    /// Per queue, whose it was at the last tick.
+    holders: Vec<Option<Holder>>,
+    /// Why the last tick failed, if it did.
+    refusal: Option<String>,
+}
+
+/// What a scheduler is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It waits for its next tick.
+    Waiting,
+    /// A tick is under way.
+    Ticking,
+    /// It has no more ticks, and has to leave.
+    Done,
+    /// It is giving up what it holds.
+    Leaving,
+}
+
+impl Schedule {
+    /// The scheduler that the options ask for.
+    pub(crate) fn new(options: &Options) -> Option<Schedule> {
+        if !options.with_scheduler {
+            return None;
+        }
+        let who = Scheduler {
+            keys: options.keys.clone(),
+            name: uuid::Uuid::new_v4().simple().to_string(),
+            hostname: registration::hostname(),
+            pid: std::process::id(),
+            created_at: Timestamp::now(),
+            queues: options.queues.clone(),
+            kept: KEPT,
+        };
+        let mut interval = tokio::time::interval(INTERVAL);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let holders = vec![None; who.queues.len()];
+        Some(Schedule { who, interval, stage: Stage::Waiting, once: options.burst, holders, refusal: None })
+    }
+
+    /// Waits until the next tick is due. Cancel-safe; never ready while none may begin.
+    pub(crate) async fn tick_due(schedule: &mut Option<Schedule>) {
+        match schedule {
+            Some(Schedule { stage: Stage::Waiting, interval, .. }) => {
+                interval.tick().await;
+            }
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Whether no job may be claimed yet: a burst worker runs what was due when it began, too.
+    pub(crate) fn comes_first(&self) -> bool {
+        self.once && matches!(self.stage, Stage::Waiting | Stage::Ticking)
+    }
+
+    /// Begins a tick.
+    pub(crate) fn begin_tick(&mut self) -> Step<Vec<QueueTick>> {
+        self.stage = Stage::Ticking;
+        steps::due(&self.who)
+    }
+
+    /// Ends a tick, and tells what it did.
+    pub(crate) fn end_tick(&mut self, ticked: Result<Vec<QueueTick>, Error>, report: &Report) -> Ticked {
+        let ticked = match ticked {
+            Ok(ticks) => {
+                self.refusal = None;
+                self.tell_holders(&ticks, report);
+                report.unscheduled(ticks.iter().map(|tick| tick.dropped).sum());
+                Ticked::of(&ticks)
+            }
+            Err(error) => {
+                self.tell_refusal(error.to_string(), report);
+                Ticked::default()
+            }
+        };
+        self.stage = if self.once && !ticked.more { Stage::Done } else { Stage::Waiting };
+        ticked
+    }
+
+    /// Begins its end, once that is due: it is done, or the worker is on its way out, and no tick is under way.
+    pub(crate) fn begin_leaving(&mut self, worker_stops: bool) -> Option<Step<usize>> {
+        let leaves = self.stage == Stage::Done || (self.stage == Stage::Waiting && worker_stops);
+        leaves.then(|| {
+            self.stage = Stage::Leaving;
+            steps::leave(&self.who)
+        })
+    }
+
+    /// The same refusal may come at every tick: told once.
+    fn tell_refusal(&mut self, refusal: String, report: &Report) {
+        if self.refusal.as_ref() != Some(&refusal) {
+            report.refused("scheduling", &refusal);
+            self.refusal = Some(refusal);
+        }
+    }
+
+    fn tell_holders(&mut self, ticks: &[QueueTick], report: &Report) {
+        for ((queue, before), tick) in self.who.queues.iter().zip(&mut self.holders).zip(ticks) {
+            let before = before.replace(tick.holder);
+            match (before, tick.holder) {
+                (before, now) if before == Some(now) => {}
+                (_, Holder::Us) => report.scheduler_lock_acquired(queue),
+                (Some(Holder::Us), Holder::Another) => report.scheduler_lock_lost(queue),
+                (_, Holder::Another) => {}
+                (_, Holder::BadLock) => report.not_scheduled(queue, "the key of its lock holds no string"),
+                (_, Holder::BadSchedule) => report.not_scheduled(queue, "its schedule is no sorted set"),
+            }
+        }
+    }
+}
+
+/// What a tick came to, over all queues.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ticked {
+    /// Whether a queue may hold more jobs than before.
+    pub(crate) moved: bool,
+    /// Whether more jobs are due, so that the next tick comes at once.
+    pub(crate) more: bool,
+}
+
+impl Ticked {
+    fn of(ticks: &[QueueTick]) -> Ticked {
+        Ticked { moved: ticks.iter().any(|tick| tick.moved > 0), more: ticks.iter().any(|tick| tick.more) }
+    }
+}
+
+/// Takes one of the scheduler's steps.
+pub(crate) async fn take<T>(link: Link, step: Step<T>) -> Result<T, Error> {
+    match tokio::time::timeout(STEP_LONGEST, link.take(&step)).await {
+        Ok(answer) => answer,
+        Err(_) => Err(Error::Redis(std::io::Error::from(std::io::ErrorKind::TimedOut).into())),
+    }
+}

@@ -1,0 +1,195 @@
+//! The options of our `rq worker`: their defaults are RQ's, and each does what it says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rq_core::Call;
+use rq_tests::{Gate, Journal, Python, Scratch, Signal, eventually};
+
+use crate::rq_test::{Books, LIMIT, RqTest};
+
+/// How far a TTL may be off because time passed, in seconds.
+const SLACK_S: i64 = 5;
+
+#[track_caller]
+fn assert_about(what: &str, seconds: i64, expected: i64) {
+    assert!((expected - SLACK_S..=expected).contains(&seconds), "{what}: {seconds}, not about {expected}");
+}
+
+/// What the times given on the command line come to in Redis: of the worker's record, of a running execution and of its
+/// job's entry in `rq:wip`, of a result.
+struct Times {
+    worker_s: i64,
+    execution_s: i64,
+    result_s: i64,
+}
+
+#[track_caller]
+fn check_times(args: &[&str], times: &Times) {
+    let scratch = Scratch::new();
+    let gate = Gate::new(&scratch, "gate");
+    let call = Call::<String>::to("test.gate").arg(gate.key()).job_id("j");
+    let job = scratch.queue("default").enqueue(call).unwrap();
+    let _worker = RqTest::new(&scratch).worker(&[&["--name", "w"], args].concat());
+    gate.wait_for_arrival();
+    assert_about("the record", scratch.ttl_s("worker:w"), times.worker_s);
+    let dump = scratch.dump();
+    let execution = dump.keys().find(|name| name.starts_with("rq:execution:j:")).unwrap();
+    assert_about("the execution", scratch.ttl_s(&execution["rq:".len()..]), times.execution_s);
+    let started_s = job.job().unwrap().unwrap().started_at.unwrap().epoch_secs();
+    let wip = scratch.score("wip:default", &execution["rq:execution:".len()..]).unwrap() as i64;
+    assert_about("wip", wip - started_s, times.execution_s);
+    gate.open(1);
+    job.wait(LIMIT).unwrap();
+    let kept_s = eventually("the job to be settled", LIMIT, || {
+        let kept_s = scratch.ttl_s("results:j");
+        (scratch.count("wip:default") == 0).then_some(kept_s)
+    });
+    match times.result_s {
+        -1 => assert_eq!(kept_s, -1),
+        result_s => assert_about("the result", kept_s, result_s),
+    }
+}
+
+#[test]
+fn times_are_rqs_unless_told() {
+    // Wire spec §6, §8 and §3.3.
+    check_times(&[], &Times { worker_s: 420 + 60, execution_s: 30 + 60, result_s: 500 });
+    check_times(
+        &["--worker-ttl", "100", "--job-monitoring-interval", "7", "--results-ttl", "50"],
+        &Times { worker_s: 100 + 60, execution_s: 7 + 60, result_s: 50 },
+    );
+    check_times(
+        &["--results-ttl", "-1", "--maintenance-interval", "60"],
+        &Times { worker_s: 480, execution_s: 90, result_s: -1 },
+    );
+}
+
+/// Three queues with `each` jobs: `a0`, `a1`, `a2`, `b0`, …
+fn fill(scratch: &Scratch, journal: &Journal, each: usize) {
+    for queue in ["a", "b", "c"] {
+        for number in 0..each {
+            let id = format!("{queue}{number}");
+            let call = Call::<()>::to("interop.journal").arg(journal.path()).arg(&id).arg(0);
+            scratch.queue(queue).enqueue(call).unwrap();
+        }
+    }
+}
+
+/// In which order nine jobs of three queues run, one at a time.
+fn order(strategy: &[&str]) -> Vec<String> {
+    let scratch = Scratch::new();
+    let journal = Journal::new(&scratch);
+    fill(&scratch, &journal, 3);
+    RqTest::new(&scratch).drain(&[strategy, &["--concurrency", "1", "a", "b", "c"]].concat());
+    journal.began()
+}
+
+#[test]
+fn queues_are_served_as_the_strategy_says() {
+    let by_queue = ["a0", "a1", "a2", "b0", "b1", "b2", "c0", "c1", "c2"];
+    let in_turns = ["a0", "b0", "c0", "a1", "b1", "c1", "a2", "b2", "c2"];
+    for default in [&[][..], &["--dequeue-strategy", "default"], &["-ds", "default"]] {
+        assert_eq!(order(default), by_queue, "{default:?}");
+    }
+    for round_robin in [&["--dequeue-strategy", "round_robin"][..], &["-ds", "round_robin"]] {
+        assert_eq!(order(round_robin), in_turns, "{round_robin:?}");
+    }
+}
+
+/// As Python's does, one job after the other.
+#[test]
+fn round_robin_is_pythons() {
+    let orders = [false, true].map(|is_python| {
+        let scratch = Scratch::new();
+        let (python, journal) = (Python::new(&scratch), Journal::new(&scratch));
+        for (queue, ids) in [("a", vec!["a0", "a1", "a2"]), ("b", vec!["b0"]), ("c", vec!["c0", "c1"])] {
+            let queue = scratch.queue(queue).codec(rq_core::Codec::Pickle);
+            for id in ids {
+                let call = Call::<()>::to("interop.journal").arg(journal.path()).arg(id).arg(0);
+                queue.enqueue(call).unwrap();
+            }
+        }
+        let args = ["worker", "--burst", "-ds", "round_robin", "a", "b", "c"];
+        if is_python {
+            python.rq(&args);
+        } else {
+            RqTest::new(&scratch).run(&[&args[..], &["--concurrency", "1"]].concat());
+        }
+        journal.began()
+    });
+    assert_eq!(orders[0], orders[1]);
+}
+
+/// Of 120 jobs in three queues, the first 60 come from all of them: less than three from one has a chance below 1e-7.
+#[test]
+fn a_random_order_serves_all_queues_in_no_order() {
+    const EACH: usize = 40;
+    let scratch = Scratch::new();
+    let journal = Journal::new(&scratch);
+    fill(&scratch, &journal, EACH);
+    RqTest::new(&scratch).drain(&["-ds", "random", "--concurrency", "1", "a", "b", "c"]);
+    let began = journal.began();
+    assert_eq!(began.iter().collect::<BTreeSet<_>>().len(), 3 * EACH);
+    let queue_of = |id: &String| id[..1].to_string();
+    let mut first_half = BTreeMap::<String, usize>::new();
+    for id in &began[..began.len() / 2] {
+        *first_half.entry(queue_of(id)).or_default() += 1;
+    }
+    // Twenty each, and a spread of about four.
+    assert!(first_half.len() == 3 && first_half.values().all(|&count| count >= 3), "{first_half:?}");
+    let in_turns =
+        began.chunks(3).filter(|three| three.iter().map(queue_of).collect::<BTreeSet<_>>().len() == 3);
+    assert!(in_turns.count() < EACH, "served in turns: {began:?}");
+}
+
+#[test]
+fn a_dead_workers_job_is_taken_from_it_after_its_lease() {
+    let check = |on_crash: &[&str], ends: &str, began: usize| {
+        let scratch = Scratch::new();
+        let gate = Gate::new(&scratch, "gate");
+        let times = &["--lease", "0.5", "--concurrency", "1"][..];
+        let dies = RqTest::new(&scratch).worker(times);
+        let call = Call::<String>::to("test.gate").arg(gate.key()).job_id("j");
+        scratch.queue("default").enqueue(call).unwrap();
+        gate.wait_for_arrival();
+        dies.signal(Signal::SIGKILL);
+        drop(dies);
+        let _other = RqTest::new(&scratch).worker(&[times, on_crash].concat());
+        for _ in 1..began {
+            gate.wait_for_arrival();
+        }
+        gate.open(2);
+        eventually(ends, LIMIT, || (scratch.status("j") == ends).then_some(()));
+    };
+    check(&[], "failed", 1);
+    check(&["--on-crash", "fail"], "failed", 1);
+    check(&["--on-crash", "requeue"], "finished", 2);
+}
+
+#[test]
+fn what_is_no_value_is_refused_in_rqs_words() {
+    let scratch = Scratch::new();
+    let ours = RqTest::new(&scratch);
+    let check = |args: &[&str], code: i32, part: &str| {
+        let (exit, out, err) = ours.outcome(&[&["worker"], args].concat());
+        assert_eq!((exit, out.as_str()), (Some(code), ""), "{args:?}: {err}");
+        assert!(err.contains(part), "{args:?}: {err}");
+    };
+    const STRATEGY: &str = "Dequeue Strategy can only be one of `default`, `random` or `round_robin`.";
+    check(&["--dequeue-strategy", "fair"], 1, STRATEGY);
+    check(&["-ds", "Random"], 1, STRATEGY);
+    check(
+        &["--on-crash", "ignore"],
+        2,
+        "Invalid value for '--on-crash': 'ignore' is neither 'fail' nor 'requeue'.",
+    );
+    check(&["--lease", "0.01"], 2, "Invalid value for '--lease': it must be at least 0.1.");
+    check(&["--lease", "soon"], 2, "Invalid value for '--lease': 'soon' is not a valid float.");
+    check(
+        &["--maintenance-interval", "0"],
+        2,
+        "Invalid value for '--maintenance-interval': it must be at least 1.",
+    );
+    check(&["--maintenance-interval", "1.5"], 2, "'1.5' is not a valid integer.");
+    check(&["--results-ttl", "x"], 2, "'x' is not a valid integer.");
+}

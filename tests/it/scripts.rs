@@ -23,7 +23,9 @@ use rq_tests::Scratch;
 use rq_tests::fixture::{self, Value};
 
 mod begin;
+mod cancel;
 mod claim;
+mod delete;
 mod empty;
 mod enqueue;
 mod flush;
@@ -31,6 +33,7 @@ mod full_memory;
 mod heartbeat;
 mod put_back;
 mod registration;
+mod requeue;
 mod save_meta;
 mod settle;
 

@@ -36,6 +36,7 @@ parts! {
     RELEASING = "release",
     REMOVE = "remove",
     CONCLUDE = "conclude",
+    WITHDRAW = "withdraw",
 }
 
 macro_rules! scripts {
@@ -55,14 +56,17 @@ scripts! {
     ABANDON = "abandon" [PLACE, RATE_LIMIT, RELEASING, REMOVE, CONCLUDE],
     BEGIN = "begin" [],
     BIRTH = "birth" [],
+    CANCEL = "cancel" [PLACE, RATE_LIMIT, RELEASING, REMOVE, WITHDRAW],
     CLAIM = "claim" [PLACE, REMOVE],
     DEATH = "death" [],
+    DELETE = "delete" [PLACE, RATE_LIMIT, RELEASING, REMOVE, WITHDRAW],
     EMPTY = "empty" [],
     ENQUEUE = "enqueue" [PLACE, RATE_LIMIT, RELEASING],
     HEARTBEAT = "heartbeat" [],
     PUT_BACK = "put_back" [PLACE, REMOVE],
     RELEASE = "release" [PLACE, RATE_LIMIT, RELEASING, REMOVE],
     RENEW = "renew" [],
+    REQUEUE = "requeue" [PLACE, RATE_LIMIT],
     SAVE_META = "save_meta" [],
     SETTLE = "settle" [PLACE, RATE_LIMIT, RELEASING, REMOVE, CONCLUDE],
 }

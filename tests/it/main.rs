@@ -9,6 +9,7 @@ mod conformance;
 mod drain;
 mod golden;
 mod interop;
+mod management;
 mod queue;
 mod rq_test;
 mod scripts;

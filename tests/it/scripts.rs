@@ -235,7 +235,7 @@ impl<'a> Worker<'a> {
 
     /// Claims up to `want` jobs and what had to be dropped.
     #[track_caller]
-    fn claim_all(&self, want: usize) -> (Vec<Claimed>, Vec<(String, String)>) {
+    pub(crate) fn claim_all(&self, want: usize) -> (Vec<Claimed>, Vec<(String, String)>) {
         taken(self.stage.take(&self.claim_step(want)))
     }
 

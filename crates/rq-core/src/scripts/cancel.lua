@@ -27,12 +27,7 @@ redis.call('ZCARD', canceled)
 withdraw(id, origin, {REGISTRY[status]}, T, I)
 redis.call('HSET', job, 'status', 'canceled', 'canceled', token)
 redis.call('ZADD', canceled, I, id)
-if leaves then
-  local dependencies = redis.pcall('SMEMBERS', P .. ':job::' .. id .. ':dependencies')
-  for _, dependency in ipairs(dependencies.err and {} or dependencies) do
-    redis.pcall('SREM', P .. ':job:' .. dependency .. ':dependents', id)
-  end
-end
+if leaves then leave_dependencies(id) end
 if not releases then
   redis.call('HDEL', job, 'released')
   return 1

@@ -2,8 +2,9 @@
 --
 -- KEYS  1 job hash
 -- ARGV  1 prefix   2 now (T)   3 now (I)   4 id
--- Effect  out of the queue and of all registries; its executions with their leases gone; its rate-limit slot free; its
---         dependents queued that wait no longer, a bounded number; then its group, hash, sets and results
+-- Effect  out of the queue and of all registries, and of the sets of dependents of the jobs it waited for; its executions
+--         with their leases gone; its rate-limit slot free; its dependents queued that wait no longer, a bounded number;
+--         then its group, hash, sets and results
 -- Result  1 gone · 4 dependents are left: call release, with the job to be discarded, until it says none
 -- Re-send: removes what is left, which is what was asked for.
 -- The first write is LREM or DEL, which run at maxmemory. All is a pcall: a job whose keys are broken goes, too.
@@ -19,6 +20,7 @@ if type(origin) == 'string' then
 else
   redis.call('DEL', P .. ':executions:' .. id)
 end
+leave_dependencies(id)
 if release_dependents(id, '0', true, T, I) == '0' then
   discard(id)
   return 1

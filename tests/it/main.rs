@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod cli;
+mod cli_manage;
 mod codec_interop;
 mod conformance;
 mod drain;

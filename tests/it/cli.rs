@@ -202,7 +202,7 @@ fn exit_codes_and_sentences() {
     check(&ours, &["worker", "a,b"], 1, "a,b");
     check(&stock, &["worker"], 2, "rq worker --app ./my-jobs");
     check(&stock, &["worker"], 2, "rq_cli::main(handlers![");
-    for command in [&["info"][..], &["enqueue", "f"], &["empty", "q"], &["worker"]] {
+    for command in [&["info"][..], &["enqueue", "f"], &["empty", "q"], &["worker"], &["suspend"]] {
         check(
             &ours,
             &[command, &["--url", NOBODY]].concat(),

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod cli;
+mod cli_manage;
 mod cli_worker;
 mod codec_interop;
 mod conformance;
@@ -11,6 +12,8 @@ mod drain;
 mod fleet;
 mod golden;
 mod interop;
+mod management;
+mod model;
 mod queue;
 mod rq_test;
 mod schedule;

@@ -64,6 +64,8 @@ macro_rules! on_both_fronts {
     };
 }
 
+pub(crate) use on_both_fronts;
+
 on_both_fronts! {
     fn every_option_appears_in_the_record() {
         let stage = Stage::new();

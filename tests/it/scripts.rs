@@ -25,7 +25,9 @@ use rq_tests::fixture::{self, Value};
 
 mod abandon;
 mod begin;
+mod cancel;
 mod claim;
+mod delete;
 mod due;
 mod empty;
 mod enqueue;
@@ -36,6 +38,7 @@ mod put_back;
 mod registration;
 mod release;
 mod renew;
+mod requeue;
 mod save_meta;
 mod settle;
 
@@ -237,7 +240,7 @@ impl<'a> Worker<'a> {
 
     /// Claims up to `want` jobs and what had to be dropped.
     #[track_caller]
-    fn claim_all(&self, want: usize) -> (Vec<Claimed>, Vec<(String, String)>) {
+    pub(crate) fn claim_all(&self, want: usize) -> (Vec<Claimed>, Vec<(String, String)>) {
         taken(self.stage.take(&self.claim_step(want)))
     }
 
@@ -255,7 +258,7 @@ impl<'a> Worker<'a> {
         self.stage.take(&worker::begin(&self.who, claimed))
     }
 
-    fn settle_step(&self, settlements: &[Settlement]) -> Step<Vec<Settling>> {
+    pub(crate) fn settle_step(&self, settlements: &[Settlement]) -> Step<Vec<Settling>> {
         worker::settle(&self.stage.keys, Some(&self.who), settlements)
     }
 

@@ -21,21 +21,17 @@ def enqueue(connection, path, families):
         queue = Queue(('high', 'default')[number % 2], connection=connection)
         name = f'python-{number}'
 
-        def job(kind, fails=0, **options):
-            return queue.create_job('interop.flaky', (path, f'{name}-{kind}', fails), id=f'{name}-{kind}', **options)
+        def enqueue(kind, fails=0, **options):
+            id = f'{name}-{kind}'
+            return queue.enqueue('interop.flaky', path, id, fails, job_id=id, **options)
 
-        parent = queue.enqueue_job(job('parent', fails=number % 3, retry=Retry(max=2, interval=[0, 1])))
-        hopeless = queue.enqueue_job(job('hopeless', fails=9, retry=Retry(max=1)))
-        queue.enqueue(
-            'interop.flaky', path, f'{name}-child', 0, job_id=f'{name}-child', depends_on=[parent],
-        )
-        queue.enqueue(
-            'interop.flaky', path, f'{name}-heir', 0, job_id=f'{name}-heir',
-            depends_on=Dependency([parent, hopeless], allow_failure=True),
-        )
-        queue.enqueue_in(
-            datetime.timedelta(seconds=number % 3), 'interop.flaky', path, f'{name}-later', 0, job_id=f'{name}-later',
-        )
+        parent = enqueue('parent', fails=number % 3, retry=Retry(max=2, interval=[0, 1]))
+        hopeless = enqueue('hopeless', fails=9, retry=Retry(max=1))
+        enqueue('child', depends_on=[parent])
+        enqueue('heir', depends_on=Dependency([parent, hopeless], allow_failure=True))
+        later = f'{name}-later'
+        pause = datetime.timedelta(seconds=number % 3)
+        queue.enqueue_in(pause, 'interop.flaky', path, later, 0, job_id=later)
 
 
 def read(connection):

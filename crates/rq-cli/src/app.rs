@@ -99,6 +99,10 @@ mod tests {
             (&["rq", "worker", "--app", "/nonexistent/my-jobs"], ExitCode::FAILURE),
             (&["rq", "enqueue", "f", "@/nonexistent/file"], ExitCode::FAILURE),
             (&["rq", "empty", "-u", "redis://127.0.0.1:1/"], ExitCode::SUCCESS),
+            (&["rq", "requeue", "--queue", "q"], ExitCode::SUCCESS),
+            (&["rq", "requeue", "--all"], ExitCode::from(2)),
+            (&["rq", "suspend", "--duration", "0"], ExitCode::FAILURE),
+            (&["rq", "resume", "-u", "redis://127.0.0.1:1/"], ExitCode::FAILURE),
         ] {
             assert_eq!(run(arguments), code, "{arguments:?}");
         }

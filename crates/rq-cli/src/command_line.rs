@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::app::App;
-use crate::commands::{empty, enqueue, info, worker};
+use crate::commands::{empty, enqueue, info, requeue, resume, suspend, worker};
 use crate::output;
 use crate::refusal::Refusal;
 use crate::usage;
@@ -45,8 +45,11 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Empty(empty::Args),
-    Enqueue(enqueue::Args),
+    Enqueue(Box<enqueue::Args>),
     Info(info::Args),
+    Requeue(requeue::Args),
+    Resume(resume::Args),
+    Suspend(suspend::Args),
     Worker(Box<worker::Args>),
 }
 
@@ -55,8 +58,11 @@ impl Command {
     pub(crate) fn run(self, app: App) -> Result<(), Refusal> {
         match self {
             Command::Empty(args) => empty::run(args),
-            Command::Enqueue(args) => enqueue::run(args),
+            Command::Enqueue(args) => enqueue::run(*args),
             Command::Info(args) => info::run(args),
+            Command::Requeue(args) => requeue::run(args),
+            Command::Resume(args) => resume::run(args),
+            Command::Suspend(args) => suspend::run(args),
             Command::Worker(args) => worker::run(*args, app),
         }
     }
@@ -148,6 +154,17 @@ mod tests {
             ),
             ("rq info -z", Some("info"), "No such option '-z'."),
             ("rq enqueue", Some("enqueue"), "Missing argument 'FUNCTION'."),
+            ("rq requeue --all", Some("requeue"), "Missing option '--queue'."),
+            (
+                "rq enqueue f --schedule-at soon",
+                Some("enqueue"),
+                "Invalid value for '--schedule-at': 'soon' is no local time of the form 2021-05-27T21:45:00.",
+            ),
+            (
+                "rq suspend --duration x",
+                Some("suspend"),
+                "Invalid value for '--duration': 'x' is not a valid integer.",
+            ),
             ("rq enqueue f -1", Some("enqueue"), "No such option '-1'."),
             (
                 "rq worker --max-jobs x",

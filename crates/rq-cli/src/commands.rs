@@ -3,4 +3,7 @@
 pub(crate) mod empty;
 pub(crate) mod enqueue;
 pub(crate) mod info;
+pub(crate) mod requeue;
+pub(crate) mod resume;
+pub(crate) mod suspend;
 pub(crate) mod worker;

@@ -27,7 +27,7 @@
 //! * `command_line`, `usage`: arguments to a command, or to RQ's words for what is wrong with them
 //! * `commands`: one file a command, each with its `Args` and its `run`
 //! * `server`: the options all commands share, and the Redis they name
-//! * `log`, `output`, `paint`, `refusal`: what people read
+//! * `log`, `output`, `paint`, `progress`, `refusal`: what people read
 //!
 //! What the commands do in Redis is in `rq-core` and `rq-worker`. Arguments are read before there is any runtime or
 //! thread, since an executor may have to fork first.
@@ -41,6 +41,7 @@ mod executors;
 mod log;
 mod output;
 mod paint;
+mod progress;
 mod refusal;
 mod server;
 mod usage;

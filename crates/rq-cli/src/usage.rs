@@ -76,6 +76,7 @@ fn message(error: &Error) -> String {
             format!("No such option '{named}'.{}", suggestion(error, ContextKind::SuggestedArg))
         }
         ErrorKind::UnknownArgument => format!("Got unexpected extra argument ({named})."),
+        ErrorKind::MissingRequiredArgument if named.starts_with('-') => format!("Missing option '{named}'."),
         ErrorKind::MissingRequiredArgument => format!("Missing argument '{named}'."),
         ErrorKind::InvalidValue => format!("Option '{named}' requires an argument."),
         ErrorKind::TooManyValues => format!("Option '{named}' does not take a value."),

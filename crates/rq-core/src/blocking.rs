@@ -1,5 +1,5 @@
-//! The fronts for programs without a runtime: the same methods as [`Queue`](crate::Queue) and
-//! [`JobHandle`](crate::JobHandle), over the same steps.
+//! The fronts for programs without a runtime: the same methods as [`Queue`](crate::Queue),
+//! [`JobHandle`](crate::JobHandle) and [`Registry`](crate::Registry), over the same steps.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -24,10 +24,16 @@ use crate::queue::{
 use crate::result::{JobResult, ResultKind};
 use crate::status::Status;
 use crate::steps;
-use crate::steps::job::{Cursor, Latest, Release};
+use crate::steps::job::{Latest, Release};
 use crate::steps::queue::{EMPTIED_PER_SCRIPT_MAX, JOBS_PER_ROUND_TRIP_MAX, Place};
 use crate::steps::worker::Settling;
 use crate::time::Timestamp;
+
+mod handle;
+mod queue;
+mod registry;
+
+pub use registry::Registry;
 
 /// [`Queue`](crate::Queue) without async.
 ///
@@ -149,31 +155,15 @@ impl Queue {
         if begins {
             let settle = steps::worker::settle(&self.keys, None, &[run.run()]);
             if self.link.take(&settle)? == [Settling::DependentsLeft] {
-                self.release_rest(run.job_id())?;
+                self.handle::<T>(run.job_id()).release_rest(Release::Ended)?;
             }
         }
         Ok(self.handle(run.job_id()))
     }
 
-    /// Releases the dependents of an ended job that its own step has left.
-    fn release_rest(&self, id: &str) -> Result<(), Error> {
-        let mut cursor = Cursor::default();
-        while let Some(next) =
-            self.link.take(&steps::job::release(&self.keys, id, &cursor, Release::Ended))?
-        {
-            cursor = next;
-        }
-        Ok(())
-    }
-
     /// The receipt for a job of any queue of this Redis, by its id.
     pub fn handle<T>(&self, id: &str) -> JobHandle<T> {
-        JobHandle {
-            link: Arc::clone(&self.link),
-            keys: self.keys.clone(),
-            id: id.to_owned(),
-            yields: PhantomData,
-        }
+        JobHandle::new(Arc::clone(&self.link), self.keys.clone(), id)
     }
 
     /// How many jobs wait.
@@ -254,6 +244,10 @@ pub struct JobHandle<T> {
 }
 
 impl<T> JobHandle<T> {
+    fn new(link: Arc<BlockingLink>, keys: Keys, id: &str) -> JobHandle<T> {
+        JobHandle { link, keys, id: id.to_owned(), yields: PhantomData }
+    }
+
     /// The job's id.
     pub fn id(&self) -> &str {
         &self.id
@@ -309,12 +303,7 @@ impl<T: DeserializeOwned> JobHandle<T> {
 
 impl<T> Clone for JobHandle<T> {
     fn clone(&self) -> JobHandle<T> {
-        JobHandle {
-            link: Arc::clone(&self.link),
-            keys: self.keys.clone(),
-            id: self.id.clone(),
-            yields: PhantomData,
-        }
+        JobHandle::new(Arc::clone(&self.link), self.keys.clone(), &self.id)
     }
 }
 

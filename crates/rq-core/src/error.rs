@@ -88,6 +88,39 @@ pub enum Error {
         /// The id asked for.
         job_id: String,
     },
+    /// The job was canceled by an earlier call.
+    #[error("job {job_id} has been canceled already")]
+    AlreadyCanceled {
+        /// The job.
+        job_id: String,
+    },
+    /// The job is not among its queue's failed or finished ones, which alone can be requeued.
+    #[error(
+        "job {job_id} is {} and not among the failed or finished jobs of its queue, which alone can be requeued",
+        status.map_or("gone", Status::as_str)
+    )]
+    NotRequeued {
+        /// The job.
+        job_id: String,
+        /// Where it is.
+        status: Option<Status>,
+    },
+    /// The job does not run, so that nobody can be asked to stop it.
+    #[error("job {job_id} is {status} and does not run; one that waits can be canceled")]
+    NotRunning {
+        /// The job.
+        job_id: String,
+        /// Where it is.
+        status: Status,
+    },
+    /// More jobs wait for a job, directly or through others, than are deleted with it in one call.
+    #[error("more than {most} jobs wait for job {job_id}; delete some of them by themselves first")]
+    TooManyDependents {
+        /// The job.
+        job_id: String,
+        /// The most that are deleted with it.
+        most: usize,
+    },
     /// A record in Redis cannot be read.
     #[error("{record} cannot be read: {source}")]
     Malformed {

@@ -17,6 +17,10 @@ use crate::steps;
 use crate::steps::job::Latest;
 use crate::value::Value;
 
+mod management;
+
+pub(crate) use management::{RESULTS_MAX, check_canceled, check_runner};
+
 /// The longest one blocking read waits for a result, after which the job itself is looked at again: a job may end
 /// without leaving an entry.
 pub(crate) const READ_LONGEST: Duration = Duration::from_secs(1);

@@ -26,6 +26,7 @@
 //!
 //! * producers: [`Call`], [`Queue`], [`JobHandle`], [`blocking`], [`Retry`], [`Ttl`]
 //! * job authors: [`job`], [`handlers!`], [`Handlers`], [`Context`], [`Failure`]
+//! * whoever manages: [`Cancel`], [`Registry`], [`Requeued`]
 //! * whoever inspects: [`Job`], [`JobResult`], [`ExecutionRecord`], [`WorkerRecord`], [`Status`], [`Keys`]
 //! * payloads: [`Codec`], [`Value`], [`Payload`]
 //! * extenders: [`Executor`], [`DeathPenalty`], [`ExceptionHandler`]
@@ -38,6 +39,7 @@ extern crate self as rq_core;
 
 pub mod blocking;
 mod call;
+mod cancel;
 mod codec;
 mod conclusion;
 mod context;
@@ -48,6 +50,7 @@ mod exception_handler;
 mod execution;
 mod executor;
 mod failure;
+mod family;
 mod fields;
 mod handle;
 mod handlers;
@@ -60,6 +63,7 @@ mod on_crash;
 pub mod panics;
 mod payload;
 mod queue;
+mod registry;
 mod repeat;
 mod result;
 mod retry;
@@ -73,6 +77,7 @@ mod value;
 mod worker_record;
 
 pub use call::Call;
+pub use cancel::Cancel;
 pub use codec::{Codec, CodecError, zlib};
 pub use conclusion::{Conclusion, Next, Settled};
 pub use context::{Context, Host, PROGRESS_KEY, PROGRESS_NOTE_KEY};
@@ -94,12 +99,14 @@ pub use keys::Keys;
 pub use on_crash::{CRASHES_MAX, OnCrash};
 pub use payload::Payload;
 pub use queue::Queue;
+pub use registry::{Entry, Registry, RegistryKind};
 pub use repeat::Repeat;
 pub use result::{JobResult, ResultKind};
 pub use retry::Retry;
 pub use rq_macros::job;
 pub use states::States;
 pub use status::Status;
+pub use steps::management::Requeued;
 pub use time::{Timestamp, TimestampError, days, hours, minutes, secs};
 pub use ttl::Ttl;
 pub use value::{Value, ValueError};

@@ -14,10 +14,12 @@ use crate::job::Job;
 use crate::keys::{Keys, check_queue_name};
 use crate::link::Link;
 use crate::steps;
-use crate::steps::job::{Cursor, Release};
+use crate::steps::job::Release;
 use crate::steps::queue::{EMPTIED_PER_SCRIPT_MAX, Enqueued, JOBS_PER_ROUND_TRIP_MAX, Place};
 use crate::steps::worker::Settling;
 use crate::time::Timestamp;
+
+mod management;
 
 /// How many jobs one round trip fetches.
 pub(crate) const FETCHED_PER_ROUND_TRIP_MAX: usize = 500;
@@ -159,21 +161,10 @@ impl Queue {
         if begins {
             let settle = steps::worker::settle(&self.keys, None, &[run.run_async().await]);
             if self.link.take(&settle).await? == [Settling::DependentsLeft] {
-                self.release_rest(run.job_id()).await?;
+                self.handle::<T>(run.job_id()).release_rest(Release::Ended).await?;
             }
         }
         Ok(self.handle(run.job_id()))
-    }
-
-    /// Releases the dependents of an ended job that its own step has left.
-    async fn release_rest(&self, id: &str) -> Result<(), Error> {
-        let mut cursor = Cursor::default();
-        while let Some(next) =
-            self.link.take(&steps::job::release(&self.keys, id, &cursor, Release::Ended)).await?
-        {
-            cursor = next;
-        }
-        Ok(())
     }
 
     /// The receipt for a job of any queue of this Redis, by its id.

@@ -36,6 +36,7 @@ parts! {
     RELEASING = "release",
     REMOVE = "remove",
     CONCLUDE = "conclude",
+    WITHDRAW = "withdraw",
 }
 
 macro_rules! scripts {
@@ -55,9 +56,11 @@ scripts! {
     ABANDON = "abandon" [PLACE, RATE_LIMIT, RELEASING, REMOVE, CONCLUDE],
     BEGIN = "begin" [],
     BIRTH = "birth" [],
+    CANCEL = "cancel" [PLACE, RATE_LIMIT, RELEASING, REMOVE, WITHDRAW],
     CLAIM = "claim" [PLACE, REMOVE],
     DEATH = "death" [],
     DUE = "due" [PLACE, RATE_LIMIT],
+    DELETE = "delete" [PLACE, RATE_LIMIT, RELEASING, REMOVE, WITHDRAW],
     EMPTY = "empty" [],
     ENQUEUE = "enqueue" [PLACE, RATE_LIMIT, RELEASING],
     HEARTBEAT = "heartbeat" [],
@@ -65,6 +68,7 @@ scripts! {
     PUT_BACK = "put_back" [PLACE, REMOVE],
     RELEASE = "release" [PLACE, RATE_LIMIT, RELEASING, REMOVE],
     RENEW = "renew" [],
+    REQUEUE = "requeue" [PLACE, RATE_LIMIT],
     SAVE_META = "save_meta" [],
     SETTLE = "settle" [PLACE, RATE_LIMIT, RELEASING, REMOVE, CONCLUDE],
 }

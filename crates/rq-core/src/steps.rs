@@ -3,7 +3,9 @@
 //! The async and the blocking fronts, the workers and the command line all take these, so they cannot drift apart.
 
 pub mod job;
+pub mod management;
 pub mod queue;
+pub mod registry;
 pub mod schedule;
 pub mod silent;
 pub mod worker;

@@ -1,5 +1,7 @@
 //! All scripts on a server that forgets them: each is loaded again and the step is taken, once.
 
+use rq_core::Cancel;
+use rq_core::steps::management::{Canceled, Deleted, Ended, Requeued, cancel, delete, requeue};
 use rq_core::steps::queue::{Enqueued, Place, empty, enqueue};
 use rq_core::steps::schedule::{due, leave};
 use rq_core::steps::worker::{News, heartbeat, put_back, save_meta};
@@ -35,6 +37,13 @@ fn scripts_are_loaded_when_the_server_has_forgotten_them() {
     flush();
     worker.settle(&[finished(&claimed[0]), finished(&claimed[1])]);
     assert_eq!(worker.count("successful_job_count"), Some(2));
+    flush();
+    let ids = [claimed[0].id.job_id().to_owned(), claimed[1].id.job_id().to_owned()];
+    assert_eq!(stage.take(&requeue(&stage.keys, Ended::OfRecord, false, &ids)), [Requeued::Done; 2]);
+    flush();
+    assert_eq!(stage.take(&cancel(&stage.keys, &ids[0], Cancel::default())), Canceled::Done);
+    flush();
+    assert_eq!(stage.take(&delete(&stage.keys, &ids)), [Deleted::Done; 2]);
     flush();
     assert_eq!(stage.take(&empty(&stage.keys, QUEUE, false)), 248);
     flush();

@@ -1,10 +1,13 @@
 //! All scripts at `maxmemory`: what ends jobs goes on, so that the queue drains; what adds some is refused whole.
 
+use rq_core::Cancel;
+use rq_core::steps::management::{Canceled, Deleted, Ended, Requeued, cancel, delete, requeue};
 use rq_core::steps::queue::{Place, empty, enqueue};
 use rq_core::steps::schedule::{due, leave};
 use rq_core::steps::worker::{News, heartbeat, put_back, save_meta};
 use rq_tests::{PrivateRedis, Scratch};
 
+use super::cancel::{defer, dependent};
 use super::due::{ours, schedule, scheduler};
 use super::{QUEUE, Stage, Worker, failed, finished};
 
@@ -121,6 +124,28 @@ fn queues_can_be_emptied() {
     full.fill();
     assert_eq!(full.stage.take(&empty(&full.stage.keys, QUEUE, true)), 2);
     assert!(full.stage.scratch.dump().is_empty());
+}
+
+/// What people do to get out of it.
+#[test]
+fn jobs_can_be_called_off_deleted_and_requeued() {
+    let full = FullMemory::holding(&["parent", "runs", "fails", "a", "b"]);
+    let stage = &full.stage;
+    let worker = stage.worker("w", &[QUEUE]);
+    let claimed = worker.claim(3);
+    worker.settle(&[failed(&claimed[2])]);
+    defer(stage, &[dependent(stage, "child", &["parent"])]);
+    full.fill();
+    let how = Cancel::default().release_dependents();
+    assert_eq!(stage.take_twice(&cancel(&stage.keys, "parent", how)), Canceled::Done);
+    assert_eq!(stage.take_twice(&cancel(&stage.keys, "a", Cancel::default())), Canceled::Done);
+    assert_eq!(stage.take_twice(&delete(&stage.keys, &["runs".into(), "b".into()])), [Deleted::Done; 2]);
+    // An id that is in no registry must not make the script begin with a write that is refused.
+    let ids = ["a".into(), "fails".into()];
+    let requeued = stage.take_twice(&requeue(&stage.keys, Ended::OfRecord, false, &ids));
+    assert_eq!(requeued, [Requeued::NotThere, Requeued::Done]);
+    assert_eq!(stage.waiting(QUEUE), ["child", "fails"]);
+    assert_eq!((stage.books("parent"), stage.books("runs")), (vec!["canceled:q".to_owned()], vec![]));
 }
 
 /// A claim of a worker that is not registered begins with writes, too.

@@ -4,11 +4,12 @@
 //! |---|---|
 //! | `enqueue/argument.rs` | the syntax of the job's arguments |
 //! | `enqueue/literal.rs` | Python literals, for `%` |
+//! | `enqueue/local_time.rs` | the clock on the wall, for `--schedule-at` |
 //! | `enqueue/seconds.rs` | `30`, `5m`, `-1`, for the options that are times |
 
 use std::time::Duration;
 
-use rq_core::{Call, Payload, Retry, Ttl, Value};
+use rq_core::{Call, Payload, Retry, Timestamp, Ttl, Value};
 
 use self::argument::Arguments;
 use crate::output::say;
@@ -18,6 +19,7 @@ use crate::server::{RunsNoJobs, Shared};
 
 mod argument;
 mod literal;
+mod local_time;
 mod seconds;
 
 /// The command's name in usage lines.
@@ -62,6 +64,9 @@ pub(crate) struct Args {
     /// What people read instead of the call.
     #[arg(long)]
     description: Option<String>,
+    /// The id of a job that must have finished first; give several for several.
+    #[arg(long, value_name = "JOB_ID")]
+    depends_on: Vec<String>,
     /// The job's id: letters, digits, `_` and `-` [default: a fresh UUID].
     #[arg(long)]
     job_id: Option<String>,
@@ -74,6 +79,14 @@ pub(crate) struct Args {
     /// Seconds before it runs again; give several for growing pauses, the last one repeats [default: 0].
     #[arg(long, value_name = "INTEGER", value_parser = seconds::parse_pause, allow_negative_numbers = true)]
     retry_interval: Vec<u64>,
+    /// Enqueue it after this time: seconds, or a number with s, m, h or d.
+    ///
+    /// A worker that runs the scheduler does it, and does not wait for the jobs it depends on.
+    #[arg(long, value_name = "TIME", value_parser = seconds::parse, allow_negative_numbers = true)]
+    schedule_in: Option<i64>,
+    /// Enqueue it when the clock here shows this time, such as 2021-05-27T21:45:00.
+    #[arg(long, value_name = "TIME", value_parser = local_time::parse)]
+    schedule_at: Option<Timestamp>,
     /// Say nothing.
     #[arg(long)]
     quiet: bool,
@@ -93,9 +106,15 @@ pub(crate) fn run(args: Args) -> Result<(), Refusal> {
     let Arguments { args: by_position, kwargs } = Arguments::read(&args.arguments)?;
     let payload = Payload { func: args.function.clone(), args: by_position, kwargs };
     let call_string = payload.full_description();
+    let due = args.due()?;
     let server = args.shared.server()?;
     let queue = server.queue(&args.queue)?.codec(args.shared.codec());
-    let job = queue.enqueue(args.call(payload, &call_string)).map_err(|error| server.refusal(&error))?;
+    let call = args.call(payload, &call_string);
+    let enqueued = match due {
+        Some(due) => queue.enqueue_at(due, call),
+        None => queue.enqueue(call),
+    };
+    let job = enqueued.map_err(|error| server.refusal(&error))?;
     if args.quiet {
         return Ok(());
     }
@@ -104,6 +123,21 @@ pub(crate) fn run(args: Args) -> Result<(), Refusal> {
 }
 
 impl Args {
+    /// When the job is to be enqueued, if not now.
+    fn due(&self) -> Result<Option<Timestamp>, Refusal> {
+        match (self.schedule_in, self.schedule_at) {
+            (Some(_), Some(_)) => {
+                Err(Refusal::usage(NAME, "You can't specify both --schedule-in and --schedule-at"))
+            }
+            (Some(seconds), None) => {
+                let pause = Duration::from_secs(seconds.unsigned_abs());
+                let now = Timestamp::now();
+                Ok(Some(if seconds < 0 { now.before(pause) } else { now.after(pause) }))
+            }
+            (None, at) => Ok(at),
+        }
+    }
+
     fn call(&self, payload: Payload, call_string: &str) -> Call<Value> {
         let mut call = Call::to(payload.func);
         for value in payload.args {
@@ -138,6 +172,9 @@ impl Args {
         }
         if self.at_front {
             call = call.at_front();
+        }
+        if !self.depends_on.is_empty() {
+            call = call.depends_on(self.depends_on.clone());
         }
         match &self.job_id {
             Some(id) => call.job_id(id),

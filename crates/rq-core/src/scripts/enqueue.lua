@@ -4,7 +4,7 @@
 -- ARGV  1 prefix   2 queue name   3 now (T)   4 now (I)   then per job:
 --       id, place, ttl, created_at, data, d, then d ids to wait for, n, then n times field and value
 --         place  `L` the head of the queue · `R` its tail · `I:<x>:<score>` inline run <x>, in wip until <score>
---                `S:<score>` the schedule, due at <score>, whatever the job waits for (wire spec §9.3)
+--                `S:<score>` the schedule, due at <score>; such a job waits for nobody else
 --         ttl    seconds the job may wait, 0 for no limit
 -- Effect  rq:queues, job hash; queue list, rq:wip, scheduled or deferred registry, with the sets of dependents and
 --         dependencies. A job of that id that has ended is replaced: out of its registry, its results gone.

@@ -21,6 +21,20 @@ pub fn fetch_fields(keys: &Keys, ids: &[String]) -> Step<Vec<Fields>> {
     Step::new(NAME, pipeline, |answers| answers.into_iter().map(|answer| read_hash(NAME, answer)).collect())
 }
 
+/// Jobs, in order; `None` where there is none. What cannot be read is an error in its place.
+pub fn fetch_jobs(keys: &Keys, ids: &[String]) -> Step<Vec<Result<Option<Job>, Error>>> {
+    const NAME: &str = "fetch jobs";
+    let mut pipeline = redis::Pipeline::with_capacity(ids.len());
+    for id in ids {
+        pipeline.cmd("HGETALL").arg(keys.job(id));
+    }
+    let ids = ids.to_vec();
+    Step::new(NAME, pipeline, move |answers: Answers| {
+        let hashes = ids.iter().zip(answers).map(|(id, answer)| (id, read_hash(NAME, answer)));
+        Ok(hashes.map(|(id, hash)| hash.and_then(|fields| read_job(id, fields))).collect())
+    })
+}
+
 /// Reads a job hash that was fetched; `None` where there was none.
 pub fn read_job(id: &str, fields: Fields) -> Result<Option<Job>, Error> {
     if fields.is_empty() {
@@ -65,11 +79,53 @@ pub fn latest(keys: &Keys, id: &str) -> Step<Latest> {
 type Entry = (String, Vec<(Vec<u8>, Vec<u8>)>);
 
 fn read_newest(id: &str, mut entries: Vec<Entry>) -> Result<Option<(String, JobResult)>, Error> {
-    let Some((entry, fields)) = entries.pop() else { return Ok(None) };
+    entries.pop().map(|entry| read_entry(id, entry)).transpose()
+}
+
+fn read_entry(id: &str, (entry, fields): Entry) -> Result<(String, JobResult), Error> {
     match JobResult::from_fields(fields.into_iter().collect()) {
-        Ok(result) => Ok(Some((entry, result))),
+        Ok(result) => Ok((entry, result)),
         Err(source) => Err(Error::Malformed { record: format!("result {entry} of job {id}"), source }),
     }
+}
+
+/// The newest entries of a job's results stream, newest first, at most `count` (`XREVRANGE`).
+pub fn results(keys: &Keys, id: &str, count: usize) -> Step<Vec<JobResult>> {
+    const NAME: &str = "results";
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("XREVRANGE").arg(keys.results(id)).arg("+").arg("-").arg("COUNT").arg(count);
+    let id = id.to_owned();
+    Step::new(NAME, pipeline, move |answers| {
+        let entries: Vec<Entry> = single(NAME, answers)?;
+        entries.into_iter().map(|entry| Ok(read_entry(&id, entry)?.1)).collect()
+    })
+}
+
+/// The ids of the jobs that wait for each of `ids`, or did, sorted (`SMEMBERS`).
+pub fn dependents(keys: &Keys, ids: &[String]) -> Step<Vec<Vec<String>>> {
+    sets_of_ids("dependents", ids.iter().map(|id| keys.dependents(id)))
+}
+
+/// The ids of the jobs that each of `ids` waits for, or has waited for, sorted (`SMEMBERS`).
+pub fn dependencies(keys: &Keys, ids: &[String]) -> Step<Vec<Vec<String>>> {
+    sets_of_ids("dependencies", ids.iter().map(|id| keys.dependencies(id)))
+}
+
+fn sets_of_ids(name: &'static str, keys: impl ExactSizeIterator<Item = String>) -> Step<Vec<Vec<String>>> {
+    let mut pipeline = redis::Pipeline::with_capacity(keys.len());
+    for key in keys {
+        pipeline.cmd("SMEMBERS").arg(key);
+    }
+    Step::new(name, pipeline, move |answers: Answers| {
+        let read = |answer| {
+            let members: Vec<Vec<u8>> = read(name, answer)?;
+            let mut ids: Vec<String> =
+                members.iter().map(|id| String::from_utf8_lossy(id).into_owned()).collect();
+            ids.sort();
+            Ok(ids)
+        };
+        answers.into_iter().map(read).collect()
+    })
 }
 
 /// How far the release of a job's dependents has come; the default is the beginning.

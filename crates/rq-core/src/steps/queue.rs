@@ -75,7 +75,9 @@ pub fn enqueue(keys: &Keys, queue: &str, jobs: &[(Job, Place)]) -> Step<Vec<Enqu
             let mut fields = job.to_fields();
             let (created_at, data) = (fields.take("created_at"), fields.take("data"));
             cmd.arg(&job.id).arg(place.to_wire()).arg(job.ttl_s.unwrap_or(0)).arg(created_at).arg(data);
-            let waits_for = job.dependency_ids.as_deref().unwrap_or_default();
+            // A scheduled job keeps the names of those it depends on, and does not wait for them (wire spec §9.3).
+            let waits_for = job.dependency_ids.as_deref().filter(|_| !matches!(place, Place::At(_)));
+            let waits_for = waits_for.unwrap_or_default();
             cmd.arg(waits_for.len()).arg(waits_for);
             cmd.arg(fields.iter().len());
             for (field, value) in fields.iter() {

@@ -1,0 +1,122 @@
+//! `rq requeue`: failed jobs in their queue again (CLI spec §5).
+
+use rq_core::link::BlockingLink;
+use rq_core::steps::management::{Ended, requeue};
+use rq_core::steps::registry::entries;
+use rq_core::{Error, RegistryKind, Requeued};
+
+use crate::output::{note, say};
+use crate::paint::{Colour, Paint};
+use crate::progress::Progress;
+use crate::refusal::Refusal;
+use crate::server::{RunsNoJobs, Server, Shared};
+
+/// How many ids one round trip reads.
+const READ_AT_ONCE: usize = 10_000;
+/// How many jobs one round trip requeues: few enough to see that it goes on.
+const REQUEUED_AT_ONCE: usize = 1000;
+/// Of how many jobs it is said why they were not requeued.
+const EXPLAINED_MAX: usize = 10;
+
+const EXAMPLES: &str = "\
+Examples:
+  rq requeue --queue low --all              # all that failed in `low`
+  rq requeue --queue low 5f0e1c6a 0c2d47b1  # these jobs";
+
+/// Requeue failed jobs.
+///
+/// They go to the end of their queue, as if they had never run; their earlier results stay.
+#[derive(Debug, clap::Args)]
+#[command(before_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The queue they failed in.
+    #[arg(long)]
+    queue: String,
+    /// Requeue all that failed there.
+    #[arg(short, long)]
+    all: bool,
+    /// The ids of the jobs to requeue.
+    #[arg(value_name = "JOB_IDS")]
+    job_ids: Vec<String>,
+    #[command(flatten)]
+    shared: Shared,
+    #[command(flatten)]
+    runs_no_jobs: RunsNoJobs,
+}
+
+pub(crate) fn run(args: Args) -> Result<(), Refusal> {
+    if !args.all && args.job_ids.is_empty() {
+        return say("Nothing to do");
+    }
+    let server = args.shared.server()?;
+    let link = server.link()?;
+    let ids = match args.all {
+        true => failed_ids(&link, &server, &args.queue).map_err(|error| server.refusal(&error))?,
+        false => args.job_ids,
+    };
+    if ids.is_empty() {
+        return say("Nothing to do");
+    }
+    say(format_args!("Requeueing {} jobs from failed queue", ids.len()))?;
+    let left = requeue_all(&link, &server, &args.queue, &ids)?;
+    if left.is_empty() {
+        return Ok(());
+    }
+    explain(&args.queue, &left);
+    let line = format!("Unable to requeue {} jobs from failed job registry", left.len());
+    say(Paint::of_stdout().paint(Colour::Red, &line))?;
+    Err(Refusal::Said)
+}
+
+/// All that are there now, lowest score first. Names are taken as they are: also of a queue we would not write to.
+fn failed_ids(link: &BlockingLink, server: &Server, queue: &str) -> Result<Vec<String>, Error> {
+    let mut ids = Vec::new();
+    loop {
+        let step = entries(&server.keys, RegistryKind::Failed, queue, ids.len(), READ_AT_ONCE);
+        let page = link.take(&step)?;
+        let is_last = page.len() < READ_AT_ONCE;
+        ids.extend(page.into_iter().map(|entry| entry.job_id));
+        if is_last {
+            return Ok(ids);
+        }
+    }
+}
+
+/// Those that could not be requeued, and why.
+fn requeue_all<'a>(
+    link: &BlockingLink,
+    server: &Server,
+    queue: &str,
+    ids: &'a [String],
+) -> Result<Vec<(&'a str, Requeued)>, Refusal> {
+    let mut left = Vec::new();
+    let mut progress = Progress::of(ids.len())?;
+    for ids in ids.chunks(REQUEUED_AT_ONCE) {
+        let step = requeue(&server.keys, Ended::Of(RegistryKind::Failed, queue), false, ids);
+        let requeued = link.take(&step).map_err(|error| server.refusal(&error))?;
+        let outcome = ids.iter().map(String::as_str).zip(requeued);
+        left.extend(outcome.filter(|(_, requeued)| *requeued != Requeued::Done));
+        progress.advance(ids.len())?;
+    }
+    progress.end()?;
+    Ok(left)
+}
+
+fn explain(queue: &str, left: &[(&str, Requeued)]) {
+    for (id, requeued) in left.iter().take(EXPLAINED_MAX) {
+        match requeued {
+            Requeued::NoJob => {
+                note(format_args!("job {id} is gone: it was deleted, or its time to live has passed"))
+            }
+            Requeued::Elsewhere => {
+                note(format_args!("job {id} waits or runs again, or was canceled: it was left alone"))
+            }
+            Requeued::NotThere | Requeued::Done => {
+                note(format_args!("job {id} is no failed job of queue {queue}"))
+            }
+        }
+    }
+    if left.len() > EXPLAINED_MAX {
+        note(format_args!("and {} more", left.len() - EXPLAINED_MAX));
+    }
+}

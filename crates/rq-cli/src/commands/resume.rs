@@ -1,0 +1,24 @@
+//! `rq resume`: suspended workers go on (CLI spec §5).
+
+use rq_core::steps::worker;
+
+use crate::output::say;
+use crate::refusal::Refusal;
+use crate::server::{RunsNoJobs, Shared};
+
+/// Let suspended workers go on.
+///
+/// Undoes `rq suspend`, and does nothing where nobody is suspended.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    shared: Shared,
+    #[command(flatten)]
+    runs_no_jobs: RunsNoJobs,
+}
+
+pub(crate) fn run(args: Args) -> Result<(), Refusal> {
+    let server = args.shared.server()?;
+    server.link()?.take(&worker::resume(&server.keys)).map_err(|error| server.refusal(&error))?;
+    say("Resuming workers.")
+}

@@ -1,0 +1,57 @@
+//! `rq suspend`: workers take no more jobs (CLI spec §5).
+
+use std::time::Duration;
+
+use rq_core::steps::worker;
+
+use crate::output::say;
+use crate::refusal::Refusal;
+use crate::server::{RunsNoJobs, Shared};
+
+/// The longest time, 3,170 years: Redis counts an expiry in milliseconds of 64 bits.
+const SECONDS_MAX: i64 = 100_000_000_000;
+
+const EXAMPLES: &str = "\
+Examples:
+  rq suspend                # until `rq resume`
+  rq suspend --duration 60  # for a minute";
+
+/// Suspend all workers: they start no more jobs.
+///
+/// What runs goes on. Workers of all queues in this Redis take part, Python's too. `rq resume` lets them go on.
+#[derive(Debug, clap::Args)]
+#[command(before_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// For how many seconds [default: for ever].
+    #[arg(long, value_name = "INTEGER", value_parser = seconds, allow_negative_numbers = true)]
+    duration: Option<i64>,
+    #[command(flatten)]
+    shared: Shared,
+    #[command(flatten)]
+    runs_no_jobs: RunsNoJobs,
+}
+
+pub(crate) fn run(args: Args) -> Result<(), Refusal> {
+    if args.duration.is_some_and(|duration_s| duration_s < 1) {
+        say("Duration must be an integer greater than 1")?;
+        return Err(Refusal::Said);
+    }
+    let longest = args.duration.map(|duration_s| Duration::from_secs(duration_s.unsigned_abs()));
+    let server = args.shared.server()?;
+    server.link()?.take(&worker::suspend(&server.keys, longest)).map_err(|error| server.refusal(&error))?;
+    match args.duration {
+        Some(duration_s) => say(format_args!(
+            "Suspending workers for {duration_s} seconds. No new jobs will be started during that time, but then will\n        \
+             automatically resume"
+        )),
+        None => say("Suspending workers.  No new jobs will be started.  But current jobs will be completed"),
+    }
+}
+
+fn seconds(text: &str) -> Result<i64, String> {
+    match text.parse::<i64>() {
+        Ok(seconds) if seconds <= SECONDS_MAX => Ok(seconds),
+        Ok(_) => Err(format!("'{text}' is more than {SECONDS_MAX} seconds")),
+        Err(_) => Err(format!("'{text}' is not a valid integer")),
+    }
+}

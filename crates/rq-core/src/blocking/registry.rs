@@ -1,0 +1,121 @@
+//! [`Registry`]: the ids of a queue's jobs in one state.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::job::Job;
+use crate::keys::Keys;
+use crate::link::BlockingLink;
+use crate::queue::FETCHED_PER_ROUND_TRIP_MAX;
+use crate::registry::{ENTRIES_PER_ROUND_TRIP_MAX, Entry, RegistryKind, check_requeue, job_ids};
+use crate::steps;
+use crate::steps::management::{Ended, Requeued};
+use crate::steps::queue::JOBS_PER_ROUND_TRIP_MAX;
+
+/// [`Registry`](crate::Registry) without async.
+#[derive(Clone)]
+pub struct Registry {
+    link: Arc<BlockingLink>,
+    keys: Keys,
+    queue: Arc<str>,
+    kind: RegistryKind,
+}
+
+impl Registry {
+    pub(crate) fn new(link: Arc<BlockingLink>, keys: Keys, queue: Arc<str>, kind: RegistryKind) -> Registry {
+        Registry { link, keys, queue, kind }
+    }
+
+    /// Which one it is.
+    pub fn kind(&self) -> RegistryKind {
+        self.kind
+    }
+
+    /// How many entries it has; for [`RegistryKind::Started`], runs.
+    pub fn count(&self) -> Result<usize, Error> {
+        self.link.take(&steps::registry::count(&self.keys, self.kind, &self.queue))
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> Result<bool, Error> {
+        Ok(self.count()? == 0)
+    }
+
+    /// At most `count` entries from the place `offset` on, lowest score first.
+    pub fn entries_page(&self, offset: usize, count: usize) -> Result<Vec<Entry>, Error> {
+        let step = steps::registry::entries(&self.keys, self.kind, &self.queue, offset, count);
+        self.link.take(&step)
+    }
+
+    /// The job ids of at most `count` entries from the place `offset` on, lowest score first.
+    pub fn ids_page(&self, offset: usize, count: usize) -> Result<Vec<String>, Error> {
+        Ok(job_ids(self.entries_page(offset, count)?))
+    }
+
+    /// All job ids, lowest score first. What others add or take away meanwhile may be missing or there twice.
+    pub fn ids(&self) -> Result<Vec<String>, Error> {
+        let mut ids = Vec::new();
+        loop {
+            let page = self.ids_page(ids.len(), ENTRIES_PER_ROUND_TRIP_MAX)?;
+            let is_last = page.len() < ENTRIES_PER_ROUND_TRIP_MAX;
+            ids.extend(page);
+            if is_last {
+                return Ok(ids);
+            }
+        }
+    }
+
+    /// The jobs of at most `count` entries from the place `offset` on, lowest score first, in the shape of
+    /// [`Queue::fetch_jobs`](super::Queue::fetch_jobs).
+    pub fn jobs_page(&self, offset: usize, count: usize) -> Result<Vec<Result<Option<Job>, Error>>, Error> {
+        let ids = self.ids_page(offset, count)?;
+        let mut jobs = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(FETCHED_PER_ROUND_TRIP_MAX) {
+            jobs.extend(self.link.take(&steps::job::fetch_jobs(&self.keys, ids))?);
+        }
+        Ok(jobs)
+    }
+
+    /// The entry of a job, if it has one; of several runs, one.
+    pub fn entry(&self, job_id: &str) -> Result<Option<Entry>, Error> {
+        let members = match self.kind {
+            RegistryKind::Started => self.link.take(&steps::registry::executions(&self.keys, job_id))?,
+            _ => vec![job_id.to_owned()],
+        };
+        self.link.take(&steps::registry::first_of(&self.keys, self.kind, &self.queue, &members))
+    }
+
+    /// Whether a job is in it.
+    pub fn contains(&self, job_id: &str) -> Result<bool, Error> {
+        Ok(self.entry(job_id)?.is_some())
+    }
+
+    /// Puts jobs of [`RegistryKind::Failed`] or [`RegistryKind::Finished`] at the tails of their queues again, and tells
+    /// of each id what became of it.
+    pub fn requeue(&self, ids: &[String]) -> Result<Vec<(String, Requeued)>, Error> {
+        check_requeue(self.kind)?;
+        let mut outcome = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(JOBS_PER_ROUND_TRIP_MAX) {
+            let from = Ended::Of(self.kind, &self.queue);
+            let requeued = self.link.take(&steps::management::requeue(&self.keys, from, false, ids))?;
+            outcome.extend(ids.iter().cloned().zip(requeued));
+        }
+        Ok(outcome)
+    }
+
+    /// [`requeue`](Registry::requeue) for all that are there now, lowest score first.
+    pub fn requeue_all(&self) -> Result<Vec<(String, Requeued)>, Error> {
+        check_requeue(self.kind)?;
+        self.requeue(&self.ids()?)
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry")
+            .field("queue", &self.queue)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,664 @@
+//! Random sequences of operations, from enqueue to delete, with crashes and with steps sent twice, against a small model
+//! in memory: after each, every job is in the place the model says, and in no other.
+//!
+//! `RQ_MODEL_CASES` says how many sequences are tried. One that fails is printed, as short as it could be made.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use rq_core::link::Step;
+use rq_core::steps::job::fetch_fields;
+use rq_core::steps::management::{Canceled, Deleted, Ended, cancel, delete, requeue};
+use rq_core::steps::queue::{Enqueued, Place as QueuePlace, enqueue};
+use rq_core::steps::schedule::{Scheduler, due};
+use rq_core::steps::silent::{Abandoned, Sign, abandon, leases_over, remains};
+use rq_core::steps::worker::{Claimed, Settlement, Settling, put_back};
+use rq_core::{
+    BoxError, CRASHES_MAX, Cancel, Conclusion, Failure, Job, OnCrash, Retry, Settled, Status, Timestamp, Ttl,
+};
+use rq_tests::fixture::Value;
+
+use crate::scripts::{QUEUE, Stage, Worker, settlement};
+
+/// How many jobs and workers there are.
+const JOBS: u8 = 6;
+const WORKERS: [&str; 2] = ["w0", "w1"];
+/// How many sequences are tried, and how long they are, unless told.
+const CASES_DEFAULT: u32 = 48;
+const OPERATIONS_MAX: usize = 40;
+/// A pause that is over only when the test says so, in seconds.
+const PAUSE_S: i64 = 100_000;
+
+/// What can happen. Numbers of jobs and executions are taken modulo what there is.
+#[derive(Clone, Debug)]
+enum Operation {
+    Enqueue { job: u8, how: Enqueue },
+    Claim { worker: usize, want: usize },
+    Begin { worker: usize },
+    End { worker: usize, nth: usize, outcome: Outcome },
+    PutBack { worker: usize },
+    Crash { worker: usize },
+    Cancel { job: u8, releases: bool },
+    Delete { job: u8 },
+    Requeue { job: u8, at_front: bool },
+    Due,
+}
+
+#[derive(Clone, Debug)]
+struct Enqueue {
+    parents: BTreeSet<u8>,
+    failures_allowed: bool,
+    at_front: bool,
+    scheduled: bool,
+    retries: i64,
+    repeats: i64,
+    paused: bool,
+    unkept: bool,
+    on_crash: OnCrash,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Outcome {
+    Value,
+    Error,
+    AskAgain,
+    Stopped,
+}
+
+fn operation() -> impl Strategy<Value = (Operation, bool)> {
+    let job = 0..JOBS;
+    let worker = 0..WORKERS.len();
+    let outcome = prop_oneof![4 => Just(Outcome::Value), 3 => Just(Outcome::Error), 1 => Just(Outcome::AskAgain), 1 => Just(Outcome::Stopped)];
+    let operation = prop_oneof![
+        6 => (job.clone(), how()).prop_map(|(job, how)| Operation::Enqueue { job, how }),
+        5 => (worker.clone(), 1..4usize).prop_map(|(worker, want)| Operation::Claim { worker, want }),
+        4 => worker.clone().prop_map(|worker| Operation::Begin { worker }),
+        8 => (worker.clone(), 0..4usize, outcome)
+            .prop_map(|(worker, nth, outcome)| Operation::End { worker, nth, outcome }),
+        1 => worker.clone().prop_map(|worker| Operation::PutBack { worker }),
+        2 => worker.prop_map(|worker| Operation::Crash { worker }),
+        1 => (job.clone(), any::<bool>()).prop_map(|(job, releases)| Operation::Cancel { job, releases }),
+        1 => job.clone().prop_map(|job| Operation::Delete { job }),
+        2 => (job, any::<bool>()).prop_map(|(job, at_front)| Operation::Requeue { job, at_front }),
+        2 => Just(Operation::Due),
+    ];
+    (operation, any::<bool>())
+}
+
+fn how() -> impl Strategy<Value = Enqueue> {
+    let parents =
+        prop_oneof![3 => Just(BTreeSet::new()), 2 => proptest::collection::btree_set(0..JOBS, 1..4)];
+    let flags = (any::<bool>(), any::<bool>(), prop::bool::weighted(0.2), any::<bool>());
+    let more = (
+        0..3i64,
+        0..2i64,
+        prop::bool::weighted(0.2),
+        prop_oneof![Just(OnCrash::Fail), Just(OnCrash::Requeue)],
+    );
+    (parents, flags, more).prop_map(|(parents, flags, more)| {
+        let (failures_allowed, at_front, scheduled, paused) = flags;
+        let (retries, repeats, unkept, on_crash) = more;
+        Enqueue { parents, failures_allowed, at_front, scheduled, retries, repeats, paused, unkept, on_crash }
+    })
+}
+
+// The model
+
+/// A job as the model sees it.
+#[derive(Clone, Debug)]
+struct Model {
+    how: Enqueue,
+    place: Place,
+    /// Whom it waits for, while it is deferred.
+    held_by: BTreeSet<u8>,
+    retries: i64,
+    repeats: i64,
+    asked: i64,
+    crashes: i64,
+    /// Whether it is in the finished registry too, because it is repeated.
+    has_finished: bool,
+    /// Whether it was canceled and holds nobody back.
+    released: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Queued,
+    Running { worker: usize, begun: bool },
+    Scheduled,
+    Deferred,
+    Finished,
+    Failed,
+    Stopped,
+    Canceled,
+}
+
+impl Place {
+    fn status(self) -> Status {
+        match self {
+            Place::Queued => Status::Queued,
+            Place::Running { .. } => Status::Started,
+            Place::Scheduled => Status::Scheduled,
+            Place::Deferred => Status::Deferred,
+            Place::Finished => Status::Finished,
+            Place::Failed => Status::Failed,
+            Place::Stopped => Status::Stopped,
+            Place::Canceled => Status::Canceled,
+        }
+    }
+
+    fn book(self) -> &'static str {
+        match self {
+            Place::Queued => "queue:q",
+            Place::Running { .. } => "wip:q",
+            Place::Scheduled => "scheduled:q",
+            Place::Deferred => "deferred:q",
+            Place::Finished => "finished:q",
+            Place::Failed | Place::Stopped => "failed:q",
+            Place::Canceled => "canceled:q",
+        }
+    }
+
+    fn has_ended(self) -> bool {
+        self.status().is_terminal()
+    }
+}
+
+/// All jobs; those that are not there are gone.
+#[derive(Clone, Debug, Default)]
+struct World {
+    jobs: BTreeMap<u8, Model>,
+}
+
+impl World {
+    fn is_over(&self, id: u8, failures_allowed: bool) -> bool {
+        self.jobs.get(&id).is_none_or(|job| match job.place {
+            Place::Finished => true,
+            Place::Failed => failures_allowed,
+            Place::Canceled => job.released,
+            _ => false,
+        })
+    }
+
+    /// Whether one of `parents`, or one they wait for, is `id`.
+    fn waits_for(&self, parents: &BTreeSet<u8>, id: u8) -> bool {
+        let (mut ahead, mut seen) = (parents.clone(), BTreeSet::new());
+        while let Some(next) = ahead.pop_first() {
+            if next == id {
+                return true;
+            }
+            let waits = self.jobs.get(&next).filter(|job| job.place == Place::Deferred);
+            if seen.insert(next)
+                && let Some(job) = waits
+            {
+                ahead.extend(&job.held_by);
+            }
+        }
+        false
+    }
+
+    /// Queues those who wait for nobody any more, `parent` perhaps being over whatever its place. Who waits for others still
+    /// may forget it for good.
+    fn release(&mut self, parent: u8, is_over: bool, forgets: bool) {
+        let children: Vec<u8> = self
+            .jobs
+            .iter()
+            .filter(|(_, job)| job.place == Place::Deferred && job.held_by.contains(&parent))
+            .map(|(&id, _)| id)
+            .collect();
+        for child in children {
+            let job = &self.jobs[&child];
+            let holds = |id: u8| !(is_over && id == parent) && !self.is_over(id, job.how.failures_allowed);
+            let free = !job.held_by.iter().any(|&id| holds(id));
+            let job = self.jobs.get_mut(&child).expect("it was there");
+            if free {
+                job.place = Place::Queued;
+            } else if forgets {
+                job.held_by.remove(&parent);
+            }
+        }
+    }
+
+    fn running(&self, worker: usize) -> Vec<u8> {
+        let on = |job: &Model| matches!(job.place, Place::Running { worker: on, .. } if on == worker);
+        self.jobs.iter().filter(|(_, job)| on(job)).map(|(&id, _)| id).collect()
+    }
+
+    fn enqueue(&mut self, id: u8, how: &Enqueue) -> Enqueued {
+        if let Some(job) = self.jobs.get(&id)
+            && !job.place.has_ended()
+        {
+            return Enqueued::Already;
+        }
+        if !how.scheduled && !how.parents.is_empty() && self.waits_for(&how.parents, id) {
+            return Enqueued::Cycle;
+        }
+        self.jobs.remove(&id);
+        let held = how.parents.iter().any(|&parent| !self.is_over(parent, how.failures_allowed));
+        let (place, answer) = match () {
+            () if how.scheduled => (Place::Scheduled, Enqueued::Done),
+            () if held => (Place::Deferred, Enqueued::Deferred),
+            () => (Place::Queued, Enqueued::Done),
+        };
+        let job = Model {
+            place,
+            held_by: how.parents.clone(),
+            retries: how.retries,
+            repeats: how.repeats,
+            asked: 0,
+            crashes: 0,
+            has_finished: false,
+            released: false,
+            how: how.clone(),
+        };
+        self.jobs.insert(id, job);
+        answer
+    }
+
+    fn end(&mut self, id: u8, outcome: Outcome) {
+        let job = self.jobs.get_mut(&id).expect("it runs");
+        let paused = if job.how.paused { Place::Scheduled } else { Place::Queued };
+        match outcome {
+            Outcome::Value if job.repeats > 0 => {
+                job.repeats -= 1;
+                job.has_finished |= !job.how.unkept;
+                job.place = paused;
+            }
+            Outcome::Value => job.place = Place::Finished,
+            Outcome::Error if job.retries > 0 => {
+                job.retries -= 1;
+                job.place = paused;
+            }
+            Outcome::AskAgain if job.asked < 1 => {
+                job.asked += 1;
+                job.place = paused;
+            }
+            Outcome::Error | Outcome::AskAgain => job.place = Place::Failed,
+            Outcome::Stopped => job.place = Place::Stopped,
+        }
+        self.settled(id, matches!(outcome, Outcome::Value));
+    }
+
+    /// What comes of an end: the other registry is left, dependents go, and what is not kept is gone. A repetition is an end
+    /// for those who wait, although the job waits again; but then it holds them back.
+    fn settled(&mut self, id: u8, well: bool) {
+        let job = self.jobs.get_mut(&id).expect("it ended");
+        if job.place.has_ended() {
+            job.has_finished &= well;
+            if well && job.how.unkept {
+                self.release(id, true, true);
+                self.jobs.remove(&id);
+                return;
+            }
+        }
+        if job.place.has_ended() {
+            self.release(id, false, false);
+        } else if well {
+            // Dependents of a job that is repeated are released by its first success.
+            self.release(id, true, false);
+        }
+    }
+
+    fn crash(&mut self, id: u8, begun: bool) {
+        let job = self.jobs.get_mut(&id).expect("it ran");
+        if !begun {
+            job.place = Place::Queued;
+            return;
+        }
+        job.crashes += 1;
+        if job.retries > 0 {
+            job.retries -= 1;
+            job.place = if job.how.paused { Place::Scheduled } else { Place::Queued };
+        } else if job.how.on_crash == OnCrash::Requeue && job.crashes <= CRASHES_MAX {
+            job.place = Place::Queued;
+        } else {
+            job.place = Place::Failed;
+        }
+        self.settled(id, false);
+    }
+
+    /// Nobody waits who need not: there is no step left that would release him.
+    fn assert_nobody_is_stuck(&self) {
+        for (id, job) in &self.jobs {
+            let stuck = job.place == Place::Deferred
+                && job.held_by.iter().all(|&parent| self.is_over(parent, job.how.failures_allowed));
+            assert!(!stuck, "j{id} waits for nobody");
+        }
+    }
+}
+
+// The same, done by us
+
+/// What a worker holds: its executions in the order of its claims, with their jobs once they have begun.
+#[derive(Default)]
+struct Hands {
+    claimed: Vec<(Claimed, Option<Job>)>,
+}
+
+struct Play<'a> {
+    stage: &'a Stage,
+    workers: Vec<Worker<'a>>,
+    hands: Vec<Hands>,
+    world: World,
+}
+
+fn name(id: u8) -> String {
+    format!("j{id}")
+}
+
+fn number(id: &str) -> u8 {
+    id[1..].parse().expect("j and a number")
+}
+
+impl<'a> Play<'a> {
+    fn new(stage: &'a Stage) -> Play<'a> {
+        let workers = WORKERS.iter().map(|name| stage.worker(name, &[QUEUE])).collect();
+        Play {
+            stage,
+            workers,
+            hands: WORKERS.iter().map(|_| Hands::default()).collect(),
+            world: World::default(),
+        }
+    }
+
+    /// Takes a step, perhaps twice; the first answer.
+    fn take<T>(&self, step: &Step<T>, twice: bool) -> T {
+        let answer = self.stage.take(step);
+        if twice {
+            self.stage.take(step);
+        }
+        answer
+    }
+
+    fn play(&mut self, operation: &Operation, twice: bool) {
+        match operation {
+            Operation::Enqueue { job, how } => self.enqueue(*job, how, twice),
+            Operation::Claim { worker, want } => self.claim(*worker, *want),
+            Operation::Begin { worker } => self.begin(*worker),
+            Operation::End { worker, nth, outcome } => self.end(*worker, *nth, *outcome, twice),
+            Operation::PutBack { worker } => self.put_back(*worker, twice),
+            Operation::Crash { worker } => self.crash(*worker, twice),
+            Operation::Cancel { job, releases } => self.cancel(*job, *releases, twice),
+            Operation::Delete { job } => self.delete(*job, twice),
+            Operation::Requeue { job, at_front } => self.requeue(*job, *at_front, twice),
+            Operation::Due => self.due(twice),
+        }
+    }
+
+    fn enqueue(&mut self, id: u8, how: &Enqueue, twice: bool) {
+        let mut job = self.stage.job(&name(id));
+        job.retries_left = Some(how.retries);
+        job.repeats_left = Some(how.repeats);
+        let pause_s = if how.paused { PAUSE_S.unsigned_abs() } else { 0 };
+        job.retry_intervals_s = Some(vec![pause_s]);
+        job.repeat_intervals_s = Some(vec![pause_s]);
+        job.on_crash = Some(how.on_crash);
+        job.result_ttl = how.unkept.then_some(Ttl::Seconds(0));
+        job.dependency_ids =
+            (!how.parents.is_empty()).then(|| how.parents.iter().map(|&id| name(id)).collect());
+        job.allow_dependency_failures = Some(how.failures_allowed);
+        let place = match () {
+            () if how.scheduled => QueuePlace::At(Timestamp::now().epoch_secs() + PAUSE_S),
+            () if how.at_front => QueuePlace::Head,
+            () => QueuePlace::Tail,
+        };
+        if how.scheduled {
+            (job.status, job.enqueued_at) = (Status::Scheduled, None);
+        }
+        let step = enqueue(&self.stage.keys, QUEUE, &[(job, place)]);
+        let answer = self.take(&step, twice).remove(0);
+        assert_eq!(answer, self.world.enqueue(id, how), "enqueue j{id}");
+    }
+
+    fn claim(&mut self, worker: usize, want: usize) {
+        let claimed = self.workers[worker].claim(want);
+        let queued = self.world.jobs.values().filter(|job| job.place == Place::Queued).count();
+        assert_eq!(claimed.len(), queued.min(want), "as many as there are");
+        for claimed in claimed {
+            let id = number(claimed.id.job_id());
+            let job = self.world.jobs.get_mut(&id).expect("a claimed job is there");
+            assert_eq!(job.place, Place::Queued, "j{id} was claimed");
+            job.place = Place::Running { worker, begun: false };
+            self.hands[worker].claimed.push((claimed, None));
+        }
+    }
+
+    fn begin(&mut self, worker: usize) {
+        let waiting: Vec<usize> = (0..self.hands[worker].claimed.len())
+            .filter(|&index| self.hands[worker].claimed[index].1.is_none())
+            .collect();
+        let claimed: Vec<Claimed> =
+            waiting.iter().map(|&index| self.hands[worker].claimed[index].0.clone()).collect();
+        if claimed.is_empty() {
+            return;
+        }
+        let begun = self.workers[worker].begin(&claimed);
+        let mut gone = Vec::new();
+        for ((index, claimed), fields) in waiting.into_iter().zip(claimed).zip(begun) {
+            let id = number(claimed.id.job_id());
+            let runs = self.is_ours(worker, &claimed);
+            assert_eq!(fields.is_some(), runs, "whether j{id} may begin");
+            match fields {
+                Some(fields) => {
+                    let job = Job::from_fields(claimed.id.job_id(), fields).expect("a job");
+                    self.hands[worker].claimed[index].1 = Some(job);
+                    self.world.jobs.get_mut(&id).expect("it runs").place =
+                        Place::Running { worker, begun: true };
+                }
+                None => gone.push(index),
+            }
+        }
+        for index in gone.into_iter().rev() {
+            self.hands[worker].claimed.remove(index);
+        }
+    }
+
+    /// Whether the model still has this very run: a job that was canceled and enqueued anew may run a second time here.
+    fn is_ours(&self, worker: usize, claimed: &Claimed) -> bool {
+        let id = number(claimed.id.job_id());
+        let newest = self.hands[worker].claimed.iter().rev().find(|(held, _)| number(held.id.job_id()) == id);
+        self.world.running(worker).contains(&id) && newest.is_some_and(|(newest, _)| newest.id == claimed.id)
+    }
+
+    fn end(&mut self, worker: usize, nth: usize, outcome: Outcome, twice: bool) {
+        let begun: Vec<usize> = (0..self.hands[worker].claimed.len())
+            .filter(|&index| self.hands[worker].claimed[index].1.is_some())
+            .collect();
+        if begun.is_empty() {
+            return;
+        }
+        let index = begun[nth % begun.len()];
+        let ours = self.is_ours(worker, &self.hands[worker].claimed[index].0);
+        let (claimed, job) = self.hands[worker].claimed.remove(index);
+        let job = job.expect("it has begun");
+        let failure: BoxError = "boom".into();
+        let pause =
+            Duration::from_secs(if job.retry_intervals_s == Some(vec![0]) { 0 } else { PAUSE_S as u64 });
+        let failure = match outcome {
+            Outcome::Value => None,
+            Outcome::Error => Some(Failure::Error(failure)),
+            Outcome::AskAgain => Some(Failure::Retry(Retry::up_to(1).every(pause))),
+            Outcome::Stopped => Some(Failure::Stopped),
+        };
+        let outcome_of = failure.as_ref().map_or(Ok(None), Err);
+        let conclusion = Conclusion::of(&job, outcome_of, Timestamp::now(), Ttl::RESULT_DEFAULT);
+        let end = Settlement { conclusion, ..settlement(&claimed, Settled::Exhausted, Ttl::Forever) };
+        let answer = self.take(&self.workers[worker].settle_step(&[end]), twice).remove(0);
+        let id = number(claimed.id.job_id());
+        if ours {
+            assert_eq!(answer, Settling::Done, "j{id} ended");
+            self.world.end(id, outcome);
+        } else {
+            assert!(matches!(answer, Settling::Lost | Settling::Deleted), "j{id} was lost: {answer:?}");
+        }
+    }
+
+    fn put_back(&mut self, worker: usize, twice: bool) {
+        let held = &self.hands[worker].claimed;
+        let waiting = held.iter().filter(|(_, job)| job.is_none()).map(|(claimed, _)| claimed.clone());
+        let claimed: Vec<Claimed> = waiting.collect();
+        let ours: Vec<bool> = claimed.iter().map(|claimed| self.is_ours(worker, claimed)).collect();
+        self.hands[worker].claimed.retain(|(_, job)| job.is_some());
+        if claimed.is_empty() {
+            return;
+        }
+        assert_eq!(self.take(&put_back(&self.workers[worker].who, &claimed), twice), ours);
+        for (claimed, ours) in claimed.iter().zip(ours) {
+            if ours {
+                self.world.jobs.get_mut(&number(claimed.id.job_id())).expect("it ran").place = Place::Queued;
+            }
+        }
+    }
+
+    /// The worker dies, and its leases run out.
+    fn crash(&mut self, worker: usize, twice: bool) {
+        let held = std::mem::take(&mut self.hands[worker].claimed);
+        for (claimed, _) in &held {
+            self.stage.scratch.query::<()>(
+                "ZADD",
+                [self.stage.scratch.key("leases"), "XX".into(), "5".into(), claimed.id.to_string()],
+            );
+        }
+        let silent = self.stage.take(&leases_over(&self.stage.keys));
+        let running = self.world.running(worker);
+        assert_eq!(silent.len(), running.len(), "each run has a lease");
+        if silent.is_empty() {
+            return;
+        }
+        let fields = self.stage.take(&remains(&self.stage.keys, &silent)).jobs;
+        let ends: Vec<_> =
+            silent.iter().zip(fields).map(|(silent, fields)| silent.end(fields, OnCrash::Fail)).collect();
+        let answers = self.take(&abandon(&self.stage.keys, Sign::Lease, &ends), twice);
+        for (silent, answer) in silent.iter().zip(answers) {
+            let id = number(silent.id.job_id());
+            let Place::Running { begun, .. } = self.world.jobs[&id].place else { panic!("j{id} ran") };
+            let expected = if begun { Abandoned::Concluded } else { Abandoned::PutBack };
+            assert_eq!(answer, expected, "j{id}");
+            self.world.crash(id, begun);
+        }
+    }
+
+    fn cancel(&mut self, id: u8, releases: bool, twice: bool) {
+        let how = if releases { Cancel::default().release_dependents() } else { Cancel::default() };
+        let answer = self.take(&cancel(&self.stage.keys, &name(id), how), twice);
+        match self.world.jobs.get_mut(&id) {
+            None => assert_eq!(answer, Canceled::NoJob),
+            Some(job) if job.place == Place::Canceled => assert_eq!(answer, Canceled::Already),
+            Some(job) => {
+                assert_eq!(answer, Canceled::Done);
+                (job.place, job.released) = (Place::Canceled, releases);
+                if releases {
+                    self.world.release(id, true, true);
+                }
+            }
+        }
+    }
+
+    fn delete(&mut self, id: u8, twice: bool) {
+        assert_eq!(self.take(&delete(&self.stage.keys, &[name(id)]), twice), [Deleted::Done]);
+        self.world.jobs.remove(&id);
+        self.world.release(id, true, true);
+    }
+
+    fn requeue(&mut self, id: u8, at_front: bool, twice: bool) {
+        let step = requeue(&self.stage.keys, Ended::OfRecord, at_front, &[name(id)]);
+        self.take(&step, twice);
+        if let Some(job) = self.world.jobs.get_mut(&id)
+            && matches!(job.place, Place::Failed | Place::Stopped | Place::Finished)
+        {
+            job.place = Place::Queued;
+            job.has_finished = false;
+        }
+    }
+
+    /// Time passes: all that is scheduled is due.
+    fn due(&mut self, twice: bool) {
+        for (&id, job) in &self.world.jobs {
+            if job.place == Place::Scheduled {
+                self.stage.run(&format!("ZADD scheduled:q XX 5 {}", name(id)));
+            }
+        }
+        let scheduler = Scheduler {
+            keys: self.stage.keys.clone(),
+            name: "s".to_owned(),
+            hostname: "h".to_owned(),
+            pid: 1,
+            created_at: Timestamp::now(),
+            queues: vec![QUEUE.to_owned()],
+            kept: Duration::from_secs(61),
+        };
+        self.take(&due(&scheduler), twice);
+        for job in self.world.jobs.values_mut().filter(|job| job.place == Place::Scheduled) {
+            job.place = Place::Queued;
+        }
+    }
+
+    // The checks (invariants I1, I2, I6 and I7 of the fault catalogue)
+
+    fn check(&self) {
+        self.world.assert_nobody_is_stuck();
+        let dump = self.stage.scratch.dump();
+        for id in 0..JOBS {
+            let mut expected: Vec<&str> = Vec::new();
+            if let Some(job) = self.world.jobs.get(&id) {
+                expected.push(job.place.book());
+                if job.has_finished && job.place != Place::Finished {
+                    expected.push("finished:q");
+                }
+            }
+            expected.sort_unstable();
+            assert_eq!(self.stage.books(&name(id)), expected, "j{id}: {:?}", self.world.jobs.get(&id));
+            let status = self.stage.field(&name(id), "status");
+            let place = self.world.jobs.get(&id).map(|job| job.place.status().to_string());
+            assert_eq!(status, place, "j{id}");
+        }
+        // Nothing is left of runs that are over.
+        let running: BTreeSet<String> =
+            (0..WORKERS.len()).flat_map(|worker| self.world.running(worker)).map(name).collect();
+        let mut found = BTreeSet::new();
+        for (key, held) in &dump {
+            let members: Vec<&str> = match (key.trim_start_matches("rq:"), &held.value) {
+                ("leases", Value::SortedSet(members)) => {
+                    members.iter().map(|(member, _)| member.as_str()).collect()
+                }
+                (key, Value::Set(members)) if key.ends_with(":executions") => {
+                    members.iter().map(|member| member.as_str()).collect()
+                }
+                (key, _) if key.starts_with("execution:") => vec![&key["execution:".len()..]],
+                (key, _) if key.starts_with("executions:") => vec![&key["executions:".len()..]],
+                _ => continue,
+            };
+            found.extend(
+                members.into_iter().map(|member| member.split(':').next().expect("an id").to_owned()),
+            );
+        }
+        assert_eq!(found, running, "runs that have something in Redis");
+    }
+}
+
+fn check_sequence(operations: &[(Operation, bool)]) {
+    let stage = Stage::new();
+    let mut play = Play::new(&stage);
+    for (operation, twice) in operations {
+        play.play(operation, *twice);
+        play.check();
+    }
+    // To the end: what is there can still be read.
+    let ids: Vec<String> = (0..JOBS).map(name).collect();
+    for (id, fields) in ids.iter().zip(stage.take(&fetch_fields(&stage.keys, &ids))) {
+        if !fields.is_empty() {
+            Job::from_fields(id.as_str(), fields).expect("a job that can be read");
+        }
+    }
+}
+
+#[test]
+fn every_sequence_of_operations_leaves_each_job_in_its_place() {
+    let cases =
+        std::env::var("RQ_MODEL_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES_DEFAULT);
+    let config =
+        ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 2000, ..Default::default() };
+    proptest!(config, |(operations in vec(operation(), 1..OPERATIONS_MAX))| check_sequence(&operations));
+}

@@ -10,6 +10,7 @@
 //! | [`jobs`] | what our test worker can run |
 //! | [`Gate`] | where a job waits until the test lets it go on |
 //! | [`Journal`] | what jobs did, as a witness that is not Redis |
+//! | [`Proxy`] | what breaks between a program and Redis, at a request of one's choice |
 //! | [`eventually()`] | waiting for what can only be asked for |
 //! | [`fixture`] | what the real Python RQ left in Redis, scenario by scenario |
 //!
@@ -25,7 +26,9 @@ mod gate;
 pub mod jobs;
 mod journal;
 mod private_redis;
+mod proxy;
 mod python;
+mod resp;
 mod scratch;
 mod server;
 
@@ -44,6 +47,7 @@ pub use eventually::eventually;
 pub use gate::Gate;
 pub use journal::Journal;
 pub use private_redis::PrivateRedis;
+pub use proxy::{Fault, Proxy};
 pub use python::Python;
 pub use scratch::Scratch;
 pub use server::{Server, server};

@@ -7,6 +7,7 @@
 //! | `test.repr`, `test.record`, `test.none`, `test.unserializable` | return something of interest |
 //! | `test.greet` | has a parameter that may be left out |
 //! | `test.fail`, `test.fail_with_causes`, `test.panic`, `test.panic_async` | fail |
+//! | `test.flaky` | fails in its first runs |
 //! | `test.sleep`, `test.sleep_async`, `test.check` | take long and heed their time limit |
 //! | `test.pending`, `test.stubborn` | take long and do not |
 //! | `test.gate`, `test.report` | wait at a [`Gate`](crate::Gate) |
@@ -33,7 +34,7 @@ const STUBBORN_LOOKS_MAX: usize = 2_000;
 pub fn handlers() -> Handlers {
     let like_pythons = handlers![interop_add, interop_echo, interop_fail, interop_journal];
     let results = handlers![add, operator_add, repr, record, none, unserializable, greet];
-    let failures = handlers![fail, fail_with_causes, panic, panic_async];
+    let failures = handlers![fail, flaky, fail_with_causes, panic, panic_async];
     let long = handlers![sleep, sleep_async, check, pending, stubborn, gate, report];
     let contexts = handlers![deadline, who, count, meta];
     like_pythons.merge(results).merge(failures).merge(long).merge(contexts)
@@ -72,9 +73,21 @@ pub fn interop_fail(message: Option<String>) -> Result<()> {
 /// Writes into a [`Journal`](crate::Journal) that it began, takes its time, and writes that it ended.
 #[job("interop.journal")]
 pub fn interop_journal(path: String, id: String, ms: u64) -> Result<()> {
-    journal::append(Path::new(&path), "start", &id)?;
+    journal::begin(Path::new(&path), &id)?;
     std::thread::sleep(Duration::from_millis(ms));
-    Ok(journal::append(Path::new(&path), "end", &id)?)
+    Ok(journal::end(Path::new(&path), &id)?)
+}
+
+/// Writes into a [`Journal`](crate::Journal) as `interop.journal` does, and fails in its first runs: the journal counts
+/// them.
+#[job("test.flaky")]
+pub fn flaky(path: String, id: String, failures: usize) -> Result<()> {
+    let path = Path::new(&path);
+    journal::begin(path, &id)?;
+    match journal::beginnings(path, &id)? {
+        run if run <= failures => Err(format!("run {run} fails").into()),
+        _ => Ok(journal::end(path, &id)?),
+    }
 }
 
 /// Its argument as Python would print it.

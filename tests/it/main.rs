@@ -12,3 +12,5 @@ mod interop;
 mod queue;
 mod rq_test;
 mod scripts;
+mod sweep;
+mod unconfirmed;

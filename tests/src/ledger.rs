@@ -87,7 +87,7 @@ impl Ledger {
         let mut violations = Vec::new();
         let is_excused = at.book == Book::Failed && job.may_fail(excuse);
         if job.end.book() != Some(at.book) && !is_excused {
-            let ran_to_its_end = runs.ended > 0;
+            let ran_to_its_end = at.book == Book::Failed && runs.ended > 0;
             violations.push(Violation::WrongEnd { id: id(), place: place(), ran_to_its_end });
         }
         let status = self.status(&job.id);

@@ -224,9 +224,8 @@ impl Connection {
                 requests.push(name);
                 let number = requests.len();
                 if let Some(&fault) = shared.faults.get(&number) {
-                    self.break_at(fault, &command, sent, shared);
                     lock(&shared.struck).push(number);
-                    return;
+                    return self.break_at(fault, &command, sent, shared);
                 }
                 drop(requests);
                 send(&self.redis, &command);

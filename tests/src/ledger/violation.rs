@@ -32,7 +32,7 @@ pub enum Violation {
         id: String,
         /// The key of the book it is in.
         place: String,
-        /// Whether the journal has its end.
+        /// Whether it is filed as failed although the journal has its end.
         ran_to_its_end: bool,
     },
     /// A job's record contradicts the book it is in.

@@ -7,6 +7,7 @@ mod cli;
 mod codec_interop;
 mod conformance;
 mod drain;
+mod fleet;
 mod golden;
 mod interop;
 mod queue;

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use rq_core::steps::job::fetch_fields;
 use rq_core::steps::queue::counts;
-use rq_core::steps::worker::{Claimed, Settled, Settlement, records};
+use rq_core::steps::worker::{Claimed, Settlement, records};
 use rq_core::{
-    Call, Codec, Context, Error, Keys, PROGRESS_KEY, ResultKind, Retry, Status, Ttl, Value, days, handlers,
-    job, secs,
+    Call, Codec, Context, Error, Keys, PROGRESS_KEY, ResultKind, Retry, Settled, Status, Ttl, Value, days,
+    handlers, job, secs,
 };
 use rq_tests::{PrivateRedis, Scratch, eventually};
 use serde::{Deserialize, Serialize};
@@ -293,10 +293,8 @@ on_both_fronts! {
     fn a_wait_ends_when_the_job_is_deleted() {
         let (server, stage) = on_a_private_server();
         let handle = now!(now!(open(&stage.scratch)).enqueue(Call::<i64>::to("math.add"))).unwrap();
-        let working = work_once_somebody_waits(server, &stage, |claimed| Settlement {
-            ttl: Ttl::Seconds(0),
-            ..finished(claimed)
-        });
+        let unkept = |claimed: &Claimed| settlement(claimed, Settled::Finished(None), Ttl::Seconds(0));
+        let working = work_once_somebody_waits(server, &stage, unkept);
         let error = now!(handle.wait(LIMIT)).unwrap_err();
         working.join().unwrap();
         assert!(matches!(error, Error::NoSuchJob { .. }), "{error}");

@@ -15,11 +15,14 @@ use std::time::Duration;
 use redis::FromRedisValue;
 use rq_core::link::{BlockingLink, Step};
 use rq_core::steps::queue::{self, Enqueued, Place};
-use rq_core::steps::worker::{self, Claim, Claimed, Identity, Settled, Settlement, Settling};
-use rq_core::{Codec, Error, Fields, Job, Keys, Payload, Status, Timestamp, Ttl, WorkerRecord, zlib};
+use rq_core::steps::worker::{self, Claim, Claimed, Identity, Settlement, Settling};
+use rq_core::{
+    Codec, Conclusion, Error, Fields, Job, Keys, Payload, Settled, Status, Timestamp, Ttl, WorkerRecord, zlib,
+};
 use rq_tests::Scratch;
 use rq_tests::fixture::{self, Value};
 
+mod abandon;
 mod begin;
 mod claim;
 mod empty;
@@ -29,6 +32,8 @@ mod full_memory;
 mod heartbeat;
 mod put_back;
 mod registration;
+mod release;
+mod renew;
 mod save_meta;
 mod settle;
 
@@ -37,6 +42,8 @@ pub(crate) const QUEUE: &str = "q";
 /// RQ's defaults (wire spec §6, §8).
 const WORKER_TTL: Duration = Duration::from_secs(420);
 const MONITORING_INTERVAL: Duration = Duration::from_secs(30);
+/// As the worker has it unless told.
+pub(crate) const LEASE: Duration = Duration::from_secs(10);
 /// How far two readings of a TTL may differ because time passed between them, in seconds.
 const TTL_SLACK_S: i64 = 3;
 
@@ -197,6 +204,7 @@ impl<'a> Worker<'a> {
             name: name.to_owned(),
             worker_ttl: WORKER_TTL,
             monitoring_interval: MONITORING_INTERVAL,
+            lease: LEASE,
         };
         let queues = queues.iter().map(ToString::to_string).collect();
         Worker { stage, who, queues, claims: Cell::new(0) }
@@ -222,7 +230,7 @@ impl<'a> Worker<'a> {
     /// The next claim, not taken yet.
     fn claim_step(&self, want: usize) -> Step<Claim> {
         self.claims.set(self.claims.get() + 1);
-        worker::claim(&self.who, &self.queues, self.claims.get(), want)
+        worker::claim(&self.who, &self.queues, 0, self.claims.get(), want)
     }
 
     /// Claims up to `want` jobs and what had to be dropped.
@@ -272,7 +280,9 @@ pub(crate) fn settlement(claimed: &Claimed, settled: Settled, ttl: Ttl) -> Settl
     const RAN: Duration = Duration::from_millis(10);
     let ended_at = Timestamp::now();
     let claimed_at = ended_at.before(2 * RAN);
-    Settlement { claimed: claimed.clone(), settled, ttl, claimed_at, ended_at, ran: RAN, meta: None }
+    let conclusion = Conclusion { settled, ttl, next: None, changes: Vec::new() };
+    let claimed = claimed.clone();
+    Settlement { claimed, conclusion, slot: None, claimed_at, ended_at, ran: RAN, meta: None }
 }
 
 /// One that ended with the value 5 in JSON, kept for RQ's 500 s.

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::call::Call;
 use crate::codec::Codec;
+use crate::dependency::parents_first;
 use crate::error::Error;
 use crate::handle::{Look, READ_LONGEST, Wait, value_of};
 use crate::handlers::Handlers;
@@ -17,12 +18,16 @@ use crate::inline::Inline;
 use crate::job::Job;
 use crate::keys::{Keys, check_queue_name};
 use crate::link::BlockingLink;
-use crate::queue::{FETCHED_PER_ROUND_TRIP_MAX, all_enqueued, unconfirmed, with_place};
+use crate::queue::{
+    FETCHED_PER_ROUND_TRIP_MAX, all_enqueued, begins_inline, unconfirmed, with_due, with_place,
+};
 use crate::result::{JobResult, ResultKind};
 use crate::status::Status;
 use crate::steps;
-use crate::steps::job::Latest;
+use crate::steps::job::{Cursor, Latest, Release};
 use crate::steps::queue::{EMPTIED_PER_SCRIPT_MAX, JOBS_PER_ROUND_TRIP_MAX, Place};
+use crate::steps::worker::Settling;
+use crate::time::Timestamp;
 
 /// [`Queue`](crate::Queue) without async.
 ///
@@ -86,13 +91,27 @@ impl Queue {
         if let Some(inline) = &self.inline {
             return self.run_inline(inline, call);
         }
-        let job = with_place(call, &self.name, self.codec)?;
+        self.enqueue_one(with_place(call, &self.name, self.codec)?)
+    }
+
+    /// Enqueues one call when `due` has come: a worker with a scheduler moves it into the queue then, within a second or
+    /// so. In the past means at once. It does not wait for the jobs it depends on, as in RQ.
+    pub fn enqueue_at<T>(&self, due: impl Into<Timestamp>, call: Call<T>) -> Result<JobHandle<T>, Error> {
+        self.enqueue_one(with_due(call, &self.name, self.codec, due.into())?)
+    }
+
+    /// Enqueues one call after `delay`, in whole seconds: [`enqueue_at`](Queue::enqueue_at) counted from now.
+    pub fn enqueue_in<T>(&self, delay: Duration, call: Call<T>) -> Result<JobHandle<T>, Error> {
+        self.enqueue_at(Timestamp::now().after(delay), call)
+    }
+
+    fn enqueue_one<T>(&self, job: (Job, Place)) -> Result<JobHandle<T>, Error> {
         let id = job.0.id.clone();
         self.send(&[job])?;
         Ok(self.handle(&id))
     }
 
-    /// Enqueues many calls in one round trip for each 10,000, in order.
+    /// Enqueues many calls in one round trip for each 10,000, in order. They may depend on each other, in any order.
     ///
     /// Nothing is sent if one of the calls cannot be written. If one's id is taken by another job, the others are
     /// enqueued all the same.
@@ -105,8 +124,9 @@ impl Queue {
         }
         let jobs = calls.into_iter().map(|call| with_place(call, &self.name, self.codec));
         let jobs = jobs.collect::<Result<Vec<_>, Error>>()?;
-        self.send(&jobs)?;
-        Ok(jobs.iter().map(|(job, _)| self.handle(&job.id)).collect())
+        let handles = jobs.iter().map(|(job, _)| self.handle(&job.id)).collect();
+        self.send(&parents_first(jobs)?)?;
+        Ok(handles)
     }
 
     fn send(&self, jobs: &[(Job, Place)]) -> Result<(), Error> {
@@ -123,10 +143,27 @@ impl Queue {
         let run = inline.begin(call.into_job(&self.name, self.codec)?);
         let job = run.as_enqueued();
         let enqueue = steps::queue::enqueue(&self.keys, &self.name, &job);
-        all_enqueued(&job, self.link.take(&enqueue)?)?;
-        let settlement = run.run();
-        self.link.take(&steps::worker::settle(&self.keys, None, &[settlement]))?;
+        let enqueued = self.link.take(&enqueue)?;
+        let begins = begins_inline(&enqueued);
+        all_enqueued(&job, enqueued)?;
+        if begins {
+            let settle = steps::worker::settle(&self.keys, None, &[run.run()]);
+            if self.link.take(&settle)? == [Settling::DependentsLeft] {
+                self.release_rest(run.job_id())?;
+            }
+        }
         Ok(self.handle(run.job_id()))
+    }
+
+    /// Releases the dependents of an ended job that its own step has left.
+    fn release_rest(&self, id: &str) -> Result<(), Error> {
+        let mut cursor = Cursor::default();
+        while let Some(next) =
+            self.link.take(&steps::job::release(&self.keys, id, &cursor, Release::Ended))?
+        {
+            cursor = next;
+        }
+        Ok(())
     }
 
     /// The receipt for a job of any queue of this Redis, by its id.

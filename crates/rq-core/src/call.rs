@@ -7,10 +7,13 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::codec::{Codec, CodecError, zlib};
+use crate::dependency::{DEPENDENCIES_MAX, Dependency};
 use crate::error::Error;
 use crate::job::{Job, TIMEOUT_DEFAULT, Timeout};
 use crate::keys::check_job_id;
+use crate::on_crash::OnCrash;
 use crate::payload::Payload;
+use crate::repeat::Repeat;
 use crate::retry::Retry;
 use crate::ttl::{Ttl, whole_seconds};
 use crate::value::{Value, ValueError};
@@ -44,6 +47,9 @@ struct Options {
     failure_ttl: Option<Ttl>,
     ttl: Option<Duration>,
     retry: Option<Retry>,
+    repeat: Option<Repeat>,
+    dependency: Option<Dependency>,
+    on_crash: Option<OnCrash>,
     at_front: bool,
     meta: Vec<(Value, Value)>,
 }
@@ -138,6 +144,26 @@ impl<T> Call<T> {
         self
     }
 
+    /// Runs the job again when it succeeds.
+    pub fn repeat(mut self, repeat: Repeat) -> Call<T> {
+        self.options.repeat = Some(repeat);
+        self
+    }
+
+    /// Runs the job once others have finished: an id, a handle, a list of ids, or a [`Dependency`].
+    ///
+    /// A job that is scheduled does not wait for others, as in RQ.
+    pub fn depends_on(mut self, dependency: impl Into<Dependency>) -> Call<T> {
+        self.options.dependency = Some(dependency.into());
+        self
+    }
+
+    /// What becomes of the job when its worker dies while it runs; the worker decides unless told.
+    pub fn on_crash(mut self, policy: OnCrash) -> Call<T> {
+        self.options.on_crash = Some(policy);
+        self
+    }
+
     /// Puts the job at the head of the queue.
     pub fn at_front(mut self) -> Call<T> {
         self.options.at_front = true;
@@ -205,6 +231,14 @@ impl<T> Call<T> {
             job.retry_intervals_s = Some(retry.intervals().to_vec());
             job.enqueue_at_front_on_retry = retry.is_at_front().then_some(true);
         }
+        if let Some(repeat) = options.repeat {
+            job.repeats_left = Some(i64::from(repeat.count()));
+            job.repeat_intervals_s = Some(repeat.intervals().to_vec());
+        }
+        if let Some(dependency) = options.dependency {
+            set_dependency(&mut job, &dependency)?;
+        }
+        job.on_crash = options.on_crash;
         if !options.meta.is_empty() {
             job.meta = Some(codec.encode_value(&Value::Dict(options.meta))?);
         }
@@ -238,6 +272,23 @@ fn encode(payload: &Payload, codec: Codec) -> Result<Vec<u8>, Error> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+fn set_dependency(job: &mut Job, dependency: &Dependency) -> Result<(), Error> {
+    if dependency.ids().len() > DEPENDENCIES_MAX {
+        return Err(Error::Option {
+            option: "depends_on",
+            reason: "a job can wait for 10,000 others at most; let jobs in between wait for parts of them",
+        });
+    }
+    if dependency.ids().is_empty() {
+        return Ok(());
+    }
+    job.dependency_id = dependency.ids().first().cloned();
+    job.dependency_ids = Some(dependency.ids().to_vec());
+    job.allow_dependency_failures = dependency.allows_failure();
+    job.enqueue_at_front = dependency.is_at_front();
+    Ok(())
 }
 
 fn checked_timeout(timeout: Option<Timeout>) -> Result<Timeout, Error> {

@@ -68,6 +68,20 @@ pub enum Error {
         /// Where that job is.
         status: String,
     },
+    /// A job would wait for itself, directly or through others, and none of them would ever run.
+    #[error("job {job_id} would wait for itself: one of the jobs it depends on waits for it")]
+    DependencyCycle {
+        /// The job.
+        job_id: String,
+    },
+    /// The chain of jobs that a job would wait for is too long to see that it is no cycle.
+    #[error(
+        "job {job_id} would wait for a chain of more than 10,000 jobs that wait themselves; enqueue it later"
+    )]
+    DependenciesTooDeep {
+        /// The job.
+        job_id: String,
+    },
     /// There is no such job.
     #[error("there is no job {job_id}: it was deleted, or its time to live has passed")]
     NoSuchJob {

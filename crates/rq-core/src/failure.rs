@@ -44,6 +44,11 @@ pub enum Failure {
         /// The signal's number.
         signal: i32,
     },
+    /// The worker that ran the job fell silent, and the job may have begun.
+    Abandoned {
+        /// The worker, as far as it is known.
+        worker: String,
+    },
     /// No handler has the name that the job asks for.
     UnknownFunction {
         /// The name asked for.
@@ -151,6 +156,7 @@ impl Failure {
             Failure::Timeout { .. } => "JobTimeoutException",
             Failure::Stopped => "Stopped",
             Failure::Killed { .. } => "Killed",
+            Failure::Abandoned { .. } => "AbandonedJobError",
             Failure::UnknownFunction { .. } => "UnknownFunction",
             Failure::Payload(_) => "DeserializationError",
             Failure::Malformed { .. } => "Malformed",
@@ -177,6 +183,12 @@ impl Failure {
             Failure::Stopped => text.push_str("Job stopped by user"),
             Failure::Killed { signal } => {
                 push(&mut text, format_args!("the process running the job was ended by signal {signal}"))
+            }
+            Failure::Abandoned { worker } if worker.is_empty() => {
+                text.push_str("the worker fell silent while it had the job")
+            }
+            Failure::Abandoned { worker } => {
+                push(&mut text, format_args!("the worker {worker} fell silent while it ran the job"))
             }
             Failure::UnknownFunction { name, nearest } => {
                 push(&mut text, format_args!("no handler named `{name}` in this worker"));

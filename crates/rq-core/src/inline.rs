@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::conclusion::Conclusion;
 use crate::context::{Context, Host};
 use crate::execution::ExecutionId;
 use crate::failure::{BoxError, Failure};
@@ -12,7 +13,7 @@ use crate::job::Job;
 use crate::states::States;
 use crate::status::Status;
 use crate::steps::queue::Place;
-use crate::steps::worker::{Claimed, Settled, Settlement};
+use crate::steps::worker::{Claimed, Settlement};
 use crate::time::Timestamp;
 use crate::ttl::Ttl;
 
@@ -94,17 +95,19 @@ impl InlineRun<'_> {
     }
 
     fn settlement(&self, outcome: Result<Option<Vec<u8>>, Failure>, began: Instant) -> Settlement {
-        let settled = match outcome {
-            Ok(value) => Settled::Finished(value),
-            Err(failure) => Settled::Failed(failure.text()),
+        let ended_at = Timestamp::now();
+        let (value, failure) = match outcome {
+            Ok(value) => (value, None),
+            Err(failure) => (None, Some(failure)),
         };
-        let ttl = settled.ttl(&self.job, Ttl::RESULT_DEFAULT);
+        let outcome = failure.as_ref().map_or(Ok(value), Err);
+        let conclusion = Conclusion::of(&self.job, outcome, ended_at, Ttl::RESULT_DEFAULT);
         Settlement {
             claimed: Claimed { id: self.execution.clone(), origin: self.job.origin.clone() },
-            settled,
-            ttl,
+            conclusion,
+            slot: self.job.rate_limit().map(|(key, _)| key.to_owned()),
             claimed_at: self.began_at,
-            ended_at: Timestamp::now(),
+            ended_at,
             ran: began.elapsed(),
             meta: self.saved.take(),
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::codec::{Codec, CodecError, zlib};
 use crate::fields::{FieldError, Fields};
+use crate::on_crash::OnCrash;
 use crate::payload::Payload;
 use crate::status::Status;
 use crate::time::Timestamp;
@@ -116,6 +117,10 @@ pub struct Job {
     pub result: Option<Vec<u8>>,
     /// Legacy, deflated text: see the results stream.
     pub exc_info: Option<Vec<u8>>,
+    /// Ours: what becomes of the job when its worker dies.
+    pub on_crash: Option<OnCrash>,
+    /// Ours: how many workers died while they ran it.
+    pub crashes: Option<i64>,
     /// Whatever else the hash holds.
     pub other: Fields,
 }
@@ -159,6 +164,8 @@ impl Job {
             rate_limit_concurrency: None,
             result: None,
             exc_info: None,
+            on_crash: None,
+            crashes: None,
             other: Fields::default(),
         }
     }
@@ -208,6 +215,8 @@ impl Job {
             rate_limit_concurrency: f.take_int("rate_limit_concurrency")?,
             result: f.take("result"),
             exc_info: f.take("exc_info"),
+            on_crash: f.take_text("on_crash")?.as_deref().and_then(OnCrash::parse),
+            crashes: f.take_int("crashes")?,
             other: fields,
         })
     }
@@ -264,12 +273,19 @@ impl Job {
         f.set_some("rate_limit_concurrency", self.rate_limit_concurrency);
         set_bytes(&mut f, "result", self.result.as_deref());
         set_bytes(&mut f, "exc_info", self.exc_info.as_deref());
+        f.set_some("on_crash", self.on_crash.map(OnCrash::as_str));
+        f.set_some("crashes", self.crashes);
         f
     }
 
     /// How long it may run; RQ's 180 s where the hash does not say.
     pub fn limit(&self) -> Option<Duration> {
         self.timeout.unwrap_or(TIMEOUT_DEFAULT).limit()
+    }
+
+    /// The rate limit it is under: its key, and how many such jobs may be queued or run at once.
+    pub fn rate_limit(&self) -> Option<(&str, i64)> {
+        Some((self.rate_limit_key.as_deref()?, self.rate_limit_concurrency?))
     }
 
     /// The serialized call, inflated to at most [`Codec::MAX_PAYLOAD_BYTES`].
@@ -362,7 +378,7 @@ fn take_ids(f: &mut Fields, field: &str) -> Result<Option<Vec<String>>, FieldErr
     })
 }
 
-fn json_numbers(numbers: &[u64]) -> String {
+pub(crate) fn json_numbers(numbers: &[u64]) -> String {
     let texts: Vec<String> = numbers.iter().map(u64::to_string).collect();
     format!("[{}]", texts.join(", "))
 }

@@ -166,6 +166,9 @@ keys! {
     rate_limit_waiting(name) = ":rl:", name, ":rate_limited";
     /// Ours: the number and answer of a worker's last claim, so that a re-sent claim is answered, not repeated.
     claims(name) = ":claims:", name;
+    /// Ours: sorted set of the executions our workers hold, `<id>:<x>` by the millisecond of Redis TIME at which they
+    /// count as silent.
+    leases() = ":leases";
 }
 
 /// Checks a job id that we are about to write: `[A-Za-z0-9_-]+`, as RQ has it since 2.8 (wire spec §1.5).

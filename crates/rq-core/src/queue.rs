@@ -1,9 +1,11 @@
 //! [`Queue`]: where calls go. The async front; [`blocking::Queue`](crate::blocking::Queue) has the same methods.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::call::Call;
 use crate::codec::Codec;
+use crate::dependency::parents_first;
 use crate::error::Error;
 use crate::handle::JobHandle;
 use crate::handlers::Handlers;
@@ -12,7 +14,10 @@ use crate::job::Job;
 use crate::keys::{Keys, check_queue_name};
 use crate::link::Link;
 use crate::steps;
+use crate::steps::job::{Cursor, Release};
 use crate::steps::queue::{EMPTIED_PER_SCRIPT_MAX, Enqueued, JOBS_PER_ROUND_TRIP_MAX, Place};
+use crate::steps::worker::Settling;
+use crate::time::Timestamp;
 
 /// How many jobs one round trip fetches.
 pub(crate) const FETCHED_PER_ROUND_TRIP_MAX: usize = 500;
@@ -88,13 +93,31 @@ impl Queue {
         if let Some(inline) = &self.inline {
             return self.run_inline(inline, call).await;
         }
-        let job = with_place(call, &self.name, self.codec)?;
+        self.enqueue_one(with_place(call, &self.name, self.codec)?).await
+    }
+
+    /// Enqueues one call when `due` has come: a worker with a scheduler moves it into the queue then, within a second or
+    /// so. In the past means at once. It does not wait for the jobs it depends on, as in RQ.
+    pub async fn enqueue_at<T>(
+        &self,
+        due: impl Into<Timestamp>,
+        call: Call<T>,
+    ) -> Result<JobHandle<T>, Error> {
+        self.enqueue_one(with_due(call, &self.name, self.codec, due.into())?).await
+    }
+
+    /// Enqueues one call after `delay`, in whole seconds: [`enqueue_at`](Queue::enqueue_at) counted from now.
+    pub async fn enqueue_in<T>(&self, delay: Duration, call: Call<T>) -> Result<JobHandle<T>, Error> {
+        self.enqueue_at(Timestamp::now().after(delay), call).await
+    }
+
+    async fn enqueue_one<T>(&self, job: (Job, Place)) -> Result<JobHandle<T>, Error> {
         let id = job.0.id.clone();
         self.send(&[job]).await?;
         Ok(self.handle(&id))
     }
 
-    /// Enqueues many calls in one round trip for each 10,000, in order.
+    /// Enqueues many calls in one round trip for each 10,000, in order. They may depend on each other, in any order.
     ///
     /// Nothing is sent if one of the calls cannot be written. If one's id is taken by another job, the others are
     /// enqueued all the same.
@@ -111,8 +134,9 @@ impl Queue {
         }
         let jobs = calls.into_iter().map(|call| with_place(call, &self.name, self.codec));
         let jobs = jobs.collect::<Result<Vec<_>, Error>>()?;
-        self.send(&jobs).await?;
-        Ok(jobs.iter().map(|(job, _)| self.handle(&job.id)).collect())
+        let handles = jobs.iter().map(|(job, _)| self.handle(&job.id)).collect();
+        self.send(&parents_first(jobs)?).await?;
+        Ok(handles)
     }
 
     async fn send(&self, jobs: &[(Job, Place)]) -> Result<(), Error> {
@@ -129,10 +153,27 @@ impl Queue {
         let run = inline.begin(call.into_job(&self.name, self.codec)?);
         let job = run.as_enqueued();
         let enqueue = steps::queue::enqueue(&self.keys, &self.name, &job);
-        all_enqueued(&job, self.link.take(&enqueue).await?)?;
-        let settlement = run.run_async().await;
-        self.link.take(&steps::worker::settle(&self.keys, None, &[settlement])).await?;
+        let enqueued = self.link.take(&enqueue).await?;
+        let begins = begins_inline(&enqueued);
+        all_enqueued(&job, enqueued)?;
+        if begins {
+            let settle = steps::worker::settle(&self.keys, None, &[run.run_async().await]);
+            if self.link.take(&settle).await? == [Settling::DependentsLeft] {
+                self.release_rest(run.job_id()).await?;
+            }
+        }
         Ok(self.handle(run.job_id()))
+    }
+
+    /// Releases the dependents of an ended job that its own step has left.
+    async fn release_rest(&self, id: &str) -> Result<(), Error> {
+        let mut cursor = Cursor::default();
+        while let Some(next) =
+            self.link.take(&steps::job::release(&self.keys, id, &cursor, Release::Ended)).await?
+        {
+            cursor = next;
+        }
+        Ok(())
     }
 
     /// The receipt for a job of any queue of this Redis, by its id.
@@ -218,6 +259,27 @@ pub(crate) fn with_place<T>(call: Call<T>, queue: &str, codec: Codec) -> Result<
     Ok((job, place))
 }
 
+/// The job a call becomes, scheduled for `due`, and its place.
+pub(crate) fn with_due<T>(
+    call: Call<T>,
+    queue: &str,
+    codec: Codec,
+    due: Timestamp,
+) -> Result<(Job, Place), Error> {
+    let at_front = call.is_at_front();
+    let mut job = call.into_job(queue, codec)?;
+    job.status = crate::Status::Scheduled;
+    if at_front {
+        job.enqueue_at_front = Some(true);
+    }
+    Ok((job, Place::At(due.epoch_secs())))
+}
+
+/// Whether the one job that was enqueued to be run inline is to be run: it is new, and waits for nobody.
+pub(crate) fn begins_inline(enqueued: &[Enqueued]) -> bool {
+    !enqueued.contains(&Enqueued::Deferred)
+}
+
 /// Names the first job of a batch whose fate is unknown because the connection broke.
 pub(crate) fn unconfirmed(error: Error, batch: &[(Job, Place)]) -> Error {
     match (error, batch) {
@@ -230,12 +292,16 @@ pub(crate) fn unconfirmed(error: Error, batch: &[(Job, Place)]) -> Error {
     }
 }
 
-/// Fails for the first job whose id is taken.
+/// Fails for the first job that was refused.
 pub(crate) fn all_enqueued(jobs: &[(Job, Place)], enqueued: Vec<Enqueued>) -> Result<(), Error> {
     assert_eq!(jobs.len(), enqueued.len(), "the script answers once for each job");
     for ((job, _), enqueued) in jobs.iter().zip(enqueued) {
-        if let Enqueued::Taken(status) = enqueued {
-            return Err(Error::JobExists { job_id: job.id.clone(), status });
+        let job_id = || job.id.clone();
+        match enqueued {
+            Enqueued::Taken(status) => return Err(Error::JobExists { job_id: job_id(), status }),
+            Enqueued::Cycle => return Err(Error::DependencyCycle { job_id: job_id() }),
+            Enqueued::TooDeep => return Err(Error::DependenciesTooDeep { job_id: job_id() }),
+            Enqueued::Done | Enqueued::Already | Enqueued::Deferred => {}
         }
     }
     Ok(())

@@ -1,52 +1,86 @@
 //! The scripts: one file a transition, each atomic, fenced, and safe to send twice.
 //!
-//! Every `.lua` file begins with its contract: KEYS, ARGV, effect and result. The functions here and in
-//! [`steps`](crate::steps) are the only callers.
+//! Every `.lua` file begins with its contract: KEYS, ARGV, effect and result. What several transitions do in the same way
+//! is a *part* (`scripts/parts`), put before the script. The functions here and in [`steps`](crate::steps) are the only
+//! callers.
 
 use std::sync::OnceLock;
 
 use redis::{Cmd, Pipeline, ToRedisArgs};
 
-/// A script and the digest Redis knows it by.
+/// A script and what Redis knows it by.
 pub(crate) struct Script {
     #[cfg(test)]
     name: &'static str,
+    /// What it shares with others, in the order in which one part needs the one before.
+    parts: &'static [&'static str],
     source: &'static str,
-    digest: OnceLock<String>,
+    whole: OnceLock<Whole>,
+}
+
+/// A script with its parts before it, and the digest of both.
+struct Whole {
+    text: String,
+    digest: String,
+}
+
+macro_rules! parts {
+    ($($constant:ident = $name:literal,)+) => {
+        $(const $constant: &str = include_str!(concat!("scripts/parts/", $name, ".lua"));)+
+    };
+}
+
+parts! {
+    PLACE = "place",
+    RATE_LIMIT = "rate_limit",
+    RELEASING = "release",
+    REMOVE = "remove",
+    CONCLUDE = "conclude",
 }
 
 macro_rules! scripts {
-    ($($constant:ident = $name:literal,)+) => {
+    ($($constant:ident = $name:literal [$($part:ident),*],)+) => {
         $(pub(crate) static $constant: Script = Script {
             #[cfg(test)]
             name: $name,
+            parts: &[$($part),*],
             source: include_str!(concat!("scripts/", $name, ".lua")),
-            digest: OnceLock::new(),
+            whole: OnceLock::new(),
         };)+
         static ALL: &[&Script] = &[$(&$constant,)+];
     };
 }
 
 scripts! {
-    BEGIN = "begin",
-    BIRTH = "birth",
-    CLAIM = "claim",
-    DEATH = "death",
-    EMPTY = "empty",
-    ENQUEUE = "enqueue",
-    HEARTBEAT = "heartbeat",
-    PUT_BACK = "put_back",
-    SAVE_META = "save_meta",
-    SETTLE = "settle",
+    ABANDON = "abandon" [PLACE, RATE_LIMIT, RELEASING, REMOVE, CONCLUDE],
+    BEGIN = "begin" [],
+    BIRTH = "birth" [],
+    CLAIM = "claim" [PLACE, REMOVE],
+    DEATH = "death" [],
+    EMPTY = "empty" [],
+    ENQUEUE = "enqueue" [PLACE, RATE_LIMIT, RELEASING],
+    HEARTBEAT = "heartbeat" [],
+    PUT_BACK = "put_back" [PLACE, REMOVE],
+    RELEASE = "release" [PLACE, RATE_LIMIT, RELEASING, REMOVE],
+    RENEW = "renew" [],
+    SAVE_META = "save_meta" [],
+    SETTLE = "settle" [PLACE, RATE_LIMIT, RELEASING, REMOVE, CONCLUDE],
 }
 
 impl Script {
     /// The command that runs it with `keys`; arguments are added to it.
     pub(crate) fn invoke(&self, keys: &[impl ToRedisArgs]) -> Cmd {
-        let digest = self.digest.get_or_init(|| redis::Script::new(self.source).get_hash().to_owned());
         let mut cmd = redis::cmd("EVALSHA");
-        cmd.arg(digest).arg(keys.len()).arg(keys);
+        cmd.arg(&self.whole().digest).arg(keys.len()).arg(keys);
         cmd
+    }
+
+    fn whole(&self) -> &Whole {
+        self.whole.get_or_init(|| {
+            let text = self.parts.concat() + self.source;
+            let digest = redis::Script::new(&text).get_hash().to_owned();
+            Whole { text, digest }
+        })
     }
 }
 
@@ -54,7 +88,7 @@ impl Script {
 pub(crate) fn load_all() -> Pipeline {
     let mut pipeline = redis::pipe();
     for script in ALL {
-        pipeline.cmd("SCRIPT").arg("LOAD").arg(script.source).ignore();
+        pipeline.cmd("SCRIPT").arg("LOAD").arg(&script.whole().text).ignore();
     }
     pipeline
 }
@@ -89,7 +123,7 @@ mod tests {
                 assert!(header.contains(part), "{}.lua: no {part:?} in its header", script.name);
             }
             // A `#!lua` line is a syntax error before Redis 7 and makes scripts refused at maxmemory since.
-            assert!(!script.source.contains("#!"), "{}.lua", script.name);
+            assert!(!script.whole().text.contains("#!"), "{}.lua", script.name);
         }
     }
 

@@ -4,6 +4,7 @@
 
 pub mod job;
 pub mod queue;
+pub mod silent;
 pub mod worker;
 
 use redis::{FromRedisValue, RedisResult, Value as Reply};

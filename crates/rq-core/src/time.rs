@@ -76,6 +76,12 @@ impl Timestamp {
         Duration::from_micros(u64::try_from(self.epoch_us - earlier.epoch_us).unwrap_or(0))
     }
 
+    /// The moment `pause` after this one.
+    pub fn after(self, pause: Duration) -> Timestamp {
+        let pause_us = i64::try_from(pause.as_micros()).unwrap_or(i64::MAX);
+        Timestamp::from_epoch_us(self.epoch_us().saturating_add(pause_us))
+    }
+
     /// The moment `duration` before this one.
     pub fn before(self, duration: Duration) -> Timestamp {
         let us = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);

@@ -8,7 +8,9 @@
 //! that claims, runs and settlements overlap; while one is under way, what comes next gathers to the next batch.
 
 mod meta_box;
+mod order;
 mod outage;
+mod reaper;
 mod registration;
 mod running;
 
@@ -20,20 +22,25 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use rq_core::link::{Link, Step};
+use rq_core::steps::job::{self as job_steps, Cursor, Release};
+use rq_core::steps::silent::{self, Abandoned, Sign, Silent};
 use rq_core::steps::worker::{
     self as steps, BATCH_MAX, Claim, Claimed, HEARTBEAT_BATCH_MAX, Identity, News, Pulse, Settlement,
     Settling,
 };
-use rq_core::{Ended, ExceptionHandler, ExecutionId, Executor, Failure, Fields, Stop, Timestamp};
+use rq_core::{Ended, ExceptionHandler, ExecutionId, Executor, Failure, Fields, Job, Stop, Timestamp, Ttl};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::bell::Bell;
+use crate::commands::{Command, Commands};
 use crate::error::WorkerError;
 use crate::options::Options;
 use crate::report::Report;
 use crate::signals::Signals;
 use meta_box::MetaBox;
+use order::Order;
 use outage::insist;
+use reaper::{Reaped, Reaper, Scythe};
 use running::{Begun, Run, Running};
 
 /// How many settle steps may be under way: the next batch gathers meanwhile.
@@ -49,6 +56,8 @@ const UNSETTLED_PER_SLOT_MAX: usize = 4;
 const EVENTS_PER_TURN_MAX: usize = 256;
 /// How often a suspended or refused worker tries to claim.
 const CLAIM_PAUSE: Duration = Duration::from_secs(1);
+/// How often leases are renewed while they last: two renewals may be late before one is lost.
+const RENEWALS_PER_LEASE: u32 = 3;
 /// How long a cold stop waits for running jobs to end by themselves.
 const COLD_GRACE: Duration = Duration::from_secs(2);
 /// How long it then waits for Redis to take what is left to say.
@@ -71,8 +80,8 @@ pub(crate) async fn run(
     registration::register(&link, &who, &options.queues).await?;
     let report = Report::new(&who.name, options.log_descriptions);
     report.started(executor_name, executor.slots());
-    report.listening(&options.queues);
     let mut dispatcher = Dispatcher::new(options, who, link, executor, exception_handlers, report, signals);
+    dispatcher.listen().await;
     let result = dispatcher.dispatch().await;
     dispatcher.unregister().await;
     result
@@ -82,6 +91,8 @@ pub(crate) async fn run(
 enum Event {
     /// The system asks the worker to stop.
     Signal,
+    /// Somebody asks something of the worker.
+    Command(Command),
     /// An execution ended.
     Ended(ExecutionId, Ended),
     /// A failure was shown to the exception handlers.
@@ -92,14 +103,26 @@ enum Event {
     Begun(Vec<Claimed>, Result<Vec<Option<Fields>>, rq_core::Error>),
     /// Executions were settled.
     Settled(Vec<Settlement>, Result<Vec<Settling>, rq_core::Error>),
+    /// The dependents of an ended job were released.
+    Released(Result<(), rq_core::Error>),
+    /// The leases of these executions were renewed.
+    Renewed(Vec<ExecutionId>, Result<Vec<bool>, rq_core::Error>),
     /// Jobs that never began were given back.
     PutBack(Vec<Claimed>, Result<Vec<bool>, rq_core::Error>),
     /// A heartbeat for these executions was answered.
     Beaten(Vec<ExecutionId>, Result<Pulse, rq_core::Error>),
     /// The meta of running jobs was stored.
     MetaSaved(Result<Vec<bool>, rq_core::Error>),
+    /// It is time to look for silent workers.
+    LookDue,
+    /// These executions have no lease any more.
+    SilentFound(Result<Vec<Silent>, rq_core::Error>),
+    /// These were ended because their worker is silent.
+    Reaped(Result<Vec<Reaped>, rq_core::Error>),
     /// A heartbeat is due.
     BeatDue,
+    /// The leases are to be renewed.
+    RenewalDue,
     /// A running job saved its meta.
     MetaDue,
     /// A queue may hold a job.
@@ -132,7 +155,11 @@ struct Dispatcher {
     report: Arc<Report>,
     signals: Signals,
     bell: Bell,
+    commands: Commands,
     beat: Interval,
+    renewal: Interval,
+    /// When to look for silent workers: as often as leases are renewed.
+    look: Interval,
     meta_box: Arc<MetaBox>,
     steps: FuturesUnordered<BoxFuture<'static, Event>>,
 
@@ -144,8 +171,17 @@ struct Dispatcher {
     unsettled: Vec<Settlement>,
     settles_under_way: usize,
     put_backs_under_way: usize,
+    releases_under_way: usize,
+    renewals_under_way: usize,
+    reaper: Reaper,
+    /// Whether silent workers are being looked for, or what they left ended.
+    reaping: bool,
+    /// Whether that was done once.
+    looked: bool,
     saving_meta: bool,
 
+    /// In which order the next claim serves the queues.
+    order: Order,
     claim_number: u64,
     /// How many jobs the claim under way asks for.
     claiming: usize,
@@ -175,11 +211,14 @@ impl Dispatcher {
         signals: Signals,
     ) -> Dispatcher {
         let lists = options.queues.iter().map(|queue| options.keys.queue(queue)).collect();
-        let mut beat = tokio::time::interval(options.monitoring_interval);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        beat.reset();
+        let beat = every(options.monitoring_interval);
+        let renewal = every(options.lease / RENEWALS_PER_LEASE);
+        let mut look = every(options.lease / RENEWALS_PER_LEASE);
+        look.reset_immediately();
+        let reaper = Reaper::new(options.lease);
         Dispatcher {
             bell: Bell::new(link.clone(), lists),
+            commands: Commands::new(link.clone(), who.keys.pubsub(&who.name)),
             meta_box: Arc::default(),
             steps: FuturesUnordered::new(),
             course: Course::Working,
@@ -188,7 +227,10 @@ impl Dispatcher {
             unsettled: Vec::new(),
             settles_under_way: 0,
             put_backs_under_way: 0,
+            releases_under_way: 0,
+            renewals_under_way: 0,
             saving_meta: false,
+            order: Order::new(options.dequeue, options.queues.clone()),
             claim_number: 0,
             claiming: 0,
             fetching: 0,
@@ -207,7 +249,19 @@ impl Dispatcher {
             report: Arc::new(report),
             signals,
             beat,
+            renewal,
+            look,
+            reaper,
+            reaping: false,
+            looked: false,
         }
+    }
+
+    /// Opens the ears: for commands, and by the first claim for jobs.
+    async fn listen(&mut self) {
+        self.report.subscribing(self.commands.channel());
+        self.commands.subscribe().await;
+        self.report.listening(&self.options.queues);
     }
 
     /// The loop. Ends when the worker has stopped.
@@ -232,9 +286,12 @@ impl Dispatcher {
         tokio::select! {
             biased;
             () = self.signals.next() => Event::Signal,
+            command = self.commands.next() => Event::Command(command),
             Some(event) = self.steps.next() => event,
             (id, ended) = self.executor.ended() => Event::Ended(id, ended),
             _ = self.beat.tick() => Event::BeatDue,
+            _ = self.renewal.tick(), if !self.running.is_empty() => Event::RenewalDue,
+            _ = self.look.tick(), if self.course == Course::Working && !self.reaping => Event::LookDue,
             () = self.meta_box.filled(), if !self.saving_meta => Event::MetaDue,
             () = self.bell.rung(), if wants_bell => Event::Rang,
             () = sleep_until(look_at), if look_at.is_some() => Event::Look,
@@ -244,6 +301,7 @@ impl Dispatcher {
     fn absorb(&mut self, event: Event) {
         match event {
             Event::Signal => self.absorb_signal(),
+            Event::Command(command) => self.absorb_command(command),
             Event::Ended(id, ended) => self.absorb_ended(&id, ended),
             Event::Handled(settlement) => self.unsettled.push(settlement),
             Event::Claimed(claim) => self.absorb_claim(claim),
@@ -255,7 +313,17 @@ impl Dispatcher {
                 self.saving_meta = false;
                 self.tell_refused("saving meta", saved);
             }
+            Event::LookDue => self.start_looking(),
+            Event::SilentFound(found) => self.absorb_silent(found),
+            Event::Reaped(reaped) => self.absorb_reaped(reaped),
             Event::BeatDue => self.start_heartbeats(),
+            Event::RenewalDue => self.start_renewing(),
+            Event::Renewed(ids, held) => self.absorb_renewed(&ids, held),
+            Event::Released(released) => {
+                self.releases_under_way -= 1;
+                self.queues_empty = false;
+                self.tell_refused("releasing dependents", released);
+            }
             Event::MetaDue => self.start_saving_meta(),
             Event::Rang => self.queues_empty = false,
             Event::Look => self.absorb_look(),
@@ -291,7 +359,8 @@ impl Dispatcher {
         }
         self.claiming = want;
         self.claim_number += 1;
-        let step = steps::claim(&self.who, &self.options.queues, self.claim_number, want);
+        let per_turn = self.order.per_turn();
+        let step = steps::claim(&self.who, self.order.queues(), per_turn, self.claim_number, want);
         let claim = self.insist(step);
         self.start(async move { Event::Claimed(claim.await) });
     }
@@ -329,6 +398,7 @@ impl Dispatcher {
                 for (id, reason) in &dropped {
                     self.heed_dropped(id, reason);
                 }
+                self.order.advance(claimed.last().map(|claimed| claimed.origin.as_str()));
                 self.take_on(claimed);
             }
             Ok(Claim::Suspended) => {
@@ -421,9 +491,7 @@ impl Dispatcher {
         let Some(run) = self.running.end(id) else { return };
         let ended = self.explained(ended);
         let (settlement, failure) = run.settlement(ended, &self.options, self.meta_box.take(id));
-        if let steps::Settled::Failed(text) = &settlement.settled {
-            self.report.failed(&run.job, text);
-        }
+        self.report.ended(&run.job, &settlement);
         match failure {
             None => self.unsettled.push(settlement),
             Some(failure) => self.show_failure(run, failure, settlement),
@@ -446,12 +514,7 @@ impl Dispatcher {
             return self.unsettled.push(settlement);
         }
         let handlers = self.exception_handlers.clone();
-        let shown = tokio::task::spawn_blocking(move || {
-            let handle = || handlers.iter().any(|handler| handler.handle(&run.job, &failure).is_break());
-            if let Err(panic) = rq_core::panics::catch(handle) {
-                tracing::error!("exception handler: {panic}");
-            }
-        });
+        let shown = tokio::task::spawn_blocking(move || show(&handlers, &run.job, &failure));
         self.start(async move {
             // A thread that could not be had is no reason to lose the settlement.
             let _ = shown.await;
@@ -478,6 +541,10 @@ impl Dispatcher {
 
     fn absorb_settled(&mut self, batch: Vec<Settlement>, settled: Result<Vec<Settling>, rq_core::Error>) {
         self.settles_under_way -= 1;
+        // It may have put jobs into the queues: dependents, repetitions. Who waits hears the bell; a burst would be over.
+        if self.options.burst {
+            self.queues_empty = false;
+        }
         let settled = match settled {
             Ok(settled) => settled,
             Err(error) => {
@@ -488,12 +555,35 @@ impl Dispatcher {
         };
         for (settlement, settling) in batch.iter().zip(settled) {
             let Some(run) = self.running.forget(&settlement.claimed.id) else { continue };
-            match (settling, &settlement.settled) {
-                (Settling::Done, steps::Settled::Finished(_)) => self.report.finished(&run.job, settlement),
-                (Settling::Done, steps::Settled::Failed(_)) => {}
-                (Settling::Lost | Settling::Deleted, _) => self.report.lost(&run.job.id),
+            match settling {
+                Settling::Done => self.report.settled(&run.job, settlement),
+                Settling::DependentsLeft => {
+                    self.report.settled(&run.job, settlement);
+                    self.start_releasing(&run.job.id, settlement);
+                }
+                Settling::Lost | Settling::Deleted => self.report.lost(&run.job.id),
             }
         }
+    }
+
+    /// Releases the dependents that a settlement has left. Maintenance finds those that a crash leaves.
+    fn start_releasing(&mut self, job_id: &str, settlement: &Settlement) {
+        let discarded = settlement.conclusion.ttl == Ttl::Seconds(0) && settlement.conclusion.next.is_none();
+        let why = if discarded { Release::Discarded } else { Release::Ended };
+        let (link, report) = (self.link.clone(), Arc::clone(&self.report));
+        let (keys, id) = (self.who.keys.clone(), job_id.to_owned());
+        self.releases_under_way += 1;
+        self.start(async move {
+            let mut cursor = Cursor::default();
+            loop {
+                let step = job_steps::release(&keys, &id, &cursor, why);
+                match insist(link.clone(), step, Arc::clone(&report)).await {
+                    Ok(Some(next)) => cursor = next,
+                    Ok(None) => return Event::Released(Ok(())),
+                    Err(error) => return Event::Released(Err(error)),
+                }
+            }
+        });
     }
 
     // Living
@@ -520,10 +610,86 @@ impl Dispatcher {
             let (link, who, queues) = (self.link.clone(), self.who.clone(), self.options.queues.clone());
             self.start(async move { Event::Registered(registration::register(&link, &who, &queues).await) });
         }
-        for (id, alive) in ids.iter().zip(pulse.alive) {
-            if !alive && self.running.notice_loss(id) {
+        self.heed_losses(ids, &pulse.alive);
+    }
+
+    /// What Redis no longer holds as ours was canceled, deleted or given to another: it is asked to end.
+    fn heed_losses(&mut self, ids: &[ExecutionId], held: &[bool]) {
+        for (id, held) in ids.iter().zip(held) {
+            if !held && self.running.notice_loss(id) {
                 self.report.lost(id.job_id());
+                self.executor.stop(id, Stop::Ask);
             }
+        }
+    }
+
+    fn start_renewing(&mut self) {
+        if self.renewals_under_way > 0 {
+            return;
+        }
+        for batch in self.running.all().chunks(HEARTBEAT_BATCH_MAX) {
+            let ids = batch.iter().map(|claimed| claimed.id.clone()).collect();
+            let renew = self.insist(steps::renew(&self.who, batch));
+            self.renewals_under_way += 1;
+            self.start(async move { Event::Renewed(ids, renew.await) });
+        }
+    }
+
+    fn absorb_renewed(&mut self, ids: &[ExecutionId], held: Result<Vec<bool>, rq_core::Error>) {
+        self.renewals_under_way -= 1;
+        if let Some(held) = self.tell_refused("renewing leases", held) {
+            self.heed_losses(ids, &held);
+        }
+    }
+
+    // Reaping
+
+    fn start_looking(&mut self) {
+        self.reaping = true;
+        let (link, step) = (self.link.clone(), silent::leases_over(&self.who.keys));
+        self.start(async move { Event::SilentFound(link.take(&step).await) });
+    }
+
+    fn absorb_silent(&mut self, found: Result<Vec<Silent>, rq_core::Error>) {
+        self.reaping = false;
+        self.looked = true;
+        // Not insisted upon: the next look comes soon.
+        let Ok(found) = found else { return };
+        let may_reap = self.reaper.heed_look(Instant::now(), self.look.period());
+        if !may_reap || found.is_empty() {
+            return;
+        }
+        self.reaping = true;
+        let scythe = self.scythe();
+        self.start(async move { Event::Reaped(scythe.reap(Sign::Lease, &found).await) });
+    }
+
+    fn scythe(&self) -> Scythe {
+        Scythe {
+            link: self.link.clone(),
+            keys: self.who.keys.clone(),
+            lease: self.options.lease,
+            on_crash: self.options.on_crash,
+        }
+    }
+
+    fn absorb_reaped(&mut self, reaped: Result<Vec<Reaped>, rq_core::Error>) {
+        self.reaping = false;
+        let Some(reaped) = self.tell_refused("ending what silent workers left", reaped) else { return };
+        for Reaped { job, worker, conclusion, abandoned } in reaped {
+            self.report.reaped(&job, &conclusion, abandoned);
+            if abandoned != Abandoned::PutBack {
+                self.show_abandoned(job, Failure::Abandoned { worker });
+            }
+            self.queues_empty = false;
+        }
+    }
+
+    /// Shows the failure of a job whose worker is silent to the exception handlers, after it was settled.
+    fn show_abandoned(&self, job: Arc<Job>, failure: Failure) {
+        if !self.exception_handlers.is_empty() {
+            let handlers = self.exception_handlers.clone();
+            tokio::task::spawn_blocking(move || show(&handlers, &job, &failure));
         }
     }
 
@@ -556,6 +722,37 @@ impl Dispatcher {
     }
 
     // Stopping
+
+    fn absorb_command(&mut self, command: Command) {
+        match command {
+            Command::Shutdown => {
+                self.report.shutdown_command();
+                // As one signal: a second one must come from the system.
+                if self.course == Course::Working {
+                    self.absorb_signal();
+                }
+            }
+            Command::KillHorse => self.report.kill_horse_ignored(),
+            Command::StopJob { job_id } => self.stop_executions(&job_id, None),
+            Command::StopExecution { job_id, execution_id } => {
+                self.stop_executions(&job_id, Some(&execution_id));
+            }
+            Command::Unknown => self.report.unknown_command(),
+        }
+    }
+
+    /// Stops the runs of a job, or the one that is named.
+    fn stop_executions(&mut self, job_id: &str, x: Option<&str>) {
+        let asked = |id: &ExecutionId| id.job_id() == job_id && x.is_none_or(|x| x == id.x());
+        let running = self.running.all();
+        let mut ids = running.iter().map(|claimed| &claimed.id).filter(|id| asked(id)).peekable();
+        if ids.peek().is_none() {
+            return self.report.not_working_on(job_id);
+        }
+        for id in ids {
+            self.executor.stop(id, Stop::Kill);
+        }
+    }
 
     fn absorb_signal(&mut self) {
         match self.course {
@@ -622,13 +819,18 @@ impl Dispatcher {
         } else if self.options.burst && self.suspended {
             self.report.suspended_in_burst();
             self.course = Course::Draining;
-        } else if self.options.burst && self.queues_empty {
+        } else if self.options.burst && self.queues_empty && self.has_tidied() {
             self.report.done();
             self.course = Course::Draining;
         } else if self.options.max_idle.is_some_and(|max| self.idle_since.elapsed() >= max) {
             self.report.idle(self.idle_since.elapsed());
             self.course = Course::Draining;
         }
+    }
+
+    /// Whether a burst may end, as far as jobs are concerned that others left, or that wait for those which ended.
+    fn has_tidied(&self) -> bool {
+        self.looked && !self.reaping && self.releases_under_way == 0
     }
 
     /// Whether there is no job and none is being asked for.
@@ -642,7 +844,8 @@ impl Dispatcher {
             Course::Working => false,
             Course::Leaving(by) if by <= Instant::now() => true,
             _ => {
-                let taking_on = self.claiming + self.fetching + self.put_backs_under_way;
+                let taking_on =
+                    self.claiming + self.fetching + self.put_backs_under_way + self.releases_under_way;
                 taking_on == 0 && self.running.is_empty() && self.unsettled.is_empty()
             }
         }
@@ -676,10 +879,19 @@ impl Dispatcher {
         }
         let death = self.link.take(&steps::death(&self.who, &self.options.queues)).await;
         self.tell_refused("unregistering", death);
+        self.report.unsubscribing(self.commands.channel());
     }
 
     fn tell_refused<T>(&self, step: &str, result: Result<T, rq_core::Error>) -> Option<T> {
         result.inspect_err(|error| self.report.refused(step, error)).ok()
+    }
+}
+
+/// Calls the exception handlers in order, until one says that it is enough.
+fn show(handlers: &[Arc<dyn ExceptionHandler>], job: &Job, failure: &Failure) {
+    let handle = || handlers.iter().any(|handler| handler.handle(job, failure).is_break());
+    if let Err(panic) = rq_core::panics::catch(handle) {
+        tracing::error!("exception handler: {panic}");
     }
 }
 
@@ -691,6 +903,14 @@ fn batch_len(settlements: &[Settlement]) -> usize {
         bytes <= BATCH_BYTES_MAX
     };
     settlements.iter().take(BATCH_MAX).take_while(fits).count().max(1)
+}
+
+/// Ticks every `period`, and not at once.
+fn every(period: Duration) -> Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval.reset();
+    interval
 }
 
 async fn sleep_until(at: Option<Instant>) {

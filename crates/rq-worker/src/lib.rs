@@ -5,6 +5,7 @@
 //! This crate never runs a job and never decodes a payload. Exception handlers run on threads beside its loop.
 
 mod bell;
+mod commands;
 mod dispatcher;
 mod error;
 mod launch;
@@ -16,7 +17,7 @@ mod worker;
 
 pub use error::WorkerError;
 pub use launch::Launch;
-pub use options::{Options, QUEUE_DEFAULT};
+pub use options::{DequeueStrategy, LEASE_DEFAULT, LEASE_MIN, Options, QUEUE_DEFAULT};
 pub use program::Program;
 pub use rq_core::{DeathPenalty, ExceptionHandler, Failure, Job};
 pub use worker::{Worker, run};

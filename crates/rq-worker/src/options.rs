@@ -2,10 +2,27 @@
 
 use std::time::Duration;
 
-use rq_core::{Keys, Ttl};
+use rq_core::{Keys, OnCrash, Ttl};
 
 /// The queue served where none is named.
 pub const QUEUE_DEFAULT: &str = "default";
+
+/// How long a silent worker keeps what it runs. Long enough for a worker that is starved or swapped out for some seconds.
+pub const LEASE_DEFAULT: Duration = Duration::from_secs(10);
+/// The shortest lease: workers renew theirs three times as often, each time with one command.
+pub const LEASE_MIN: Duration = Duration::from_millis(100);
+
+/// In which order a worker serves its queues: RQ's `--dequeue-strategy`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DequeueStrategy {
+    /// As they were given: a queue is served when those before it are empty.
+    #[default]
+    Default,
+    /// In turns.
+    RoundRobin,
+    /// In a new random order each time.
+    Random,
+}
 
 /// What the operator decides about a worker. The defaults are RQ's.
 #[derive(Clone, Debug)]
@@ -33,6 +50,16 @@ pub struct Options {
     pub worker_ttl: Duration,
     /// How often running jobs are reported alive: 30 s.
     pub monitoring_interval: Duration,
+    /// How long a worker that falls silent keeps what it runs: 10 s.
+    pub lease: Duration,
+    /// What becomes of a job whose worker died while it ran, where the job does not say.
+    pub on_crash: OnCrash,
+    /// In which order queues are served.
+    pub dequeue: DequeueStrategy,
+    /// How often the worker looks after what others have left lying: 600 s.
+    pub maintenance_interval: Duration,
+    /// Move scheduled jobs into their queues when they are due.
+    pub with_scheduler: bool,
     /// Log what is called with which arguments, not the job's id alone.
     pub log_descriptions: bool,
 }
@@ -51,6 +78,11 @@ impl Default for Options {
             result_ttl: Ttl::RESULT_DEFAULT,
             worker_ttl: Duration::from_secs(420),
             monitoring_interval: Duration::from_secs(30),
+            lease: LEASE_DEFAULT,
+            on_crash: OnCrash::default(),
+            dequeue: DequeueStrategy::default(),
+            maintenance_interval: Duration::from_secs(600),
+            with_scheduler: false,
             log_descriptions: true,
         }
     }

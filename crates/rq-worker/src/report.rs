@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use rq_core::steps::silent::Abandoned;
 use rq_core::steps::worker::Settlement;
-use rq_core::{Job, Ttl};
+use rq_core::{Conclusion, Job, Next, Settled, Timestamp, Ttl};
 use tracing::{error, info, warn};
 
 /// Writes the log of one worker.
@@ -28,6 +29,30 @@ impl Report {
         );
     }
 
+    pub(crate) fn subscribing(&self, channel: &str) {
+        info!("Worker {}: subscribing to channel {channel}", self.worker);
+    }
+
+    pub(crate) fn unsubscribing(&self, channel: &str) {
+        info!("Worker {}: unsubscribing from channel {channel}", self.worker);
+    }
+
+    pub(crate) fn shutdown_command(&self) {
+        info!("Received shutdown command, sending SIGINT signal.");
+    }
+
+    pub(crate) fn kill_horse_ignored(&self) {
+        info!("Worker is not working, kill horse command ignored");
+    }
+
+    pub(crate) fn not_working_on(&self, job_id: &str) {
+        warn!("Not working on job {job_id}, command ignored.");
+    }
+
+    pub(crate) fn unknown_command(&self) {
+        warn!("Worker {}: a message that is no command of RQ was ignored", self.worker);
+    }
+
     pub(crate) fn listening(&self, queues: &[String]) {
         let queues = queues.join(", ");
         info!(queue = queues, "*** Listening on {queues}...");
@@ -42,8 +67,40 @@ impl Report {
         }
     }
 
-    pub(crate) fn finished(&self, job: &Job, settlement: &Settlement) {
-        let Settlement { claimed, ttl, ran, .. } = settlement;
+    /// How an execution ended, before that is settled.
+    pub(crate) fn ended(&self, job: &Job, settlement: &Settlement) {
+        let worker = &self.worker;
+        match &settlement.conclusion.settled {
+            Settled::Finished(_) => {}
+            Settled::Failed(text) | Settled::Again(Some(text)) => self.failed(job, text),
+            Settled::Again(None) => {}
+            Settled::Stopped(_) => {
+                warn!("Worker {worker}: job {} stopped by user, moving job to FailedJobRegistry", job.id)
+            }
+            Settled::Exhausted => {
+                error!("Worker {worker}: job {}: asked to be run again more often than it may", job.id)
+            }
+        }
+    }
+
+    /// An execution was settled.
+    pub(crate) fn settled(&self, job: &Job, settlement: &Settlement) {
+        if matches!(settlement.conclusion.settled, Settled::Finished(_)) {
+            self.finished(job, settlement);
+        }
+        match settlement.conclusion.next {
+            None => {}
+            Some(Next::Head | Next::Tail) => info!("Worker {}: job {} will run again", self.worker, job.id),
+            Some(Next::At(due_s)) => {
+                let pause_s = due_s.saturating_sub(Timestamp::now().epoch_secs()).max(0);
+                info!("Worker {}: job {} will run again in {pause_s} seconds", self.worker, job.id);
+            }
+        }
+    }
+
+    fn finished(&self, job: &Job, settlement: &Settlement) {
+        let Settlement { claimed, conclusion, ran, .. } = settlement;
+        let ttl = &conclusion.ttl;
         if self.descriptions {
             let (call, took) = (job.described(), Clock(*ran));
             info!("Successfully completed {call} job in {took}s on worker {}", self.worker);
@@ -64,7 +121,7 @@ impl Report {
         }
     }
 
-    pub(crate) fn failed(&self, job: &Job, text: &str) {
+    fn failed(&self, job: &Job, text: &str) {
         let what = if self.descriptions { job.described() } else { &job.id };
         error!("Worker {}: job {}: exception raised while executing ({what}): {text}", self.worker, job.id);
     }
@@ -95,6 +152,20 @@ impl Report {
             "Worker {}: job {id} is no longer this worker's: it was canceled, deleted or taken for dead",
             self.worker
         );
+    }
+
+    pub(crate) fn reaped(&self, job: &Job, conclusion: &Conclusion, abandoned: Abandoned) {
+        let (worker, id) = (&self.worker, &job.id);
+        let silent = job.worker_name.as_deref().unwrap_or("its worker");
+        match (abandoned, conclusion.next) {
+            (Abandoned::PutBack, _) => {
+                info!("Worker {worker}: job {id} waits again: {silent} fell silent before it began")
+            }
+            (_, Some(_)) => {
+                warn!("Worker {worker}: job {id} will run again: {silent} fell silent while it ran")
+            }
+            (_, None) => error!("Worker {worker}: job {id} failed: {silent} fell silent while it ran"),
+        }
     }
 
     pub(crate) fn unreachable(&self, error: &dyn fmt::Display, pause: Duration) {

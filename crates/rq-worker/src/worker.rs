@@ -4,12 +4,12 @@ use std::marker::PhantomData;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use rq_core::{Handlers, Keys, Ttl};
+use rq_core::{Handlers, Keys, OnCrash, Ttl};
 
 use crate::dispatcher;
 use crate::error::WorkerError;
 use crate::launch::Launch;
-use crate::options::Options;
+use crate::options::{DequeueStrategy, LEASE_MIN, Options};
 use crate::program::Program;
 use crate::program_methods;
 
@@ -88,6 +88,36 @@ impl<L: Launch> Worker<L> {
     /// How long results are kept where the job does not say.
     pub fn result_ttl(mut self, ttl: impl Into<Ttl>) -> Worker<L> {
         self.options.result_ttl = ttl.into();
+        self
+    }
+
+    /// How long the worker may be silent before others take what it runs from it; 10 s unless told, 0.1 s at least.
+    pub fn lease(mut self, lease: Duration) -> Worker<L> {
+        self.options.lease = lease.max(LEASE_MIN);
+        self
+    }
+
+    /// What becomes of a job whose worker died while it ran, where the job does not say.
+    pub fn on_crash(mut self, policy: OnCrash) -> Worker<L> {
+        self.options.on_crash = policy;
+        self
+    }
+
+    /// In which order the queues are served.
+    pub fn dequeue_strategy(mut self, strategy: DequeueStrategy) -> Worker<L> {
+        self.options.dequeue = strategy;
+        self
+    }
+
+    /// How often the worker looks after what others have left lying; every 600 s unless told.
+    pub fn maintenance_interval(mut self, interval: Duration) -> Worker<L> {
+        self.options.maintenance_interval = interval;
+        self
+    }
+
+    /// Moves scheduled jobs into their queues when they are due.
+    pub fn with_scheduler(mut self) -> Worker<L> {
+        self.options.with_scheduler = true;
         self
     }
 

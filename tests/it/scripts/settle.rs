@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use rq_core::steps::job::latest;
-use rq_core::steps::worker::{Claimed, Settled, Settlement, Settling, settle};
-use rq_core::{JobResult, ResultKind, Timestamp, Ttl};
+use rq_core::steps::worker::{Claimed, Settlement, Settling, settle};
+use rq_core::{Conclusion, JobResult, Next, ResultKind, Settled, Timestamp, Ttl};
 
 use super::{QUEUE, Stage, assert_about, failed, finished, settlement};
 
@@ -96,6 +96,10 @@ fn what_is_kept_for_how_long() {
     let check = |settled: Settled, ttl: Ttl, registry: &str, score: f64, keys_ttl_s: i64| {
         let stage = Stage::new();
         let (worker, claimed) = stage.worker_with(&["a"]);
+        // A child that another job holds back stays behind this one too.
+        stage.run("HSET job:child data d status deferred origin q");
+        stage.run("SADD job::child:dependencies a other");
+        stage.run("HSET job:other data d status queued origin q");
         stage.run("SADD job:a:dependents child");
         stage.run("SADD job::a:dependencies parent");
         stage.take_twice(&worker.settle_step(&[settlement(&claimed[0], settled, ttl)]));
@@ -287,4 +291,73 @@ fn nothing_of_the_executions_is_left(stage: &Stage, claimed: &[Claimed]) {
     let left: Vec<String> = stage.key_names().into_iter().filter(|name| name.contains("execution")).collect();
     assert!(left.is_empty(), "{left:?} of {claimed:?}");
     assert!(!stage.key_names().contains("wip:q"));
+}
+
+/// What `settle` does for a job that runs again.
+fn again(claimed: &Claimed, settled: Settled, next: Next) -> Settlement {
+    let end = settlement(claimed, settled, Ttl::Seconds(7000));
+    let changes = vec![("retries_left", "1".to_owned())];
+    Settlement { conclusion: Conclusion { next: Some(next), changes, ..end.conclusion.clone() }, ..end }
+}
+
+#[test]
+fn a_job_that_runs_again_goes_where_it_is_told() {
+    let check = |next: Next, book: &str, status: &str| {
+        let stage = Stage::new();
+        let (worker, claimed) = stage.worker_with(&["a"]);
+        stage.run("HSET job:a ttl 100");
+        stage.enqueue(&["other"]);
+        let end = again(&claimed[0], Settled::Again(Some("Error: boom".to_owned())), next);
+        stage.take_twice(&worker.settle_step(&[end]));
+        assert_eq!(stage.books("a"), [book]);
+        assert_eq!(stage.field("a", "status").as_deref(), Some(status));
+        assert_eq!(stage.field("a", "retries_left").as_deref(), Some("1"));
+        assert_about("the ttl of the job", stage.ask("TTL job:a"), 100);
+        assert_about("the ttl of the attempt", stage.ask("TTL results:a"), 7000);
+        assert_eq!((worker.count("failed_job_count"), stage.ask::<usize>("XLEN results:a")), (Some(1), 1));
+        let result = stage.take(&latest(&stage.keys, "a")).result.unwrap().1;
+        assert_eq!((result.kind, result.failure_text.as_deref()), (ResultKind::Retried, Some("Error: boom")));
+        if book == "queue:q" {
+            let at_head = stage.waiting("q")[0] == "a";
+            assert_eq!(at_head, next == Next::Head);
+        }
+    };
+    check(Next::Head, "queue:q", "queued");
+    check(Next::Tail, "queue:q", "queued");
+    check(Next::At(2_000_000_000), "scheduled:q", "scheduled");
+}
+
+#[test]
+fn a_repetition_is_an_end_and_a_beginning() {
+    let stage = Stage::new();
+    let (worker, claimed) = stage.worker_with(&["a"]);
+    let end = again(&claimed[0], Settled::Finished(Some(b"5".to_vec())), Next::Tail);
+    stage.take_twice(&worker.settle_step(&[end]));
+    assert_eq!(stage.books("a"), ["finished:q", "queue:q"]);
+    assert_eq!(stage.field("a", "status").as_deref(), Some("queued"));
+    assert_eq!(stage.ask::<i64>("TTL job:a"), -1);
+    assert_eq!(worker.count("successful_job_count"), Some(1));
+    // The next run is claimed all the same, and its failure takes the earlier end away.
+    let claimed = worker.claim(1);
+    worker.settle(&[failed(&claimed[0])]);
+    assert_eq!(stage.books("a"), ["failed:q"]);
+}
+
+#[test]
+fn each_outcome_has_its_entry() {
+    let check = |settled: Settled, kind: ResultKind, status: &str, text: Option<&str>| {
+        let stage = Stage::new();
+        let (worker, claimed) = stage.worker_with(&["a"]);
+        stage.take_twice(&worker.settle_step(&[settlement(&claimed[0], settled, Ttl::Seconds(7000))]));
+        let latest = stage.take(&latest(&stage.keys, "a"));
+        let result = latest.result.unwrap().1;
+        assert_eq!((result.kind, result.failure_text.as_deref()), (kind, text), "{status}");
+        assert_eq!(stage.field("a", "status").as_deref(), Some(status));
+        let registry = if status == "finished" { "finished:q" } else { "failed:q" };
+        assert_eq!(stage.books("a"), [registry]);
+    };
+    check(Settled::Finished(None), ResultKind::Successful, "finished", None);
+    check(Settled::Failed("boom".into()), ResultKind::Failed, "failed", Some("boom"));
+    check(Settled::Stopped("stopped".into()), ResultKind::Failed, "stopped", Some("stopped"));
+    check(Settled::Exhausted, ResultKind::MaxRetriesExceeded, "failed", None);
 }

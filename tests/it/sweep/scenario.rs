@@ -84,12 +84,12 @@ impl Producer<'_> {
     }
 
     /// Enqueues one that fails so many times first.
-    fn enqueue_flaky(&self, queue: &str, id: &str, failures: usize, option: fn(Call<()>) -> Call<()>) {
+    fn enqueue_flaky(&self, queue: &str, id: &str, failures: usize, option: fn(Call<usize>) -> Call<usize>) {
         let call = jobs::flaky::call(self.journal.path().to_string(), id.to_string(), failures);
         self.send(queue, option(call.job_id(id)));
     }
 
-    fn send(&self, queue: &str, call: Call<()>) {
+    fn send<T>(&self, queue: &str, call: Call<T>) {
         self.scratch.queue(queue).enqueue(call).unwrap();
     }
 }

@@ -1,11 +1,12 @@
 -- claim: takes job ids off queues and makes them this worker's, so that no id is ever in nobody's books.
 --
--- KEYS  1 worker hash   2 rq:worker:<w>:executions   3 rq:claims:<w>   4 rq:suspended
+-- KEYS  1 worker hash   2 rq:worker:<w>:executions   3 rq:claims:<w>   4 rq:suspended   5 rq:leases
 --       then the queue lists, in the order to serve
 -- ARGV  1 prefix   2 worker name   3 now (T)   4 now (E)   5 now (I)   6 heartbeat ttl, seconds
---       7 claim number, one more than the last   8 ttl of the worker hash   9 number of queues
+--       7 claim number, one more than the last   8 ttl of the worker hash   9 lease, ms
+--       10 most jobs of one queue before the next queue's turn, 0 for as many as it has   11 number of queues
 --       then the queues' names, then fresh execution ids: as many as jobs are wanted
--- Effect  per job: execution hash, rq:executions:<id>, rq:wip:<origin>, job hash (started); worker's set and state
+-- Effect  per job: execution hash, rq:executions:<id>, rq:wip:<origin>, lease, job hash (started); worker's set, state
 -- Result  `suspended` | `stale` | `ok` or `more` (as many were dropped as one call may), then triples: `c`, id, origin (claimed; the k-th has the k-th execution id)
 --         or `d`, id, reason (dropped from the list)
 -- Re-send: the answer of that number is given again; a lower number is stale and does nothing.
@@ -13,6 +14,7 @@
 -- which run at maxmemory. What belongs to one job is checked or a pcall, so that it harms that job alone.
 local P, worker, T, E, I, ttl, number, worker_ttl =
   ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
+local lease_ms, per_turn, queues = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
 
 local before = redis.call('HMGET', KEYS[3], 'number', 'answer')
 local last = tonumber(before[1] or 0)
@@ -21,13 +23,8 @@ if number < last then return {'stale'} end
 if redis.call('EXISTS', KEYS[4]) == 1 then return {'suspended'} end
 redis.call('SCARD', KEYS[2])
 redis.call('HLEN', KEYS[1])
+redis.call('ZCARD', KEYS[5])
 local registered = redis.call('EXPIRE', KEYS[1], worker_ttl) == 1
-
--- The registry a status stands for, beside `started`.
-local REGISTRY = {
-  finished = ':finished:', failed = ':failed:', stopped = ':failed:', deferred = ':deferred:',
-  ready_to_enqueue = ':ready:', scheduled = ':scheduled:', canceled = ':canceled:',
-}
 
 local function runs(id, origin)
   local xs = redis.pcall('ZRANGE', P .. ':executions:' .. id, 0, -1)
@@ -68,12 +65,6 @@ local function is_text(name)
   return true
 end
 
--- A job whose own keys cannot hold an execution: filed as failed, where people look.
-local function file_as_failed(id, job, origin)
-  redis.pcall('HSET', job, 'status', 'failed', 'origin', origin, 'ended_at', T)
-  redis.pcall('ZADD', P .. ':failed:' .. origin, I + 31536000, id)
-end
-
 -- The origin if the id may be claimed; else nil and why not.
 local function claimable(id, job, queue)
   local was = redis.pcall('HMGET', job, 'status', 'origin')
@@ -87,12 +78,12 @@ local function claimable(id, job, queue)
   -- Filed nowhere: Python could not read a registry that holds it.
   if not is_text(id) then return nil, 'nottext' end
   if not is_text(origin) then
-    file_as_failed(id, job, queue)
+    file_as_failed(id, queue, T)
     return nil, 'badorigin'
   end
   if status and elsewhere(id, origin, status) then return nil, status end
   if not is(P .. ':executions:' .. id, 'zset') or not is(P .. ':wip:' .. origin, 'zset') then
-    file_as_failed(id, job, origin)
+    file_as_failed(id, origin, T)
     return nil, 'badkeys'
   end
   return origin
@@ -122,28 +113,41 @@ end
 
 -- Bounds one call: a list full of dropped ids must not hold Redis up. The answer is `more`, and the next call goes on.
 local DROPS_MAX = 1000
-local queues = tonumber(ARGV[9])
-local next_x, drops = 10 + queues, 0
-for q = 1, queues do
-  local list, queue = KEYS[4 + q], ARGV[9 + q]
+local next_x, drops = 12 + queues, 0
+
+-- Takes from one list until it is empty, or its turn is over. Whether it may have more.
+local function serve(list, queue)
+  local taken = 0
   while next_x <= #ARGV and drops < DROPS_MAX do
+    if per_turn > 0 and taken == per_turn then return true end
     local id = redis.pcall('LPOP', list)
-    if not id then break end
+    if not id then return false end
     if type(id) == 'table' then
       tell('d', queue, 'wronglist')
-      break
+      return false
     end
     local job = P .. ':job:' .. id
     local origin, why = claimable(id, job, queue)
     if origin then
       claim(id, job, origin, ARGV[next_x])
       tell('c', id, origin)
-      next_x = next_x + 1
+      next_x, taken = next_x + 1, taken + 1
     else
       tell('d', id, why)
       drops = drops + 1
     end
   end
+  return false
+end
+
+local turns = {}
+for q = 1, queues do turns[q] = q end
+while #turns > 0 do
+  local again = {}
+  for _, q in ipairs(turns) do
+    if serve(KEYS[5 + q], ARGV[11 + q]) then again[#again + 1] = q end
+  end
+  turns = again
 end
 
 if #claimed > 0 then
@@ -152,6 +156,14 @@ if #claimed > 0 then
   -- A record that has expired comes back by a birth: a field of it would pass for the whole.
   if registered then redis.call('HSET', KEYS[1], 'state', 'busy') end
   redis.call('DEL', unpack(seen))
+  local clock = redis.call('TIME')
+  local until_ms = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000) + lease_ms
+  local leases = {}
+  for _, member in ipairs(claimed) do
+    leases[#leases + 1] = string.format('%.0f', until_ms)
+    leases[#leases + 1] = member
+  end
+  redis.call('ZADD', KEYS[5], unpack(leases))
 end
 if drops == DROPS_MAX then answer[1] = 'more' end
 if #answer > 1 then

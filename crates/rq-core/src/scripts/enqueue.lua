@@ -1,21 +1,26 @@
--- enqueue: writes jobs and puts them into one queue, or begins their inline runs.
+-- enqueue: writes jobs and puts them into one queue, into its schedule, behind other jobs, or begins their inline runs.
 --
 -- KEYS  1 queue list   2 rq:queues
--- ARGV  1 prefix   2 queue name   then per job:
---       id, how, ttl, created_at, data, n, then n times field and value
---         how  `L` push at the head · `R` push at the tail · `I:<x>:<score>` inline run <x>, in wip until <score>
---         ttl  seconds the job may wait, 0 for no limit
--- Effect  rq:queues, job hash, queue list or rq:wip. A job of that id that has ended is replaced: out of its
---         registry, its results gone.
--- Result  per job: 1 enqueued · 2 there already, the same job or the same call · its status, another job that has
---         not ended · `wrongtype`
+-- ARGV  1 prefix   2 queue name   3 now (T)   4 now (I)   then per job:
+--       id, place, ttl, created_at, data, d, then d ids to wait for, n, then n times field and value
+--         place  `L` the head of the queue · `R` its tail · `I:<x>:<score>` inline run <x>, in wip until <score>
+--                `S:<score>` the schedule, due at <score>, whatever the job waits for (wire spec §9.3)
+--         ttl    seconds the job may wait, 0 for no limit
+-- Effect  rq:queues, job hash; queue list, rq:wip, scheduled or deferred registry, with the sets of dependents and
+--         dependencies. A job of that id that has ended is replaced: out of its registry, its results gone.
+-- Result  per job: 1 enqueued · 2 there already, the same job or the same call · 3 deferred · `cycle` or `deep`, refused
+--         its status, another job that has not ended · `wrongtype`
 -- Re-send: the id and created_at of the first time are there, so the answer is 2.
 -- A wrong type of a global key fails here, before the first write. At maxmemory SADD is refused: nothing is done.
-local P, queue = ARGV[1], ARGV[2]
+local P, queue, T, I = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 redis.call('LLEN', KEYS[1])
 redis.call('ZCARD', P .. ':wip:' .. queue)
+redis.call('ZCARD', P .. ':scheduled:' .. queue)
+redis.call('ZCARD', P .. ':deferred:' .. queue)
 redis.call('SADD', KEYS[2], KEYS[1])
 local ENDED = {created = true, finished = true, failed = true, stopped = true, canceled = true}
+-- How many jobs are looked at to see whether one waits for the new job, directly or not.
+local LOOKED_THROUGH = 10000
 
 local function replace(id, job, origin)
   for _, registry in ipairs({':finished:', ':failed:', ':canceled:'}) do
@@ -35,32 +40,91 @@ local function known(id, job, created_at, data)
     if was[1] == data then return 2 end
     return status
   end
-  replace(id, job, was[4] or queue)
+  return nil, was[4] or queue
+end
+
+-- Whether one of `ids`, or one they wait for, waits for `id`: then none would ever run.
+local function waits_for(ids, id)
+  if redis.pcall('EXISTS', P .. ':job:' .. id .. ':dependents') == 0 then
+    for _, other in ipairs(ids) do if other == id then return 'cycle' end end
+    return nil
+  end
+  local seen, ahead, looked = {}, ids, 0
+  while #ahead > 0 do
+    local further = {}
+    for _, other in ipairs(ahead) do
+      if other == id then return 'cycle' end
+      looked = looked + 1
+      if looked > LOOKED_THROUGH then return 'deep' end
+      local deferred = redis.pcall('HGET', P .. ':job:' .. other, 'status') == 'deferred'
+      for _, next in ipairs(deferred and redis.pcall('SMEMBERS', P .. ':job::' .. other .. ':dependencies') or {}) do
+        if not seen[next] then
+          seen[next] = true
+          further[#further + 1] = next
+        end
+      end
+    end
+    ahead = further
+  end
   return nil
 end
 
-local answers = {}
-local i = 3
-while i <= #ARGV do
-  local id, how, ttl, created_at, data, n =
-    ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4], tonumber(ARGV[i + 5])
-  local first, last = i + 6, i + 5 + 2 * n
-  i = last + 1
-  local job = P .. ':job:' .. id
-  local answer = known(id, job, created_at, data)
-  if not answer then
-    redis.call('HSET', job, 'created_at', created_at, 'data', data, unpack(ARGV, first, last))
-    if ttl > 0 then redis.call('EXPIRE', job, ttl) end
-    if how == 'L' then
-      redis.call('LPUSH', KEYS[1], id)
-    elseif how == 'R' then
-      redis.call('RPUSH', KEYS[1], id)
-    else
-      local x, score = string.match(how, '^I:(.*):(.*)$')
-      redis.call('ZADD', P .. ':wip:' .. queue, score, id .. ':' .. x)
-    end
-    answer = 1
+-- Behind the jobs it waits for. False when none of them holds it back: then it needs no book of its own.
+local function defer(id, job, ids, ttl)
+  local failures_allowed = redis.pcall('HGET', job, 'allow_dependency_failures') == '1'
+  local held = false
+  for _, other in ipairs(ids) do
+    if not is_over(other, failures_allowed) then held = true break end
   end
-  answers[#answers + 1] = answer
+  if not held then return false end
+  redis.call('HSET', job, 'status', 'deferred')
+  redis.call('HDEL', job, 'enqueued_at')
+  redis.call('ZADD', P .. ':deferred:' .. queue, I, id)
+  for _, other in ipairs(ids) do
+    redis.pcall('SADD', P .. ':job:' .. other .. ':dependents', id)
+    redis.pcall('SADD', P .. ':job::' .. id .. ':dependencies', other)
+  end
+  if ttl > 0 then expire(id, ttl) end
+  return true
+end
+
+local function put(id, place, ttl, job, ids)
+  local due = string.match(place, '^S:(.*)$')
+  if due then
+    redis.call('ZADD', P .. ':scheduled:' .. queue, due, id)
+    return 1
+  end
+  if #ids > 0 and defer(id, job, ids, ttl) then return 3 end
+  if place == 'L' or place == 'R' then
+    redis.call(place .. 'PUSH', KEYS[1], id)
+  else
+    local x, score = string.match(place, '^I:(.*):(.*)$')
+    redis.call('ZADD', P .. ':wip:' .. queue, score, id .. ':' .. x)
+  end
+  return 1
+end
+
+local function enqueue(i, ids, after)
+  local id, place, ttl, created_at, data = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4]
+  local job = P .. ':job:' .. id
+  local answer, replaced_origin = known(id, job, created_at, data)
+  answer = answer or (#ids > 0 and waits_for(ids, id)) or nil
+  if answer then return answer end
+  if replaced_origin then replace(id, job, replaced_origin) end
+  local n = tonumber(ARGV[after])
+  redis.call('HSET', job, 'created_at', created_at, 'data', data, unpack(ARGV, after + 1, after + 2 * n))
+  if ttl > 0 then redis.call('EXPIRE', job, ttl) end
+  return put(id, place, ttl, job, ids)
+end
+
+local answers = {}
+local i = 5
+while i <= #ARGV do
+  local d = tonumber(ARGV[i + 5])
+  local ids = {}
+  for k = i + 6, i + 5 + d do ids[#ids + 1] = ARGV[k] end
+  local after = i + 6 + d
+  answers[#answers + 1] = enqueue(i, ids, after)
+  i = after + 1 + 2 * tonumber(ARGV[after])
 end
 return answers

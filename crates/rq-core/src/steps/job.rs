@@ -6,8 +6,10 @@ use crate::job::Job;
 use crate::keys::Keys;
 use crate::link::{Answers, Step};
 use crate::result::JobResult;
+use crate::scripts;
 use crate::status::Status;
-use crate::steps::{exactly, read, read_hash};
+use crate::steps::{exactly, read, read_hash, single};
+use crate::time::Timestamp;
 
 /// The raw hashes of jobs, in order; empty where there is none.
 pub fn fetch_fields(keys: &Keys, ids: &[String]) -> Step<Vec<Fields>> {
@@ -68,6 +70,43 @@ fn read_newest(id: &str, mut entries: Vec<Entry>) -> Result<Option<(String, JobR
         Ok(result) => Ok(Some((entry, result))),
         Err(source) => Err(Error::Malformed { record: format!("result {entry} of job {id}"), source }),
     }
+}
+
+/// How far the release of a job's dependents has come; the default is the beginning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor(String);
+
+impl Default for Cursor {
+    fn default() -> Cursor {
+        Cursor("0".to_owned())
+    }
+}
+
+/// Why dependents are released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// Their job has ended; its status says whom it holds back.
+    Ended,
+    /// Their job has ended, is not kept, and goes with its last dependent.
+    Discarded,
+    /// Their job holds nobody back, whatever its status.
+    Past,
+}
+
+/// Queues those dependents of `id` that wait for nobody any more, a bounded number a step: to be repeated with the
+/// cursor it gives, until it gives none.
+pub fn release(keys: &Keys, id: &str, cursor: &Cursor, why: Release) -> Step<Option<Cursor>> {
+    const NAME: &str = "release dependents";
+    let now = Timestamp::now();
+    let mut cmd = scripts::RELEASE.invoke(&[keys.dependents(id)]);
+    cmd.arg(keys.prefix()).arg(now.to_string()).arg(now.epoch_secs()).arg(id).arg(&cursor.0);
+    cmd.arg(u8::from(why == Release::Past)).arg(u8::from(why == Release::Discarded));
+    let mut pipeline = redis::pipe();
+    pipeline.add_command(cmd);
+    Step::new(NAME, pipeline, |answers| {
+        let cursor: String = single(NAME, answers)?;
+        Ok((cursor != "0").then_some(Cursor(cursor)))
+    })
 }
 
 /// The command that waits for an entry after `after`, for at most `longest_ms`. For a waiting connection.

@@ -9,6 +9,7 @@ use crate::keys::Keys;
 use crate::link::Step;
 use crate::scripts;
 use crate::steps::{names_of, single};
+use crate::time::Timestamp;
 
 /// The most jobs one run of the script writes, so that Redis serves others between.
 pub const JOBS_PER_SCRIPT_MAX: usize = 100;
@@ -24,6 +25,8 @@ pub enum Place {
     Head,
     /// Behind all others.
     Tail,
+    /// The schedule, due at that second since 1970, whatever it depends on.
+    At(i64),
     /// Run by the producer itself, as this execution, which may take until that second since 1970.
     Inline(ExecutionId, i64),
 }
@@ -33,6 +36,7 @@ impl Place {
         match self {
             Place::Head => "L".to_owned(),
             Place::Tail => "R".to_owned(),
+            Place::At(due_s) => format!("S:{due_s}"),
             Place::Inline(execution, until_s) => format!("I:{}:{until_s}", execution.x()),
         }
     }
@@ -45,6 +49,12 @@ pub enum Enqueued {
     Done,
     /// It was there already: the same job, or the same call under the same id.
     Already,
+    /// It waits for other jobs.
+    Deferred,
+    /// It would wait for itself.
+    Cycle,
+    /// It would wait for too many jobs that wait themselves.
+    TooDeep,
     /// The id belongs to another job, which is in this status.
     Taken(String),
 }
@@ -57,13 +67,16 @@ pub fn enqueue(keys: &Keys, queue: &str, jobs: &[(Job, Place)]) -> Step<Vec<Enqu
     const NAME: &str = "enqueue";
     assert!(jobs.len() <= JOBS_PER_ROUND_TRIP_MAX, "the caller cuts jobs into round trips");
     let mut pipeline = redis::Pipeline::with_capacity(jobs.len().div_ceil(JOBS_PER_SCRIPT_MAX));
+    let now = Timestamp::now();
     for chunk in jobs.chunks(JOBS_PER_SCRIPT_MAX) {
         let mut cmd = scripts::ENQUEUE.invoke(&[keys.queue(queue), keys.queues()]);
-        cmd.arg(keys.prefix()).arg(queue);
+        cmd.arg(keys.prefix()).arg(queue).arg(now.to_string()).arg(now.epoch_secs());
         for (job, place) in chunk {
             let mut fields = job.to_fields();
             let (created_at, data) = (fields.take("created_at"), fields.take("data"));
             cmd.arg(&job.id).arg(place.to_wire()).arg(job.ttl_s.unwrap_or(0)).arg(created_at).arg(data);
+            let waits_for = job.dependency_ids.as_deref().unwrap_or_default();
+            cmd.arg(waits_for.len()).arg(waits_for);
             cmd.arg(fields.iter().len());
             for (field, value) in fields.iter() {
                 cmd.arg(field).arg(value);
@@ -86,9 +99,13 @@ pub fn enqueue(keys: &Keys, queue: &str, jobs: &[(Job, Place)]) -> Step<Vec<Enqu
 fn read_enqueued(reply: Reply) -> Enqueued {
     match reply {
         Reply::Int(1) => Enqueued::Done,
+        Reply::Int(3) => Enqueued::Deferred,
         Reply::Int(_) => Enqueued::Already,
-        Reply::BulkString(status) => Enqueued::Taken(String::from_utf8_lossy(&status).into_owned()),
-        Reply::SimpleString(status) => Enqueued::Taken(status),
+        Reply::BulkString(word) => match &*String::from_utf8_lossy(&word) {
+            "cycle" => Enqueued::Cycle,
+            "deep" => Enqueued::TooDeep,
+            status => Enqueued::Taken(status.to_owned()),
+        },
         other => Enqueued::Taken(format!("{other:?}")),
     }
 }

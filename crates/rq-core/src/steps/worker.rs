@@ -4,17 +4,16 @@ use std::time::Duration;
 
 use redis::Value as Reply;
 
+use crate::conclusion::{Conclusion, Next, Settled};
 use crate::error::Error;
 use crate::execution::ExecutionId;
 use crate::fields::Fields;
-use crate::job::Job;
 use crate::keys::Keys;
 use crate::link::{Answers, Step};
 use crate::result;
 use crate::scripts;
 use crate::steps::{names_of, read, read_hash, single};
 use crate::time::Timestamp;
-use crate::ttl::Ttl;
 use crate::worker_record::WorkerRecord;
 
 /// The most jobs one claim takes, and the most executions one settle ends: larger batches stall others for
@@ -38,11 +37,17 @@ pub struct Identity {
     pub worker_ttl: Duration,
     /// RQ's `--job-monitoring-interval`: how often it says that a job runs.
     pub monitoring_interval: Duration,
+    /// How long it may be silent before its executions are taken from it.
+    pub lease: Duration,
 }
 
 impl Identity {
     fn worker_key_ttl_s(&self) -> u64 {
         self.worker_ttl.as_secs() + HEARTBEAT_MARGIN_S
+    }
+
+    fn lease_ms(&self) -> u64 {
+        u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX)
     }
 
     /// RQ's heartbeat ttl, normally 90 s (wire spec §6). A shorter one makes Python fail our live jobs.
@@ -140,12 +145,13 @@ pub enum Claim {
     Suspended,
 }
 
-/// Claims at most `want` jobs off `queues`, in that order. `number` rises by one from one claim to the next; a step
+/// Claims at most `want` jobs off `queues`, in that order: at most `per_turn` of one queue before the next one's turn,
+/// and as many as it has where that is 0. `number` rises by one from one claim to the next; a step
 /// sent again gets the first answer.
 ///
 /// # Panics
 /// If `want` is zero or above [`BATCH_MAX`].
-pub fn claim(who: &Identity, queues: &[String], number: u64, want: usize) -> Step<Claim> {
+pub fn claim(who: &Identity, queues: &[String], per_turn: usize, number: u64, want: usize) -> Step<Claim> {
     const NAME: &str = "claim";
     assert!((1..=BATCH_MAX).contains(&want), "a claim is for 1 to {BATCH_MAX} jobs, not {want}");
     let keys = &who.keys;
@@ -154,6 +160,7 @@ pub fn claim(who: &Identity, queues: &[String], number: u64, want: usize) -> Ste
         keys.worker_executions(&who.name),
         keys.claims(&who.name),
         keys.suspended(),
+        keys.leases(),
     ];
     claim_keys.extend(queues.iter().map(|queue| keys.queue(queue)));
     let now = Timestamp::now();
@@ -163,6 +170,8 @@ pub fn claim(who: &Identity, queues: &[String], number: u64, want: usize) -> Ste
     cmd.arg(who.execution_ttl_s())
         .arg(number)
         .arg(who.worker_key_ttl_s())
+        .arg(who.lease_ms())
+        .arg(per_turn)
         .arg(queues.len())
         .arg(queues)
         .arg(&xs);
@@ -226,9 +235,8 @@ pub fn begin(who: &Identity, claimed: &[Claimed]) -> Step<Vec<Option<Fields>>> {
 /// Gives claimed jobs that were never begun back to their queues. Per execution, whether there was one to give back.
 pub fn put_back(who: &Identity, claimed: &[Claimed]) -> Step<Vec<bool>> {
     const NAME: &str = "put back";
-    let mut cmd =
-        scripts::PUT_BACK.invoke(&[who.keys.worker(&who.name), who.keys.worker_executions(&who.name)]);
-    cmd.arg(who.keys.prefix()).arg(Timestamp::now().to_string());
+    let mut cmd = scripts::PUT_BACK.invoke(&[who.keys.worker(&who.name)]);
+    cmd.arg(who.keys.prefix()).arg(Timestamp::now().to_string()).arg(&who.name);
     // The first one claimed is pushed last, so that it is next again.
     for Claimed { id, origin } in claimed.iter().rev() {
         cmd.arg(origin).arg(id.job_id()).arg(id.x());
@@ -242,34 +250,15 @@ pub fn put_back(who: &Identity, claimed: &[Claimed]) -> Step<Vec<bool>> {
     })
 }
 
-/// How an execution ended, in the words of the wire.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Settled {
-    /// With this value in the job's codec; `None` is Python's `None`.
-    Finished(Option<Vec<u8>>),
-    /// With this text.
-    Failed(String),
-}
-
-impl Settled {
-    /// How long this end of `job` is kept; a result as long as `result_ttl` where the job does not say.
-    pub fn ttl(&self, job: &Job, result_ttl: Ttl) -> Ttl {
-        match self {
-            Settled::Finished(_) => job.result_ttl.unwrap_or(result_ttl),
-            Settled::Failed(_) => job.failure_ttl.unwrap_or(Ttl::FAILURE_DEFAULT),
-        }
-    }
-}
-
 /// One execution to be settled.
 #[derive(Clone, Debug)]
 pub struct Settlement {
     /// Which.
     pub claimed: Claimed,
-    /// How it ended.
-    pub settled: Settled,
-    /// How long its result, or its failure, is kept.
-    pub ttl: Ttl,
+    /// How it ended, and what becomes of its job.
+    pub conclusion: Conclusion,
+    /// The key of the rate limit the job has a slot of.
+    pub slot: Option<String>,
     /// When it was claimed.
     pub claimed_at: Timestamp,
     /// When it ended.
@@ -283,9 +272,11 @@ pub struct Settlement {
 impl Settlement {
     /// How large what it writes is, before it is encoded for the stream.
     pub fn len_bytes(&self) -> usize {
-        let outcome = match &self.settled {
+        let outcome = match &self.conclusion.settled {
             Settled::Finished(value) => value.as_ref().map_or(0, Vec::len),
-            Settled::Failed(text) => text.len(),
+            Settled::Failed(text) | Settled::Stopped(text) => text.len(),
+            Settled::Again(text) => text.as_ref().map_or(0, String::len),
+            Settled::Exhausted => 0,
         };
         outcome + self.meta.as_ref().map_or(0, Vec::len)
     }
@@ -298,6 +289,8 @@ pub enum Settling {
     Lost,
     /// Done, now or by an earlier sending of the same step.
     Done,
+    /// Done, and dependents of the job are left to be [released](crate::steps::job::release).
+    DependentsLeft,
     /// The job was deleted meanwhile.
     Deleted,
 }
@@ -307,10 +300,13 @@ pub fn settle(keys: &Keys, who: Option<&Identity>, settlements: &[Settlement]) -
     const NAME: &str = "settle";
     assert!(settlements.len() <= BATCH_MAX, "the caller cuts settlements into batches");
     let name = who.map_or("", |who| who.name.as_str());
-    let mut cmd = scripts::SETTLE.invoke(&[keys.worker(name), keys.worker_executions(name)]);
-    cmd.arg(keys.prefix()).arg(name).arg(Timestamp::now().epoch_secs());
+    let now = Timestamp::now();
+    let mut cmd = scripts::SETTLE.invoke(&[keys.worker(name), keys.worker_executions(name), keys.leases()]);
+    cmd.arg(keys.prefix()).arg(name).arg(now.to_string()).arg(now.epoch_secs());
     for settlement in settlements {
-        push_settlement(&mut cmd, settlement);
+        let Settlement { claimed: Claimed { id, origin }, ran, .. } = settlement;
+        cmd.arg(origin).arg(id.job_id()).arg(id.x()).arg(format!("{:.6}", ran.as_secs_f64()));
+        push_conclusion(&mut cmd, settlement);
     }
     let mut pipeline = redis::pipe();
     pipeline.add_command(cmd);
@@ -320,18 +316,30 @@ pub fn settle(keys: &Keys, who: Option<&Identity>, settlements: &[Settlement]) -
     })
 }
 
-fn push_settlement(cmd: &mut redis::Cmd, settlement: &Settlement) {
-    let Settlement { claimed: Claimed { id, origin }, settled, ttl, claimed_at, ended_at, ran, meta } =
-        settlement;
-    let (outcome, payload) = match settled {
-        Settled::Finished(Some(value)) => ("finished", result::encode_value(value)),
-        Settled::Finished(None) => ("finished", String::new()),
-        Settled::Failed(text) => ("failed", result::encode_failure_text(text)),
+/// The arguments of the scripts' part `conclude`.
+pub(super) fn push_conclusion(cmd: &mut redis::Cmd, settlement: &Settlement) {
+    let Settlement { conclusion, slot, claimed_at, ended_at, ran, meta, .. } = settlement;
+    let (status, payload) = match &conclusion.settled {
+        Settled::Finished(value) => ("finished", value.as_deref().map(result::encode_value)),
+        Settled::Failed(text) => ("failed", Some(result::encode_failure_text(text))),
+        Settled::Stopped(text) => ("stopped", Some(result::encode_failure_text(text))),
+        Settled::Exhausted => ("failed", None),
+        Settled::Again(text) => ("again", text.as_deref().map(result::encode_failure_text)),
     };
-    cmd.arg(origin).arg(id.job_id()).arg(id.x()).arg(outcome).arg(ttl.to_wire()).arg(payload);
-    cmd.arg(claimed_at.epoch_text()).arg(ended_at.before(*ran).to_string());
-    cmd.arg(ended_at.to_string()).arg(ended_at.epoch_text());
-    cmd.arg(format!("{:.6}", ran.as_secs_f64())).arg(meta.as_deref().unwrap_or_default());
+    cmd.arg(status).arg(conclusion.settled.kind().to_wire()).arg(conclusion.ttl.to_wire());
+    cmd.arg(payload.unwrap_or_default()).arg(claimed_at.epoch_text());
+    cmd.arg(ended_at.before(*ran).to_string()).arg(ended_at.to_string()).arg(ended_at.epoch_text());
+    cmd.arg(meta.as_deref().unwrap_or_default()).arg(slot.as_deref().unwrap_or_default());
+    match conclusion.next {
+        None => cmd.arg(""),
+        Some(Next::Head) => cmd.arg("L"),
+        Some(Next::Tail) => cmd.arg("R"),
+        Some(Next::At(due_s)) => cmd.arg(due_s),
+    };
+    cmd.arg(conclusion.changes.len());
+    for (field, value) in &conclusion.changes {
+        cmd.arg(*field).arg(value);
+    }
 }
 
 fn read_settling(code: i64) -> Result<Settling, Error> {
@@ -339,6 +347,7 @@ fn read_settling(code: i64) -> Result<Settling, Error> {
         0 => Ok(Settling::Lost),
         1 | 2 => Ok(Settling::Done),
         3 => Ok(Settling::Deleted),
+        4 => Ok(Settling::DependentsLeft),
         other => Err(Error::UnexpectedReply { step: "settle", got: other.to_string() }),
     }
 }
@@ -383,6 +392,20 @@ pub fn heartbeat(who: &Identity, news: News, running: &[Claimed]) -> Step<Pulse>
         };
         Ok(Pulse { record_gone: count < 0, alive: alive.iter().map(|&code| code == 1).collect() })
     })
+}
+
+/// Says that the worker still holds `running`, at most [`HEARTBEAT_BATCH_MAX`]. Per execution, whether it does.
+pub fn renew(who: &Identity, running: &[Claimed]) -> Step<Vec<bool>> {
+    const NAME: &str = "renew leases";
+    assert!(running.len() <= HEARTBEAT_BATCH_MAX, "the caller cuts leases into batches");
+    let mut cmd = scripts::RENEW.invoke(&[who.keys.leases(), who.keys.worker(&who.name)]);
+    cmd.arg(who.worker_key_ttl_s()).arg(who.lease_ms());
+    for Claimed { id, .. } in running {
+        cmd.arg(id.to_string());
+    }
+    let mut pipeline = redis::pipe();
+    pipeline.add_command(cmd);
+    Step::new(NAME, pipeline, |answers| single(NAME, answers))
 }
 
 /// Stores the meta that running jobs saved. Per execution, whether it was still ours.

@@ -38,6 +38,7 @@ pub(crate) fn identity(options: &Options) -> Identity {
         name: options.name.clone().unwrap_or_else(|| uuid::Uuid::new_v4().simple().to_string()),
         worker_ttl: options.worker_ttl,
         monitoring_interval: options.monitoring_interval,
+        lease: options.lease,
     }
 }
 

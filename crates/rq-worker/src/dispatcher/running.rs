@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rq_core::steps::worker::{Claimed, Settled, Settlement};
-use rq_core::{Ended, Execution, ExecutionId, Failure, Fields, Host, Job, Timestamp};
+use rq_core::steps::worker::{Claimed, Settlement};
+use rq_core::{Conclusion, Ended, Execution, ExecutionId, Failure, Fields, Host, Job, Timestamp};
 
 use crate::options::Options;
 
@@ -124,17 +124,18 @@ impl Run {
         options: &Options,
         meta: Option<Vec<u8>>,
     ) -> (Settlement, Option<Failure>) {
-        let (settled, failure) = match ended.outcome {
-            Ok(value) => (Settled::Finished(value), None),
-            Err(failure) => (Settled::Failed(failure.text()), Some(failure)),
+        let (value, failure) = match ended.outcome {
+            Ok(value) => (value, None),
+            Err(failure) => (None, Some(failure)),
         };
-        let ttl = settled.ttl(&self.job, options.result_ttl);
+        let ended_at = Timestamp::now();
+        let outcome = failure.as_ref().map_or(Ok(value), Err);
         let settlement = Settlement {
             claimed: self.claimed.clone(),
-            settled,
-            ttl,
+            conclusion: Conclusion::of(&self.job, outcome, ended_at, options.result_ttl),
+            slot: self.job.rate_limit().map(|(key, _)| key.to_owned()),
             claimed_at: self.claimed_at,
-            ended_at: Timestamp::now(),
+            ended_at,
             ran: ended.ran,
             meta: meta.or_else(|| self.meta.clone()),
         };

@@ -1,0 +1,274 @@
+//! [`Conclusion`]: what becomes of a job whose execution ended (wire spec §10).
+//!
+//! Decided here, from the job's record and how the execution ended; written by the part `conclude` of the scripts.
+
+use crate::failure::Failure;
+use crate::job::{Job, json_numbers};
+use crate::on_crash::{CRASHES_MAX, OnCrash};
+use crate::result::ResultKind;
+use crate::retry::Retry;
+use crate::time::Timestamp;
+use crate::ttl::Ttl;
+
+/// How an execution ended, in the words of the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// With this value in the job's codec; `None` is Python's `None`.
+    Finished(Option<Vec<u8>>),
+    /// With this text.
+    Failed(String),
+    /// By request, with this text.
+    Stopped(String),
+    /// The job asked to be run again more often than it may.
+    Exhausted,
+    /// Not well, and the job runs again; with this text where it failed, none where it asked for it.
+    Again(Option<String>),
+}
+
+impl Settled {
+    /// The type of its entry in the results stream (wire spec §7).
+    ///
+    /// Every attempt has one: Python writes none for an exception that is followed by a retry, and its traceback is lost.
+    /// A stopped job's is that of a failed one, as Python writes it.
+    pub fn kind(&self) -> ResultKind {
+        match self {
+            Settled::Finished(_) => ResultKind::Successful,
+            Settled::Failed(_) | Settled::Stopped(_) => ResultKind::Failed,
+            Settled::Exhausted => ResultKind::MaxRetriesExceeded,
+            Settled::Again(_) => ResultKind::Retried,
+        }
+    }
+
+    /// How long this end of `job` is kept; a result as long as `result_ttl` where the job does not say.
+    fn ttl(&self, job: &Job, result_ttl: Ttl) -> Ttl {
+        match self {
+            Settled::Finished(_) => job.result_ttl.unwrap_or(result_ttl),
+            _ => job.failure_ttl.unwrap_or(Ttl::FAILURE_DEFAULT),
+        }
+    }
+}
+
+/// Where a job goes that will run again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The head of its queue.
+    Head,
+    /// The tail of its queue.
+    Tail,
+    /// The schedule, due at this second since 1970.
+    At(i64),
+}
+
+/// What becomes of a job whose execution ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conclusion {
+    /// How the execution ended.
+    pub settled: Settled,
+    /// How long that is kept.
+    pub ttl: Ttl,
+    /// Where the job goes, if it runs again.
+    pub next: Option<Next>,
+    /// What changes in the job hash because of that.
+    pub changes: Vec<(&'static str, String)>,
+}
+
+impl Conclusion {
+    /// The rules for an execution that told how it ended, at `now`. Results are kept for `result_ttl` where the job does
+    /// not say.
+    pub fn of(
+        job: &Job,
+        outcome: Result<Option<Vec<u8>>, &Failure>,
+        now: Timestamp,
+        result_ttl: Ttl,
+    ) -> Conclusion {
+        let (settled, next, changes) = match outcome {
+            Ok(value) => repeated(job, value, now),
+            Err(Failure::Retry(retry)) => returned_retry(job, retry, now),
+            Err(failure @ Failure::Stopped) => (Settled::Stopped(failure.text()), None, Vec::new()),
+            Err(failure) => retried_or_failed(job, failure.text(), now),
+        };
+        let ttl = settled.ttl(job, result_ttl);
+        Conclusion { settled, ttl, next, changes }
+    }
+
+    /// The rules for an execution whose worker fell silent after it may have begun. `default` is for jobs that do not say.
+    pub fn of_abandoned(job: &Job, text: String, now: Timestamp, default: OnCrash) -> Conclusion {
+        let crashes = job.crashes.unwrap_or(0).saturating_add(1);
+        let has_retries = job.retries_left.unwrap_or(0) > 0;
+        let (settled, next, mut changes) = match job.on_crash.unwrap_or(default) {
+            OnCrash::Requeue if !has_retries && crashes <= CRASHES_MAX => {
+                (Settled::Again(Some(text)), Some(Next::Head), Vec::new())
+            }
+            OnCrash::Requeue if !has_retries => {
+                let text = format!("Poisoned: {crashes} workers died while they ran this job\n{text}");
+                (Settled::Failed(text), None, Vec::new())
+            }
+            _ => retried_or_failed(job, text, now),
+        };
+        changes.push(("crashes", crashes.to_string()));
+        let ttl = settled.ttl(job, Ttl::RESULT_DEFAULT);
+        Conclusion { settled, ttl, next, changes }
+    }
+}
+
+type Decided = (Settled, Option<Next>, Vec<(&'static str, String)>);
+
+/// A success, which a job with repeats left has again (wire spec §10.8).
+fn repeated(job: &Job, value: Option<Vec<u8>>, now: Timestamp) -> Decided {
+    let left = job.repeats_left.unwrap_or(0);
+    if left <= 0 {
+        return (Settled::Finished(value), None, Vec::new());
+    }
+    let mut changes = vec![("repeats_left", (left - 1).to_string())];
+    let intervals_s = job.repeat_intervals_s.as_deref().unwrap_or_default();
+    if let [_, rest @ ..] = intervals_s
+        && !rest.is_empty()
+    {
+        changes.push(("repeat_intervals", json_numbers(rest)));
+    }
+    let pause_s = intervals_s.first().copied().unwrap_or(0);
+    (Settled::Finished(value), Some(next(now, pause_s, false)), changes)
+}
+
+/// A failure, after which a job with retries left runs again (wire spec §10.7).
+fn retried_or_failed(job: &Job, text: String, now: Timestamp) -> Decided {
+    let left = job.retries_left.unwrap_or(0);
+    if left <= 0 {
+        return (Settled::Failed(text), None, Vec::new());
+    }
+    let intervals_s = job.retry_intervals_s.as_deref().unwrap_or_default();
+    let index = intervals_s.len().saturating_sub(usize::try_from(left).unwrap_or(usize::MAX));
+    let pause_s = intervals_s.get(index).copied().unwrap_or(0);
+    let next = next(now, pause_s, job.enqueue_at_front_on_retry == Some(true));
+    (Settled::Again(Some(text)), Some(next), vec![("retries_left", (left - 1).to_string())])
+}
+
+/// A job that asked to be run again (wire spec §10.7).
+fn returned_retry(job: &Job, retry: &Retry, now: Timestamp) -> Decided {
+    let before = job.number_of_retries.unwrap_or(0);
+    if before >= i64::from(retry.max()) {
+        return (Settled::Exhausted, None, Vec::new());
+    }
+    let mut changes = vec![("number_of_retries", (before + 1).to_string())];
+    let at_front = retry.is_at_front() || job.enqueue_at_front_on_retry == Some(true);
+    if at_front {
+        changes.push(("enqueue_at_front_on_retry", "1".to_owned()));
+    }
+    let intervals_s = retry.intervals();
+    let index = usize::try_from(before).unwrap_or(0).min(intervals_s.len() - 1);
+    (Settled::Again(None), Some(next(now, intervals_s[index], at_front)), changes)
+}
+
+fn next(now: Timestamp, pause_s: u64, at_front: bool) -> Next {
+    match (pause_s, at_front) {
+        (0, true) => Next::Head,
+        (0, false) => Next::Tail,
+        (pause_s, _) => Next::At(now.epoch_secs().saturating_add_unsigned(pause_s)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secs;
+
+    fn job(change: impl Fn(&mut Job)) -> Job {
+        let mut job = Job::new("j", "q", Vec::new());
+        change(&mut job);
+        job
+    }
+
+    fn now() -> Timestamp {
+        Timestamp::from_epoch_us(1_000_000_000)
+    }
+
+    fn failed(job: &Job) -> Conclusion {
+        Conclusion::of(job, Err(&Failure::Executor("boom".into())), now(), Ttl::RESULT_DEFAULT)
+    }
+
+    #[test]
+    fn a_value_ends_a_job() {
+        let kept = Conclusion::of(&job(|_| {}), Ok(None), now(), Ttl::Seconds(7));
+        assert_eq!((kept.settled, kept.ttl, kept.next), (Settled::Finished(None), Ttl::Seconds(7), None));
+        let own = job(|job| job.result_ttl = Some(Ttl::Forever));
+        assert_eq!(Conclusion::of(&own, Ok(None), now(), Ttl::Seconds(7)).ttl, Ttl::Forever);
+    }
+
+    #[test]
+    fn retries_take_their_pauses_in_turn() {
+        // Max 5 and two pauses: the first one serves until as many retries are left as there are pauses.
+        for (left, pause_s) in [(5, 10), (3, 10), (2, 10), (1, 20)] {
+            let job = job(|job| {
+                job.retries_left = Some(left);
+                job.retry_intervals_s = Some(vec![10, 20]);
+            });
+            let again = failed(&job);
+            assert_eq!(again.next, Some(Next::At(1000 + pause_s)), "{left} left");
+            assert_eq!(again.changes, [("retries_left", (left - 1).to_string())]);
+            assert_eq!(again.settled.kind(), ResultKind::Retried);
+        }
+        assert_eq!(failed(&job(|job| job.retries_left = Some(0))).settled.kind(), ResultKind::Failed);
+        for (at_front, next) in [(None, Next::Tail), (Some(true), Next::Head)] {
+            let job = job(|job| {
+                job.retries_left = Some(1);
+                job.enqueue_at_front_on_retry = at_front;
+            });
+            assert_eq!(failed(&job).next, Some(next));
+        }
+    }
+
+    #[test]
+    fn a_returned_retry_counts_for_itself() {
+        let asks = |before, retry: Retry| {
+            let job = job(|job| job.number_of_retries = before);
+            Conclusion::of(&job, Err(&Failure::Retry(retry)), now(), Ttl::RESULT_DEFAULT)
+        };
+        let retry = || Retry::up_to(3).after([secs(1), secs(2)]);
+        assert_eq!(asks(None, retry()).next, Some(Next::At(1001)));
+        assert_eq!(asks(Some(1), retry()).next, Some(Next::At(1002)));
+        assert_eq!(asks(Some(2), retry()).next, Some(Next::At(1002)));
+        assert_eq!(asks(Some(3), retry()).settled, Settled::Exhausted);
+        let front = asks(None, Retry::up_to(1).at_front());
+        assert_eq!(front.next, Some(Next::Head));
+        assert_eq!(front.changes[1], ("enqueue_at_front_on_retry", "1".to_owned()));
+    }
+
+    #[test]
+    fn repeats_drop_the_pauses_they_have_taken() {
+        let job = job(|job| {
+            job.repeats_left = Some(2);
+            job.repeat_intervals_s = Some(vec![3, 5]);
+        });
+        let again = Conclusion::of(&job, Ok(None), now(), Ttl::RESULT_DEFAULT);
+        assert_eq!(again.settled, Settled::Finished(None));
+        assert_eq!(again.next, Some(Next::At(1003)));
+        let expected = [("repeats_left", "1".to_owned()), ("repeat_intervals", "[5]".to_owned())];
+        assert_eq!(again.changes, expected);
+    }
+
+    #[test]
+    fn a_stopped_job_is_never_retried() {
+        let job = job(|job| job.retries_left = Some(3));
+        let stopped = Conclusion::of(&job, Err(&Failure::Stopped), now(), Ttl::RESULT_DEFAULT);
+        assert!(matches!(stopped.settled, Settled::Stopped(_)) && stopped.next.is_none());
+    }
+
+    #[test]
+    fn a_crash_is_a_failure_unless_told_otherwise() {
+        let abandoned = |policy, crashes, retries_left| {
+            let job = job(|job| {
+                job.on_crash = policy;
+                job.crashes = crashes;
+                job.retries_left = retries_left;
+            });
+            Conclusion::of_abandoned(&job, "died".into(), now(), OnCrash::Fail)
+        };
+        assert_eq!(abandoned(None, None, None).settled, Settled::Failed("died".into()));
+        assert_eq!(abandoned(None, None, Some(1)).settled.kind(), ResultKind::Retried);
+        let requeued = abandoned(Some(OnCrash::Requeue), Some(CRASHES_MAX - 1), None);
+        assert_eq!(requeued.next, Some(Next::Head));
+        assert_eq!(requeued.changes, [("crashes", CRASHES_MAX.to_string())]);
+        let poisoned = abandoned(Some(OnCrash::Requeue), Some(CRASHES_MAX), None);
+        assert!(matches!(poisoned.settled, Settled::Failed(text) if text.starts_with("Poisoned: ")));
+    }
+}

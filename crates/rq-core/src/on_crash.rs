@@ -1,0 +1,37 @@
+//! [`OnCrash`]: what becomes of a job whose worker died while it ran.
+
+use std::fmt;
+
+/// How many deaths of a worker one job may see before it is failed all the same.
+pub const CRASHES_MAX: i64 = 3;
+
+/// What becomes of a job that may have begun when its worker died. One that provably never began is always put back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnCrash {
+    /// It fails with that cause, or is retried where it has retries left: RQ's way, for jobs that must not run twice.
+    #[default]
+    Fail,
+    /// It runs again, for at most [`CRASHES_MAX`] deaths: for jobs that may run twice.
+    Requeue,
+}
+
+impl OnCrash {
+    /// The text in the private job field `on_crash`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            OnCrash::Fail => "fail",
+            OnCrash::Requeue => "requeue",
+        }
+    }
+
+    /// What `text` names.
+    pub fn parse(text: &str) -> Option<OnCrash> {
+        [OnCrash::Fail, OnCrash::Requeue].into_iter().find(|policy| policy.as_str() == text)
+    }
+}
+
+impl fmt::Display for OnCrash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

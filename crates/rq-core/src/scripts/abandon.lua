@@ -1,0 +1,65 @@
+-- abandon: ends executions whose worker has gone silent.
+--
+-- KEYS  1 rq:leases
+-- ARGV  1 prefix   2 now (T)   3 now (I)   4 why it is taken for silent: `lease` (ours, its lease is over) or `wip`
+--       (Python's, its entry in rq:wip is over)   then per execution:
+--       origin, id, x, worker name, and what the part conclude takes, for a job that may have begun
+-- Effect  per execution: its records gone. A job that provably never began is back at the head of its queue; one that
+--         may have begun is concluded as the arguments say, which the caller has decided from the job's hash
+-- Result  per execution: 0 not silent, or not there · 1 concluded · 2 never began, put back · 3 the job is gone, or ended
+--         in another way · 4 concluded, and dependents are left: call release until it says none
+-- Re-send: the fence is gone, so nothing is done; the answer is 1 where the job's `settled` holds <x>, else 0.
+-- Times are compared with Redis TIME. The fence is the first write: ZREM from rq:wip, which runs at maxmemory.
+local P, T, I, why = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local clock = redis.call('TIME')
+local now_ms = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
+
+local function is_silent(origin, member)
+  local lease = tonumber(redis.pcall('ZSCORE', KEYS[1], member))
+  if why == 'lease' then return lease and lease <= now_ms end
+  local until_s = tonumber(redis.pcall('ZSCORE', P .. ':wip:' .. origin, member))
+  return not lease and until_s and until_s >= 0 and until_s <= now_ms / 1000
+end
+
+-- Ours never began while its execution lacks the mark of begin.lua; Python's, while the job is still `queued`.
+local function never_began(id, x, status)
+  local execution = P .. ':execution:' .. id .. ':' .. x
+  if why == 'wip' then return status == 'queued' end
+  return redis.pcall('EXISTS', execution) == 1 and redis.pcall('HEXISTS', execution, 'begun_at') == 0
+end
+
+local function put_back(id, origin)
+  redis.pcall('LREM', P .. ':queue:' .. origin .. ':intermediate', 1, id)
+  redis.pcall('DEL', P .. ':queue:' .. origin .. ':intermediate:first_seen:' .. id)
+  redis.pcall('HSET', P .. ':job:' .. id, 'started_at', '', 'last_heartbeat', '', 'worker_name', '')
+  put_into_queue(id, origin, 'L', T)
+  return 2
+end
+
+local function abandon(i)
+  local origin, id, x, worker = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  local member, job = id .. ':' .. x, P .. ':job:' .. id
+  if not is_silent(origin, member) then return redis.pcall('HGET', job, 'settled') == x and 1 or 0 end
+  local ours = redis.pcall('ZREM', P .. ':wip:' .. origin, member) == 1
+  local status = redis.pcall('HGET', job, 'status')
+  local unbegun = never_began(id, x, status)
+  forget_execution(id, x, origin, worker)
+  if not ours or redis.pcall('HEXISTS', job, 'data') ~= 1 then return 3 end
+  if unbegun then return put_back(id, origin) end
+  if status == 'scheduled' and not tonumber(redis.pcall('ZSCORE', P .. ':scheduled:' .. origin, id)) then
+    -- Python's delayed retry, cut off between its two steps (wire spec §22-3): due at once.
+    put_into_schedule(id, origin, I, T)
+    return 2
+  end
+  if status ~= 'started' then return 3 end
+  return conclude(origin, id, x, '', i + 4, T, I)
+end
+
+local answers = {}
+local i = 5
+while i <= #ARGV do
+  answers[#answers + 1] = abandon(i)
+  i = i + 4 + conclusion_len(i + 4)
+end
+write_registries()
+return answers

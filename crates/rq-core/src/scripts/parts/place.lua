@@ -1,0 +1,51 @@
+-- part place: where a job that waits is put. The caller has the job fenced and its hash known to hold `data`.
+local PREFIX = ARGV[1]
+
+-- The dependents and dependencies of a job live as long as its hash.
+local function expire(id, ttl)
+  local job = PREFIX .. ':job:' .. id
+  redis.pcall('EXPIRE', job, ttl)
+  redis.pcall('EXPIRE', job .. ':dependents', ttl)
+  redis.pcall('EXPIRE', PREFIX .. ':job::' .. id .. ':dependencies', ttl)
+end
+
+-- A job that waits lives as long as its `ttl` says, counted anew; without one, until it has run.
+local function live_while_waiting(id)
+  local job = PREFIX .. ':job:' .. id
+  local ttl = tonumber(redis.pcall('HGET', job, 'ttl'))
+  redis.pcall('PERSIST', job)
+  if ttl and ttl > 0 then expire(id, ttl) end
+end
+
+-- A job whose book cannot hold it, being of another type: filed as failed, where people look, for good.
+local function file_as_failed(id, origin, T)
+  redis.pcall('HSET', PREFIX .. ':job:' .. id, 'status', 'failed', 'origin', origin, 'ended_at', T)
+  redis.pcall('ZADD', PREFIX .. ':failed:' .. origin, -1, id)
+end
+
+-- Into its queue; `side` is `L` for the head or `R` for the tail.
+local function put_into_queue(id, origin, side, T)
+  local queue = PREFIX .. ':queue:' .. origin
+  redis.pcall('HSET', PREFIX .. ':job:' .. id, 'status', 'queued', 'enqueued_at', T)
+  live_while_waiting(id)
+  redis.pcall('SADD', PREFIX .. ':queues', queue)
+  if type(redis.pcall(side .. 'PUSH', queue, id)) ~= 'number' then file_as_failed(id, origin, T) end
+end
+
+-- Into the schedule, until the second `due`.
+local function put_into_schedule(id, origin, due, T)
+  redis.pcall('HSET', PREFIX .. ':job:' .. id, 'status', 'scheduled')
+  live_while_waiting(id)
+  redis.pcall('SADD', PREFIX .. ':queues', PREFIX .. ':queue:' .. origin)
+  if type(redis.pcall('ZADD', PREFIX .. ':scheduled:' .. origin, due, id)) ~= 'number' then
+    file_as_failed(id, origin, T)
+  end
+end
+
+-- The side RQ puts a released or due job on (wire spec §11.2).
+local function side_of(job)
+  local was = redis.pcall('HMGET', job, 'enqueue_at_front', 'enqueue_at_front_on_retry', 'ended_at')
+  if was.err then return 'R' end
+  local again = was[2] == '1' and was[3] and was[3] ~= ''
+  return (was[1] == '1' or again) and 'L' or 'R'
+end

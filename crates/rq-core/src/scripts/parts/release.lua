@@ -1,0 +1,49 @@
+-- part release: dependents that wait no longer, straight from deferred to queued (wire spec §11). Needs place and
+-- rate_limit.
+
+-- How many dependents one call looks at, or the whole of a small set, which SSCAN gives at once (512 at the most).
+local LOOKED_AT = 100
+
+-- Whether `id` holds nobody back: it ended well, or as badly as is allowed, or is gone. A canceled one whose
+-- dependents were let go has the private field `released`.
+local function is_over(id, failures_allowed)
+  local job = PREFIX .. ':job:' .. id
+  local was = redis.pcall('HMGET', job, 'status', 'released')
+  if was.err or redis.pcall('HEXISTS', job, 'data') ~= 1 then return true end
+  return was[1] == 'finished' or (was[1] == 'failed' and failures_allowed) or (was[1] == 'canceled' and was[2] == '1')
+end
+
+-- Whether nothing but perhaps `past` holds the job back.
+local function is_free(id, past, failures_allowed)
+  local dependencies = redis.pcall('SMEMBERS', PREFIX .. ':job::' .. id .. ':dependencies')
+  if dependencies.err then return true end
+  for _, dependency in ipairs(dependencies) do
+    if dependency ~= past and not is_over(dependency, failures_allowed) then return false end
+  end
+  return true
+end
+
+-- Queues a deferred job that nothing holds back. 2 released · 1 waits for nobody (no job, or not deferred) · 0 held back
+local function release(id, past, T, I)
+  local job = PREFIX .. ':job:' .. id
+  local was = redis.pcall('HMGET', job, 'status', 'origin', 'allow_dependency_failures')
+  if was.err or was[1] ~= 'deferred' or not was[2] or redis.pcall('HEXISTS', job, 'data') ~= 1 then return 1 end
+  if not is_free(id, past, was[3] == '1') then return 0 end
+  redis.pcall('ZREM', PREFIX .. ':deferred:' .. was[2], id)
+  let_go_on(id, was[2], T, I)
+  return 2
+end
+
+-- Releases dependents of `id` from `cursor` on, and gives the cursor to go on from: `0` when all were looked at. With
+-- `past`, `id` itself holds nobody back, whatever its status: who waits for others still, waits for them alone.
+local function release_dependents(id, cursor, past, T, I)
+  local dependents = PREFIX .. ':job:' .. id .. ':dependents'
+  local page = redis.pcall('SSCAN', dependents, cursor, 'COUNT', LOOKED_AT)
+  if page.err then return '0' end
+  for _, dependent in ipairs(page[2]) do
+    local held = release(dependent, past and id, T, I) == 0
+    if held and past then redis.pcall('SREM', PREFIX .. ':job::' .. dependent .. ':dependencies', id) end
+    if past or not held then redis.pcall('SREM', dependents, dependent) end
+  end
+  return page[1]
+end

@@ -1,0 +1,25 @@
+-- part remove: taking a job out of every book, and away. Needs place.
+
+-- The registry a status stands for, beside `started`.
+local REGISTRY = {
+  finished = ':finished:', failed = ':failed:', stopped = ':failed:', deferred = ':deferred:',
+  ready_to_enqueue = ':ready:', scheduled = ':scheduled:', canceled = ':canceled:',
+}
+
+-- Clears all that Redis holds about one run of a job.
+local function forget_execution(id, x, origin, worker)
+  local member = id .. ':' .. x
+  redis.pcall('ZREM', PREFIX .. ':wip:' .. origin, member)
+  redis.pcall('ZREM', PREFIX .. ':executions:' .. id, x)
+  redis.pcall('ZREM', PREFIX .. ':leases', member)
+  redis.pcall('DEL', PREFIX .. ':execution:' .. member)
+  if worker and worker ~= '' then redis.pcall('SREM', PREFIX .. ':worker:' .. worker .. ':executions', member) end
+end
+
+-- The job, what hangs on it, and its place in a group: gone.
+local function discard(id)
+  local job = PREFIX .. ':job:' .. id
+  local group = redis.pcall('HGET', job, 'group_id')
+  if type(group) == 'string' and group ~= '' then redis.pcall('SREM', PREFIX .. ':group:' .. group, id) end
+  redis.call('DEL', job, job .. ':dependents', PREFIX .. ':job::' .. id .. ':dependencies', PREFIX .. ':results:' .. id)
+end

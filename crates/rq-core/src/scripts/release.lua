@@ -1,0 +1,20 @@
+-- release: queues dependents of an ended job that wait for nobody any more, a bounded number a call.
+--
+-- KEYS  1 rq:job:<id>:dependents
+-- ARGV  1 prefix   2 now (T)   3 now (I)   4 id   5 cursor, `0` to begin
+--       6 `1` when the job itself holds nobody back whatever its status: it is being deleted, or was canceled so
+--       7 `1` when the job goes once all its dependents were looked at
+-- Effect  per dependent: deferred registry, job hash (queued), queue list; the set of dependents
+-- Result  the cursor to go on from, `0` when all were looked at
+-- Re-send: those released are deferred no more; the others are looked at again.
+-- The first write is ZREM, which runs at maxmemory.
+local P, T, I, id = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local left = release_dependents(id, ARGV[5], ARGV[6] == '1', T, I)
+if left == '0' and ARGV[7] == '1' then
+  for _, registry in ipairs({':finished:', ':failed:'}) do
+    local origin = redis.pcall('HGET', P .. ':job:' .. id, 'origin')
+    if type(origin) == 'string' then redis.pcall('ZREM', P .. registry .. origin, id) end
+  end
+  discard(id)
+end
+return left

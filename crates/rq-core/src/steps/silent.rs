@@ -1,0 +1,205 @@
+//! Steps on executions whose worker has gone silent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::conclusion::Conclusion;
+use crate::error::Error;
+use crate::execution::ExecutionId;
+use crate::failure::Failure;
+use crate::fields::Fields;
+use crate::job::Job;
+use crate::keys::Keys;
+use crate::link::{Answers, Step};
+use crate::on_crash::OnCrash;
+use crate::scripts;
+use crate::steps::worker::{BATCH_MAX, Claimed, Settlement, push_conclusion};
+use crate::steps::{exactly, read, read_hash, single};
+use crate::time::Timestamp;
+
+/// The most silent executions one look finds; the next one finds the rest.
+pub const FOUND_MAX: usize = 100;
+
+/// How it is known that a worker has gone silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// One of ours: its lease is over.
+    Lease,
+    /// One of Python's: its entry in `rq:wip` is over.
+    Wip,
+}
+
+/// An execution that seems to be silent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Silent {
+    /// The run.
+    pub id: ExecutionId,
+    /// The queue whose `rq:wip` was found to hold it; a lease does not say.
+    pub origin: Option<String>,
+}
+
+impl Silent {
+    /// What becomes of its job, whose hash is `fields`, if it may have begun. `on_crash` is for jobs that do not say.
+    pub fn end(&self, fields: Fields, on_crash: OnCrash) -> End {
+        let in_hash = |field: &str| {
+            fields.get(field).map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default()
+        };
+        let origin = self.origin.clone().unwrap_or_else(|| in_hash("origin"));
+        let worker = in_hash("worker_name");
+        // A record that cannot be read has no retries that could be known.
+        let job = Job::from_fields(self.id.job_id(), fields)
+            .unwrap_or_else(|_| Job::new(self.id.job_id(), origin.as_str(), Vec::new()));
+        let now = Timestamp::now();
+        let failure = Failure::Abandoned { worker: worker.clone() };
+        let claimed_at = job.started_at.unwrap_or(now);
+        let settlement = Settlement {
+            claimed: Claimed { id: self.id.clone(), origin },
+            conclusion: Conclusion::of_abandoned(&job, failure.text(), now, on_crash),
+            slot: job.rate_limit().map(|(key, _)| key.to_owned()),
+            claimed_at,
+            ended_at: now,
+            ran: now.since(claimed_at),
+            meta: None,
+        };
+        End { job: Arc::new(job), worker, settlement }
+    }
+}
+
+/// The end of an execution that is silent, if it may have begun.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// Its job, as it was.
+    pub job: Arc<Job>,
+    /// Who ran it.
+    pub worker: String,
+    /// What is to be written.
+    pub settlement: Settlement,
+}
+
+/// Our executions whose lease is over, by Redis' clock (`TIME`, `ZRANGE rq:leases`).
+pub fn leases_over(keys: &Keys) -> Step<Vec<Silent>> {
+    const NAME: &str = "look for silent workers";
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("TIME");
+    pipeline.cmd("ZRANGE").arg(keys.leases()).arg(0).arg(FOUND_MAX - 1).arg("WITHSCORES");
+    Step::new(NAME, pipeline, |answers: Answers| {
+        let [clock, leases] = exactly(NAME, answers)?;
+        let (now_s, now_us): (f64, f64) = read(NAME, clock)?;
+        let now_ms = now_s * 1e3 + (now_us / 1e3).floor();
+        let leases: Vec<(Vec<u8>, f64)> = read(NAME, leases)?;
+        let over = leases.into_iter().filter(|&(_, until_ms)| until_ms <= now_ms);
+        Ok(over.filter_map(|(member, _)| read_member(&member, None)).collect())
+    })
+}
+
+/// Executions in `rq:wip` of `queue` whose entry is over: Python's workers have no lease (`ZRANGEBYSCORE`). Those of ours
+/// among them are sorted out by [`abandon`].
+pub fn wip_over(keys: &Keys, queue: &str) -> Step<Vec<Silent>> {
+    const NAME: &str = "look for abandoned jobs";
+    let mut pipeline = redis::pipe();
+    let now_s = Timestamp::now().epoch_secs();
+    pipeline.cmd("ZRANGEBYSCORE").arg(keys.wip(queue)).arg(0).arg(now_s).arg("LIMIT").arg(0).arg(FOUND_MAX);
+    let queue = queue.to_owned();
+    Step::new(NAME, pipeline, move |answers| {
+        let members: Vec<Vec<u8>> = single(NAME, answers)?;
+        Ok(members.iter().filter_map(|member| read_member(member, Some(&queue))).collect())
+    })
+}
+
+/// `<id>:<x>`; RQ before 2.0 writes the id alone, and such a member has no execution to be abandoned.
+fn read_member(member: &[u8], origin: Option<&str>) -> Option<Silent> {
+    let member = std::str::from_utf8(member).ok()?;
+    let (id, x) = member.rsplit_once(':')?;
+    Some(Silent { id: ExecutionId::from_parts(id, x), origin: origin.map(str::to_owned) })
+}
+
+/// What is known about silent executions.
+#[derive(Clone, Debug)]
+pub struct Remains {
+    /// How long the server has been up. While it was away nobody could renew anything.
+    pub uptime: Duration,
+    /// Per execution the hash of its job, empty where it is gone.
+    pub jobs: Vec<Fields>,
+}
+
+/// Fetches the jobs of silent executions (`HGETALL`), and how long the server has been up (`INFO server`).
+pub fn remains(keys: &Keys, silent: &[Silent]) -> Step<Remains> {
+    const NAME: &str = "fetch the jobs of silent workers";
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("INFO").arg("server");
+    for Silent { id, .. } in silent {
+        pipeline.cmd("HGETALL").arg(keys.job(id.job_id()));
+    }
+    Step::new(NAME, pipeline, |answers: Answers| {
+        let mut answers = answers.into_iter();
+        // A server that does not tell is taken to have been up all the time.
+        let info = answers.next().and_then(|info| read::<redis::InfoDict>(NAME, info).ok());
+        let uptime_s = info.and_then(|info| info.get::<u64>("uptime_in_seconds"));
+        let uptime = uptime_s.map_or(Duration::MAX, Duration::from_secs);
+        let jobs = answers.map(|hash| read_hash(NAME, hash).unwrap_or_default()).collect();
+        Ok(Remains { uptime, jobs })
+    })
+}
+
+/// What became of an execution that was taken for silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Abandoned {
+    /// It was not silent after all, or is not there any more.
+    No,
+    /// It may have begun, and was concluded.
+    Concluded,
+    /// As [`Abandoned::Concluded`], and dependents of the job are left to be released.
+    DependentsLeft,
+    /// It provably never began; its job waits again.
+    PutBack,
+    /// The job is gone, or has ended in another way; its records are cleared.
+    Cleared,
+}
+
+/// Ends at most [`BATCH_MAX`] executions that are silent, each as its settlement says if it may have begun.
+pub fn abandon(keys: &Keys, sign: Sign, executions: &[End]) -> Step<Vec<Abandoned>> {
+    const NAME: &str = "abandon";
+    assert!(executions.len() <= BATCH_MAX, "the caller cuts executions into batches");
+    let now = Timestamp::now();
+    let mut cmd = scripts::ABANDON.invoke(&[keys.leases()]);
+    cmd.arg(keys.prefix()).arg(now.to_string()).arg(now.epoch_secs());
+    cmd.arg(match sign {
+        Sign::Lease => "lease",
+        Sign::Wip => "wip",
+    });
+    for End { worker, settlement, .. } in executions {
+        let Claimed { id, origin } = &settlement.claimed;
+        cmd.arg(origin).arg(id.job_id()).arg(id.x()).arg(worker);
+        push_conclusion(&mut cmd, settlement);
+    }
+    let mut pipeline = redis::pipe();
+    pipeline.add_command(cmd);
+    Step::new(NAME, pipeline, |answers| {
+        let codes: Vec<i64> = single(NAME, answers)?;
+        codes.into_iter().map(read_abandoned).collect()
+    })
+}
+
+fn read_abandoned(code: i64) -> Result<Abandoned, Error> {
+    match code {
+        0 => Ok(Abandoned::No),
+        1 => Ok(Abandoned::Concluded),
+        2 => Ok(Abandoned::PutBack),
+        3 => Ok(Abandoned::Cleared),
+        4 => Ok(Abandoned::DependentsLeft),
+        other => Err(Error::UnexpectedReply { step: "abandon", got: other.to_string() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_name_a_job_and_its_run() {
+        let silent = read_member(b"a-b:0f", Some("q")).unwrap();
+        assert_eq!((silent.id.job_id(), silent.id.x()), ("a-b", "0f"));
+        assert_eq!(read_member(b"old", Some("q")), None);
+        assert_eq!(read_member(b"\xff:x", None), None);
+    }
+}

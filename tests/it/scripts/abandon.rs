@@ -1,0 +1,141 @@
+//! `abandon`: what a silent worker held waits again if it never began, and is concluded if it may have.
+
+use std::sync::Arc;
+
+use rq_core::steps::silent::{Abandoned, End, Sign, abandon, leases_over, wip_over};
+use rq_core::steps::worker::{Claimed, Settlement, Settling};
+use rq_core::{Conclusion, ExecutionId, Job, Next, Settled, Ttl};
+
+use super::{QUEUE, Stage, finished, settlement};
+
+fn failing(claimed: &Claimed) -> End {
+    let text = "AbandonedJobError: the worker w fell silent".to_owned();
+    let job = Arc::new(Job::new(claimed.id.job_id(), QUEUE, Vec::new()));
+    End {
+        job,
+        worker: "w".to_owned(),
+        settlement: settlement(claimed, Settled::Failed(text), Ttl::FAILURE_DEFAULT),
+    }
+}
+
+fn again(claimed: &Claimed, next: Next) -> End {
+    let end = failing(claimed);
+    let settled = Settled::Again(Some("silent".to_owned()));
+    let changes = vec![("retries_left", "0".to_owned())];
+    let conclusion = Conclusion { settled, ttl: Ttl::FAILURE_DEFAULT, next: Some(next), changes };
+    End { settlement: Settlement { conclusion, ..end.settlement.clone() }, ..end }
+}
+
+/// As if the lease were over.
+fn fall_silent(stage: &Stage, claimed: &Claimed) {
+    stage.run(&format!("ZADD leases 5 {}", claimed.id));
+}
+
+#[track_caller]
+fn assert_cleared(stage: &Stage, claimed: &Claimed) {
+    for key in
+        [&format!("execution:{}", claimed.id), "executions:a", "wip:q", "leases", "worker:w:executions"]
+    {
+        assert!(!stage.ask::<bool>(&format!("EXISTS {key}")), "{key}");
+    }
+}
+
+#[test]
+fn what_never_began_is_next_again() {
+    let stage = Stage::new();
+    let (_, claimed) = stage.worker_with(&["a"]);
+    stage.enqueue(&["later"]);
+    fall_silent(&stage, &claimed[0]);
+    assert_eq!(stage.take(&leases_over(&stage.keys)).len(), 1);
+    let (first, second) = stage.twice(&abandon(&stage.keys, Sign::Lease, &[failing(&claimed[0])]));
+    assert_eq!((first, second), (vec![Abandoned::PutBack], vec![Abandoned::No]));
+    assert_eq!(stage.waiting(QUEUE), ["a", "later"]);
+    assert_eq!(stage.field("a", "status").as_deref(), Some("queued"));
+    assert!(!stage.ask::<bool>("EXISTS results:a"));
+    assert_cleared(&stage, &claimed[0]);
+}
+
+#[test]
+fn what_may_have_begun_is_concluded() {
+    let check = |forget: bool, next: Option<Next>, books: &[&str]| {
+        let stage = Stage::new();
+        let (worker, claimed) = stage.worker_with(&["a"]);
+        worker.begin(&claimed);
+        if forget {
+            // The record expires after a while: then nothing proves that it never began.
+            stage.run(&format!("DEL execution:{}", claimed[0].id));
+        }
+        fall_silent(&stage, &claimed[0]);
+        let end = next.map_or_else(|| failing(&claimed[0]), |next| again(&claimed[0], next));
+        let answers = stage.take_twice(&abandon(&stage.keys, Sign::Lease, &[end]));
+        assert_eq!(answers, [Abandoned::Concluded]);
+        assert_eq!(stage.books("a"), books);
+        assert_eq!(stage.ask::<usize>("XLEN results:a"), 1);
+        assert_cleared(&stage, &claimed[0]);
+        // The worker lives after all, and comes too late.
+        assert_eq!(stage.take(&worker.settle_step(&[finished(&claimed[0])])), [Settling::Done]);
+        assert_eq!(stage.books("a"), books);
+        assert_eq!(stage.ask::<usize>("XLEN results:a"), 1);
+    };
+    check(false, None, &["failed:q"]);
+    check(true, None, &["failed:q"]);
+    check(false, Some(Next::Head), &["queue:q"]);
+    check(false, Some(Next::At(2_000_000_000)), &["scheduled:q"]);
+}
+
+#[test]
+fn who_renewed_meanwhile_is_left_alone() {
+    let stage = Stage::new();
+    let (worker, claimed) = stage.worker_with(&["a"]);
+    worker.begin(&claimed);
+    assert_eq!(stage.take(&leases_over(&stage.keys)), []);
+    let before = stage.scratch.dump();
+    assert_eq!(stage.take(&abandon(&stage.keys, Sign::Lease, &[failing(&claimed[0])])), [Abandoned::No]);
+    assert_eq!(stage.take(&abandon(&stage.keys, Sign::Wip, &[failing(&claimed[0])])), [Abandoned::No]);
+    super::assert_same(&before, &stage.scratch.dump());
+}
+
+#[test]
+fn what_was_canceled_or_deleted_is_only_cleared() {
+    for happens in ["DEL job:a", "ZREM wip:q $M", "HSET job:a status finished"] {
+        let stage = Stage::new();
+        let (worker, claimed) = stage.worker_with(&["a"]);
+        worker.begin(&claimed);
+        fall_silent(&stage, &claimed[0]);
+        stage.run(&happens.replace("$M", &claimed[0].id.to_string()));
+        let (first, _) = stage.twice(&abandon(&stage.keys, Sign::Lease, &[failing(&claimed[0])]));
+        assert_eq!(first, [Abandoned::Cleared], "{happens}");
+        assert!(stage.books("a").is_empty(), "{happens}");
+        assert_cleared(&stage, &claimed[0]);
+    }
+}
+
+/// Python's workers have no lease: a job is `queued` until its horse starts, in the intermediate list, and in `rq:wip`
+/// with the time at which it counts as abandoned.
+#[test]
+fn pythons_leftovers_are_ended_too() {
+    let check = |status: &str, answer: Abandoned, books: &[&str]| {
+        let stage = Stage::new();
+        stage.enqueue(&["a"]);
+        let x = ExecutionId::new("a");
+        stage.run("LMOVE queue:q $P:queue:q:intermediate LEFT RIGHT");
+        stage.run("SET queue:q:intermediate:first_seen:a 5");
+        stage.run(&format!("HSET job:a status {status} worker_name python"));
+        stage.run(&format!("ZADD wip:q 5 {x}"));
+        stage.run(&format!("ZADD executions:a 65 {}", x.x()));
+        if status != "queued" {
+            // The horse takes it out as it starts.
+            stage.run("DEL queue:q:intermediate");
+        }
+        let found = stage.take(&wip_over(&stage.keys, QUEUE));
+        assert_eq!(found.len(), 1);
+        let claimed = Claimed { id: found[0].id.clone(), origin: QUEUE.to_owned() };
+        let (first, _) = stage.twice(&abandon(&stage.keys, Sign::Wip, &[failing(&claimed)]));
+        assert_eq!(first, [answer], "{status}");
+        assert_eq!(stage.books("a"), books, "{status}");
+    };
+    check("queued", Abandoned::PutBack, &["queue:q"]);
+    check("started", Abandoned::Concluded, &["failed:q"]);
+    // Cut off between the two steps of a delayed retry (wire spec §22-3).
+    check("scheduled", Abandoned::PutBack, &["scheduled:q"]);
+}

@@ -62,9 +62,9 @@ fn report(failed: &[&Outcome]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use rq_core::OnCrash;
     use rq_tests::{Acknowledged, Fault};
 
-    use super::case::OnCrash;
     use super::scenario::{SCENARIOS, Scenario};
     use super::*;
 

@@ -3,6 +3,7 @@
 use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant};
 
+use rq_core::OnCrash;
 use rq_tests::{Acknowledged, Child, Excuse, Fault, Journal, Ledger, Proxy, Scratch, Signal, Violation};
 
 use super::outcome::Outcome;
@@ -26,15 +27,8 @@ pub(crate) struct Case {
     pub(crate) scenario: &'static Scenario,
     /// What breaks at which request, from 1 on; nothing in a trial run.
     pub(crate) fault: Option<(usize, Fault)>,
+    /// What becomes of a job that may have begun when its worker died.
     pub(crate) on_crash: OnCrash,
-}
-
-/// What workers do with a job that may have begun when its worker died.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OnCrash {
-    /// What they do unless told.
-    Fail,
-    Requeue,
 }
 
 impl Case {
@@ -42,7 +36,11 @@ impl Case {
     pub(crate) fn run(&self) -> Outcome {
         let scratch = Scratch::new();
         let journal = Journal::new(&scratch);
-        let jobs = (self.scenario.enqueue)(&Producer { scratch: &scratch, journal: &journal });
+        let jobs = (self.scenario.enqueue)(&Producer {
+            scratch: &scratch,
+            journal: &journal,
+            on_crash: self.on_crash,
+        });
         let mut stage = Stage { case: self, scratch, journal, jobs, complaints: vec![] };
 
         let proxy = Proxy::new(stage.scratch.url(), self.fault);
@@ -91,7 +89,7 @@ impl Case {
         match self.fault {
             None => scenario.to_string(),
             Some((number, fault)) if fault.kills() => {
-                format!("{scenario}:{number}:{}:{}", fault.name(), self.on_crash.name())
+                format!("{scenario}:{number}:{}:{}", fault.name(), self.on_crash)
             }
             Some((number, fault)) => format!("{scenario}:{number}:{}", fault.name()),
         }
@@ -101,18 +99,9 @@ impl Case {
     pub(crate) fn row(&self) -> String {
         match self.fault {
             Some((_, fault)) if fault.kills() => {
-                format!("{}, kill, {}", self.scenario.name, self.on_crash.name())
+                format!("{}, kill, {}", self.scenario.name, self.on_crash)
             }
             _ => format!("{}, cut", self.scenario.name),
-        }
-    }
-}
-
-impl OnCrash {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Fail => "fail",
-            Self::Requeue => "requeue",
         }
     }
 }
@@ -184,12 +173,8 @@ impl Stage<'_> {
     }
 
     fn worker(&self, options: &[&str]) -> std::process::Command {
-        let policy: &[&str] = match self.case.on_crash {
-            OnCrash::Fail => &[],
-            OnCrash::Requeue => &["--on-crash", "requeue"],
-        };
         let scenario = self.case.scenario;
-        let args = [&["worker"], options, policy, scenario.options, scenario.queues].concat();
+        let args = [&["worker"], options, scenario.options, scenario.queues].concat();
         RqTest::new(&self.scratch).command(&args)
     }
 }

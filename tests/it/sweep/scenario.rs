@@ -1,6 +1,6 @@
 //! [`Scenario`]: what a worker is watched doing.
 
-use rq_core::{Call, secs};
+use rq_core::{Call, OnCrash, Retry, secs};
 use rq_tests::{Acknowledged, Fault, Journal, Scratch, jobs};
 
 use crate::rq_test::Books;
@@ -67,29 +67,51 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         },
         faults: CUTS,
     },
+    Scenario {
+        name: "retry",
+        queues: &["default"],
+        options: &[],
+        enqueue: |producer| {
+            producer.enqueue_flaky("default", "a", 1, |call| call.retry(Retry::up_to(3)));
+            vec![Acknowledged::finishes("a").after_runs(2).with_spare_retries(2)]
+        },
+        faults: CUTS,
+    },
+    Scenario {
+        name: "dependent",
+        queues: &["default"],
+        options: &[],
+        enqueue: |producer| {
+            let parent = producer.enqueue("default", "a", |call| call);
+            let dependent = producer.enqueue("default", "b", |call| call.depends_on("a"));
+            vec![parent, dependent.after_job("a")]
+        },
+        faults: CUTS,
+    },
 ];
 
 /// The producer of a case.
 pub(crate) struct Producer<'a> {
     pub(crate) scratch: &'a Scratch,
     pub(crate) journal: &'a Journal,
+    pub(crate) on_crash: OnCrash,
 }
 
 impl Producer<'_> {
     /// Enqueues a job that writes into the journal.
-    fn enqueue(&self, queue: &str, id: &str, option: fn(Call<()>) -> Call<()>) -> Acknowledged {
+    pub(crate) fn enqueue(&self, queue: &str, id: &str, option: fn(Call<()>) -> Call<()>) -> Acknowledged {
         let call = jobs::interop_journal::call(self.journal.path().to_string(), id.to_string(), 0);
-        self.send(queue, option(call.job_id(id)));
+        self.send(queue, id, option(call));
         Acknowledged::finishes(id)
     }
 
-    /// Enqueues one that fails so many times first.
-    fn enqueue_flaky(&self, queue: &str, id: &str, failures: usize, option: fn(Call<usize>) -> Call<usize>) {
-        let call = jobs::flaky::call(self.journal.path().to_string(), id.to_string(), failures);
-        self.send(queue, option(call.job_id(id)));
+    /// Enqueues one that fails in its first `fails` runs.
+    fn enqueue_flaky(&self, queue: &str, id: &str, fails: usize, option: fn(Call<usize>) -> Call<usize>) {
+        let call = jobs::flaky::call(self.journal.path().to_string(), id.to_string(), fails);
+        self.send(queue, id, option(call));
     }
 
-    fn send<T>(&self, queue: &str, call: Call<T>) {
-        self.scratch.queue(queue).enqueue(call).unwrap();
+    fn send<T>(&self, queue: &str, id: &str, call: Call<T>) {
+        self.scratch.queue(queue).enqueue(call.job_id(id).on_crash(self.on_crash)).unwrap();
     }
 }

@@ -4,9 +4,10 @@ use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 
+use rq_core::OnCrash;
 use rq_tests::Fault;
 
-use super::case::{Case, OnCrash};
+use super::case::Case;
 use super::scenario::{SCENARIOS, Scenario};
 
 /// Chooses: `full`, or the names of scenarios and cases (`retry`, `retry:17`, `retry:17:cut-after`), with commas between.

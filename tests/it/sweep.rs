@@ -44,14 +44,17 @@ fn no_single_fault_loses_doubles_or_stops_a_job() {
 fn run(cases: &[Case]) -> Vec<Outcome> {
     let threads = thread::available_parallelism().map_or(1, usize::from) * CASES_PER_CORE;
     let next = AtomicUsize::new(0);
-    let take = || cases.get(next.fetch_add(1, Ordering::Relaxed));
-    let work = || std::iter::from_fn(take).map(Case::run).collect::<Vec<_>>();
-    let mut outcomes: Vec<Outcome> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+    let take = || {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        cases.get(number).map(|case| (number, case.run()))
+    };
+    let mut outcomes: Vec<(usize, Outcome)> = thread::scope(|scope| {
+        let threads: Vec<_> =
+            (0..threads).map(|_| scope.spawn(|| std::iter::from_fn(take).collect::<Vec<_>>())).collect();
         threads.into_iter().flat_map(|thread| thread.join().expect("a case ends")).collect()
     });
-    outcomes.sort_by_key(|outcome| cases.iter().position(|case| *case == outcome.case));
-    outcomes
+    outcomes.sort_by_key(|(number, _)| *number);
+    outcomes.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
 fn report(failed: &[&Outcome]) -> String {

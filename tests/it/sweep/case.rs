@@ -34,15 +34,7 @@ pub(crate) struct Case {
 impl Case {
     /// Runs it, in a key space of its own.
     pub(crate) fn run(&self) -> Outcome {
-        let scratch = Scratch::new();
-        let journal = Journal::new(&scratch);
-        let jobs = (self.scenario.enqueue)(&Producer {
-            scratch: &scratch,
-            journal: &journal,
-            on_crash: self.on_crash,
-        });
-        let mut stage = Stage { case: self, scratch, journal, jobs, complaints: vec![] };
-
+        let mut stage = Stage::set(self);
         let proxy = Proxy::new(stage.scratch.url(), self.fault);
         let first = stage.run_first(&proxy);
         let excuse = self.excuse(&proxy);
@@ -50,14 +42,13 @@ impl Case {
         let second = stage.run_second(excuse);
         let recovery = began.elapsed();
 
-        let ledger = Ledger::read(&stage.scratch);
         let mut outcome = Outcome {
             case: *self,
             requests: proxy.requests(),
             struck: !proxy.struck().is_empty(),
-            violations: ledger.check(&stage.jobs, &stage.journal, excuse),
-            facts: ledger.check(&stage.jobs, &stage.journal, Excuse::None),
-            complaints: stage.complaints,
+            violations: stage.violations(excuse),
+            facts: stage.violations(Excuse::None),
+            complaints: stage.complaints.clone(),
             recovery,
             evidence: String::new(),
         };
@@ -106,12 +97,6 @@ impl Case {
     }
 }
 
-impl PartialEq for Case {
-    fn eq(&self, other: &Self) -> bool {
-        self.name() == other.name()
-    }
-}
-
 /// Where a case plays.
 struct Stage<'a> {
     case: &'a Case,
@@ -121,7 +106,16 @@ struct Stage<'a> {
     complaints: Vec<String>,
 }
 
-impl Stage<'_> {
+impl<'a> Stage<'a> {
+    /// With the jobs enqueued.
+    fn set(case: &'a Case) -> Self {
+        let scratch = Scratch::new();
+        let journal = Journal::new(&scratch);
+        let producer = Producer { scratch: &scratch, journal: &journal, on_crash: case.on_crash };
+        let jobs = (case.scenario.enqueue)(&producer);
+        Self { case, scratch, journal, jobs, complaints: vec![] }
+    }
+
     /// The worker that meets the fault. It runs until the queues are empty, or dies.
     fn run_first(&mut self, proxy: &Proxy) -> Child {
         let mut command = self.worker(&["--burst", "--name", "first"]);
@@ -169,7 +163,11 @@ impl Stage<'_> {
     }
 
     fn is_quiet(&self, excuse: Excuse) -> bool {
-        !Ledger::read(&self.scratch).check(&self.jobs, &self.journal, excuse).iter().any(Violation::may_pass)
+        !self.violations(excuse).iter().any(Violation::may_pass)
+    }
+
+    fn violations(&self, excuse: Excuse) -> Vec<Violation> {
+        Ledger::read(&self.scratch).check(&self.jobs, &self.journal, excuse)
     }
 
     fn worker(&self, options: &[&str]) -> std::process::Command {

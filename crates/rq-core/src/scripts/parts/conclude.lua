@@ -48,7 +48,7 @@ end
 -- An end that is not kept. Dependents go first: until they have all gone, the job stays, as an end that has expired.
 local function end_without_trace(id, o, status, T, I)
   redis.pcall('HSET', PREFIX .. ':job:' .. id, 'status', status)
-  if release_dependents(id, '0', false, T, I) == '0' then
+  if release_dependents(id, '0', true, T, I) == '0' then
     discard(id)
     return 1
   end

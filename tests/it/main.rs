@@ -18,3 +18,5 @@ mod queue;
 mod rq_test;
 mod schedule;
 mod scripts;
+mod sweep;
+mod unconfirmed;

@@ -73,9 +73,9 @@ pub fn interop_fail(message: Option<String>) -> Result<()> {
 /// Writes into a [`Journal`](crate::Journal) that it began, takes its time, and writes that it ended.
 #[job("interop.journal")]
 pub fn interop_journal(path: String, id: String, ms: u64) -> Result<()> {
-    journal::append(Path::new(&path), "start", &id)?;
+    journal::begin(Path::new(&path), &id)?;
     std::thread::sleep(Duration::from_millis(ms));
-    Ok(journal::append(Path::new(&path), "end", &id)?)
+    Ok(journal::end(Path::new(&path), &id)?)
 }
 
 /// Its argument as Python would print it.
@@ -137,13 +137,13 @@ pub fn fail(message: String) -> Result<()> {
 /// Writes into a [`Journal`](crate::Journal) that it began, fails in its first `fails` runs, and says how often it ran.
 #[job("interop.flaky")]
 pub fn flaky(path: String, id: String, fails: usize) -> Result<usize> {
-    let journal = Path::new(&path);
-    journal::append(journal, "start", &id)?;
-    let runs = journal::count(journal, "start", &id)?;
+    let path = Path::new(&path);
+    journal::begin(path, &id)?;
+    let runs = journal::beginnings(path, &id)?;
     if runs <= fails {
         return Err(format!("run {runs} fails").into());
     }
-    journal::append(journal, "end", &id)?;
+    journal::end(path, &id)?;
     Ok(runs)
 }
 

@@ -14,6 +14,28 @@ pub struct Journal {
     path: PathBuf,
 }
 
+/// One line of a journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// A job began.
+    Began(String),
+    /// A job ran to its end.
+    Ended(String),
+    /// A worker was killed, and is dead.
+    Killed,
+}
+
+/// What a journal says of one job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Runs {
+    /// How often it began.
+    pub began: usize,
+    /// How often it ran to its end.
+    pub ended: usize,
+    /// How often a worker was killed between two beginnings.
+    pub cut_off: usize,
+}
+
 impl Journal {
     /// An empty one, named after the scratch.
     pub fn new(scratch: &Scratch) -> Self {
@@ -29,24 +51,49 @@ impl Journal {
 
     /// The ids of the jobs that began, in order.
     pub fn began(&self) -> Vec<String> {
-        self.ids("start")
+        let began = |line| if let Line::Began(id) = line { Some(id) } else { None };
+        self.lines().into_iter().filter_map(began).collect()
     }
 
     /// How often each job ran to its end.
     pub fn ends(&self) -> BTreeMap<String, usize> {
         let mut ends = BTreeMap::new();
-        for id in self.ids("end") {
-            *ends.entry(id).or_default() += 1;
+        for line in self.lines() {
+            if let Line::Ended(id) = line {
+                *ends.entry(id).or_default() += 1;
+            }
         }
         ends
     }
 
-    fn ids(&self, event: &str) -> Vec<String> {
-        let text = fs::read_to_string(&self.path).unwrap_or_else(|error| panic!("{}: {error}", self.path()));
-        text.lines()
-            .filter_map(|line| line.strip_prefix(event)?.strip_prefix(' '))
-            .map(str::to_string)
-            .collect()
+    /// Everything, in order.
+    pub fn lines(&self) -> Vec<Line> {
+        read(&self.path).unwrap_or_else(|error| panic!("{}: {error}", self.path()))
+    }
+
+    /// Writes down that a worker was killed. To be called when it is dead, so that its own lines stand before.
+    pub fn note_kill(&self) {
+        append(&self.path, KILLED, "").unwrap_or_else(|error| panic!("{}: {error}", self.path()));
+    }
+}
+
+impl Runs {
+    /// Of the job `id`.
+    pub fn of(id: &str, lines: &[Line]) -> Self {
+        let (mut runs, mut killed_since) = (Self::default(), false);
+        for line in lines {
+            match line {
+                Line::Began(job) if job == id => {
+                    runs.cut_off += usize::from(runs.began > 0 && killed_since);
+                    runs.began += 1;
+                    killed_since = false;
+                }
+                Line::Ended(job) if job == id => runs.ended += 1,
+                Line::Killed => killed_since = true,
+                Line::Began(_) | Line::Ended(_) => {}
+            }
+        }
+        runs
     }
 }
 
@@ -57,15 +104,39 @@ impl Drop for Journal {
     }
 }
 
-/// Appends a line, whole: the job's side.
-pub(crate) fn append(path: &Path, event: &str, id: &str) -> std::io::Result<()> {
+const BEGAN: &str = "start";
+const ENDED: &str = "end";
+const KILLED: &str = "kill";
+
+/// The job's side: it begins.
+pub(crate) fn begin(path: &Path, id: &str) -> std::io::Result<()> {
+    append(path, BEGAN, id)
+}
+
+/// The job's side: it has run to its end.
+pub(crate) fn end(path: &Path, id: &str) -> std::io::Result<()> {
+    append(path, ENDED, id)
+}
+
+/// The job's side: how often it has begun.
+pub(crate) fn beginnings(path: &Path, id: &str) -> std::io::Result<usize> {
+    Ok(Runs::of(id, &read(path)?).began)
+}
+
+/// Appends a line, whole.
+fn append(path: &Path, event: &str, id: &str) -> std::io::Result<()> {
     OpenOptions::new().append(true).open(path)?.write_all(format!("{event} {id}\n").as_bytes())
 }
 
-/// How many such lines there are.
-pub(crate) fn count(path: &Path, event: &str, id: &str) -> std::io::Result<usize> {
-    let wanted = format!("{event} {id}");
-    Ok(fs::read_to_string(path)?.lines().filter(|line| *line == wanted).count())
+fn read(path: &Path) -> std::io::Result<Vec<Line>> {
+    let text = fs::read_to_string(path)?;
+    let line = |(event, id): (&str, &str)| match event {
+        BEGAN => Line::Began(id.to_string()),
+        ENDED => Line::Ended(id.to_string()),
+        KILLED => Line::Killed,
+        other => panic!("{} has a line that begins with {other:?}", path.display()),
+    };
+    Ok(text.lines().filter_map(|text| text.split_once(' ')).map(line).collect())
 }
 
 #[cfg(test)]
@@ -73,12 +144,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_counted_by_event() {
+    fn lines_are_read_as_they_were_written() {
         let journal = Journal::new(&Scratch::new());
-        for (event, id) in [("start", "b"), ("start", "a"), ("end", "b"), ("end", "b")] {
-            append(Path::new(journal.path()), event, id).unwrap();
-        }
-        assert_eq!(journal.began(), ["b", "a"]);
+        let path = Path::new(journal.path());
+        begin(path, "b").unwrap();
+        begin(path, "a").unwrap();
+        end(path, "b").unwrap();
+        journal.note_kill();
+        begin(path, "b").unwrap();
+        end(path, "b").unwrap();
+        assert_eq!(beginnings(path, "b").unwrap(), 2);
+        assert_eq!(journal.began(), ["b", "a", "b"]);
         assert_eq!(journal.ends(), [("b".to_string(), 2)].into());
+        assert_eq!(journal.lines()[2..4], [Line::Ended("b".to_string()), Line::Killed]);
+    }
+
+    #[test]
+    fn runs_that_a_kill_cut_off_are_told_apart() {
+        let (began, ended, killed) = (Line::Began("a".into()), Line::Ended("a".into()), Line::Killed);
+        let other = Line::Began("b".into());
+        let check = |lines: &[&Line], counts: (usize, usize, usize)| {
+            let lines: Vec<Line> = lines.iter().map(|&line| line.clone()).collect();
+            let runs = Runs::of("a", &lines);
+            assert_eq!((runs.began, runs.ended, runs.cut_off), counts, "{lines:?}");
+        };
+        check(&[], (0, 0, 0));
+        check(&[&began, &ended, &killed], (1, 1, 0));
+        check(&[&killed, &began, &ended], (1, 1, 0));
+        check(&[&began, &killed, &killed, &other, &began, &ended], (2, 1, 1));
+        check(&[&began, &ended, &killed, &began, &began], (3, 1, 1));
     }
 }

@@ -10,6 +10,8 @@
 //! | [`jobs`] | what our test worker can run |
 //! | [`Gate`] | where a job waits until the test lets it go on |
 //! | [`Journal`] | what jobs did, as a witness that is not Redis |
+//! | [`Ledger`] | in which book every job is, and what is wrong with that |
+//! | [`Proxy`] | what breaks between a program and Redis, at a request of one's choice |
 //! | [`eventually()`] | waiting for what can only be asked for |
 //! | [`fixture`] | what the real Python RQ left in Redis, scenario by scenario |
 //!
@@ -24,8 +26,11 @@ pub mod fixture;
 mod gate;
 pub mod jobs;
 mod journal;
+mod ledger;
 mod private_redis;
+mod proxy;
 mod python;
+mod resp;
 mod scratch;
 mod server;
 
@@ -42,8 +47,10 @@ mod search_path;
 pub use child::{Child, Signal, Stream};
 pub use eventually::eventually;
 pub use gate::Gate;
-pub use journal::Journal;
+pub use journal::{Journal, Line, Runs};
+pub use ledger::{Acknowledged, Excuse, Ledger, Violation};
 pub use private_redis::PrivateRedis;
+pub use proxy::{Fault, Proxy};
 pub use python::Python;
 pub use scratch::Scratch;
 pub use server::{Server, server};

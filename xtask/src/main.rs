@@ -15,7 +15,9 @@ mod python;
 mod redis;
 #[allow(dead_code, reason = "the test harness compiles this file too, and uses what we do not")]
 mod redis_process;
+mod rig;
 mod search_path;
+mod setting;
 mod target;
 mod test;
 
@@ -36,6 +38,7 @@ struct Arguments {
 enum Chore {
     Demo(demo::Options),
     Test(test::Options),
+    Rig(rig::Options),
     Ci(ci::Options),
 }
 
@@ -53,6 +56,7 @@ fn run(chore: Chore) -> Result<ExitCode> {
     match chore {
         Chore::Demo(options) => demo::run(&options),
         Chore::Test(options) => test::run(&options),
+        Chore::Rig(options) => rig::run(&options),
         Chore::Ci(options) => ci::run(&options),
     }
 }

@@ -7,7 +7,8 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::process::{Program, say};
-use crate::{python, redis};
+use crate::python;
+use crate::setting::Setting;
 
 /// Sets up what the tests need (a Redis, Python RQ) and runs all of them.
 ///
@@ -18,15 +19,6 @@ pub(crate) struct Options {
     /// Arguments for `cargo test`: `-- -p rq-tests`, `-- -- --nocapture`
     #[arg(last = true)]
     cargo: Vec<String>,
-}
-
-/// Variables by which a person has chosen the tests' Redis already.
-const CHOSEN_BY_HAND: [&str; 2] = ["RQ_TEST_REDIS_URL", "RQ_TEST_REDIS"];
-
-/// What the tests find in their environment.
-struct Setting {
-    redis: String,
-    variables: Vec<(&'static str, String)>,
 }
 
 /// Tests that ran, added up over all test programs.
@@ -40,10 +32,9 @@ struct Tally {
 /// Runs the tests; exits as `cargo test` does.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let began = Instant::now();
-    let setting = Setting::prepare()?;
+    let setting = Setting::with_python()?;
     let mut tally = Tally::default();
-    let tests =
-        setting.variables.iter().fold(command(&options.cargo), |tests, (name, value)| tests.env(name, value));
+    let tests = setting.given_to(command(&options.cargo));
     let line = tests.to_string();
     let status = tests.status_seeing(|line| tally.add(line))?;
     say(format_args!(
@@ -57,24 +48,6 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         bail!("Tests failed: `{line}`");
     }
     Ok(ExitCode::SUCCESS)
-}
-
-impl Setting {
-    fn prepare() -> Result<Self> {
-        let python = python::interpreter()?;
-        let mut variables = vec![("RQ_TEST_PYTHON", python.display().to_string())];
-        let redis = match CHOSEN_BY_HAND.iter().find(|name| std::env::var_os(name).is_some()) {
-            Some(name) => format!("what {name} names"),
-            None => {
-                let redis = redis::ForTests::prepare()?;
-                variables.push(("RQ_TEST_REDIS", redis.variable()));
-                redis.description()
-            }
-        };
-        say(format_args!("Redis for the tests: {redis}."));
-        say(format_args!("Python RQ for the tests: {}.", python.display()));
-        Ok(Self { redis, variables })
-    }
 }
 
 impl Tally {

@@ -99,6 +99,16 @@ pub(crate) fn load_all() -> Pipeline {
     pipeline
 }
 
+/// The name of the script that Redis knows by `digest`.
+pub(crate) fn name_of(digest: &[u8]) -> Option<&'static str> {
+    let has_digest = |script: &&&Script| {
+        let invocation = script.invoke(&[""; 0]);
+        invocation.args_iter().nth(1) == Some(redis::Arg::Simple(digest))
+    };
+    // A script begins with its name.
+    ALL.iter().find(has_digest)?.source.strip_prefix("-- ")?.split(':').next()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,5 +131,15 @@ mod tests {
             // A `#!lua` line is a syntax error before Redis 7 and makes scripts refused at maxmemory since.
             assert!(!script.whole().text.contains("#!"), "{}.lua", script.name);
         }
+    }
+
+    #[test]
+    fn a_script_is_known_by_its_digest() {
+        for script in ALL {
+            let invocation = script.invoke(&["key"]);
+            let Some(redis::Arg::Simple(digest)) = invocation.args_iter().nth(1) else { panic!("no digest") };
+            assert_eq!(name_of(digest), Some(script.name));
+        }
+        assert_eq!(name_of(b"0000"), None);
     }
 }

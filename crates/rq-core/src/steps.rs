@@ -16,6 +16,11 @@ use crate::error::Error;
 use crate::fields::Fields;
 use crate::link::Answers;
 
+/// What the script is called that Redis knows by `digest`, for whoever reads an `EVALSHA` on the wire.
+pub fn script_name(digest: &[u8]) -> Option<&'static str> {
+    crate::scripts::name_of(digest)
+}
+
 /// The answer to the one command of a step.
 fn single<T: FromRedisValue>(step: &'static str, answers: Answers) -> Result<T, Error> {
     let [answer] = exactly(step, answers)?;

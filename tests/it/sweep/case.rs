@@ -1,0 +1,178 @@
+//! [`Case`]: one fault at one request, from the producer to the check.
+
+use std::os::unix::process::CommandExt;
+use std::time::{Duration, Instant};
+
+use rq_core::OnCrash;
+use rq_tests::{Acknowledged, Child, Excuse, Fault, Journal, Ledger, Proxy, Scratch, Signal, Violation};
+
+use super::outcome::Outcome;
+use super::scenario::{Producer, Scenario};
+use crate::rq_test::RqTest;
+
+/// How long the worker behind the proxy may take. It is quick unless it hangs.
+const FIRST_LIMIT: Duration = Duration::from_secs(15);
+/// How long it may take until nothing is left to do.
+const RECOVERY_LIMIT: Duration = Duration::from_secs(5);
+/// How long a worker without work may take to leave.
+const LEAVE_LIMIT: Duration = Duration::from_secs(10);
+/// How often the books are read meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// From this request on a job may have begun.
+const BEGIN: &str = "EVALSHA begin";
+
+/// One fault at one request of one scenario.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Case {
+    pub(crate) scenario: &'static Scenario,
+    /// What breaks at which request, from 1 on; nothing in a trial run.
+    pub(crate) fault: Option<(usize, Fault)>,
+    /// What becomes of a job that may have begun when its worker died.
+    pub(crate) on_crash: OnCrash,
+}
+
+impl Case {
+    /// Runs it, in a key space of its own.
+    pub(crate) fn run(&self) -> Outcome {
+        let mut stage = Stage::set(self);
+        let proxy = Proxy::new(stage.scratch.url(), self.fault);
+        let first = stage.run_first(&proxy);
+        let excuse = self.excuse(&proxy);
+        let began = Instant::now();
+        let second = stage.run_second(excuse);
+        let recovery = began.elapsed();
+
+        let mut outcome = Outcome {
+            case: *self,
+            requests: proxy.requests(),
+            struck: !proxy.struck().is_empty(),
+            violations: stage.violations(excuse),
+            facts: stage.violations(Excuse::None),
+            complaints: stage.complaints.clone(),
+            recovery,
+            evidence: String::new(),
+        };
+        if !outcome.is_good() {
+            outcome.evidence = [first.report(), second.report(), stage.scratch.dump_json()].join("\n");
+        }
+        outcome
+    }
+
+    /// What the fault excuses: a kill before any job was marked as begun, nothing.
+    fn excuse(&self, proxy: &Proxy) -> Excuse {
+        let Some((number, fault)) = self.fault.filter(|(_, fault)| fault.kills()) else {
+            return Excuse::None;
+        };
+        let requests = proxy.requests();
+        let reached = if fault.is_after() { number } else { number - 1 };
+        if proxy.struck().is_empty() || !requests[..reached].iter().any(|request| request == BEGIN) {
+            return Excuse::None;
+        }
+        match self.on_crash {
+            OnCrash::Fail => Excuse::Failure,
+            OnCrash::Requeue => Excuse::Rerun,
+        }
+    }
+
+    /// `retry:17:kill-after:requeue`, by which it is run again.
+    pub(crate) fn name(&self) -> String {
+        let scenario = self.scenario.name;
+        match self.fault {
+            None => scenario.to_string(),
+            Some((number, fault)) if fault.kills() => {
+                format!("{scenario}:{number}:{}:{}", fault.name(), self.on_crash)
+            }
+            Some((number, fault)) => format!("{scenario}:{number}:{}", fault.name()),
+        }
+    }
+
+    /// What the table has a row for: `retry, kill, requeue`.
+    pub(crate) fn row(&self) -> String {
+        match self.fault {
+            Some((_, fault)) if fault.kills() => {
+                format!("{}, kill, {}", self.scenario.name, self.on_crash)
+            }
+            _ => format!("{}, cut", self.scenario.name),
+        }
+    }
+}
+
+/// Where a case plays.
+struct Stage<'a> {
+    case: &'a Case,
+    scratch: Scratch,
+    journal: Journal,
+    jobs: Vec<Acknowledged>,
+    complaints: Vec<String>,
+}
+
+impl<'a> Stage<'a> {
+    /// With the jobs enqueued.
+    fn set(case: &'a Case) -> Self {
+        let scratch = Scratch::new();
+        let journal = Journal::new(&scratch);
+        let producer = Producer { scratch: &scratch, journal: &journal, on_crash: case.on_crash };
+        let jobs = (case.scenario.enqueue)(&producer);
+        Self { case, scratch, journal, jobs, complaints: vec![] }
+    }
+
+    /// The worker that meets the fault. It runs until the queues are empty, or dies.
+    fn run_first(&mut self, proxy: &Proxy) -> Child {
+        let mut command = self.worker(&["--burst", "--name", "first"]);
+        // In a group of its own, for the proxy to kill.
+        command.env("RQ_REDIS_URL", proxy.url()).process_group(0);
+        let mut first = Child::spawn(&mut command);
+        proxy.aim_at(first.id());
+        let status = first.wait_at_most(FIRST_LIMIT);
+        let was_killed =
+            self.case.fault.is_some_and(|(_, fault)| fault.kills()) && !proxy.struck().is_empty();
+        match status {
+            None => self.complaints.push(format!("the first worker still runs after {FIRST_LIMIT:?}")),
+            Some(_) if was_killed => self.journal.note_kill(),
+            Some(status) if status.success() => {}
+            Some(status) => self.complaints.push(format!("the first worker gave up: {status}")),
+        }
+        first
+    }
+
+    /// The worker that finds what the first one left. It runs until nothing is left to do.
+    fn run_second(&mut self, excuse: Excuse) -> Child {
+        // Where nothing was left it shall change nothing.
+        let stop: &[&str] = if self.is_quiet(excuse) { &["--burst"] } else { &[] };
+        let mut second = Child::spawn(&mut self.worker(&[&["--name", "second"], stop].concat()));
+        if stop.is_empty() && self.is_there_when_quiet(&mut second, excuse) {
+            second.signal(Signal::SIGTERM);
+        }
+        match second.wait_at_most(LEAVE_LIMIT) {
+            None => self.complaints.push(format!("the second worker still runs after {LEAVE_LIMIT:?}")),
+            Some(status) if status.success() => {}
+            Some(status) => self.complaints.push(format!("the second worker gave up: {status}")),
+        }
+        second
+    }
+
+    /// Waits until nothing is left to do, as long as that may take. Whether the worker is still there.
+    fn is_there_when_quiet(&self, worker: &mut Child, excuse: Excuse) -> bool {
+        let deadline = Instant::now() + RECOVERY_LIMIT;
+        while !self.is_quiet(excuse) && Instant::now() < deadline {
+            if worker.wait_at_most(LOOK_EVERY).is_some() {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn is_quiet(&self, excuse: Excuse) -> bool {
+        !self.violations(excuse).iter().any(Violation::may_pass)
+    }
+
+    fn violations(&self, excuse: Excuse) -> Vec<Violation> {
+        Ledger::read(&self.scratch).check(&self.jobs, &self.journal, excuse)
+    }
+
+    fn worker(&self, options: &[&str]) -> std::process::Command {
+        let scenario = self.case.scenario;
+        let args = [&["worker"], options, scenario.options, scenario.queues].concat();
+        RqTest::new(&self.scratch).command(&args)
+    }
+}

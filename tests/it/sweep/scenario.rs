@@ -1,0 +1,117 @@
+//! [`Scenario`]: what a worker is watched doing.
+
+use rq_core::{Call, OnCrash, Retry, secs};
+use rq_tests::{Acknowledged, Fault, Journal, Scratch, jobs};
+
+use crate::rq_test::Books;
+
+/// What can break. Kills come with the recovery of what a dead worker held.
+const CUTS: &[Fault] = &[Fault::CutBefore, Fault::CutAfter];
+
+/// What a worker is watched doing: one entry of the table below.
+#[derive(Debug)]
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    /// The queues that workers serve.
+    pub(crate) queues: &'static [&'static str],
+    /// What workers are told beside that.
+    pub(crate) options: &'static [&'static str],
+    /// Enqueues jobs, and says how they must end.
+    pub(crate) enqueue: fn(&Producer) -> Vec<Acknowledged>,
+    /// What breaks unless a case is asked for by its name.
+    pub(crate) faults: &'static [Fault],
+}
+
+/// All of them.
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "one-queue",
+        queues: &["default"],
+        options: &[],
+        enqueue: |producer| vec![producer.enqueue("default", "a", |call| call)],
+        faults: CUTS,
+    },
+    Scenario {
+        name: "two-queues",
+        queues: &["high", "low"],
+        options: &[],
+        enqueue: |producer| {
+            vec![producer.enqueue("low", "a", |call| call), producer.enqueue("high", "b", |call| call)]
+        },
+        faults: CUTS,
+    },
+    Scenario {
+        name: "batch",
+        queues: &["default"],
+        options: &["--concurrency", "2"],
+        enqueue: |producer| ["a", "b", "c"].map(|id| producer.enqueue("default", id, |call| call)).into(),
+        faults: CUTS,
+    },
+    Scenario {
+        name: "result-ttl-0",
+        queues: &["default"],
+        options: &[],
+        enqueue: |producer| {
+            producer.enqueue("default", "a", |call| call.result_ttl(secs(0)));
+            vec![Acknowledged::leaves_nothing("a")]
+        },
+        faults: CUTS,
+    },
+    Scenario {
+        name: "failure",
+        queues: &["default"],
+        options: &[],
+        enqueue: |producer| {
+            producer.enqueue_flaky("default", "a", usize::MAX, |call| call);
+            vec![Acknowledged::fails("a")]
+        },
+        faults: CUTS,
+    },
+    Scenario {
+        name: "retry",
+        queues: &["default"],
+        options: &[],
+        enqueue: |producer| {
+            producer.enqueue_flaky("default", "a", 1, |call| call.retry(Retry::up_to(3)));
+            vec![Acknowledged::finishes("a").after_runs(2).with_spare_retries(2)]
+        },
+        faults: CUTS,
+    },
+    Scenario {
+        name: "dependent",
+        queues: &["default"],
+        options: &[],
+        enqueue: |producer| {
+            let parent = producer.enqueue("default", "a", |call| call);
+            let dependent = producer.enqueue("default", "b", |call| call.depends_on("a"));
+            vec![parent, dependent.after_job("a")]
+        },
+        faults: CUTS,
+    },
+];
+
+/// The producer of a case.
+pub(crate) struct Producer<'a> {
+    pub(crate) scratch: &'a Scratch,
+    pub(crate) journal: &'a Journal,
+    pub(crate) on_crash: OnCrash,
+}
+
+impl Producer<'_> {
+    /// Enqueues a job that writes into the journal.
+    pub(crate) fn enqueue(&self, queue: &str, id: &str, option: fn(Call<()>) -> Call<()>) -> Acknowledged {
+        let call = jobs::interop_journal::call(self.journal.path().to_string(), id.to_string(), 0);
+        self.send(queue, id, option(call));
+        Acknowledged::finishes(id)
+    }
+
+    /// Enqueues one that fails in its first `fails` runs.
+    fn enqueue_flaky(&self, queue: &str, id: &str, fails: usize, option: fn(Call<usize>) -> Call<usize>) {
+        let call = jobs::flaky::call(self.journal.path().to_string(), id.to_string(), fails);
+        self.send(queue, id, option(call));
+    }
+
+    fn send<T>(&self, queue: &str, id: &str, call: Call<T>) {
+        self.scratch.queue(queue).enqueue(call.job_id(id).on_crash(self.on_crash)).unwrap();
+    }
+}

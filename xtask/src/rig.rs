@@ -1,0 +1,98 @@
+//! `cargo xtask rig`: tests that take longer than `cargo xtask test` may, of which that runs a sample.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use crate::process::{Program, say};
+use crate::setting::Setting;
+
+/// Runs a rig: tests that take longer than those of every day. Without a name, lists them.
+///
+/// `cargo xtask rig sweep` breaks a connection, or kills a worker, at each request that a worker sends to Redis, and looks
+/// whether a job was lost, doubled or stuck. A case that fails is printed with what repeats it alone, such as
+/// `cargo xtask rig sweep two-queues:9:cut-after`.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The rig
+    name: Option<String>,
+    /// Which of its cases, by the beginning of their names: `retry`, `retry:17`, `retry:17:cut-after`; all without
+    cases: Vec<String>,
+}
+
+/// Some of the tests, run as far as they go.
+struct Rig {
+    name: &'static str,
+    does: &'static str,
+    /// The integration tests that it is.
+    tests: &'static str,
+}
+
+const RIGS: [Rig; 1] = [Rig {
+    name: "sweep",
+    does: "one fault at each request of a worker, in each scenario",
+    tests: "sweep::no_single_fault",
+}];
+
+/// What tells the tests how far to go; `tests/it/sweep/selection.rs` reads it.
+const RIG: &str = "RQ_RIG";
+const ALL: &str = "full";
+
+/// Runs the rig, or lists them.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let Some(name) = &options.name else {
+        list();
+        return Ok(ExitCode::SUCCESS);
+    };
+    let Some(rig) = RIGS.iter().find(|rig| rig.name == name) else {
+        list();
+        bail!("There is no rig {name}.");
+    };
+    let began = Instant::now();
+    let program = Setting::prepare()?.given_to(rig.command(&options.cases));
+    let line = program.to_string();
+    let status = program.status()?;
+    say(format_args!("The rig {name} took {} s.", began.elapsed().as_secs()));
+    if !status.success() {
+        bail!("The rig {name} failed: `{line}`");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Rig {
+    fn command(&self, cases: &[String]) -> Program {
+        let cases = if cases.is_empty() { ALL.to_string() } else { cases.join(",") };
+        let line = "test --package rq-tests --all-features --test it --";
+        Program::cargo(line).args([self.tests, "--nocapture"]).env(RIG, cases)
+    }
+}
+
+fn list() {
+    println!("cargo xtask rig NAME [CASES]..");
+    for rig in &RIGS {
+        println!("  {:<10} {}", rig.name, rig.does);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cases_reach_the_tests() {
+        let check = |cases: &[&str], expected: &str| {
+            let cases: Vec<String> = cases.iter().map(ToString::to_string).collect();
+            assert_eq!(
+                RIGS[0].command(&cases).to_string(),
+                format!(
+                    "RQ_RIG={expected} cargo test --package rq-tests --all-features --test it -- \
+                     sweep::no_single_fault --nocapture"
+                )
+            );
+        };
+        check(&[], "full");
+        check(&["retry:1", "two-queues"], "retry:1,two-queues");
+    }
+}

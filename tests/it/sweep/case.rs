@@ -16,6 +16,8 @@ const FIRST_LIMIT: Duration = Duration::from_secs(15);
 const RECOVERY_LIMIT: Duration = Duration::from_secs(5);
 /// How long a worker without work may take to leave.
 const LEAVE_LIMIT: Duration = Duration::from_secs(10);
+/// How long a silent worker keeps what it runs, in seconds: short, and the sweep is soon over.
+const LEASE_S: &str = "0.2";
 /// How often the books are read meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// From this request on a job may have begun.
@@ -128,11 +130,19 @@ impl<'a> Stage<'a> {
             self.case.fault.is_some_and(|(_, fault)| fault.kills()) && !proxy.struck().is_empty();
         match status {
             None => self.complaints.push(format!("the first worker still runs after {FIRST_LIMIT:?}")),
-            Some(_) if was_killed => self.journal.note_kill(),
+            Some(_) if was_killed => self.bury(),
             Some(status) if status.success() => {}
             Some(status) => self.complaints.push(format!("the first worker gave up: {status}")),
         }
         first
+    }
+
+    /// What happens when a worker is dead: the kill is noted, and its locks as a scheduler run out, as they do in a minute.
+    fn bury(&self) {
+        self.journal.note_kill();
+        for queue in self.case.scenario.queues {
+            self.scratch.query::<()>("DEL", [self.scratch.key(format!("scheduler-lock:{queue}"))]);
+        }
     }
 
     /// The worker that finds what the first one left. It runs until nothing is left to do.
@@ -172,7 +182,7 @@ impl<'a> Stage<'a> {
 
     fn worker(&self, options: &[&str]) -> std::process::Command {
         let scenario = self.case.scenario;
-        let args = [&["worker"], options, scenario.options, scenario.queues].concat();
+        let args = [&["worker", "--lease", LEASE_S], options, scenario.options, scenario.queues].concat();
         RqTest::new(&self.scratch).command(&args)
     }
 }

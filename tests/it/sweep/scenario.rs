@@ -1,12 +1,9 @@
 //! [`Scenario`]: what a worker is watched doing.
 
-use rq_core::{Call, OnCrash, Retry, secs};
-use rq_tests::{Acknowledged, Fault, Journal, Scratch, jobs};
+use rq_core::{Call, OnCrash, Retry, Timestamp, secs};
+use rq_tests::{Acknowledged, Journal, Scratch, jobs};
 
 use crate::rq_test::Books;
-
-/// What can break. Kills come with the recovery of what a dead worker held.
-const CUTS: &[Fault] = &[Fault::CutBefore, Fault::CutAfter];
 
 /// What a worker is watched doing: one entry of the table below.
 #[derive(Debug)]
@@ -18,8 +15,6 @@ pub(crate) struct Scenario {
     pub(crate) options: &'static [&'static str],
     /// Enqueues jobs, and says how they must end.
     pub(crate) enqueue: fn(&Producer) -> Vec<Acknowledged>,
-    /// What breaks unless a case is asked for by its name.
-    pub(crate) faults: &'static [Fault],
 }
 
 /// All of them.
@@ -29,7 +24,6 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         queues: &["default"],
         options: &[],
         enqueue: |producer| vec![producer.enqueue("default", "a", |call| call)],
-        faults: CUTS,
     },
     Scenario {
         name: "two-queues",
@@ -38,14 +32,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         enqueue: |producer| {
             vec![producer.enqueue("low", "a", |call| call), producer.enqueue("high", "b", |call| call)]
         },
-        faults: CUTS,
     },
     Scenario {
         name: "batch",
         queues: &["default"],
         options: &["--concurrency", "2"],
         enqueue: |producer| ["a", "b", "c"].map(|id| producer.enqueue("default", id, |call| call)).into(),
-        faults: CUTS,
     },
     Scenario {
         name: "result-ttl-0",
@@ -55,7 +47,6 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             producer.enqueue("default", "a", |call| call.result_ttl(secs(0)));
             vec![Acknowledged::leaves_nothing("a")]
         },
-        faults: CUTS,
     },
     Scenario {
         name: "failure",
@@ -65,7 +56,6 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             producer.enqueue_flaky("default", "a", usize::MAX, |call| call);
             vec![Acknowledged::fails("a")]
         },
-        faults: CUTS,
     },
     Scenario {
         name: "retry",
@@ -75,7 +65,22 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             producer.enqueue_flaky("default", "a", 1, |call| call.retry(Retry::up_to(3)));
             vec![Acknowledged::finishes("a").after_runs(2).with_spare_retries(2)]
         },
-        faults: CUTS,
+    },
+    Scenario {
+        name: "delayed-retry",
+        queues: &["default"],
+        options: &["--with-scheduler"],
+        enqueue: |producer| {
+            let retry = |call: Call<usize>| call.retry(Retry::up_to(3).every(secs(1)));
+            producer.enqueue_flaky("default", "a", 1, retry);
+            vec![Acknowledged::finishes("a").after_runs(2).with_spare_retries(2)]
+        },
+    },
+    Scenario {
+        name: "scheduled",
+        queues: &["default"],
+        options: &["--with-scheduler"],
+        enqueue: |producer| vec![producer.schedule("default", "a")],
     },
     Scenario {
         name: "dependent",
@@ -86,7 +91,6 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             let dependent = producer.enqueue("default", "b", |call| call.depends_on("a"));
             vec![parent, dependent.after_job("a")]
         },
-        faults: CUTS,
     },
 ];
 
@@ -102,6 +106,14 @@ impl Producer<'_> {
     pub(crate) fn enqueue(&self, queue: &str, id: &str, option: fn(Call<()>) -> Call<()>) -> Acknowledged {
         let call = jobs::interop_journal::call(self.journal.path().to_string(), id.to_string(), 0);
         self.send(queue, id, option(call));
+        Acknowledged::finishes(id)
+    }
+
+    /// Enqueues one that is due at once, once a scheduler looks.
+    fn schedule(&self, queue: &str, id: &str) -> Acknowledged {
+        let call = jobs::interop_journal::call(self.journal.path().to_string(), id.to_string(), 0);
+        let call = call.job_id(id).on_crash(self.on_crash);
+        self.scratch.queue(queue).enqueue_at(Timestamp::now(), call).unwrap();
         Acknowledged::finishes(id)
     }
 

@@ -145,9 +145,8 @@ fn cases_are_chosen_by_the_beginning_of_their_name() {
 
 #[test]
 fn a_seed_repeats_its_sample() {
-    let sample = |seed| -> Vec<String> {
-        sample(all(&SCENARIOS[0], 20), seed).iter().map(Case::name).collect()
-    };
+    let sample =
+        |seed| -> Vec<String> { sample(all(&SCENARIOS[0], 20), seed).iter().map(Case::name).collect() };
     assert_eq!(sample(1), sample(1));
     assert_ne!(sample(1), sample(2));
     assert_eq!(sample(1).len(), SAMPLE);

@@ -1,7 +1,7 @@
 //! Random sequences of operations, from enqueue to delete, with crashes and with steps sent twice, against a small model
 //! in memory: after each, every job is in the place the model says, and in no other.
 //!
-//! `RQ_MODEL_CASES` says how many sequences are tried. One that fails is printed, as short as it could be made.
+//! `cargo xtask rig model` tries many. One that fails is printed, as short as it could be made.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -20,13 +20,15 @@ use rq_core::{
 };
 use rq_tests::fixture::Value;
 
-use crate::scripts::{QUEUE, Stage, Worker, settlement};
+use crate::scripts::{QUEUE, Stage, Worker, books_in, settlement};
 
 /// How many jobs and workers there are.
 const JOBS: u8 = 6;
 const WORKERS: [&str; 2] = ["w0", "w1"];
-/// How many sequences are tried, and how long they are, unless told.
-const CASES_DEFAULT: u32 = 48;
+/// How many sequences are tried, and how many with `RQ_RIG=full`.
+const CASES: u32 = 24;
+const CASES_FULL: u32 = 1000;
+/// How long they are.
 const OPERATIONS_MAX: usize = 40;
 /// A pause that is over only when the test says so, in seconds.
 const PAUSE_S: i64 = 100_000;
@@ -609,8 +611,10 @@ impl<'a> Play<'a> {
                 }
             }
             expected.sort_unstable();
-            assert_eq!(self.stage.books(&name(id)), expected, "j{id}: {:?}", self.world.jobs.get(&id));
-            let status = self.stage.field(&name(id), "status");
+            assert_eq!(books_in(&dump, &name(id)), expected, "j{id}: {:?}", self.world.jobs.get(&id));
+            let job = dump.get(&format!("rq:job:{}", name(id)));
+            let status =
+                job.and_then(|job| job.hash().get("status")).map(|status| status.as_str().to_owned());
             let place = self.world.jobs.get(&id).map(|job| job.place.status().to_string());
             assert_eq!(status, place, "j{id}");
         }
@@ -656,8 +660,8 @@ fn check_sequence(operations: &[(Operation, bool)]) {
 
 #[test]
 fn every_sequence_of_operations_leaves_each_job_in_its_place() {
-    let cases =
-        std::env::var("RQ_MODEL_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES_DEFAULT);
+    let is_full = std::env::var("RQ_RIG").is_ok_and(|size| size == "full");
+    let cases = if is_full { CASES_FULL } else { CASES };
     let config =
         ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 2000, ..Default::default() };
     proptest!(config, |(operations in vec(operation(), 1..OPERATIONS_MAX))| check_sequence(&operations));

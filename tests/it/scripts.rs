@@ -170,27 +170,32 @@ impl Stage {
     /// Every list and registry that holds the id, once for each time: `queue:q`, `wip:q`. One is right; none is a
     /// lost job.
     pub(crate) fn books(&self, id: &str) -> Vec<String> {
-        let mut books = Vec::new();
-        for (name, key) in self.scratch.dump() {
-            let name = name.trim_start_matches("rq:");
-            let execution = format!("{id}:");
-            let count = match &key.value {
-                Value::List(ids) => ids.iter().filter(|held| **held == *id).count(),
-                Value::SortedSet(members) if name.starts_with("wip:") => {
-                    members.iter().filter(|(member, _)| member.as_str().starts_with(&execution)).count()
-                }
-                Value::SortedSet(members) => members.iter().filter(|(member, _)| *member == *id).count(),
-                _ => 0,
-            };
-            books.extend(std::iter::repeat_n(name.to_owned(), count));
-        }
-        books
+        books_in(&self.scratch.dump(), id)
     }
 
     /// The names of all keys, without the prefix.
     pub(crate) fn key_names(&self) -> BTreeSet<String> {
         self.scratch.dump().into_keys().map(|name| name.trim_start_matches("rq:").to_owned()).collect()
     }
+}
+
+/// [`Stage::books`] of a dump.
+pub(crate) fn books_in(dump: &fixture::Keys, id: &str) -> Vec<String> {
+    let mut books = Vec::new();
+    for (name, key) in dump {
+        let name = name.trim_start_matches("rq:");
+        let execution = format!("{id}:");
+        let count = match &key.value {
+            Value::List(ids) => ids.iter().filter(|held| **held == *id).count(),
+            Value::SortedSet(members) if name.starts_with("wip:") => {
+                members.iter().filter(|(member, _)| member.as_str().starts_with(&execution)).count()
+            }
+            Value::SortedSet(members) => members.iter().filter(|(member, _)| *member == *id).count(),
+            _ => 0,
+        };
+        books.extend(std::iter::repeat_n(name.to_owned(), count));
+    }
+    books
 }
 
 /// A worker as Redis sees it: what a worker process would send.

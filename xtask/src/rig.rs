@@ -12,7 +12,7 @@ use crate::setting::Setting;
 /// Runs a rig: tests that take longer than those of every day. Without a name, lists them.
 ///
 /// `cargo xtask rig sweep` breaks a connection, or kills a worker, at each request that a worker sends to Redis, and looks
-/// whether a job was lost, doubled or stuck. A case that fails is printed with what repeats it alone, such as
+/// whether a job was lost, doubled or stuck. It alone has named cases. One that fails is printed with what repeats it alone, such as
 /// `cargo xtask rig sweep two-queues:9:cut-after`.
 #[derive(Args)]
 pub(crate) struct Options {
@@ -30,11 +30,23 @@ struct Rig {
     tests: &'static str,
 }
 
-const RIGS: [Rig; 1] = [Rig {
-    name: "sweep",
-    does: "one fault at each request of a worker, in each scenario",
-    tests: "sweep::no_single_fault",
-}];
+const RIGS: [Rig; 3] = [
+    Rig {
+        name: "sweep",
+        does: "one fault at each request of a worker, in each scenario",
+        tests: "sweep::no_single_fault",
+    },
+    Rig {
+        name: "schedulers",
+        does: "two schedulers paused and killed at random, 100,000 due jobs",
+        tests: "two_schedulers",
+    },
+    Rig {
+        name: "model",
+        does: "1,000 random sequences of operations against a model",
+        tests: "model::every_sequence",
+    },
+];
 
 /// What tells the tests how far to go; `tests/it/sweep/selection.rs` reads it.
 const RIG: &str = "RQ_RIG";

@@ -2,6 +2,7 @@
 //!
 //! | file | asks |
 //! |---|---|
+//! | `again` | what runs again, what waits for others, and what people stop |
 //! | `calls` | how calls end, in which codec, and what is kept of them |
 //! | `order` | which jobs are run, and in which order |
 //! | `limits` | what happens at a job's time limit |
@@ -10,6 +11,7 @@
 //! | `stops` | what signals do |
 //! | `outages` | what is lost when the worker or Redis dies: nothing |
 
+mod again;
 mod calls;
 mod contexts;
 mod life;
@@ -31,6 +33,12 @@ macro_rules! suite {
     ($executor:ident) => {
         mod $executor {
             suite! { @scenarios stringify!($executor),
+                again::a_failing_job_is_retried_as_often_as_it_may
+                again::a_job_may_ask_to_run_again
+                again::a_job_is_repeated
+                again::jobs_run_after_those_they_depend_on
+                again::a_stop_command_ends_a_running_job
+                again::a_shutdown_command_is_a_warm_stop
                 calls::calls_end_as_they_should
                 calls::results_and_failures_are_kept_as_long_as_asked
                 contexts::meta_and_progress_are_saved_during_the_run_and_after_it

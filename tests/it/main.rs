@@ -8,6 +8,7 @@ mod cli_worker;
 mod codec_interop;
 mod conformance;
 mod drain;
+mod fleet;
 mod golden;
 mod interop;
 mod queue;

@@ -3,9 +3,10 @@
 //! | name | does |
 //! |---|---|
 //! | `math.add` | adds two numbers |
-//! | `interop.add`, `interop.echo`, `interop.fail`, `interop.journal` | what the Python jobs of those names do |
+//! | `interop.add`, `interop.echo`, `interop.fail`, `interop.flaky`, `interop.journal` | what the Python jobs of those names do |
 //! | `test.repr`, `test.record`, `test.none`, `test.unserializable` | return something of interest |
 //! | `test.greet` | has a parameter that may be left out |
+//! | `test.ask_again` | runs again |
 //! | `test.fail`, `test.fail_with_causes`, `test.panic`, `test.panic_async` | fail |
 //! | `test.sleep`, `test.sleep_async`, `test.check` | take long and heed their time limit |
 //! | `test.pending`, `test.stubborn` | take long and do not |
@@ -16,7 +17,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use rq_core::{Context, Failure, Handlers, Value, handlers, job};
+use rq_core::{Context, Failure, Handlers, Retry, Value, handlers, job};
 use serde::{Deserialize, Serialize};
 
 use crate::gate::Door;
@@ -31,9 +32,9 @@ const STUBBORN_LOOKS_MAX: usize = 2_000;
 
 /// All of them.
 pub fn handlers() -> Handlers {
-    let like_pythons = handlers![interop_add, interop_echo, interop_fail, interop_journal];
+    let like_pythons = handlers![interop_add, interop_echo, interop_fail, interop_journal, flaky];
     let results = handlers![add, operator_add, repr, record, none, unserializable, greet];
-    let failures = handlers![fail, fail_with_causes, panic, panic_async];
+    let failures = handlers![fail, fail_with_causes, panic, panic_async, ask_again];
     let long = handlers![sleep, sleep_async, check, pending, stubborn, gate, report];
     let contexts = handlers![deadline, who, count, meta];
     like_pythons.merge(results).merge(failures).merge(long).merge(contexts)
@@ -131,6 +132,25 @@ pub fn greet(name: String, greeting: Option<String>) -> Result<String> {
 #[job("test.fail")]
 pub fn fail(message: String) -> Result<()> {
     Err(message.into())
+}
+
+/// Writes into a [`Journal`](crate::Journal) that it began, fails in its first `fails` runs, and says how often it ran.
+#[job("interop.flaky")]
+pub fn flaky(path: String, id: String, fails: usize) -> Result<usize> {
+    let journal = Path::new(&path);
+    journal::append(journal, "start", &id)?;
+    let runs = journal::count(journal, "start", &id)?;
+    if runs <= fails {
+        return Err(format!("run {runs} fails").into());
+    }
+    journal::append(journal, "end", &id)?;
+    Ok(runs)
+}
+
+/// Asks to be run again, as often as it may.
+#[job("test.ask_again")]
+pub fn ask_again(max: u32, pause_s: u64) -> Result<()> {
+    Err(Retry::up_to(max).every(Duration::from_secs(pause_s)).into())
 }
 
 /// Fails for a reason that has a reason.

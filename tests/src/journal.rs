@@ -62,6 +62,12 @@ pub(crate) fn append(path: &Path, event: &str, id: &str) -> std::io::Result<()> 
     OpenOptions::new().append(true).open(path)?.write_all(format!("{event} {id}\n").as_bytes())
 }
 
+/// How many such lines there are.
+pub(crate) fn count(path: &Path, event: &str, id: &str) -> std::io::Result<usize> {
+    let wanted = format!("{event} {id}");
+    Ok(fs::read_to_string(path)?.lines().filter(|line| *line == wanted).count())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

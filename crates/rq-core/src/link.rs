@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection, PubSubStream};
 use redis::io::tcp::TcpSettings;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, IntoConnectionInfo, Pipeline, RedisError,
@@ -147,6 +147,13 @@ impl Link {
     pub async fn waiting_connection(&self) -> Result<MultiplexedConnection, Error> {
         let config = waiting_config();
         Ok(self.client.get_multiplexed_async_connection_with_config(&config).await?)
+    }
+
+    /// The messages of a channel, over a connection of their own (`SUBSCRIBE`).
+    pub async fn subscribe(&self, channel: &str) -> Result<PubSubStream, Error> {
+        let mut connection = self.client.get_async_pubsub().await?;
+        connection.subscribe(channel).await?;
+        Ok(connection.into_on_message())
     }
 
     /// A connection of its own that speaks RESP3 and hands invalidations to `pushes` (`CLIENT TRACKING`).

@@ -34,6 +34,7 @@ use rq_core::{Ended, ExceptionHandler, ExecutionId, Executor, Failure, Fields, J
 use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::bell::Bell;
+use crate::commands::{Command, Commands};
 use crate::error::WorkerError;
 use crate::options::Options;
 use crate::report::Report;
@@ -82,8 +83,8 @@ pub(crate) async fn run(
     registration::register(&link, &who, &options.queues).await?;
     let report = Report::new(&who.name, options.log_descriptions);
     report.started(executor_name, executor.slots());
-    report.listening(&options.queues);
     let mut dispatcher = Dispatcher::new(options, who, link, executor, exception_handlers, report, signals);
+    dispatcher.listen().await;
     let result = dispatcher.dispatch().await;
     dispatcher.unregister().await;
     result
@@ -93,6 +94,8 @@ pub(crate) async fn run(
 enum Event {
     /// The system asks the worker to stop.
     Signal,
+    /// Somebody asks something of the worker.
+    Command(Command),
     /// An execution ended.
     Ended(ExecutionId, Ended),
     /// A failure was shown to the exception handlers.
@@ -161,6 +164,7 @@ struct Dispatcher {
     report: Arc<Report>,
     signals: Signals,
     bell: Bell,
+    commands: Commands,
     beat: Interval,
     renewal: Interval,
     /// When to look for silent workers: as often as leases are renewed.
@@ -225,6 +229,7 @@ impl Dispatcher {
         let reaper = Reaper::new(options.lease);
         Dispatcher {
             bell: Bell::new(link.clone(), lists),
+            commands: Commands::new(link.clone(), who.keys.pubsub(&who.name)),
             meta_box: Arc::default(),
             steps: FuturesUnordered::new(),
             course: Course::Working,
@@ -264,6 +269,13 @@ impl Dispatcher {
         }
     }
 
+    /// Opens the ears: for commands, and by the first claim for jobs.
+    async fn listen(&mut self) {
+        self.report.subscribing(self.commands.channel());
+        self.commands.subscribe().await;
+        self.report.listening(&self.options.queues);
+    }
+
     /// The loop. Ends when the worker has stopped.
     async fn dispatch(&mut self) -> Result<(), WorkerError> {
         while !self.is_over() {
@@ -286,6 +298,7 @@ impl Dispatcher {
         tokio::select! {
             biased;
             () = self.signals.next() => Event::Signal,
+            command = self.commands.next() => Event::Command(command),
             Some(event) = self.steps.next() => event,
             (id, ended) = self.executor.ended() => Event::Ended(id, ended),
             _ = self.beat.tick() => Event::BeatDue,
@@ -301,6 +314,7 @@ impl Dispatcher {
     fn absorb(&mut self, event: Event) {
         match event {
             Event::Signal => self.absorb_signal(),
+            Event::Command(command) => self.absorb_command(command),
             Event::Ended(id, ended) => self.absorb_ended(&id, ended),
             Event::Handled(settlement) => self.unsettled.push(settlement),
             Event::Claimed(claim) => self.absorb_claim(claim),
@@ -323,6 +337,7 @@ impl Dispatcher {
             Event::Renewed(ids, held) => self.absorb_renewed(&ids, held),
             Event::Released(released) => {
                 self.releases_under_way -= 1;
+                self.queues_empty = false;
                 self.tell_refused("releasing dependents", released);
             }
             Event::MetaDue => self.start_saving_meta(),
@@ -544,6 +559,10 @@ impl Dispatcher {
 
     fn absorb_settled(&mut self, batch: Vec<Settlement>, settled: Result<Vec<Settling>, rq_core::Error>) {
         self.settles_under_way -= 1;
+        // It may have put jobs into the queues: dependents, repetitions. Who waits hears the bell; a burst would be over.
+        if self.options.burst {
+            self.queues_empty = false;
+        }
         let settled = match settled {
             Ok(settled) => settled,
             Err(error) => {
@@ -675,10 +694,10 @@ impl Dispatcher {
     fn absorb_reaped(&mut self, reaped: Result<Vec<Reaped>, rq_core::Error>) {
         self.reaping = false;
         let Some(reaped) = self.tell_refused("ending what silent workers left", reaped) else { return };
-        for Reaped { job, failure, conclusion, abandoned } in reaped {
+        for Reaped { job, worker, conclusion, abandoned } in reaped {
             self.report.reaped(&job, &conclusion, abandoned);
             if abandoned != Abandoned::PutBack {
-                self.show_abandoned(job, failure);
+                self.show_abandoned(job, Failure::Abandoned { worker });
             }
             self.queues_empty = false;
         }
@@ -755,6 +774,37 @@ impl Dispatcher {
 
     // Stopping
 
+    fn absorb_command(&mut self, command: Command) {
+        match command {
+            Command::Shutdown => {
+                self.report.shutdown_command();
+                // As one signal: a second one must come from the system.
+                if self.course == Course::Working {
+                    self.absorb_signal();
+                }
+            }
+            Command::KillHorse => self.report.kill_horse_ignored(),
+            Command::StopJob { job_id } => self.stop_executions(&job_id, None),
+            Command::StopExecution { job_id, execution_id } => {
+                self.stop_executions(&job_id, Some(&execution_id));
+            }
+            Command::Unknown => self.report.unknown_command(),
+        }
+    }
+
+    /// Stops the runs of a job, or the one that is named.
+    fn stop_executions(&mut self, job_id: &str, x: Option<&str>) {
+        let asked = |id: &ExecutionId| id.job_id() == job_id && x.is_none_or(|x| x == id.x());
+        let running = self.running.all();
+        let mut ids = running.iter().map(|claimed| &claimed.id).filter(|id| asked(id)).peekable();
+        if ids.peek().is_none() {
+            return self.report.not_working_on(job_id);
+        }
+        for id in ids {
+            self.executor.stop(id, Stop::Kill);
+        }
+    }
+
     fn absorb_signal(&mut self) {
         match self.course {
             Course::Working => {
@@ -820,13 +870,18 @@ impl Dispatcher {
         } else if self.options.burst && self.suspended {
             self.report.suspended_in_burst();
             self.course = Course::Draining;
-        } else if self.options.burst && self.queues_empty && self.looked && !self.reaping {
+        } else if self.options.burst && self.queues_empty && self.has_tidied() {
             self.report.done();
             self.course = Course::Draining;
         } else if self.options.max_idle.is_some_and(|max| self.idle_since.elapsed() >= max) {
             self.report.idle(self.idle_since.elapsed());
             self.course = Course::Draining;
         }
+    }
+
+    /// Whether a burst may end, as far as jobs are concerned that others left, or that wait for those which ended.
+    fn has_tidied(&self) -> bool {
+        self.looked && !self.reaping && self.releases_under_way == 0
     }
 
     /// Whether there is no job and none is being asked for.
@@ -878,6 +933,7 @@ impl Dispatcher {
         }
         let death = self.link.take(&steps::death(&self.who, &self.options.queues)).await;
         self.tell_refused("unregistering", death);
+        self.report.unsubscribing(self.commands.channel());
     }
 
     fn tell_refused<T>(&self, step: &str, result: Result<T, rq_core::Error>) -> Option<T> {

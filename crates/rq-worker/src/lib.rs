@@ -5,6 +5,7 @@
 //! This crate never runs a job and never decodes a payload. Exception handlers run on threads beside its loop.
 
 mod bell;
+mod commands;
 mod dispatcher;
 mod error;
 mod launch;

@@ -29,6 +29,30 @@ impl Report {
         );
     }
 
+    pub(crate) fn subscribing(&self, channel: &str) {
+        info!("Worker {}: subscribing to channel {channel}", self.worker);
+    }
+
+    pub(crate) fn unsubscribing(&self, channel: &str) {
+        info!("Worker {}: unsubscribing from channel {channel}", self.worker);
+    }
+
+    pub(crate) fn shutdown_command(&self) {
+        info!("Received shutdown command, sending SIGINT signal.");
+    }
+
+    pub(crate) fn kill_horse_ignored(&self) {
+        info!("Worker is not working, kill horse command ignored");
+    }
+
+    pub(crate) fn not_working_on(&self, job_id: &str) {
+        warn!("Not working on job {job_id}, command ignored.");
+    }
+
+    pub(crate) fn unknown_command(&self) {
+        warn!("Worker {}: a message that is no command of RQ was ignored", self.worker);
+    }
+
     pub(crate) fn listening(&self, queues: &[String]) {
         let queues = queues.join(", ");
         info!(queue = queues, "*** Listening on {queues}...");

@@ -1,22 +1,29 @@
 //! `abandon`: what a silent worker held waits again if it never began, and is concluded if it may have.
 
-use rq_core::steps::silent::{Abandoned, Sign, abandon, leases_over, wip_over};
+use std::sync::Arc;
+
+use rq_core::steps::silent::{Abandoned, End, Sign, abandon, leases_over, wip_over};
 use rq_core::steps::worker::{Claimed, Settlement, Settling};
-use rq_core::{Conclusion, ExecutionId, Next, Settled, Ttl};
+use rq_core::{Conclusion, ExecutionId, Job, Next, Settled, Ttl};
 
 use super::{QUEUE, Stage, finished, settlement};
 
-fn failing(claimed: &Claimed) -> (String, Settlement) {
+fn failing(claimed: &Claimed) -> End {
     let text = "AbandonedJobError: the worker w fell silent".to_owned();
-    ("w".to_owned(), settlement(claimed, Settled::Failed(text), Ttl::FAILURE_DEFAULT))
+    let job = Arc::new(Job::new(claimed.id.job_id(), QUEUE, Vec::new()));
+    End {
+        job,
+        worker: "w".to_owned(),
+        settlement: settlement(claimed, Settled::Failed(text), Ttl::FAILURE_DEFAULT),
+    }
 }
 
-fn again(claimed: &Claimed, next: Next) -> (String, Settlement) {
-    let (worker, end) = failing(claimed);
+fn again(claimed: &Claimed, next: Next) -> End {
+    let end = failing(claimed);
     let settled = Settled::Again(Some("silent".to_owned()));
     let changes = vec![("retries_left", "0".to_owned())];
     let conclusion = Conclusion { settled, ttl: Ttl::FAILURE_DEFAULT, next: Some(next), changes };
-    (worker, Settlement { conclusion, ..end })
+    End { settlement: Settlement { conclusion, ..end.settlement.clone() }, ..end }
 }
 
 /// As if the lease were over.

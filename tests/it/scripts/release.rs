@@ -131,6 +131,8 @@ fn past_a_parent_nobody_waits() {
     assert_eq!(stage.take_twice(&release(&stage.keys, "a", &Cursor::default(), Release::Past)), None);
     assert_eq!(stage.waiting(QUEUE), ["a", "other", "b"]);
     assert_eq!(stage.books("c"), ["deferred:q"]);
+    // If `a` comes back and waits for `c`, that is no cycle.
+    assert_eq!(stage.ask::<Vec<String>>("SMEMBERS job::c:dependencies"), ["other"]);
 }
 
 #[test]

@@ -1,12 +1,17 @@
 //! Steps on executions whose worker has gone silent.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::conclusion::Conclusion;
 use crate::error::Error;
 use crate::execution::ExecutionId;
+use crate::failure::Failure;
 use crate::fields::Fields;
+use crate::job::Job;
 use crate::keys::Keys;
 use crate::link::{Answers, Step};
+use crate::on_crash::OnCrash;
 use crate::scripts;
 use crate::steps::worker::{BATCH_MAX, Claimed, Settlement, push_conclusion};
 use crate::steps::{exactly, read, read_hash, single};
@@ -31,6 +36,44 @@ pub struct Silent {
     pub id: ExecutionId,
     /// The queue whose `rq:wip` was found to hold it; a lease does not say.
     pub origin: Option<String>,
+}
+
+impl Silent {
+    /// What becomes of its job, whose hash is `fields`, if it may have begun. `on_crash` is for jobs that do not say.
+    pub fn end(&self, fields: Fields, on_crash: OnCrash) -> End {
+        let in_hash = |field: &str| {
+            fields.get(field).map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default()
+        };
+        let origin = self.origin.clone().unwrap_or_else(|| in_hash("origin"));
+        let worker = in_hash("worker_name");
+        // A record that cannot be read has no retries that could be known.
+        let job = Job::from_fields(self.id.job_id(), fields)
+            .unwrap_or_else(|_| Job::new(self.id.job_id(), origin.as_str(), Vec::new()));
+        let now = Timestamp::now();
+        let failure = Failure::Abandoned { worker: worker.clone() };
+        let claimed_at = job.started_at.unwrap_or(now);
+        let settlement = Settlement {
+            claimed: Claimed { id: self.id.clone(), origin },
+            conclusion: Conclusion::of_abandoned(&job, failure.text(), now, on_crash),
+            slot: job.rate_limit().map(|(key, _)| key.to_owned()),
+            claimed_at,
+            ended_at: now,
+            ran: now.since(claimed_at),
+            meta: None,
+        };
+        End { job: Arc::new(job), worker, settlement }
+    }
+}
+
+/// The end of an execution that is silent, if it may have begun.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// Its job, as it was.
+    pub job: Arc<Job>,
+    /// Who ran it.
+    pub worker: String,
+    /// What is to be written.
+    pub settlement: Settlement,
 }
 
 /// Our executions whose lease is over, by Redis' clock (`TIME`, `ZRANGE rq:leases`).
@@ -113,9 +156,8 @@ pub enum Abandoned {
     Cleared,
 }
 
-/// Ends at most [`BATCH_MAX`] executions that are silent, each as its settlement says if it may have begun. The worker's
-/// name goes with each, as its execution record has it.
-pub fn abandon(keys: &Keys, sign: Sign, executions: &[(String, Settlement)]) -> Step<Vec<Abandoned>> {
+/// Ends at most [`BATCH_MAX`] executions that are silent, each as its settlement says if it may have begun.
+pub fn abandon(keys: &Keys, sign: Sign, executions: &[End]) -> Step<Vec<Abandoned>> {
     const NAME: &str = "abandon";
     assert!(executions.len() <= BATCH_MAX, "the caller cuts executions into batches");
     let now = Timestamp::now();
@@ -125,7 +167,7 @@ pub fn abandon(keys: &Keys, sign: Sign, executions: &[(String, Settlement)]) -> 
         Sign::Lease => "lease",
         Sign::Wip => "wip",
     });
-    for (worker, settlement) in executions {
+    for End { worker, settlement, .. } in executions {
         let Claimed { id, origin } = &settlement.claimed;
         cmd.arg(origin).arg(id.job_id()).arg(id.x()).arg(worker);
         push_conclusion(&mut cmd, settlement);

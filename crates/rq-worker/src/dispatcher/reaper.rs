@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use rq_core::link::Link;
 use rq_core::steps::job::{self as job_steps, Cursor, Release};
-use rq_core::steps::silent::{self, Abandoned, Remains, Sign, Silent};
-use rq_core::steps::worker::{BATCH_MAX, Claimed, Settlement};
-use rq_core::{Conclusion, Error, Failure, Fields, Job, Keys, OnCrash, Timestamp};
+use rq_core::steps::silent::{self, Abandoned, End, Remains, Sign, Silent};
+use rq_core::steps::worker::BATCH_MAX;
+use rq_core::{Conclusion, Error, Job, Keys, OnCrash};
 
 /// How many looks may be missed before it is this worker, or Redis, that was away, and not the others.
 const LOOKS_MISSED_MAX: u32 = 2;
@@ -57,7 +57,7 @@ pub(crate) struct Scythe {
 /// An execution that was ended because its worker is silent.
 pub(crate) struct Reaped {
     pub(crate) job: Arc<Job>,
-    pub(crate) failure: Failure,
+    pub(crate) worker: String,
     pub(crate) conclusion: Conclusion,
     pub(crate) abandoned: Abandoned,
 }
@@ -70,17 +70,14 @@ impl Scythe {
         if uptime < self.lease {
             return Ok(reaped);
         }
-        let ends: Vec<End> =
-            found.iter().zip(jobs).map(|(silent, fields)| self.end(silent, fields)).collect();
-        for batch in ends.chunks(BATCH_MAX) {
-            let settlements: Vec<(String, Settlement)> =
-                batch.iter().map(|end| (end.worker.clone(), end.settlement.clone())).collect();
-            let answers = self.link.take(&silent::abandon(&self.keys, sign, &settlements)).await?;
+        let ends = found.iter().zip(jobs).map(|(silent, fields)| silent.end(fields, self.on_crash));
+        for batch in ends.collect::<Vec<End>>().chunks(BATCH_MAX) {
+            let answers = self.link.take(&silent::abandon(&self.keys, sign, batch)).await?;
             for (end, abandoned) in batch.iter().zip(answers) {
                 if abandoned == Abandoned::DependentsLeft {
                     self.release_rest(&end.job.id).await?;
                 }
-                reaped.extend(end.reaped(abandoned));
+                reaped.extend(self::reaped(end, abandoned));
             }
         }
         Ok(reaped)
@@ -104,33 +101,6 @@ impl Scythe {
         Ok(reaped)
     }
 
-    /// What becomes of the job if it may have begun.
-    fn end(&self, silent: &Silent, fields: Fields) -> End {
-        let id = &silent.id;
-        let in_hash = |field: &str| {
-            fields.get(field).map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default()
-        };
-        let origin = silent.origin.clone().unwrap_or_else(|| in_hash("origin"));
-        let worker = in_hash("worker_name");
-        // A record that cannot be read has no retries that could be known.
-        let job = Job::from_fields(id.job_id(), fields)
-            .unwrap_or_else(|_| Job::new(id.job_id(), origin.as_str(), Vec::new()));
-        let now = Timestamp::now();
-        let failure = Failure::Abandoned { worker: worker.clone() };
-        let conclusion = Conclusion::of_abandoned(&job, failure.text(), now, self.on_crash);
-        let claimed_at = job.started_at.unwrap_or(now);
-        let settlement = Settlement {
-            claimed: Claimed { id: id.clone(), origin },
-            conclusion,
-            slot: job.rate_limit().map(|(key, _)| key.to_owned()),
-            claimed_at,
-            ended_at: now,
-            ran: now.since(claimed_at),
-            meta: None,
-        };
-        End { job: Arc::new(job), worker, settlement }
-    }
-
     async fn release_rest(&self, id: &str) -> Result<(), Error> {
         let mut cursor = Cursor::default();
         while let Some(next) =
@@ -142,25 +112,16 @@ impl Scythe {
     }
 }
 
-/// The end of one silent execution, as it is sent.
-struct End {
-    job: Arc<Job>,
-    worker: String,
-    settlement: Settlement,
-}
-
-impl End {
-    fn reaped(&self, abandoned: Abandoned) -> Option<Reaped> {
-        if matches!(abandoned, Abandoned::No | Abandoned::Cleared) {
-            return None;
-        }
-        Some(Reaped {
-            job: Arc::clone(&self.job),
-            failure: Failure::Abandoned { worker: self.worker.clone() },
-            conclusion: self.settlement.conclusion.clone(),
-            abandoned,
-        })
+fn reaped(end: &End, abandoned: Abandoned) -> Option<Reaped> {
+    if matches!(abandoned, Abandoned::No | Abandoned::Cleared) {
+        return None;
     }
+    Some(Reaped {
+        job: Arc::clone(&end.job),
+        worker: end.worker.clone(),
+        conclusion: end.settlement.conclusion.clone(),
+        abandoned,
+    })
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ end
 -- An end that is not kept. Dependents go first: until they have all gone, the job stays, as an end that has expired.
 local function end_without_trace(id, o, status, T, I)
   redis.pcall('HSET', PREFIX .. ':job:' .. id, 'status', status)
-  if release_dependents(id, '0', false, T, I) == '0' then
+  if release_dependents(id, '0', true, T, I) == '0' then
     discard(id)
     return 1
   end
@@ -68,14 +68,15 @@ local function conclude(o, id, x, worker, i, T, I)
   if slot ~= '' and not stays_queued then give_up_slot(id, slot, T, I) end
   if ttl == 0 and next == '' then return end_without_trace(id, o, status, T, I) end
 
-  redis.pcall('HSET', job, 'started_at', started_t, 'ended_at', ended_t, 'last_heartbeat', ended_t, 'settled', x)
+  local is_end = status ~= 'again'
+  redis.pcall('HSET', job, 'started_at', started_t, 'ended_at', ended_t, 'last_heartbeat', ended_t, 'settled', x,
+    unpack(is_end and {'status', status} or {}))
   if meta ~= '' then redis.pcall('HSET', job, 'meta', meta) end
   if n > 0 then redis.pcall('HSET', job, unpack(ARGV, i + 12, i + 11 + 2 * n)) end
   if kind ~= '' and ttl ~= 0 then add_result(id, x, worker, kind, ttl, payload, claimed_e, ended_e) end
 
   local left = '0'
-  if status ~= 'again' then
-    redis.pcall('HSET', job, 'status', status)
+  if is_end then
     if ttl ~= 0 then register(PREFIX .. REGISTRY[status] .. o, score(status, ttl, I), id) end
     redis.pcall('ZREM', PREFIX .. (status == 'finished' and ':failed:' or ':finished:') .. o, id)
     if next == '' and ttl > 0 then expire(id, ttl) end

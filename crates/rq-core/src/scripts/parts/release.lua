@@ -35,13 +35,15 @@ local function release(id, past, T, I)
 end
 
 -- Releases dependents of `id` from `cursor` on, and gives the cursor to go on from: `0` when all were looked at. With
--- `past`, `id` itself holds nobody back, whatever its status.
+-- `past`, `id` itself holds nobody back, whatever its status: who waits for others still, waits for them alone.
 local function release_dependents(id, cursor, past, T, I)
   local dependents = PREFIX .. ':job:' .. id .. ':dependents'
   local page = redis.pcall('SSCAN', dependents, cursor, 'COUNT', LOOKED_AT)
   if page.err then return '0' end
   for _, dependent in ipairs(page[2]) do
-    if release(dependent, past and id, T, I) > 0 then redis.pcall('SREM', dependents, dependent) end
+    local held = release(dependent, past and id, T, I) == 0
+    if held and past then redis.pcall('SREM', PREFIX .. ':job::' .. dependent .. ':dependencies', id) end
+    if past or not held then redis.pcall('SREM', dependents, dependent) end
   end
   return page[1]
 end

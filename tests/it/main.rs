@@ -10,6 +10,7 @@ mod conformance;
 mod drain;
 mod golden;
 mod interop;
+mod interop_management;
 mod management;
 mod queue;
 mod rq_test;

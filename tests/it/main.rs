@@ -12,6 +12,7 @@ mod drain;
 mod fleet;
 mod golden;
 mod interop;
+mod interop_management;
 mod management;
 mod model;
 mod queue;

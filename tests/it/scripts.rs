@@ -23,16 +23,25 @@ use rq_tests::Scratch;
 use rq_tests::fixture::{self, Value};
 
 mod begin;
+mod bury;
 mod claim;
 mod empty;
 mod enqueue;
+mod expire;
 mod flush;
+mod free_slots;
 mod full_memory;
 mod heartbeat;
+mod pick_up;
+mod prune;
+mod push_ready;
 mod put_back;
 mod registration;
 mod save_meta;
 mod settle;
+mod take_round;
+mod tidy_group;
+mod undefer;
 
 /// The queue that jobs here belong to unless a test says otherwise.
 pub(crate) const QUEUE: &str = "q";

@@ -7,6 +7,7 @@
 //! [one event](Dispatcher::next_event), and [absorbs](Dispatcher::absorb) it. Steps are under way beside the loop, so
 //! that claims, runs and settlements overlap; while one is under way, what comes next gathers to the next batch.
 
+mod maintenance;
 mod meta_box;
 mod order;
 mod outage;
@@ -34,6 +35,7 @@ use crate::error::WorkerError;
 use crate::options::Options;
 use crate::report::Report;
 use crate::signals::Signals;
+use maintenance::Round;
 use meta_box::MetaBox;
 use order::Order;
 use outage::insist;
@@ -54,6 +56,8 @@ const EVENTS_PER_TURN_MAX: usize = 256;
 const CLAIM_PAUSE: Duration = Duration::from_secs(1);
 /// How often leases are renewed while they last: two renewals may be late before one is lost.
 const RENEWALS_PER_LEASE: u32 = 3;
+/// The shortest time between two rounds of maintenance.
+const MAINTENANCE_MIN: Duration = Duration::from_millis(100);
 /// How long a cold stop waits for running jobs to end by themselves.
 const COLD_GRACE: Duration = Duration::from_secs(2);
 /// How long it then waits for Redis to take what is left to say.
@@ -111,6 +115,10 @@ enum Event {
     BeatDue,
     /// The leases are to be renewed.
     RenewalDue,
+    /// The books are to be looked after.
+    MaintenanceDue,
+    /// They were, and so many jobs put into queues.
+    Maintained(usize),
     /// A running job saved its meta.
     MetaDue,
     /// A queue may hold a job.
@@ -145,6 +153,7 @@ struct Dispatcher {
     bell: Bell,
     beat: Interval,
     renewal: Interval,
+    maintenance: Interval,
     meta_box: Arc<MetaBox>,
     steps: FuturesUnordered<BoxFuture<'static, Event>>,
 
@@ -159,6 +168,10 @@ struct Dispatcher {
     releases_under_way: usize,
     renewals_under_way: usize,
     saving_meta: bool,
+    /// Whether a round of maintenance is under way.
+    maintaining: bool,
+    /// Whether one has put jobs into queues which no claim has seen since.
+    refilled: bool,
 
     /// In which order the next claim serves the queues.
     order: Order,
@@ -193,6 +206,7 @@ impl Dispatcher {
         let lists = options.queues.iter().map(|queue| options.keys.queue(queue)).collect();
         let beat = every(options.monitoring_interval);
         let renewal = every(options.lease / RENEWALS_PER_LEASE);
+        let maintenance = every(options.maintenance_interval.max(MAINTENANCE_MIN));
         Dispatcher {
             bell: Bell::new(link.clone(), lists),
             meta_box: Arc::default(),
@@ -206,6 +220,8 @@ impl Dispatcher {
             releases_under_way: 0,
             renewals_under_way: 0,
             saving_meta: false,
+            maintaining: false,
+            refilled: false,
             order: Order::new(options.dequeue, options.queues.clone()),
             claim_number: 0,
             claiming: 0,
@@ -226,11 +242,13 @@ impl Dispatcher {
             signals,
             beat,
             renewal,
+            maintenance,
         }
     }
 
     /// The loop. Ends when the worker has stopped.
     async fn dispatch(&mut self) -> Result<(), WorkerError> {
+        self.start_maintenance();
         while !self.is_over() {
             self.act();
             let event = self.next_event().await;
@@ -255,6 +273,7 @@ impl Dispatcher {
             (id, ended) = self.executor.ended() => Event::Ended(id, ended),
             _ = self.beat.tick() => Event::BeatDue,
             _ = self.renewal.tick(), if !self.running.is_empty() => Event::RenewalDue,
+            _ = self.maintenance.tick() => Event::MaintenanceDue,
             () = self.meta_box.filled(), if !self.saving_meta => Event::MetaDue,
             () = self.bell.rung(), if wants_bell => Event::Rang,
             () = sleep_until(look_at), if look_at.is_some() => Event::Look,
@@ -281,6 +300,11 @@ impl Dispatcher {
             Event::Released(released) => {
                 self.releases_under_way -= 1;
                 self.tell_refused("releasing dependents", released);
+            }
+            Event::MaintenanceDue => self.start_maintenance(),
+            Event::Maintained(queued) => {
+                self.maintaining = false;
+                self.refilled |= queued > 0;
             }
             Event::MetaDue => self.start_saving_meta(),
             Event::Rang => self.queues_empty = false,
@@ -311,6 +335,9 @@ impl Dispatcher {
     // Claiming
 
     fn start_claim(&mut self) {
+        if self.claiming == 0 && std::mem::take(&mut self.refilled) {
+            self.queues_empty = false;
+        }
         let want = self.wanted();
         if !self.worth_claiming(want) || self.queues_empty || self.claim_after.is_some() {
             return;
@@ -601,6 +628,23 @@ impl Dispatcher {
         }
     }
 
+    /// Looks after the books beside all else. It may be left in the middle: the next round finds the rest.
+    fn start_maintenance(&mut self) {
+        if self.maintaining || self.course != Course::Working {
+            return;
+        }
+        self.maintaining = true;
+        let round = Round {
+            link: self.link.clone(),
+            keys: self.who.keys.clone(),
+            queues: self.options.queues.clone(),
+            worker: self.who.name.clone(),
+            interval: self.options.maintenance_interval,
+            report: Arc::clone(&self.report),
+        };
+        self.start(async move { Event::Maintained(round.run().await) });
+    }
+
     /// Writes the worker's state when it has changed; a claim writes `busy` itself.
     fn tell_state(&mut self) {
         let state = match () {
@@ -696,7 +740,8 @@ impl Dispatcher {
         } else if self.options.burst && self.suspended {
             self.report.suspended_in_burst();
             self.course = Course::Draining;
-        } else if self.options.burst && self.queues_empty {
+        } else if self.options.burst && self.queues_empty && !self.maintaining && !self.refilled {
+            // The round at its start is over as well, and what it put into queues has been run.
             self.report.done();
             self.course = Course::Draining;
         } else if self.options.max_idle.is_some_and(|max| self.idle_since.elapsed() >= max) {

@@ -101,6 +101,9 @@ pub(crate) struct Args {
     /// How many seconds lie between two signs of life of a running job.
     #[arg(long, help_heading = "Times", value_name = "SECONDS", default_value_t = 30, allow_negative_numbers = true, value_parser = seconds)]
     job_monitoring_interval: u64,
+    /// How many seconds lie between two looks after what others have left lying.
+    #[arg(long, help_heading = "Times", value_name = "INTEGER", default_value_t = 600, allow_negative_numbers = true, value_parser = seconds)]
+    maintenance_interval: u64,
     #[command(flatten)]
     logging: Logging,
     /// Only `default` is offered: queues are served in the order given.
@@ -173,6 +176,7 @@ impl Args {
         options.result_ttl = Ttl::from_wire(self.results_ttl);
         options.worker_ttl = Duration::from_secs(self.worker_ttl);
         options.monitoring_interval = Duration::from_secs(self.job_monitoring_interval);
+        options.maintenance_interval = Duration::from_secs(self.maintenance_interval);
         options.log_descriptions = !self.logging.disable_job_desc_logging;
         options
     }

@@ -13,7 +13,7 @@ const LOOK: &str = "import look\nshow = lambda seen: print(json.dumps(seen, defa
 
 /// What Python sees: the value of an expression of `tests/python/look.py`, such as `look.workers(conn)`.
 #[track_caller]
-fn seen(python: &Python, expression: &str) -> Json {
+pub(crate) fn seen(python: &Python, expression: &str) -> Json {
     let printed = python.run(&format!("{LOOK}show({expression})"));
     serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"))
 }

@@ -9,6 +9,7 @@ mod conformance;
 mod drain;
 mod golden;
 mod interop;
+mod maintenance;
 mod queue;
 mod rq_test;
 mod scripts;

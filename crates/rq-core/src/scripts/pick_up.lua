@@ -15,9 +15,8 @@ local P, T, E, I, queue, x = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[
 local list = KEYS[1]
 -- How many ids one call looks at.
 local LOOKED_AT = 100
--- How many it searches rq:wip and the queue for: milliseconds each, where those are long.
-local SEARCHES_MAX = 2
--- How much of a queue is searched, from either end. A second copy further inside is sorted out by whoever claims it.
+-- How much of a queue is searched, from either end. That takes milliseconds, so one call searches for one id. A second
+-- copy further inside is sorted out by whoever claims it.
 local SEARCHED_MAX = 100000
 -- A live worker is between its two steps for milliseconds. As Python has them, in seconds.
 local STUCK_S, NOTED_S = 60, 86400
@@ -112,9 +111,9 @@ local function settle_stuck(id, job, origin, status)
   return 'queued'
 end
 
-local searches = 0
+local has_searched = false
 
--- What became of the id, nil if it stays, or `later` when this call has searched enough.
+-- What became of the id, nil if it stays, or `later` when this call has searched for another.
 local function look_at(id)
   local job = P .. ':job:' .. id
   local was = redis.pcall('HMGET', job, 'status', 'origin', 'enqueued_at')
@@ -124,8 +123,8 @@ local function look_at(id)
   if origin == queue .. ':intermediate' then return nil end
   local wip = P .. ':wip:' .. origin
   if runs(id, wip) or not is_due(id, was[3]) then return nil end
-  if searches == SEARCHES_MAX then return 'later' end
-  searches = searches + 1
+  if has_searched then return 'later' end
+  has_searched = true
   if had_copies(id) or is_anywhere_in(wip, id) then return nil end
   return settle_stuck(id, job, origin, status)
 end

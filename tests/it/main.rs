@@ -13,6 +13,7 @@ mod fleet;
 mod golden;
 mod interop;
 mod interop_management;
+mod maintenance;
 mod management;
 mod model;
 mod queue;

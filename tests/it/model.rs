@@ -212,8 +212,8 @@ impl World {
             .collect();
         for child in children {
             let job = &self.jobs[&child];
-            let holds = |id: u8| !(is_over && id == parent) && !self.is_over(id, job.how.failures_allowed);
-            let free = !job.held_by.iter().any(|&id| holds(id));
+            let frees = |id: u8| (is_over && id == parent) || self.is_over(id, job.how.failures_allowed);
+            let free = job.held_by.iter().all(|&id| frees(id));
             let job = self.jobs.get_mut(&child).expect("it was there");
             if free {
                 job.place = Place::Queued;

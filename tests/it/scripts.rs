@@ -25,15 +25,21 @@ use rq_tests::fixture::{self, Value};
 
 mod abandon;
 mod begin;
+mod bury;
 mod cancel;
 mod claim;
 mod delete;
 mod due;
 mod empty;
 mod enqueue;
+mod expire;
 mod flush;
+mod free_slots;
 mod full_memory;
 mod heartbeat;
+mod pick_up;
+mod prune;
+mod push_ready;
 mod put_back;
 mod registration;
 mod release;
@@ -41,6 +47,9 @@ mod renew;
 mod requeue;
 mod save_meta;
 mod settle;
+mod take_round;
+mod tidy_group;
+mod undefer;
 
 /// The queue that jobs here belong to unless a test says otherwise.
 pub(crate) const QUEUE: &str = "q";

@@ -169,6 +169,10 @@ keys! {
     /// Ours: sorted set of the executions our workers hold, `<id>:<x>` by the millisecond of Redis TIME at which they
     /// count as silent.
     leases() = ":leases";
+    /// Ours: who looked after a queue's books last, for as long as nobody needs to do it again.
+    maintained(queue) = ":maintained:", queue;
+    /// Ours: the same for what belongs to no queue.
+    maintained_at_large() = ":maintained";
 }
 
 /// Checks a job id that we are about to write: `[A-Za-z0-9_-]+`, as RQ has it since 2.8 (wire spec §1.5).

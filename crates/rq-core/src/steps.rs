@@ -3,6 +3,7 @@
 //! The async and the blocking fronts, the workers and the command line all take these, so they cannot drift apart.
 
 pub mod job;
+pub mod maintenance;
 pub mod management;
 pub mod queue;
 pub mod registry;

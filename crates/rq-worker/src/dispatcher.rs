@@ -7,6 +7,7 @@
 //! [one event](Dispatcher::next_event), and [absorbs](Dispatcher::absorb) it. Steps are under way beside the loop, so
 //! that claims, runs and settlements overlap; while one is under way, what comes next gathers to the next batch.
 
+mod maintenance;
 mod meta_box;
 mod order;
 mod outage;
@@ -39,6 +40,7 @@ use crate::error::WorkerError;
 use crate::options::Options;
 use crate::report::Report;
 use crate::signals::Signals;
+use maintenance::{Found, Round};
 use meta_box::MetaBox;
 use order::Order;
 use outage::insist;
@@ -61,6 +63,8 @@ const EVENTS_PER_TURN_MAX: usize = 256;
 const CLAIM_PAUSE: Duration = Duration::from_secs(1);
 /// How often leases are renewed while they last: two renewals may be late before one is lost.
 const RENEWALS_PER_LEASE: u32 = 3;
+/// The shortest time between two rounds of maintenance.
+const MAINTENANCE_MIN: Duration = Duration::from_millis(100);
 /// How long a cold stop waits for running jobs to end by themselves.
 const COLD_GRACE: Duration = Duration::from_secs(2);
 /// How long it then waits for Redis to take what is left to say.
@@ -132,6 +136,10 @@ enum Event {
     BeatDue,
     /// The leases are to be renewed.
     RenewalDue,
+    /// The books are to be looked after.
+    MaintenanceDue,
+    /// They were, and this was found.
+    Maintained(Found),
     /// A running job saved its meta.
     MetaDue,
     /// A queue may hold a job.
@@ -169,6 +177,7 @@ struct Dispatcher {
     renewal: Interval,
     /// When to look for silent workers: as often as leases are renewed.
     look: Interval,
+    maintenance: Interval,
     meta_box: Arc<MetaBox>,
     steps: FuturesUnordered<BoxFuture<'static, Event>>,
 
@@ -190,6 +199,10 @@ struct Dispatcher {
     saving_meta: bool,
     /// The scheduler, in a worker that has one.
     schedule: Option<Schedule>,
+    /// Whether a round of maintenance is under way.
+    maintaining: bool,
+    /// Whether one has put jobs into queues which no claim has seen since.
+    refilled: bool,
 
     /// In which order the next claim serves the queues.
     order: Order,
@@ -227,6 +240,7 @@ impl Dispatcher {
         let mut look = every(options.lease / RENEWALS_PER_LEASE);
         look.reset_immediately();
         let reaper = Reaper::new(options.lease);
+        let maintenance = every(options.maintenance_interval.max(MAINTENANCE_MIN));
         Dispatcher {
             bell: Bell::new(link.clone(), lists),
             commands: Commands::new(link.clone(), who.keys.pubsub(&who.name)),
@@ -242,6 +256,8 @@ impl Dispatcher {
             renewals_under_way: 0,
             saving_meta: false,
             schedule: Schedule::new(&options),
+            maintaining: false,
+            refilled: false,
             order: Order::new(options.dequeue, options.queues.clone()),
             claim_number: 0,
             claiming: 0,
@@ -266,6 +282,7 @@ impl Dispatcher {
             reaper,
             reaping: false,
             looked: false,
+            maintenance,
         }
     }
 
@@ -278,6 +295,7 @@ impl Dispatcher {
 
     /// The loop. Ends when the worker has stopped.
     async fn dispatch(&mut self) -> Result<(), WorkerError> {
+        self.start_maintenance();
         while !self.is_over() {
             self.act();
             let event = self.next_event().await;
@@ -305,6 +323,7 @@ impl Dispatcher {
             _ = self.renewal.tick(), if !self.running.is_empty() => Event::RenewalDue,
             _ = self.look.tick(), if self.course == Course::Working && !self.reaping => Event::LookDue,
             () = Schedule::tick_due(&mut self.schedule), if self.course == Course::Working => Event::TickDue,
+            _ = self.maintenance.tick() => Event::MaintenanceDue,
             () = self.meta_box.filled(), if !self.saving_meta => Event::MetaDue,
             () = self.bell.rung(), if wants_bell => Event::Rang,
             () = sleep_until(look_at), if look_at.is_some() => Event::Look,
@@ -340,6 +359,8 @@ impl Dispatcher {
                 self.queues_empty = false;
                 self.tell_refused("releasing dependents", released);
             }
+            Event::MaintenanceDue => self.start_maintenance(),
+            Event::Maintained(found) => self.absorb_maintained(found),
             Event::MetaDue => self.start_saving_meta(),
             Event::Rang => self.queues_empty = false,
             Event::Look => self.absorb_look(),
@@ -370,6 +391,9 @@ impl Dispatcher {
     // Claiming
 
     fn start_claim(&mut self) {
+        if self.claiming == 0 && std::mem::take(&mut self.refilled) {
+            self.queues_empty = false;
+        }
         let want = self.wanted();
         let schedule_first = self.schedule.as_ref().is_some_and(Schedule::comes_first);
         if !self.worth_claiming(want) || self.queues_empty || self.claim_after.is_some() || schedule_first {
@@ -693,7 +717,12 @@ impl Dispatcher {
 
     fn absorb_reaped(&mut self, reaped: Result<Vec<Reaped>, rq_core::Error>) {
         self.reaping = false;
-        let Some(reaped) = self.tell_refused("ending what silent workers left", reaped) else { return };
+        if let Some(reaped) = self.tell_refused("ending what silent workers left", reaped) {
+            self.heed_reaped(reaped);
+        }
+    }
+
+    fn heed_reaped(&mut self, reaped: Vec<Reaped>) {
         for Reaped { job, worker, conclusion, abandoned } in reaped {
             self.report.reaped(&job, &conclusion, abandoned);
             if abandoned != Abandoned::PutBack {
@@ -742,6 +771,32 @@ impl Dispatcher {
     fn absorb_schedule_left(&mut self, left: Result<usize, rq_core::Error>) {
         self.tell_refused("leaving the schedule", left);
         self.schedule = None;
+    }
+
+    // Maintenance
+
+    /// Looks after the books beside all else. It may be left in the middle: the next round finds the rest.
+    fn start_maintenance(&mut self) {
+        if self.maintaining || self.course != Course::Working {
+            return;
+        }
+        self.maintaining = true;
+        let round = Round {
+            link: self.link.clone(),
+            keys: self.who.keys.clone(),
+            queues: self.options.queues.clone(),
+            worker: self.who.name.clone(),
+            interval: self.options.maintenance_interval,
+            report: Arc::clone(&self.report),
+            scythe: self.scythe(),
+        };
+        self.start(async move { Event::Maintained(round.run().await) });
+    }
+
+    fn absorb_maintained(&mut self, found: Found) {
+        self.maintaining = false;
+        self.refilled |= found.queued > 0;
+        self.heed_reaped(found.reaped);
     }
 
     /// Writes the worker's state when it has changed; a claim writes `busy` itself.
@@ -879,9 +934,10 @@ impl Dispatcher {
         }
     }
 
-    /// Whether a burst may end, as far as jobs are concerned that others left, or that wait for those which ended.
+    /// Whether a burst may end, as far as jobs are concerned that others left, or that wait for those which ended: the
+    /// looks at its start are over, and what they put into queues has been claimed.
     fn has_tidied(&self) -> bool {
-        self.looked && !self.reaping && self.releases_under_way == 0
+        self.looked && !self.reaping && self.releases_under_way == 0 && !self.maintaining && !self.refilled
     }
 
     /// Whether there is no job and none is being asked for.

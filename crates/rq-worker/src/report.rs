@@ -240,6 +240,24 @@ impl Report {
         error!("Worker {}: {reason}; taking no more jobs", self.worker);
     }
 
+    pub(crate) fn cleaning_queue(&self, queue: &str) {
+        info!(queue, "Worker {}: cleaning registries for queue: {queue}", self.worker);
+    }
+
+    pub(crate) fn cleaning_groups(&self) {
+        info!("Worker {}: cleaning group registries", self.worker);
+    }
+
+    /// What maintenance found about a job, and did.
+    pub(crate) fn repaired(&self, id: &str, found: &str) {
+        info!("Worker {}: job {id} {found}", self.worker);
+    }
+
+    /// Maintenance took a worker off the books; `key` is that of its record.
+    pub(crate) fn buried(&self, key: &str) {
+        info!("Worker {}: {key} has expired: that worker is taken off the books", self.worker);
+    }
+
     pub(crate) fn registered_again(&self) {
         warn!("Worker {}: its record was gone from Redis and was written again", self.worker);
     }

@@ -1,6 +1,10 @@
 //! All scripts on a server that forgets them: each is loaded again and the step is taken, once.
 
 use rq_core::Cancel;
+use rq_core::steps::job::Cursor;
+use rq_core::steps::maintenance::{
+    Scope, bury, expire, free_slots, pick_up, prune, push_ready, take_round, tidy_group, undefer,
+};
 use rq_core::steps::management::{Canceled, Deleted, Ended, Requeued, cancel, delete, requeue};
 use rq_core::steps::queue::{Enqueued, Place, empty, enqueue};
 use rq_core::steps::schedule::{due, leave};
@@ -46,6 +50,7 @@ fn scripts_are_loaded_when_the_server_has_forgotten_them() {
     assert_eq!(stage.take(&delete(&stage.keys, &ids)), [Deleted::Done; 2]);
     flush();
     assert_eq!(stage.take(&empty(&stage.keys, QUEUE, false)), 248);
+    look_after_all(&stage, flush);
     flush();
     let who = scheduler(&stage, "s", &[QUEUE]);
     schedule(&stage, "due", -1, |_| {});
@@ -56,4 +61,27 @@ fn scripts_are_loaded_when_the_server_has_forgotten_them() {
     flush();
     stage.take(&worker.death());
     assert_eq!(stage.ask::<usize>("EXISTS workers"), 0);
+}
+
+/// The scripts of maintenance.
+fn look_after_all(stage: &Stage, flush: impl Fn()) {
+    let (keys, at) = (&stage.keys, Cursor::default());
+    flush();
+    assert!(stage.take(&take_round(keys, Scope::AtLarge, "w 1", 60_000)));
+    flush();
+    assert_eq!(stage.take(&expire(&keys.failed(QUEUE))).found, 0);
+    flush();
+    assert_eq!(stage.take(&prune(keys, &keys.canceled(QUEUE), &at)).found, 0);
+    flush();
+    assert_eq!(stage.take(&push_ready(keys, QUEUE)).found, []);
+    flush();
+    assert_eq!(stage.take(&pick_up(keys, QUEUE, &at)).found, []);
+    flush();
+    assert_eq!(stage.take(&undefer(keys, QUEUE, &[b"none".to_vec()])).len(), 1);
+    flush();
+    assert_eq!(stage.take(&bury(keys, Scope::AtLarge, &at)).found, [""; 0]);
+    flush();
+    assert_eq!(stage.take(&free_slots(keys, b"none", &at)).found.given, 0);
+    flush();
+    assert_eq!(stage.take(&tidy_group(keys, b"none", &at)).found, 0);
 }

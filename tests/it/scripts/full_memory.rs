@@ -1,6 +1,10 @@
 //! All scripts at `maxmemory`: what ends jobs goes on, so that the queue drains; what adds some is refused whole.
 
 use rq_core::Cancel;
+use rq_core::steps::job::Cursor;
+use rq_core::steps::maintenance::{
+    Scope, bury, expire, free_slots, pick_up, prune, push_ready, take_round, tidy_group, undefer,
+};
 use rq_core::steps::management::{Canceled, Deleted, Ended, Requeued, cancel, delete, requeue};
 use rq_core::steps::queue::{Place, empty, enqueue};
 use rq_core::steps::schedule::{due, leave};
@@ -156,4 +160,46 @@ fn a_worker_without_a_record_claims() {
     let worker = Worker::new(&full.stage, "w", &[QUEUE]);
     assert_eq!(super::job_ids(&worker.claim(1)), ["a"]);
     assert_eq!(full.stage.books("a"), ["wip:q"]);
+}
+
+/// What lies about takes memory, and what waits for nobody could free some.
+#[test]
+fn the_books_are_looked_after() {
+    let full = FullMemory::holding(&["stuck", "ready", "deferred", "limited"]);
+    let (stage, keys, at) = (&full.stage, &full.stage.keys, Cursor::default());
+    for left_lying in [
+        "DEL queue:q",
+        "RPUSH queue:q:intermediate stuck",
+        "SET queue:q:intermediate:first_seen:stuck 1",
+        "HSET job:stuck enqueued_at x",
+        "HSET job:ready status ready_to_enqueue",
+        "ZADD ready:q 1 ready",
+        "HSET job:deferred status deferred",
+        "ZADD deferred:q 1 deferred",
+        "HSET job:limited status rate_limited",
+        "HSET rl:k concurrency 1",
+        "ZADD rl:k:allowed 1 over",
+        "ZADD rl:k:rate_limited 1 limited",
+        "ZADD finished:q 1 over",
+        "ZADD canceled:q 1 gone",
+        "SADD groups g",
+        "SADD group:g gone",
+        "SADD workers $P:worker:gone",
+    ] {
+        stage.run(left_lying);
+    }
+    full.fill();
+    assert!(stage.take(&take_round(keys, Scope::AtLarge, "w 1", 60_000)));
+    assert_eq!(stage.take(&expire(&keys.finished(QUEUE))).found, 1);
+    assert_eq!(stage.take(&prune(keys, &keys.canceled(QUEUE), &at)).found, 1);
+    assert_eq!(stage.take(&push_ready(keys, QUEUE)).found, [("ready".to_owned(), true)]);
+    assert_eq!(stage.take(&pick_up(keys, QUEUE, &at)).found.len(), 1);
+    assert_eq!(stage.take(&undefer(keys, QUEUE, &[b"deferred".to_vec()])).len(), 1);
+    assert_eq!(stage.take(&free_slots(keys, b"k", &at)).found.given, 1);
+    assert_eq!(stage.take(&tidy_group(keys, b"g", &at)).found, 1);
+    assert_eq!(stage.take(&bury(keys, Scope::AtLarge, &at)).found.len(), 1);
+    assert_eq!(stage.waiting(QUEUE), ["stuck", "ready", "deferred", "limited"]);
+    let books = ["maintained", "queue:q", "queues", "rl:k", "rl:k:allowed"].map(str::to_owned);
+    let left = stage.key_names().into_iter().filter(|name| !name.starts_with("job:"));
+    assert!(left.eq(books), "{:?}", stage.key_names());
 }

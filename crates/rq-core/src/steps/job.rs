@@ -128,9 +128,9 @@ fn sets_of_ids(name: &'static str, keys: impl ExactSizeIterator<Item = String>) 
     })
 }
 
-/// How far the release of a job's dependents has come; the default is the beginning.
+/// How far a walk over a long set has come, such as the release of a job's dependents; the default is the beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cursor(String);
+pub struct Cursor(pub(super) String);
 
 impl Default for Cursor {
     fn default() -> Cursor {

@@ -1,0 +1,20 @@
+-- prune: takes ids whose job is gone off a registry, a bounded number a call.
+--
+-- KEYS  1 scheduled or canceled registry
+-- ARGV  1 prefix   2 cursor, `0` to begin
+-- Effect  the registry. A hash without `data` is no job: it is what a write to a deleted one has left (wire spec §21-2)
+-- Result  the cursor to go on from, `0` when all were looked at; how many were taken off
+-- Re-send: looks at the same page again.
+-- The first write is ZREM, which runs at maxmemory.
+local P = ARGV[1]
+-- How many ids one call looks at, or the whole of a small registry, which ZSCAN gives at once (128 unless told).
+local LOOKED_AT = 100
+
+local page = redis.call('ZSCAN', KEYS[1], ARGV[2], 'COUNT', LOOKED_AT)
+local gone = {}
+for i = 1, #page[2], 2 do
+  local id = page[2][i]
+  if redis.pcall('HEXISTS', P .. ':job:' .. id, 'data') ~= 1 then gone[#gone + 1] = id end
+end
+if #gone > 0 then redis.call('ZREM', KEYS[1], unpack(gone)) end
+return {page[1], #gone}

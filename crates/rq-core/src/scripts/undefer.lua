@@ -1,0 +1,73 @@
+-- undefer: queues deferred jobs that nobody holds back and nobody will release: a crash came between, or the job they
+-- waited for has expired or was deleted (wire spec §22-15).
+--
+-- KEYS  1 rq:deferred:<q>
+-- ARGV  1 prefix   2 now (T)   3 now (I)   then ids of that registry
+-- Effect  per id deferred for 60 s: deferred registry, job hash (queued), queue list, or where it waits for its slot; the
+--         sets of dependents it is in. Ids whose job is gone are taken off
+-- Result  per id looked at, the first ones first and one at least: 0 waits · 1 gone, taken off · 2 queued
+-- Re-send: those queued are deferred no more; the answer is 0.
+-- The first write is ZREM, which runs at maxmemory.
+local P, T, I = ARGV[1], ARGV[2], tonumber(ARGV[3])
+redis.call('ZCARD', KEYS[1])
+-- Producers in Python write the registry and the sets of dependencies in several steps.
+local SETTLED_S = 60
+-- When a call has looked at so many dependencies it takes no further job on.
+local LOOKED_AT_MAX = 1000
+-- What releasing a job costs, in dependencies looked at.
+local RELEASE_COST = 10
+local looked_at = 0
+
+-- What the job says that it waits for. The set of dependencies may lack some of them, or all, where its producer was cut
+-- off; old RQ names one alone.
+local function named(ids, id)
+  local known, list = pcall(cjson.decode, ids or '')
+  if known and type(list) == 'table' then return list end
+  return {id or nil}
+end
+
+local function is_held_back(dependencies, failures_allowed)
+  for _, id in ipairs(dependencies) do
+    looked_at = looked_at + 1
+    if type(id) == 'string' and not is_over(id, failures_allowed) then return true end
+  end
+  return false
+end
+
+-- Out of the sets that Python's workers watch while they release dependents: else one that is at it would queue the job
+-- once more.
+local function forget_dependencies(id, dependencies)
+  for _, other in ipairs(dependencies) do
+    if type(other) == 'string' then redis.pcall('SREM', P .. ':job:' .. other .. ':dependents', id) end
+  end
+end
+
+local function undefer(id)
+  local since = tonumber(redis.call('ZSCORE', KEYS[1], id))
+  if not since then return 0 end
+  local job, set = P .. ':job:' .. id, P .. ':job::' .. id .. ':dependencies'
+  local was = redis.pcall('HMGET', job, 'dependency_ids', 'dependency_id', 'allow_dependency_failures')
+  if was.err or redis.pcall('HEXISTS', job, 'data') ~= 1 then
+    redis.call('ZREM', KEYS[1], id)
+    return 1
+  end
+  local dependencies = named(was[1], was[2])
+  if since > I - SETTLED_S or is_held_back(dependencies, was[3] == '1') then return 0 end
+  local members = redis.pcall('SMEMBERS', set)
+  if members.err then members = {} end
+  looked_at = looked_at + #members
+  if release(id, nil, T, I) ~= 2 then return 0 end
+  redis.call('ZREM', KEYS[1], id)
+  forget_dependencies(id, dependencies)
+  forget_dependencies(id, members)
+  looked_at = looked_at + RELEASE_COST
+  return 2
+end
+
+local answers = {}
+for i = 4, #ARGV do
+  if looked_at >= LOOKED_AT_MAX then break end
+  looked_at = looked_at + 1
+  answers[#answers + 1] = undefer(ARGV[i])
+end
+return answers

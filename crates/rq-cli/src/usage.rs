@@ -75,7 +75,7 @@ fn message(error: &Error) -> String {
         ErrorKind::UnknownArgument if named.starts_with('-') => {
             format!("No such option '{named}'.{}", suggestion(error, ContextKind::SuggestedArg))
         }
-        ErrorKind::UnknownArgument => format!("Got unexpected extra argument ({named})."),
+        ErrorKind::UnknownArgument => format!("Got unexpected extra argument ({named})"),
         ErrorKind::MissingRequiredArgument if named.starts_with('-') => format!("Missing option '{named}'."),
         ErrorKind::MissingRequiredArgument => format!("Missing argument '{named}'."),
         ErrorKind::InvalidValue => format!("Option '{named}' requires an argument."),

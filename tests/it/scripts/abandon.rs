@@ -8,7 +8,7 @@ use rq_core::{Conclusion, ExecutionId, Job, Next, Settled, Ttl};
 
 use super::{QUEUE, Stage, finished, settlement};
 
-fn failing(claimed: &Claimed) -> End {
+pub(super) fn failing(claimed: &Claimed) -> End {
     let text = "AbandonedJobError: the worker w fell silent".to_owned();
     let job = Arc::new(Job::new(claimed.id.job_id(), QUEUE, Vec::new()));
     End {

@@ -1,16 +1,18 @@
 //! All scripts on a server that forgets them: each is loaded again and the step is taken, once.
 
 use rq_core::Cancel;
-use rq_core::steps::job::Cursor;
+use rq_core::steps::job::{Cursor, Release, release};
 use rq_core::steps::maintenance::{
     Scope, bury, expire, free_slots, pick_up, prune, push_ready, take_round, tidy_group, undefer,
 };
 use rq_core::steps::management::{Canceled, Deleted, Ended, Requeued, cancel, delete, requeue};
 use rq_core::steps::queue::{Enqueued, Place, empty, enqueue};
 use rq_core::steps::schedule::{due, leave};
-use rq_core::steps::worker::{News, heartbeat, put_back, save_meta};
+use rq_core::steps::silent::{Abandoned, Sign, abandon};
+use rq_core::steps::worker::{News, heartbeat, put_back, renew, save_meta};
 use rq_tests::{PrivateRedis, Scratch};
 
+use super::abandon::failing;
 use super::due::{ours, schedule, scheduler};
 use super::{QUEUE, Stage, Worker, finished, taken};
 
@@ -36,6 +38,12 @@ fn scripts_are_loaded_when_the_server_has_forgotten_them() {
     assert_eq!(begun.iter().map(Option::is_some).collect::<Vec<_>>(), [true, true, false]);
     flush();
     assert_eq!(stage.take(&heartbeat(&worker.who, News::default(), &claimed)).alive, [true, true, false]);
+    flush();
+    assert_eq!(stage.take(&renew(&worker.who, &claimed)), [true, true, false]);
+    flush();
+    assert_eq!(stage.take(&abandon(&stage.keys, Sign::Lease, &[failing(&claimed[0])])), [Abandoned::No]);
+    flush();
+    assert_eq!(stage.take(&release(&stage.keys, "none", &Cursor::default(), Release::Ended)), None);
     flush();
     assert_eq!(stage.take(&save_meta(&stage.keys, &[(claimed[0].clone(), b"{}".to_vec())])), [true]);
     flush();

@@ -1,18 +1,22 @@
 //! All scripts at `maxmemory`: what ends jobs goes on, so that the queue drains; what adds some is refused whole.
 
-use rq_core::Cancel;
-use rq_core::steps::job::Cursor;
+use std::time::Duration;
+
+use rq_core::steps::job::{Cursor, Release, release};
 use rq_core::steps::maintenance::{
     Scope, bury, expire, free_slots, pick_up, prune, push_ready, take_round, tidy_group, undefer,
 };
 use rq_core::steps::management::{Canceled, Deleted, Ended, Requeued, cancel, delete, requeue};
 use rq_core::steps::queue::{Place, empty, enqueue};
 use rq_core::steps::schedule::{due, leave};
-use rq_core::steps::worker::{News, heartbeat, put_back, save_meta};
-use rq_tests::{PrivateRedis, Scratch};
+use rq_core::steps::silent::{Abandoned, Sign, abandon, leases_over, remains};
+use rq_core::steps::worker::{News, heartbeat, put_back, renew, save_meta};
+use rq_core::{Cancel, OnCrash};
+use rq_tests::{PrivateRedis, Scratch, eventually};
 
 use super::cancel::{defer, dependent};
 use super::due::{ours, schedule, scheduler};
+use super::release::child;
 use super::{QUEUE, Stage, Worker, failed, finished};
 
 /// A stage whose Redis takes no more data from here on.
@@ -75,6 +79,38 @@ fn the_queue_drains() {
     stage.take(&worker.death());
     assert_eq!(stage.ask::<usize>("EXISTS workers"), 0);
     assert!(stage.ask::<Option<String>>("HGET worker:w death").is_some());
+}
+
+/// What a silent worker held goes on, and so does who waits for it.
+#[test]
+fn silent_workers_are_relieved() {
+    let full = FullMemory::holding(&["a", "b"]);
+    let stage = &full.stage;
+    let lenient = child(stage, "c", &["a"], |job| job.allow_dependency_failures = Some(true));
+    stage.take(&enqueue(&stage.keys, QUEUE, &[(lenient, Place::Tail)]));
+    let mut worker = stage.worker("w", &[QUEUE]);
+    worker.who.lease = Duration::from_millis(1);
+    let claimed = worker.claim(2);
+    worker.begin(&claimed[..1]);
+    full.fill();
+    assert_eq!(stage.take(&renew(&worker.who, &claimed)), [true, true]);
+    let silent = eventually("the leases to be over", Duration::from_secs(5), || {
+        let silent = stage.take(&leases_over(&stage.keys));
+        (silent.len() == 2).then_some(silent)
+    });
+    let fields = stage.take(&remains(&stage.keys, &silent)).jobs;
+    let ends: Vec<_> =
+        silent.iter().zip(fields).map(|(silent, fields)| silent.end(fields, OnCrash::Fail)).collect();
+    let mut answers = stage.take(&abandon(&stage.keys, Sign::Lease, &ends));
+    answers.sort_by_key(|answer| *answer == Abandoned::PutBack);
+    assert_eq!(answers, [Abandoned::Concluded, Abandoned::PutBack]);
+    let mut waiting = stage.waiting(QUEUE);
+    waiting.sort();
+    assert_eq!(
+        (waiting, stage.books("a")),
+        (vec!["b".to_owned(), "c".to_owned()], vec!["failed:q".to_owned()])
+    );
+    assert_eq!(stage.take(&release(&stage.keys, "a", &Cursor::default(), Release::Past)), None);
 }
 
 /// A scheduler begins and ends there, too.

@@ -36,14 +36,11 @@ local function requeue(id)
   if not was_there then return 0 end
   for _, other in ipairs({':finished:', ':failed:', ':canceled:'}) do redis.pcall('ZREM', P .. other .. origin, id) end
   redis.pcall('HSET', job, 'started_at', '', 'ended_at', '', 'exc_info', NO_TEXT, 'requeued', token)
-  -- These lived as long as its end was to be kept.
-  redis.pcall('PERSIST', job .. ':dependents')
-  redis.pcall('PERSIST', P .. ':job::' .. id .. ':dependencies')
   local key, slots = rate_limit_of(job)
   if key then
     redis.pcall('HSET', job, 'enqueue_at_front', side == 'L' and 1 or 0)
     redis.pcall('SADD', P .. ':queues', P .. ':queue:' .. origin)
-    wait_for_slot(id, key, slots, T, I)
+    wait_for_slot(id, key, slots, origin, T, I)
   else
     put_into_queue(id, origin, side, T)
   end

@@ -9,12 +9,15 @@ local function expire(id, ttl)
   redis.pcall('EXPIRE', PREFIX .. ':job::' .. id .. ':dependencies', ttl)
 end
 
--- A job that waits lives as long as its `ttl` says, counted anew; without one, until it has run.
+-- A job that waits lives as long as its `ttl` says, counted anew; without one, until it has run. So do its dependents and
+-- dependencies, whatever end it may have had before.
 local function live_while_waiting(id)
   local job = PREFIX .. ':job:' .. id
   local ttl = tonumber(redis.pcall('HGET', job, 'ttl'))
+  if ttl and ttl > 0 then return expire(id, ttl) end
   redis.pcall('PERSIST', job)
-  if ttl and ttl > 0 then expire(id, ttl) end
+  redis.pcall('PERSIST', job .. ':dependents')
+  redis.pcall('PERSIST', PREFIX .. ':job::' .. id .. ':dependencies')
 end
 
 -- A job whose book cannot hold it, being of another type: filed as failed, where people look, for good.

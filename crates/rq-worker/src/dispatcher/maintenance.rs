@@ -13,6 +13,7 @@ use rq_core::{Keys, Timestamp};
 
 use super::outage::insist;
 use super::reaper::{Reaped, Scythe};
+use super::{Course, Dispatcher, Event};
 use crate::report::Report;
 
 /// More pages than any book has: a walk that takes more goes in circles.
@@ -223,5 +224,31 @@ fn described(picked_up: PickedUp) -> &'static str {
         PickedUp::Left => "was taken off its queue, and another book has it: forgotten here",
         PickedUp::Queued => "was taken off its queue and never began: queued again",
         PickedUp::Started => "is started, and nobody runs it: taken for abandoned",
+    }
+}
+
+impl Dispatcher {
+    /// Looks after the books beside all else. It may be left in the middle: the next round finds the rest.
+    pub(super) fn start_maintenance(&mut self) {
+        if self.maintaining || self.course != Course::Working {
+            return;
+        }
+        self.maintaining = true;
+        let round = Round {
+            link: self.link.clone(),
+            keys: self.who.keys.clone(),
+            queues: self.options.queues.clone(),
+            worker: self.who.name.clone(),
+            interval: self.options.maintenance_interval,
+            report: Arc::clone(&self.report),
+            scythe: self.scythe(),
+        };
+        self.start(async move { Event::Maintained(round.run().await) });
+    }
+
+    pub(super) fn absorb_maintained(&mut self, found: Found) {
+        self.maintaining = false;
+        self.refilled |= found.queued > 0;
+        self.heed_reaped(found.reaped);
     }
 }

@@ -11,7 +11,10 @@ use rq_core::link::Link;
 use rq_core::steps::job::{self as job_steps, Cursor, Release};
 use rq_core::steps::silent::{self, Abandoned, End, Remains, Sign, Silent};
 use rq_core::steps::worker::BATCH_MAX;
-use rq_core::{Conclusion, Error, Job, Keys, OnCrash};
+use rq_core::{Conclusion, Error, Failure, Job, Keys, OnCrash};
+
+use super::settling::show;
+use super::{Dispatcher, Event};
 
 /// How many looks may be missed before it is this worker, or Redis, that was away, and not the others.
 const LOOKS_MISSED_MAX: u32 = 2;
@@ -122,6 +125,62 @@ fn reaped(end: &End, abandoned: Abandoned) -> Option<Reaped> {
         conclusion: end.settlement.conclusion.clone(),
         abandoned,
     })
+}
+
+impl Dispatcher {
+    pub(super) fn start_looking(&mut self) {
+        self.reaping = true;
+        let (link, step) = (self.link.clone(), silent::leases_over(&self.who.keys));
+        self.start(async move { Event::SilentFound(link.take(&step).await) });
+    }
+
+    pub(super) fn absorb_silent(&mut self, found: Result<Vec<Silent>, Error>) {
+        self.reaping = false;
+        self.looked = true;
+        // Not insisted upon: the next look comes soon.
+        let Ok(found) = found else { return };
+        let may_reap = self.reaper.heed_look(Instant::now(), self.look.period());
+        if !may_reap || found.is_empty() {
+            return;
+        }
+        self.reaping = true;
+        let scythe = self.scythe();
+        self.start(async move { Event::Reaped(scythe.reap(Sign::Lease, &found).await) });
+    }
+
+    pub(super) fn scythe(&self) -> Scythe {
+        Scythe {
+            link: self.link.clone(),
+            keys: self.who.keys.clone(),
+            lease: self.options.lease,
+            on_crash: self.options.on_crash,
+        }
+    }
+
+    pub(super) fn absorb_reaped(&mut self, reaped: Result<Vec<Reaped>, Error>) {
+        self.reaping = false;
+        if let Some(reaped) = self.tell_refused("ending what silent workers left", reaped) {
+            self.heed_reaped(reaped);
+        }
+    }
+
+    pub(super) fn heed_reaped(&mut self, reaped: Vec<Reaped>) {
+        for Reaped { job, worker, conclusion, abandoned } in reaped {
+            self.report.reaped(&job, &conclusion, abandoned);
+            if abandoned != Abandoned::PutBack {
+                self.show_abandoned(job, Failure::Abandoned { worker });
+            }
+            self.refilled = true;
+        }
+    }
+
+    /// Shows the failure of a job whose worker is silent to the exception handlers, after it was settled.
+    pub(super) fn show_abandoned(&self, job: Arc<Job>, failure: Failure) {
+        if !self.exception_handlers.is_empty() {
+            let handlers = self.exception_handlers.clone();
+            tokio::task::spawn_blocking(move || show(&handlers, &job, &failure));
+        }
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use rq_core::steps::schedule::{self as steps, Holder, QueueTick, Scheduler};
 use rq_core::{Error, Timestamp};
 use tokio::time::{Interval, MissedTickBehavior};
 
-use crate::dispatcher::registration;
+use super::{Course, Dispatcher, Event, registration};
 use crate::options::Options;
 use crate::report::Report;
 
@@ -157,5 +157,38 @@ pub(crate) async fn take<T>(link: Link, step: Step<T>) -> Result<T, Error> {
     match tokio::time::timeout(STEP_LONGEST, link.take(&step)).await {
         Ok(answer) => answer,
         Err(_) => Err(Error::Redis(std::io::Error::from(std::io::ErrorKind::TimedOut).into())),
+    }
+}
+
+impl Dispatcher {
+    pub(super) fn start_tick(&mut self) {
+        let Some(schedule) = &mut self.schedule else { return };
+        let tick = take(self.link.clone(), schedule.begin_tick());
+        self.start(async move { Event::Ticked(tick.await) });
+    }
+
+    pub(super) fn absorb_ticked(&mut self, ticked: Result<Vec<QueueTick>, Error>) {
+        let Some(schedule) = &mut self.schedule else { return };
+        let ticked = schedule.end_tick(ticked, &self.report);
+        if ticked.moved {
+            self.refilled = true;
+        }
+        if ticked.more && self.course == Course::Working {
+            self.start_tick();
+        }
+    }
+
+    /// A worker on its way out gives its queues to other schedulers before it finishes what runs.
+    pub(super) fn start_leaving_schedule(&mut self) {
+        let stops = self.course != Course::Working;
+        if let Some(step) = self.schedule.as_mut().and_then(|schedule| schedule.begin_leaving(stops)) {
+            let leave = take(self.link.clone(), step);
+            self.start(async move { Event::ScheduleLeft(leave.await) });
+        }
+    }
+
+    pub(super) fn absorb_schedule_left(&mut self, left: Result<usize, Error>) {
+        self.tell_refused("leaving the schedule", left);
+        self.schedule = None;
     }
 }

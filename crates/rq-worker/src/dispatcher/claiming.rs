@@ -34,7 +34,7 @@ impl Dispatcher {
 
     /// Jobs are claimed one claim at a time, and at once; while claimed ones are being fetched, a further claim waits
     /// until it is worth it.
-    pub(super) fn worth_claiming(&self, want: usize) -> bool {
+    fn worth_claiming(&self, want: usize) -> bool {
         let worth = if self.fetching == 0 { 1 } else { BATCH_WORTH_MIN.min(self.executor.slots() / 2) };
         self.claiming == 0 && want >= worth.max(1)
     }
@@ -82,7 +82,7 @@ impl Dispatcher {
     }
 
     /// A list of another type is met at every claim: told once, and no reason to look all the time.
-    pub(super) fn heed_dropped(&mut self, id: &str, reason: &str) {
+    fn heed_dropped(&mut self, id: &str, reason: &str) {
         if reason != "wronglist" {
             return self.report.dropped(id, reason);
         }
@@ -95,7 +95,7 @@ impl Dispatcher {
     }
 
     /// Fetches what was claimed, or gives it back if the worker is on its way out.
-    pub(super) fn take_on(&mut self, claimed: Vec<Claimed>) {
+    fn take_on(&mut self, claimed: Vec<Claimed>) {
         if claimed.is_empty() {
             return;
         }
@@ -142,7 +142,7 @@ impl Dispatcher {
         }
     }
 
-    pub(super) fn start_putting_back(&mut self, claimed: Vec<Claimed>) {
+    fn start_putting_back(&mut self, claimed: Vec<Claimed>) {
         self.put_backs_under_way += 1;
         let put_back = self.insist(steps::put_back(&self.who, &claimed));
         self.start(async move { Event::PutBack(claimed, put_back.await) });

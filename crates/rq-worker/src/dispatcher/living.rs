@@ -32,7 +32,7 @@ impl Dispatcher {
     }
 
     /// What Redis no longer holds as ours was canceled, deleted or given to another: it is asked to end.
-    pub(super) fn heed_losses(&mut self, ids: &[ExecutionId], held: &[bool]) {
+    fn heed_losses(&mut self, ids: &[ExecutionId], held: &[bool]) {
         for (id, held) in ids.iter().zip(held) {
             if !held && self.running.notice_loss(id) {
                 self.report.lost(id.job_id());

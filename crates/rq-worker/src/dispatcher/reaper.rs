@@ -175,7 +175,7 @@ impl Dispatcher {
     }
 
     /// Shows the failure of a job whose worker is silent to the exception handlers, after it was settled.
-    pub(super) fn show_abandoned(&self, job: Arc<Job>, failure: Failure) {
+    fn show_abandoned(&self, job: Arc<Job>, failure: Failure) {
         if !self.exception_handlers.is_empty() {
             let handlers = self.exception_handlers.clone();
             tokio::task::spawn_blocking(move || show(&handlers, &job, &failure));

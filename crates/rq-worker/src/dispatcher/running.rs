@@ -25,7 +25,8 @@ pub(crate) struct Run {
     meta: Option<Vec<u8>>,
     /// Whether the executor still has it.
     occupies: bool,
-    lost: bool,
+    /// Whether Redis no longer holds it as ours, and that was told.
+    pub(crate) lost: bool,
 }
 
 /// How beginning an execution went.

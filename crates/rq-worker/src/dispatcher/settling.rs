@@ -21,16 +21,20 @@ impl Dispatcher {
         let Some(run) = self.running.end(id) else { return };
         let ended = self.explained(ended);
         let (settlement, failure) = run.settlement(ended, &self.options, self.meta_box.take(id));
-        self.report.ended(&run.job, &settlement);
         match failure {
+            // How it ended concerns nobody any more; settling it clears what is left of it.
+            _ if run.lost => self.unsettled.push(settlement),
             None => self.unsettled.push(settlement),
-            Some(failure) => self.show_failure(run, failure, settlement),
+            Some(failure) => {
+                self.report.ended(&run.job, &settlement);
+                self.show_failure(run, failure, settlement);
+            }
         }
         self.heed_exhaustion();
     }
 
     /// A job that was stopped by a cold stop was not stopped by a user.
-    pub(super) fn explained(&self, mut ended: Ended) -> Ended {
+    fn explained(&self, mut ended: Ended) -> Ended {
         let cold = matches!(self.course, Course::Ending(_) | Course::Leaving(_));
         if cold && matches!(ended.outcome, Err(Failure::Stopped)) {
             ended.outcome = Err(Failure::Executor("the worker was shut down while the job ran".to_owned()));
@@ -39,7 +43,7 @@ impl Dispatcher {
     }
 
     /// Shows a failure to the exception handlers, on a thread beside the loop.
-    pub(super) fn show_failure(&mut self, run: Run, failure: Failure, settlement: Settlement) {
+    fn show_failure(&mut self, run: Run, failure: Failure, settlement: Settlement) {
         if self.exception_handlers.is_empty() {
             return self.unsettled.push(settlement);
         }
@@ -64,7 +68,7 @@ impl Dispatcher {
     }
 
     /// What has ended is settled at once, or gathers while a step is under way until a further one is worth it.
-    pub(super) fn worth_settling(&self) -> bool {
+    fn worth_settling(&self) -> bool {
         let worth = if self.settles_under_way == 0 { 1 } else { BATCH_WORTH_MIN };
         self.settles_under_way < SETTLES_MAX && self.unsettled.len() >= worth
     }
@@ -91,13 +95,14 @@ impl Dispatcher {
                     self.report.settled(&run.job, settlement);
                     self.start_releasing(&run.job.id, settlement);
                 }
+                Settling::Lost | Settling::Deleted if run.lost => {}
                 Settling::Lost | Settling::Deleted => self.report.lost(&run.job.id),
             }
         }
     }
 
     /// Releases the dependents that a settlement has left. Maintenance finds those that a crash leaves.
-    pub(super) fn start_releasing(&mut self, job_id: &str, settlement: &Settlement) {
+    fn start_releasing(&mut self, job_id: &str, settlement: &Settlement) {
         let discarded = settlement.conclusion.ttl == Ttl::Seconds(0) && settlement.conclusion.next.is_none();
         let why = if discarded { Release::Discarded } else { Release::Ended };
         let (link, report) = (self.link.clone(), Arc::clone(&self.report));

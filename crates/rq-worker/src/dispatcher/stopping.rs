@@ -34,7 +34,7 @@ impl Dispatcher {
     }
 
     /// Stops the runs of a job, or the one that is named.
-    pub(super) fn stop_executions(&mut self, job_id: &str, x: Option<&str>) {
+    fn stop_executions(&mut self, job_id: &str, x: Option<&str>) {
         let asked = |id: &ExecutionId| id.job_id() == job_id && x.is_none_or(|x| x == id.x());
         let running = self.running.all();
         let mut ids = running.iter().map(|claimed| &claimed.id).filter(|id| asked(id)).peekable();
@@ -69,7 +69,7 @@ impl Dispatcher {
     }
 
     /// The grace of a cold stop is over: what still runs is settled as failed, here, and its end no longer waited for.
-    pub(super) fn end_what_runs(&mut self) {
+    fn end_what_runs(&mut self) {
         self.course = Course::Leaving(Instant::now() + LEAVE_GRACE);
         for claimed in self.running.all() {
             self.absorb_ended(&claimed.id, Ended { outcome: Err(Failure::Stopped), ran: Duration::ZERO });
@@ -122,12 +122,12 @@ impl Dispatcher {
 
     /// Whether a burst may end, as far as jobs are concerned that others left, or that wait for those which ended: the
     /// looks at its start are over, and what they put into queues has been claimed.
-    pub(super) fn has_tidied(&self) -> bool {
+    fn has_tidied(&self) -> bool {
         self.looked && !self.reaping && self.releases_under_way == 0 && !self.maintaining && !self.refilled
     }
 
     /// Whether there is no job and none is being asked for.
-    pub(super) fn is_idle(&self) -> bool {
+    fn is_idle(&self) -> bool {
         self.running.is_empty() && self.fetching == 0 && self.claiming == 0
     }
 

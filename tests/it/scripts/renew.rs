@@ -12,7 +12,10 @@ fn a_lease_lasts_from_its_renewal_on() {
         stage.run(&format!("ZADD leases 5 {}", claimed.id));
     }
     stage.run(&format!("ZREM leases {}", claimed[1].id));
-    assert_eq!(stage.take(&renew(&worker.who, &claimed)), [true, false]);
+    let step = renew(&worker.who, &claimed);
+    for sending in 1..=2 {
+        assert_eq!(stage.take(&step), [true, false], "sending {sending}");
+    }
     let (now_s, _): (f64, f64) = stage.scratch.query("TIME", [""; 0]);
     let until_ms: f64 = stage.ask(&format!("ZSCORE leases {}", claimed[0].id));
     let left_s = until_ms / 1e3 - now_s;

@@ -85,7 +85,7 @@ pub(crate) struct Args {
     /// The worker's name; no living worker may have it [default: a fresh UUID].
     #[arg(short, long)]
     pub(crate) name: Option<String>,
-    /// How many jobs run at once [default: 4 for each core, at least 8].
+    /// How many jobs run at once [default: 8 for each core, at least 16].
     #[arg(long, value_name = "INTEGER", value_parser = count, allow_negative_numbers = true)]
     concurrency: Option<u64>,
     /// In which order the queues are served: default (as given), round_robin or random [default: default].

@@ -13,6 +13,7 @@ use num_bigint::BigInt;
 pub(super) const MAX_PAYLOAD_BYTES: usize = 64 << 20;
 
 /// The largest payload in bincode: 16 MiB.
+#[cfg(feature = "bincode")]
 pub(super) const MAX_BINCODE_BYTES: usize = 16 << 20;
 
 /// The most values in one payload, each item, key and container counted. In memory each takes 32 bytes.

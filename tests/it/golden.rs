@@ -17,6 +17,7 @@ mod differences;
 mod end_states;
 mod facts;
 mod replays;
+mod table;
 
 /// One of the keys of wire spec §2.
 struct Shape {

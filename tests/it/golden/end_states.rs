@@ -5,6 +5,7 @@
 //! | `replays.rs` | what the scenarios did, done by us |
 //! | `facts.rs` | what is compared |
 //! | `differences.rs` | where ours is another, and why |
+//! | `table.rs` | the same in words, for `docs/differences.md` |
 
 use std::collections::BTreeSet;
 

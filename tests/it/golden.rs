@@ -13,7 +13,11 @@ use rq_core::{
 };
 use rq_tests::fixture::{self, Bytes, Value};
 
+mod differences;
 mod end_states;
+mod facts;
+mod replays;
+mod table;
 
 /// One of the keys of wire spec §2.
 struct Shape {

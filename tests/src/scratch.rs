@@ -43,6 +43,16 @@ impl Scratch {
         Self { url: url.to_string(), prefix: format!("t{number}-{random:08x}") }
     }
 
+    /// On the server that all tests share, under a prefix that holds a hash tag, as Redis Cluster needs it.
+    ///
+    /// # Panics
+    /// When there is no way to have a Redis here.
+    pub fn tagged() -> Self {
+        let mut scratch = Self::new();
+        scratch.prefix = format!("{{{}}}:rq", scratch.prefix);
+        scratch
+    }
+
     /// How a client reaches its server.
     pub fn url(&self) -> &str {
         &self.url

@@ -24,13 +24,13 @@
 //!
 //! # Layout
 //!
-//! * producers: [`Call`], [`Queue`], [`JobHandle`], [`blocking`], [`Retry`], [`Ttl`]
+//! * producers: [`Call`], [`Queue`], [`JobHandle`], [`blocking`], [`Retry`], [`Repeat`], [`Dependency`], [`OnCrash`], [`Ttl`]
 //! * job authors: [`job`], [`handlers!`], [`Handlers`], [`Context`], [`Failure`]
 //! * whoever manages: [`Cancel`], [`Registry`], [`Requeued`]
 //! * whoever inspects: [`Job`], [`JobResult`], [`ExecutionRecord`], [`WorkerRecord`], [`Status`], [`Keys`]
 //! * payloads: [`Codec`], [`Value`], [`Payload`]
 //! * extenders: [`Executor`], [`DeathPenalty`], [`ExceptionHandler`]
-//! * workers: [`steps`] and [`link`], what is sent to Redis and how
+//! * workers: [`steps`] and [`link`], what is sent to Redis and how; [`Conclusion`], what becomes of a job that ran
 //!
 //! This crate never forks, starts no runtime and no thread, and installs no log subscriber.
 

@@ -34,6 +34,8 @@ impl Executors {
         let mut executors = Executors::default();
         #[cfg(feature = "thread")]
         executors.add::<rq_worker_thread::Thread>();
+        #[cfg(feature = "fork")]
+        executors.add::<rq_worker_fork::Fork>();
         executors
     }
 

@@ -67,6 +67,18 @@ pub enum Failure {
     },
     /// The arguments do not fit the handler.
     Arguments(ArgumentError),
+    /// The process that ran the job ended with this code before it told how the job ended.
+    Exited {
+        /// The code.
+        code: i32,
+    },
+    /// Another process told of the failure, which is text here.
+    Told {
+        /// Its [kind](Failure::kind).
+        kind: String,
+        /// Its [text](Failure::text).
+        text: String,
+    },
     /// The executor could not run the job, or lost it.
     Executor(String),
 }
@@ -148,7 +160,7 @@ impl Failure {
     }
 
     /// A short name of the kind, in RQ's words where it has one.
-    pub fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &str {
         match self {
             Failure::Error(_) => "Error",
             Failure::Retry(_) => "Retry",
@@ -156,6 +168,8 @@ impl Failure {
             Failure::Timeout { .. } => "JobTimeoutException",
             Failure::Stopped => "Stopped",
             Failure::Killed { .. } => "Killed",
+            Failure::Exited { .. } => "Exited",
+            Failure::Told { kind, .. } => kind,
             Failure::Abandoned { .. } => "AbandonedJobError",
             Failure::UnknownFunction { .. } => "UnknownFunction",
             Failure::Payload(_) => "DeserializationError",
@@ -167,6 +181,9 @@ impl Failure {
 
     /// What is stored with the job and shown by dashboards: the kind, what went wrong, and one cause a line.
     pub fn text(&self) -> String {
+        if let Failure::Told { text, .. } = self {
+            return text.clone();
+        }
         let mut text = format!("{}: ", self.kind());
         match self {
             Failure::Error(error) => write_chain(&mut text, error.as_ref()),
@@ -184,6 +201,11 @@ impl Failure {
             Failure::Killed { signal } => {
                 push(&mut text, format_args!("the process running the job was ended by signal {signal}"))
             }
+            Failure::Exited { code } => push(
+                &mut text,
+                format_args!("the process running the job exited with code {code} before the job had ended"),
+            ),
+            Failure::Told { .. } => {}
             Failure::Abandoned { worker } if worker.is_empty() => {
                 text.push_str("the worker fell silent while it had the job")
             }

@@ -1,11 +1,10 @@
 //! [`Task`]: one execution on its way through a thread.
 
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rq_core::{
-    Context, DeathPenalty, Ended, Execution, Failure, Handlers, Interrupt, Prepared, States, panics,
-};
+use rq_core::{Context, DeathPenalty, Ended, Execution, Failure, Handlers, States, panics};
+use rq_worker::run_until_interrupted;
 use tokio::runtime::Runtime;
 
 use crate::watch::{RETURN_GRACE, Watch};
@@ -67,34 +66,9 @@ impl Task {
         let _armed: Vec<_> =
             shop.death_penalties.iter().map(|penalty| penalty.arm(&context, *limit)).collect();
         if prepared.is_async() {
-            shop.runtime()?.block_on(run_until_interrupted(prepared, &context, interrupt))
+            shop.runtime()?.block_on(run_until_interrupted(prepared, &context, interrupt, RETURN_GRACE))
         } else {
             prepared.run(&context)
         }
-    }
-}
-
-/// Runs an async handler, and drops it when it does not heed its interruption.
-async fn run_until_interrupted(
-    prepared: Prepared,
-    context: &Context,
-    interrupt: &Interrupt,
-) -> Result<Option<Vec<u8>>, Failure> {
-    /// For as long as it takes: the limit, or a stop, ends it.
-    const FOREVER: Duration = Duration::MAX;
-    /// Well within the grace after which the thread itself would be given up.
-    const HEED_GRACE: Duration = Duration::from_millis(RETURN_GRACE.as_millis() as u64 / 5);
-    let ignored = async {
-        loop {
-            if let Err(interrupted) = interrupt.sleep_async(FOREVER).await {
-                tokio::time::sleep(HEED_GRACE).await;
-                return interrupted;
-            }
-        }
-    };
-    tokio::select! {
-        biased;
-        outcome = prepared.run_async(context) => outcome,
-        interrupted = ignored => Err(Failure::interrupted(interrupted)),
     }
 }

@@ -38,6 +38,10 @@ pub struct Options {
     pub name: Option<String>,
     /// How many jobs run at once; the executor's own default unless told.
     pub concurrency: Option<usize>,
+    /// How many jobs one process runs before it is replaced, where jobs run in processes: 1.
+    pub jobs_per_horse: usize,
+    /// How long a job that was told to end may take before its process is ended: 5 s.
+    pub job_grace: Duration,
     /// Stop when all queues are empty.
     pub burst: bool,
     /// Stop after this many jobs.
@@ -72,6 +76,8 @@ impl Default for Options {
             queues: vec![QUEUE_DEFAULT.to_owned()],
             name: None,
             concurrency: None,
+            jobs_per_horse: 1,
+            job_grace: Duration::from_secs(5),
             burst: false,
             max_jobs: None,
             max_idle: None,

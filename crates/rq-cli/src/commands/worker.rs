@@ -88,6 +88,14 @@ pub(crate) struct Args {
     /// How many jobs run at once [default: 8 for each core, at least 16].
     #[arg(long, value_name = "INTEGER", value_parser = count, allow_negative_numbers = true)]
     concurrency: Option<u64>,
+    /// How many jobs one process runs before a fresh one takes its place, where jobs run in processes.
+    ///
+    /// One isolates jobs from each other; more spare the cost of a process for each.
+    #[arg(long, value_name = "INTEGER", default_value_t = 1, value_parser = count, allow_negative_numbers = true)]
+    horse_jobs: u64,
+    /// How many seconds a job that was told to end, at its time limit or on request, may take before its process is ended.
+    #[arg(long, help_heading = "Times", value_name = "SECONDS", default_value_t = 5, allow_negative_numbers = true, value_parser = seconds)]
+    job_grace: u64,
     /// In which order the queues are served: default (as given), round_robin or random [default: default].
     ///
     /// RQ's `-ds` is understood, too.
@@ -196,6 +204,8 @@ impl Args {
         }
         options.name = self.name.filter(|name| !name.is_empty());
         options.concurrency = self.concurrency.map(|jobs| usize::try_from(jobs).unwrap_or(usize::MAX));
+        options.jobs_per_horse = usize::try_from(self.horse_jobs).unwrap_or(usize::MAX);
+        options.job_grace = Duration::from_secs(self.job_grace);
         options.burst = self.burst;
         options.max_jobs = self.max_jobs;
         options.max_idle = self.max_idle_time.map(Duration::from_secs);

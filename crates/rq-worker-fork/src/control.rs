@@ -1,0 +1,163 @@
+//! [`Control`]: the worker's way to the fork server, and [`Horse`]: its way to a horse.
+
+use std::collections::HashMap;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use nix::sys::socket::{ControlMessage, MsgFlags, recv, sendmsg};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::net::UnixStream;
+use tokio::sync::oneshot;
+
+use crate::frames::{
+    Exit, HorseId, Order, Outcome, PACKET_BYTES_MAX, Report, Request, decode, encode, frame, frame_len,
+};
+use crate::process;
+use crate::server::UNSEEN;
+
+/// The worker's way to the fork server. Cloning is cheap.
+#[derive(Clone)]
+pub(crate) struct Control {
+    line: Arc<Line>,
+}
+
+struct Line {
+    socket: AsyncFd<OwnedFd>,
+    /// Who waits for the end of which horse.
+    horses: Mutex<HashMap<HorseId, oneshot::Sender<Result<Exit, String>>>>,
+    next_horse: AtomicU64,
+    is_gone: AtomicBool,
+}
+
+impl Control {
+    /// Begins to hear what the server reports.
+    pub(crate) fn open(socket: OwnedFd) -> io::Result<Control> {
+        let socket = process::register(socket)?;
+        let line = Arc::new(Line {
+            socket,
+            horses: Mutex::default(),
+            next_horse: AtomicU64::new(0),
+            is_gone: AtomicBool::new(false),
+        });
+        tokio::spawn(hear(Arc::clone(&line)));
+        Ok(Control { line })
+    }
+
+    /// Whether the server has died.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.line.is_gone.load(Ordering::Acquire)
+    }
+
+    /// Has the server fork a horse.
+    pub(crate) async fn fork(&self) -> io::Result<Horse> {
+        let (ours, theirs) = StdUnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let id = self.line.next_horse.fetch_add(1, Ordering::Relaxed);
+        let (tell, ended) = oneshot::channel();
+        self.line.horses().insert(id, tell);
+        self.line.send(&Request::Fork(id), Some(&theirs)).await?;
+        Ok(Horse { id, stream: UnixStream::from_std(ours)?, heard: Vec::new(), ended, jobs_run: 0 })
+    }
+
+    /// Sends a signal to a horse and all it has started. One that is gone cannot be hit, nor anybody in its place.
+    pub(crate) async fn signal(&self, horse: HorseId, signal: Signal) {
+        // A server that cannot be told is gone, and its horses with it.
+        let _ = self.line.send(&Request::Signal(horse, signal as i32), None).await;
+    }
+}
+
+impl Line {
+    fn horses(&self) -> MutexGuard<'_, HashMap<HorseId, oneshot::Sender<Result<Exit, String>>>> {
+        self.horses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn send(&self, request: &Request, descriptor: Option<&StdUnixStream>) -> io::Result<()> {
+        let packet = encode(request)?;
+        let descriptors: Vec<_> = descriptor.iter().map(|descriptor| descriptor.as_raw_fd()).collect();
+        let rights = [ControlMessage::ScmRights(&descriptors)];
+        let rights = if descriptors.is_empty() { &rights[..0] } else { &rights[..] };
+        let send = |socket: &OwnedFd| {
+            let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+            sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(&packet)], rights, flags, None)
+                .map_err(io::Error::from)
+        };
+        self.socket.async_io(Interest::WRITABLE, send).await.map(drop)
+    }
+
+    async fn receive(&self) -> io::Result<Option<Report>> {
+        let mut packet = vec![0; PACKET_BYTES_MAX];
+        let receive = |socket: &OwnedFd| {
+            recv(socket.as_raw_fd(), &mut packet, MsgFlags::MSG_DONTWAIT).map_err(io::Error::from)
+        };
+        match self.socket.async_io(Interest::READABLE, receive).await {
+            Ok(0) => Ok(None),
+            Ok(length) => decode(&packet[..length]).map(Some),
+            Err(error) if error.raw_os_error() == Some(Errno::ECONNRESET as i32) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Passes on what the server reports, until it is gone.
+async fn hear(line: Arc<Line>) {
+    while let Ok(Some(report)) = line.receive().await {
+        let (horse, end) = match report {
+            Report::Ready => continue,
+            Report::Refused(horse, reason) => (horse, Err(reason)),
+            Report::Ended(horse, exit) => (horse, Ok(exit)),
+        };
+        if let Some(waiter) = line.horses().remove(&horse) {
+            // A horse whose job has ended is waited for by nobody.
+            let _ = waiter.send(end);
+        }
+    }
+    line.is_gone.store(true, Ordering::Release);
+    line.horses().clear();
+}
+
+/// The worker's way to a horse.
+pub(crate) struct Horse {
+    pub(crate) id: HorseId,
+    stream: UnixStream,
+    /// What has come and is no whole frame yet.
+    heard: Vec<u8>,
+    ended: oneshot::Receiver<Result<Exit, String>>,
+    pub(crate) jobs_run: usize,
+}
+
+impl Horse {
+    pub(crate) async fn send(&mut self, order: &Order) -> io::Result<()> {
+        self.stream.write_all(&frame(order)?).await
+    }
+
+    /// The next outcome; `None` when there will be none. Cancel-safe.
+    pub(crate) async fn receive(&mut self) -> io::Result<Option<Outcome>> {
+        loop {
+            if let Some((head, body)) = self.heard.split_first_chunk::<4>() {
+                let length = frame_len(*head)?;
+                if body.len() >= length {
+                    let outcome = decode(&body[..length])?;
+                    self.heard.drain(..4 + length);
+                    return Ok(Some(outcome));
+                }
+            }
+            if self.stream.read_buf(&mut self.heard).await? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// How it ended, once it has.
+    pub(crate) async fn ended(self) -> Exit {
+        match self.ended.await {
+            Ok(Ok(exit)) => exit,
+            Ok(Err(_)) | Err(_) => UNSEEN,
+        }
+    }
+}

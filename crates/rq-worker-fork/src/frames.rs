@@ -1,0 +1,204 @@
+//! What worker, fork server and horses say to each other, in bincode.
+//!
+//! Worker and server exchange packets over one socket; worker and horse exchange frames, each with its length before it,
+//! over a socket of their own, which the server has passed on and closed.
+
+use std::io::{self, Read, Write};
+use std::time::Duration;
+
+use rq_core::panics::Panic;
+use rq_core::{Failure, Retry};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// The largest frame: a job's record and its result have their own limits below this.
+pub(crate) const FRAME_BYTES_MAX: usize = 512 << 20;
+/// The largest packet between worker and server; none carries payloads.
+pub(crate) const PACKET_BYTES_MAX: usize = 4096;
+
+/// The name of a horse, never used twice by one worker.
+pub(crate) type HorseId = u64;
+
+/// Worker to server.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Request {
+    /// Fork a horse that serves the socket which comes with this.
+    Fork(HorseId),
+    /// Send its process group this signal, if it still lives.
+    Signal(HorseId, i32),
+}
+
+/// Server to worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Report {
+    /// The preloads are done; horses can be forked.
+    Ready,
+    /// A horse could not be forked, for this reason.
+    Refused(HorseId, String),
+    /// A horse has ended.
+    Ended(HorseId, Exit),
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Exit {
+    /// With this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+/// Worker to horse.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Order {
+    /// Run this.
+    Run(Task),
+    /// The job has to end.
+    Stop,
+}
+
+/// One execution, as a horse needs it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Task {
+    pub(crate) job_id: String,
+    pub(crate) x: String,
+    /// The job's hash.
+    pub(crate) fields: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) limit: Option<Duration>,
+}
+
+/// Horse to worker: how the job ended.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Outcome {
+    pub(crate) outcome: Result<Option<Vec<u8>>, Told>,
+    pub(crate) ran: Duration,
+}
+
+/// A failure as it passes between processes: what the worker decides by keeps its shape, the rest is text.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Told {
+    Retry { max: u32, pauses_s: Vec<u64>, at_front: bool },
+    Panic { message: String, location: Option<String> },
+    Timeout { limit: Duration },
+    Stopped,
+    Other { kind: String, text: String },
+}
+
+impl From<Failure> for Told {
+    fn from(failure: Failure) -> Told {
+        match failure {
+            Failure::Retry(retry) => Told::Retry {
+                max: retry.max(),
+                pauses_s: retry.intervals().to_vec(),
+                at_front: retry.is_at_front(),
+            },
+            Failure::Panic(Panic { message, location }) => Told::Panic { message, location },
+            Failure::Timeout { limit } => Told::Timeout { limit },
+            Failure::Stopped => Told::Stopped,
+            other => Told::Other { kind: other.kind().to_owned(), text: other.text() },
+        }
+    }
+}
+
+impl From<Told> for Failure {
+    fn from(told: Told) -> Failure {
+        match told {
+            Told::Retry { max, pauses_s, at_front } => {
+                let retry = Retry::up_to(max).after(pauses_s.into_iter().map(Duration::from_secs));
+                Failure::Retry(if at_front { retry.at_front() } else { retry })
+            }
+            Told::Panic { message, location } => Failure::Panic(Panic { message, location }),
+            Told::Timeout { limit } => Failure::Timeout { limit },
+            Told::Stopped => Failure::Stopped,
+            Told::Other { kind, text } => Failure::Told { kind, text },
+        }
+    }
+}
+
+/// The bytes of a packet, or of a frame without its length.
+pub(crate) fn encode(message: &impl Serialize) -> io::Result<Vec<u8>> {
+    bincode::serde::encode_to_vec(message, bincode::config::standard()).map_err(io::Error::other)
+}
+
+/// Reads what [`encode`] has written.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
+    let config = bincode::config::standard().with_limit::<FRAME_BYTES_MAX>();
+    match bincode::serde::decode_from_slice(bytes, config) {
+        Ok((message, _)) => Ok(message),
+        Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+    }
+}
+
+/// The bytes of a frame with its length before it.
+pub(crate) fn frame(message: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut frame = vec![0; 4];
+    frame.extend(encode(message)?);
+    let length = u32::try_from(frame.len() - 4).ok().filter(|&length| length as usize <= FRAME_BYTES_MAX);
+    let length =
+        length.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the frame is too large"))?;
+    frame[..4].copy_from_slice(&length.to_le_bytes());
+    Ok(frame)
+}
+
+/// The length that a frame begins with.
+pub(crate) fn frame_len(head: [u8; 4]) -> io::Result<usize> {
+    let length = u32::from_le_bytes(head) as usize;
+    if length > FRAME_BYTES_MAX {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "a frame without end"));
+    }
+    Ok(length)
+}
+
+/// Writes a frame.
+pub(crate) fn write(stream: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
+    stream.write_all(&frame(message)?)
+}
+
+/// Reads the next frame; `None` at the end of the stream.
+pub(crate) fn read<T: DeserializeOwned>(stream: &mut impl Read) -> io::Result<Option<T>> {
+    let mut head = [0; 4];
+    match stream.read_exact(&mut head) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        read => read?,
+    }
+    let mut body = vec![0; frame_len(head)?];
+    stream.read_exact(&mut body)?;
+    decode(&body).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_keep_what_is_decided_by() {
+        let check = |failure: Failure| {
+            let text = failure.text();
+            let told: Told = decode(&encode(&Told::from(failure)).unwrap()).unwrap();
+            let back = Failure::from(told);
+            assert_eq!(back.text(), text);
+            back
+        };
+        let retry = Retry::up_to(3).after([Duration::from_secs(1), Duration::from_secs(5)]).at_front();
+        assert!(matches!(check(Failure::Retry(retry.clone())), Failure::Retry(back) if back == retry));
+        assert!(matches!(check(Failure::Stopped), Failure::Stopped));
+        let limit = Duration::from_millis(1500);
+        assert!(matches!(check(Failure::Timeout { limit }), Failure::Timeout { limit: l } if l == limit));
+        let panic = Panic { message: "boom".into(), location: Some("a.rs:1:2".into()) };
+        assert!(matches!(check(Failure::Panic(panic.clone())), Failure::Panic(back) if back == panic));
+        let error = check(Failure::Error("boom".into()));
+        assert_eq!((error.kind(), error.text()), ("Error", "Error: boom".to_owned()));
+    }
+
+    #[test]
+    fn frames_come_one_by_one() {
+        let mut bytes = frame(&Order::Stop).unwrap();
+        bytes.extend(frame(&Order::Stop).unwrap());
+        bytes.extend([9, 0]);
+        let mut stream = &bytes[..];
+        assert!(matches!(read(&mut stream), Ok(Some(Order::Stop))));
+        assert!(matches!(read(&mut stream), Ok(Some(Order::Stop))));
+        assert!(matches!(read::<Order>(&mut stream), Ok(None)));
+        assert!(frame_len([0xff; 4]).is_err());
+    }
+}

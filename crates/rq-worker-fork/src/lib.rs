@@ -1,0 +1,99 @@
+//! Runs each job in a process of its own: `-w fork`.
+//!
+//! Three roles. The *fork server* is forked first of all, before any thread or runtime; it holds the handlers, stays small,
+//! and forks whenever it is asked. The *worker* talks to Redis and decides. A *horse* runs one job and ends.
+//!
+//! # What it promises, and what not
+//!
+//! At its time limit a job is told (`ctx.check()` fails, `ctx.sleep(..)` wakes). One that goes on regardless is sent
+//! SIGTERM after a grace, then SIGKILL, with all processes of its group. Whatever a job does, the worker lives: an abort, a
+//! stack overflow or a leak is the horse's own. Destructors do not run after SIGKILL.
+
+mod control;
+mod frames;
+mod herd;
+mod horse;
+mod process;
+mod server;
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, socketpair};
+use rq_core::Executor;
+use rq_worker::{Launch, Options, Program};
+
+use frames::{PACKET_BYTES_MAX, Report, decode};
+use herd::{Herd, Rules};
+use horse::Stable;
+use process::Forked;
+
+/// How long an async handler that was told to end may take to do so before it is dropped, five times over.
+pub(crate) const RETURN_GRACE: Duration = Duration::from_millis(500);
+/// How long a job that was told to end may take to do so before its process is ended, unless told.
+pub const JOB_GRACE_DEFAULT: Duration = Duration::from_secs(5);
+/// The most horses there may be at once.
+pub const CONCURRENCY_MAX: usize = 1024;
+
+/// A worker whose jobs run in processes.
+pub type Worker = rq_worker::Worker<Fork>;
+
+/// Starts the fork server.
+#[derive(Debug)]
+pub struct Fork;
+
+impl Launch for Fork {
+    const NAME: &'static str = "fork";
+
+    fn launch(program: Program, options: &Options) -> io::Result<Box<dyn Executor>> {
+        let rules = rules(options)?;
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
+        let worker = process::own_pid();
+        match process::fork()? {
+            Forked::Parent(_) => {
+                drop(theirs);
+                wait_until_ready(&ours)?;
+                Ok(Box::new(Herd::new(rules, ours)))
+            }
+            Forked::Child => {
+                drop(ours);
+                process::die_with(worker)?;
+                let stable = Stable {
+                    handlers: program.handlers,
+                    states: Arc::new(program.states),
+                    death_penalties: program.death_penalties,
+                    url: options.url.clone(),
+                    keys: options.keys.clone(),
+                    jobs_per_horse: rules.jobs_per_horse,
+                };
+                server::serve(theirs, stable, program.preloads)
+            }
+        }
+    }
+}
+
+fn rules(options: &Options) -> io::Result<Rules> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let slots = options.concurrency.unwrap_or(cores);
+    if !(1..=CONCURRENCY_MAX).contains(&slots) {
+        let told = format!("a concurrency of {slots} is not possible; choose 1 to {CONCURRENCY_MAX}");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, told));
+    }
+    Ok(Rules { slots, jobs_per_horse: options.jobs_per_horse.max(1), job_grace: options.job_grace })
+}
+
+/// Waits for the preloads, which may take as long as they like.
+fn wait_until_ready(control: &OwnedFd) -> io::Result<()> {
+    let mut packet = vec![0; PACKET_BYTES_MAX];
+    let length = recv(control.as_raw_fd(), &mut packet, MsgFlags::empty())?;
+    match length {
+        0 => Err(io::Error::other("the fork server ended before it was ready; did a preload panic?")),
+        length => match decode(&packet[..length])? {
+            Report::Ready => Ok(()),
+            other => Err(io::Error::other(format!("the fork server began with {other:?}"))),
+        },
+    }
+}

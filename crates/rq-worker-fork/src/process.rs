@@ -1,0 +1,123 @@
+//! Processes: the few system calls that Rust cannot check, each with its proof.
+
+#![allow(unsafe_code, reason = "the only module of this crate that may; each block says why it holds")]
+
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use nix::sys::prctl;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::unistd::{ForkResult, Pid, fork as unix_fork, getpid, getppid};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::frames::Exit;
+
+/// Who is told of a fork.
+pub(crate) enum Forked {
+    Parent(Pid),
+    Child,
+}
+
+/// Forks this process, which must have one thread.
+///
+/// # Panics
+/// If it has more: a lock held by another thread would be held for ever in the child.
+pub(crate) fn fork() -> io::Result<Forked> {
+    assert_eq!(threads()?, 1, "a process that forks has one thread");
+    // SAFETY: with one thread there is nobody who could hold a lock or be in the middle of a change, so that the child
+    // may do whatever its parent may.
+    match unsafe { unix_fork() }? {
+        ForkResult::Parent { child } => Ok(Forked::Parent(child)),
+        ForkResult::Child => Ok(Forked::Child),
+    }
+}
+
+/// How many threads this process has.
+pub(crate) fn threads() -> io::Result<usize> {
+    Ok(std::fs::read_dir("/proc/self/task")?.count())
+}
+
+/// Has the system kill this process when `parent`, which has forked it, is gone.
+pub(crate) fn die_with(parent: Pid) -> io::Result<()> {
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    // It may have died before that was set.
+    if getppid() != parent {
+        std::process::exit(1);
+    }
+    Ok(())
+}
+
+/// Whose SIGTERM ends a horse.
+static MASTER: AtomicI32 = AtomicI32::new(0);
+
+/// Makes this process end by SIGTERM only if `master` sends it: one that goes to a whole process group or control group
+/// is for the worker, which finishes its jobs.
+pub(crate) fn heed_terminations_of(master: Pid) -> io::Result<()> {
+    extern "C" fn on_terminate(_: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+        // SAFETY: the kernel passes a valid record to a handler installed with SA_SIGINFO, and one that was sent by a
+        // process holds its id. Nothing else is touched but an atomic, and both calls are async-signal-safe.
+        unsafe {
+            if (*info).si_pid() == MASTER.load(Ordering::Relaxed) {
+                libc::signal(libc::SIGTERM, libc::SIG_DFL);
+                libc::raise(libc::SIGTERM);
+            }
+        }
+    }
+    MASTER.store(master.as_raw(), Ordering::Relaxed);
+    let handler = SigHandler::SigAction(on_terminate);
+    let action = SigAction::new(handler, SaFlags::SA_SIGINFO | SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: the handler calls only what may be called in one.
+    unsafe { sigaction(Signal::SIGTERM, &action) }?;
+    ignore(Signal::SIGINT)
+}
+
+/// Ignores a signal from now on.
+pub(crate) fn ignore(signal: Signal) -> io::Result<()> {
+    let action = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
+    // SAFETY: no handler of ours is installed that could be called at a bad moment.
+    unsafe { sigaction(signal, &action) }?;
+    Ok(())
+}
+
+/// The next child that has ended, if one has.
+pub(crate) fn reap() -> Option<(Pid, Exit)> {
+    let mut status = 0;
+    // SAFETY: `status` lives through the call, and no usage is asked for.
+    let pid = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) };
+    if pid <= 0 {
+        return None;
+    }
+    let exit = if libc::WIFSIGNALED(status) {
+        Exit::Signal(libc::WTERMSIG(status))
+    } else {
+        Exit::Code(libc::WEXITSTATUS(status))
+    };
+    Some((Pid::from_raw(pid), exit))
+}
+
+/// Takes over a descriptor that came with a message.
+pub(crate) fn adopt(descriptor: RawFd) -> OwnedFd {
+    // SAFETY: the kernel has just installed it in this process for whoever received the message, and nobody else knows it.
+    unsafe { OwnedFd::from_raw_fd(descriptor) }
+}
+
+/// Has the runtime watch a socket.
+pub(crate) fn register(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` is one descriptor for all its life, which ends after that of the registration it is moved into.
+    unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE | Interest::WRITABLE) }
+        .map_err(io::Error::from)
+}
+
+/// What this process calls itself in lists of processes; at most 15 bytes are kept.
+pub(crate) fn name_process(name: &str) {
+    let name = std::ffi::CString::new(name).unwrap_or_default();
+    // A name is for readers; without it all goes on.
+    let _ = prctl::set_name(&name);
+}
+
+/// This process.
+pub(crate) fn own_pid() -> Pid {
+    getpid()
+}

@@ -60,6 +60,12 @@ pub trait Executor: Send {
     /// Stops an execution, which still reports how it ended. One that has ended already is ignored.
     fn stop(&mut self, id: &ExecutionId, how: Stop);
 
+    /// Ends the process that runs an execution, as if it had crashed: RQ's `kill-horse`. `false` where it has none of its
+    /// own.
+    fn crash(&mut self, _id: &ExecutionId) -> bool {
+        false
+    }
+
     /// Waits for an execution to end. Each one started is reported once. Cancel-safe: it stands in a `select!`.
     async fn ended(&mut self) -> (ExecutionId, Ended);
 

@@ -199,7 +199,11 @@ impl Failure {
             }
             Failure::Stopped => text.push_str("Job stopped by user"),
             Failure::Killed { signal } => {
-                push(&mut text, format_args!("the process running the job was ended by signal {signal}"))
+                let name = signal_name(*signal);
+                push(
+                    &mut text,
+                    format_args!("the process running the job was ended by signal {signal}{name}"),
+                );
             }
             Failure::Exited { code } => push(
                 &mut text,
@@ -232,6 +236,21 @@ impl Failure {
             Failure::Executor(reason) => text.push_str(reason),
         }
         shortened(text)
+    }
+}
+
+/// What people call the signals that end jobs, and what they may mean. The numbers are those of Linux on all but a few
+/// processors.
+fn signal_name(signal: i32) -> &'static str {
+    match signal {
+        4 => " (SIGILL)",
+        6 => " (SIGABRT): it aborted, perhaps for a stack that overflowed or memory that ran out",
+        7 => " (SIGBUS)",
+        8 => " (SIGFPE)",
+        9 => " (SIGKILL): by a person, or by the system because memory was short",
+        11 => " (SIGSEGV)",
+        15 => " (SIGTERM)",
+        _ => "",
     }
 }
 

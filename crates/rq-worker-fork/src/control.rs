@@ -19,7 +19,6 @@ use crate::frames::{
     Exit, HorseId, Order, Outcome, PACKET_BYTES_MAX, Report, Request, decode, encode, frame, frame_len,
 };
 use crate::process;
-use crate::server::UNSEEN;
 
 /// The worker's way to the fork server. Cloning is cheap.
 #[derive(Clone)]
@@ -153,11 +152,12 @@ impl Horse {
         }
     }
 
-    /// How it ended, once it has.
-    pub(crate) async fn ended(self) -> Exit {
+    /// How it ended, once it has; or why nobody can tell.
+    pub(crate) async fn ended(self) -> Result<Exit, String> {
         match self.ended.await {
-            Ok(Ok(exit)) => exit,
-            Ok(Err(_)) | Err(_) => UNSEEN,
+            Ok(Ok(exit)) => Ok(exit),
+            Ok(Err(reason)) => Err(format!("no process could be had for the job: {reason}")),
+            Err(_) => Err("the fork server has died, and the job's process with it".to_owned()),
         }
     }
 }

@@ -2,19 +2,28 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use nix::sys::signal::Signal;
+use nix::sys::socket::{Shutdown, shutdown};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use rq_core::{Ended, Execution, ExecutionId, Executor, Failure, Stop};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::control::{Control, Horse};
 use crate::frames::{Exit, Order, Outcome, Task};
+use crate::launch::{self, Server};
 
 /// How long a job that was sent SIGTERM has before SIGKILL.
 const TERM_GRACE: Duration = Duration::from_secs(1);
+/// How long a worker that leaves waits for its server to end what is left, and how often it looks.
+const LEAVE_GRACE: Duration = Duration::from_secs(1);
+const LEAVE_PAUSE: Duration = Duration::from_millis(2);
+/// How many fork servers may die within which time before the worker gives up.
+const RESTARTS_MAX: usize = 5;
+const RESTARTS_WITHIN: Duration = Duration::from_secs(60);
 
 /// How the operator wants horses used.
 #[derive(Clone, Copy, Debug)]
@@ -28,14 +37,24 @@ pub(crate) struct Rules {
 /// Runs executions, each on a horse.
 pub(crate) struct Herd {
     rules: Rules,
-    /// The fork server's socket, until there is a runtime.
-    socket: Option<OwnedFd>,
+    server: Server,
+    /// The way to the server, opened with the first execution: there is a runtime by then.
     control: Option<Control>,
     idle: Vec<Horse>,
-    running: HashMap<ExecutionId, UnboundedSender<Stop>>,
+    running: HashMap<ExecutionId, UnboundedSender<Command>>,
     tell: UnboundedSender<Arrived>,
     arrived: UnboundedReceiver<Arrived>,
+    /// When servers were executed in the place of dead ones, the newest last.
+    restarts: Vec<Instant>,
     broken: Option<String>,
+}
+
+/// What is done to an execution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Command {
+    Stop(Stop),
+    /// Its process is killed, as if it had crashed.
+    Crash,
 }
 
 /// An execution that has ended, and its horse if that can go on.
@@ -46,28 +65,54 @@ struct Arrived {
 }
 
 impl Herd {
-    pub(crate) fn new(rules: Rules, socket: OwnedFd) -> Herd {
+    pub(crate) fn new(rules: Rules, server: Server) -> Herd {
         let (tell, arrived) = unbounded_channel();
-        let (idle, running) = (Vec::new(), HashMap::new());
-        Herd { rules, socket: Some(socket), control: None, idle, running, tell, arrived, broken: None }
+        Herd {
+            rules,
+            server,
+            control: None,
+            idle: Vec::new(),
+            running: HashMap::new(),
+            tell,
+            arrived,
+            restarts: Vec::new(),
+            broken: None,
+        }
     }
 
-    /// The way to the fork server, opened with the first execution: there is a runtime by then.
     fn control(&mut self) -> io::Result<Control> {
-        if let Some(socket) = self.socket.take() {
-            self.control = Some(Control::open(socket)?);
+        match &self.control {
+            Some(control) if !control.is_gone() => return Ok(control.clone()),
+            Some(_) => self.replace_server()?,
+            None => {}
         }
-        self.control.clone().ok_or_else(|| io::Error::other("the fork server is gone"))
+        let control = Control::open(self.server.socket.try_clone()?)?;
+        Ok(self.control.insert(control).clone())
     }
 
-    fn absorb(&mut self, arrived: Arrived) -> (ExecutionId, Ended) {
-        self.running.remove(&arrived.id);
-        self.idle.extend(arrived.horse);
-        if let Some(control) = self.control.as_ref().filter(|control| control.is_gone()) {
-            self.broken = control.is_gone().then(|| "the fork server has died".to_owned());
-            self.idle.clear();
+    /// The server is dead: another takes its place, unless too many have died of late.
+    fn replace_server(&mut self) -> io::Result<()> {
+        let dead = self.server.pid;
+        tokio::task::spawn_blocking(move || waitpid(dead, None));
+        self.idle.clear();
+        self.restarts.retain(|restart| restart.elapsed() < RESTARTS_WITHIN);
+        if self.restarts.len() >= RESTARTS_MAX {
+            let told = format!("{RESTARTS_MAX} fork servers have died within {RESTARTS_WITHIN:?}");
+            return Err(io::Error::other(self.broken.insert(told).clone()));
         }
-        (arrived.id, arrived.ended)
+        self.restarts.push(Instant::now());
+        let server = launch::execute_server();
+        self.server = server.inspect_err(|error| {
+            self.broken =
+                Some(format!("no fork server could be started in the place of a dead one: {error}"));
+        })?;
+        tracing::warn!("the fork server (PID {dead}) has died; another runs with PID {}", self.server.pid);
+        Ok(())
+    }
+
+    fn command(&self, id: &ExecutionId, command: Command) -> bool {
+        // One that has just ended is beyond commands.
+        self.running.get(id).is_some_and(|ride| ride.send(command).is_ok())
     }
 }
 
@@ -78,12 +123,14 @@ impl Executor for Herd {
     }
 
     fn start(&mut self, execution: Execution) {
-        let (stop, stops) = unbounded_channel();
-        self.running.insert(execution.id.clone(), stop);
-        let ride = match self.control() {
-            Ok(control) => Ok(Ride { control, rules: self.rules, horse: self.idle.pop(), stops }),
-            Err(error) => Err(error),
-        };
+        let (command, commands) = unbounded_channel();
+        self.running.insert(execution.id.clone(), command);
+        let ride = self.control().map(|control| Ride {
+            control,
+            rules: self.rules,
+            horse: self.idle.pop(),
+            commands,
+        });
         let tell = self.tell.clone();
         tokio::spawn(async move {
             let id = execution.id.clone();
@@ -97,21 +144,40 @@ impl Executor for Herd {
     }
 
     fn stop(&mut self, id: &ExecutionId, how: Stop) {
-        if let Some(stop) = self.running.get(id) {
-            // One that has just ended is beyond stopping.
-            let _ = stop.send(how);
-        }
+        self.command(id, Command::Stop(how));
+    }
+
+    fn crash(&mut self, id: &ExecutionId) -> bool {
+        self.command(id, Command::Crash)
     }
 
     async fn ended(&mut self) -> (ExecutionId, Ended) {
         match self.arrived.recv().await {
-            Some(arrived) => self.absorb(arrived),
+            Some(Arrived { id, ended, horse }) => {
+                self.running.remove(&id);
+                self.idle.extend(horse);
+                (id, ended)
+            }
             None => unreachable!("the herd itself holds a sender"),
         }
     }
 
     fn exhausted(&self) -> Option<String> {
         self.broken.clone()
+    }
+}
+
+impl Drop for Herd {
+    /// The server ends before its worker, which sees it off: who inherits it may not.
+    fn drop(&mut self) {
+        let _ = shutdown(self.server.socket.as_raw_fd(), Shutdown::Both);
+        let began = Instant::now();
+        while began.elapsed() < LEAVE_GRACE {
+            match waitpid(self.server.pid, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::StillAlive) => std::thread::sleep(LEAVE_PAUSE),
+                _ => return,
+            }
+        }
     }
 }
 
@@ -124,7 +190,7 @@ struct Ride {
     control: Control,
     rules: Rules,
     horse: Option<Horse>,
-    stops: UnboundedReceiver<Stop>,
+    commands: UnboundedReceiver<Command>,
 }
 
 impl Ride {
@@ -159,8 +225,11 @@ impl Ride {
                 (Ended { outcome: outcome.map_err(Failure::from), ran }, fresh.then_some(horse))
             }
             None => {
-                let exit = horse.ended().await;
-                (Ended { outcome: Err(end.cause(exit)), ran: began.elapsed() }, None)
+                let failure = match horse.ended().await {
+                    Ok(exit) => end.cause(exit),
+                    Err(reason) => Failure::Executor(reason),
+                };
+                (Ended { outcome: Err(failure), ran: began.elapsed() }, None)
             }
         }
     }
@@ -172,14 +241,17 @@ impl Ride {
             tokio::select! {
                 biased;
                 outcome = horse.receive() => return outcome.ok().flatten(),
-                Some(how) = self.stops.recv() => {
-                    end.stopped = true;
-                    // A horse that cannot be told any more is gone.
-                    let _ = horse.send(&Order::Stop).await;
-                    if how == Stop::Kill {
-                        end.steps.begin(Instant::now() + self.rules.job_grace);
+                Some(command) = self.commands.recv() => match command {
+                    Command::Crash => self.control.signal(horse.id, Signal::SIGKILL).await,
+                    Command::Stop(how) => {
+                        end.stopped = true;
+                        // A horse that cannot be told any more is gone.
+                        let _ = horse.send(&Order::Stop).await;
+                        if how == Stop::Kill {
+                            end.steps.begin(Instant::now() + self.rules.job_grace);
+                        }
                     }
-                }
+                },
                 () = sleep_until(step.at) => {
                     self.control.signal(horse.id, step.signal).await;
                     end.steps.take();

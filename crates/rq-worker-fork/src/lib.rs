@@ -13,22 +13,17 @@ mod control;
 mod frames;
 mod herd;
 mod horse;
+mod launch;
 mod process;
 mod server;
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::Arc;
 use std::time::Duration;
 
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, socketpair};
 use rq_core::Executor;
 use rq_worker::{Launch, Options, Program};
 
-use frames::{PACKET_BYTES_MAX, Report, decode};
 use herd::{Herd, Rules};
-use horse::Stable;
-use process::Forked;
 
 /// How long an async handler that was told to end may take to do so before it is dropped, five times over.
 pub(crate) const RETURN_GRACE: Duration = Duration::from_millis(500);
@@ -49,29 +44,7 @@ impl Launch for Fork {
 
     fn launch(program: Program, options: &Options) -> io::Result<Box<dyn Executor>> {
         let rules = rules(options)?;
-        let flags = SockFlag::SOCK_CLOEXEC;
-        let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
-        let worker = process::own_pid();
-        match process::fork()? {
-            Forked::Parent(_) => {
-                drop(theirs);
-                wait_until_ready(&ours)?;
-                Ok(Box::new(Herd::new(rules, ours)))
-            }
-            Forked::Child => {
-                drop(ours);
-                process::die_with(worker)?;
-                let stable = Stable {
-                    handlers: program.handlers,
-                    states: Arc::new(program.states),
-                    death_penalties: program.death_penalties,
-                    url: options.url.clone(),
-                    keys: options.keys.clone(),
-                    jobs_per_horse: rules.jobs_per_horse,
-                };
-                server::serve(theirs, stable, program.preloads)
-            }
-        }
+        Ok(Box::new(Herd::new(rules, launch::fork_server(program, options)?)))
     }
 }
 
@@ -83,17 +56,4 @@ fn rules(options: &Options) -> io::Result<Rules> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, told));
     }
     Ok(Rules { slots, jobs_per_horse: options.jobs_per_horse.max(1), job_grace: options.job_grace })
-}
-
-/// Waits for the preloads, which may take as long as they like.
-fn wait_until_ready(control: &OwnedFd) -> io::Result<()> {
-    let mut packet = vec![0; PACKET_BYTES_MAX];
-    let length = recv(control.as_raw_fd(), &mut packet, MsgFlags::empty())?;
-    match length {
-        0 => Err(io::Error::other("the fork server ended before it was ready; did a preload panic?")),
-        length => match decode(&packet[..length])? {
-            Report::Ready => Ok(()),
-            other => Err(io::Error::other(format!("the fork server began with {other:?}"))),
-        },
-    }
 }

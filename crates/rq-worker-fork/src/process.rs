@@ -97,6 +97,24 @@ pub(crate) fn reap() -> Option<(Pid, Exit)> {
     Some((Pid::from_raw(pid), exit))
 }
 
+/// The children of this process, as far as the system tells.
+pub(crate) fn children() -> Vec<Pid> {
+    let listed =
+        std::fs::read_to_string(format!("/proc/self/task/{}/children", getpid())).unwrap_or_default();
+    listed.split_whitespace().filter_map(|pid| pid.parse().ok().map(Pid::from_raw)).collect()
+}
+
+/// Takes a variable out of the environment, so that what jobs start does not inherit it.
+///
+/// # Panics
+/// If this process has more than one thread.
+pub(crate) fn forget_variable(name: &str) -> io::Result<()> {
+    assert_eq!(threads()?, 1, "a process whose environment changes has one thread");
+    // SAFETY: there is no other thread that could read the environment meanwhile.
+    unsafe { std::env::remove_var(name) };
+    Ok(())
+}
+
 /// Takes over a descriptor that came with a message.
 pub(crate) fn adopt(descriptor: RawFd) -> OwnedFd {
     // SAFETY: the kernel has just installed it in this process for whoever received the message, and nobody else knows it.

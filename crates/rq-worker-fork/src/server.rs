@@ -8,16 +8,18 @@ use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::exit;
+use std::time::Duration;
 
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, killpg, sigprocmask};
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, killpg, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
 use nix::unistd::{Pid, setpgid};
 
-use crate::frames::{Exit, HorseId, PACKET_BYTES_MAX, Report, Request, decode, encode};
+use crate::frames::{HorseId, PACKET_BYTES_MAX, Report, Request, decode, encode};
 use crate::horse::{self, Stable};
 use crate::process::{self, Forked};
 
@@ -36,6 +38,10 @@ pub(crate) fn serve(control: OwnedFd, stable: Stable, preloads: Vec<Box<dyn FnOn
     exit(0)
 }
 
+/// How often, and how far apart, what is left of a worker that is gone is looked for.
+const STRAY_ROUNDS_MAX: usize = 100;
+const STRAY_PAUSE: Duration = Duration::from_millis(10);
+
 struct Server {
     control: OwnedFd,
     children: SignalFd,
@@ -48,6 +54,8 @@ impl Server {
         // What ends the worker is the worker's to decide: it closes the socket, and the system kills what it leaves.
         process::ignore(Signal::SIGINT)?;
         process::ignore(Signal::SIGTERM)?;
+        // What a horse's descendants leave behind becomes ours, and ends with it.
+        prctl::set_child_subreaper(true)?;
         let child_ended = [Signal::SIGCHLD].into_iter().collect::<SigSet>();
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&child_ended), None)?;
         let children = SignalFd::with_flags(&child_ended, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
@@ -149,10 +157,21 @@ impl Server {
             // What it has started and left in its group goes with it.
             let _ = killpg(pid, Signal::SIGKILL);
             if let Some(horse) = self.horses.remove(&pid) {
+                self.kill_strays();
                 self.report(&Report::Ended(horse, exit))?;
             }
         }
         Ok(())
+    }
+
+    /// What jobs have started, moved out of their groups, and left without a parent. Nobody can tell whose it was.
+    fn kill_strays(&self) {
+        for pid in process::children() {
+            if !self.horses.contains_key(&pid) {
+                let _ = killpg(pid, Signal::SIGKILL);
+                let _ = kill(pid, Signal::SIGKILL);
+            }
+        }
     }
 
     /// Only what has not been reaped is signaled: its id cannot belong to another process.
@@ -163,9 +182,20 @@ impl Server {
         }
     }
 
-    fn kill_all(&self) {
+    /// The worker is gone: so is all that it had asked for.
+    fn kill_all(&mut self) {
         for pid in self.horses.keys() {
             let _ = killpg(*pid, Signal::SIGKILL);
+        }
+        self.horses.clear();
+        // The children of those become ours when their parents are reaped.
+        for _ in 0..STRAY_ROUNDS_MAX {
+            self.kill_strays();
+            while process::reap().is_some() {}
+            if process::children().is_empty() {
+                return;
+            }
+            std::thread::sleep(STRAY_PAUSE);
         }
     }
 
@@ -179,6 +209,3 @@ impl Server {
         }
     }
 }
-
-/// How a horse ended whose end nobody has seen, because its master is gone.
-pub(crate) const UNSEEN: Exit = Exit::Signal(libc::SIGKILL);

@@ -7,6 +7,10 @@ use rq_core::Executor;
 use crate::options::Options;
 use crate::program::Program;
 
+/// Set for a program that its worker has executed anew to help it, and which is no worker itself: it serves its parent
+/// from [`Launch::launch`] on.
+pub const HELPER_VARIABLE: &str = "RQ_WORKER_HELPER";
+
 /// Makes an executor. Implemented by one type in each executor's crate.
 ///
 /// Called before any runtime exists: an executor that forks has to do so now.

@@ -17,7 +17,7 @@ mod signals;
 mod worker;
 
 pub use error::WorkerError;
-pub use launch::Launch;
+pub use launch::{HELPER_VARIABLE, Launch};
 pub use options::{DequeueStrategy, LEASE_DEFAULT, LEASE_MIN, Options, QUEUE_DEFAULT};
 pub use perform::run_until_interrupted;
 pub use program::Program;

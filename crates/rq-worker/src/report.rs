@@ -41,6 +41,11 @@ impl Report {
         info!("Received shutdown command, sending SIGINT signal.");
     }
 
+    pub(crate) fn horses_killed(&self, horses: usize) {
+        info!("Received kill horse command.");
+        info!("Worker {}: killing {horses} horses", self.worker);
+    }
+
     pub(crate) fn kill_horse_ignored(&self) {
         info!("Worker is not working, kill horse command ignored");
     }

@@ -182,7 +182,8 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
     let format = Format::new(&args.logging.log_format, &args.logging.date_format)
         .map_err(|reason| Refusal::usage(NAME, format!("Invalid value for a format: {reason}.")))?;
     let server = args.shared.server()?;
-    if let Some(path) = &args.pid {
+    let is_worker = std::env::var_os(rq_worker::HELPER_VARIABLE).is_none();
+    if let Some(path) = args.pid.as_ref().filter(|_| is_worker) {
         write_pid(path)?;
     }
     if let Some(remark) = remark {

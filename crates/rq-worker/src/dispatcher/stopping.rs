@@ -24,13 +24,21 @@ impl Dispatcher {
                     self.absorb_signal();
                 }
             }
-            Command::KillHorse => self.report.kill_horse_ignored(),
+            Command::KillHorse => self.kill_horses(),
             Command::StopJob { job_id } => self.stop_executions(&job_id, None),
             Command::StopExecution { job_id, execution_id } => {
                 self.stop_executions(&job_id, Some(&execution_id));
             }
             Command::Unknown => self.report.unknown_command(),
         }
+    }
+
+    fn kill_horses(&mut self) {
+        let mut killed = 0;
+        for claimed in self.running.all() {
+            killed += usize::from(self.executor.crash(&claimed.id));
+        }
+        if killed > 0 { self.report.horses_killed(killed) } else { self.report.kill_horse_ignored() }
     }
 
     /// Stops the runs of a job, or the one that is named.

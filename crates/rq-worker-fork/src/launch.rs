@@ -1,0 +1,82 @@
+//! Starting a fork server: by a fork, while the worker has one thread; later by executing this program anew.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, socketpair};
+use nix::unistd::{Pid, dup2_stdin};
+use rq_worker::{HELPER_VARIABLE, Options, Program};
+
+use crate::frames::{PACKET_BYTES_MAX, Report, decode};
+use crate::horse::Stable;
+use crate::process::{self, Forked};
+use crate::server;
+
+/// A fork server as its worker knows it.
+pub(crate) struct Server {
+    pub(crate) pid: Pid,
+    pub(crate) socket: OwnedFd,
+}
+
+/// Forks the server. Does not return where this program was executed to be one.
+pub(crate) fn fork_server(program: Program, options: &Options) -> io::Result<Server> {
+    if std::env::var_os(HELPER_VARIABLE).is_some() {
+        // Its parent's socket is its standard input.
+        let socket = io::stdin().as_fd().try_clone_to_owned()?;
+        dup2_stdin(std::fs::File::open("/dev/null")?)?;
+        process::forget_variable(HELPER_VARIABLE)?;
+        become_server(socket, program, options);
+    }
+    let (ours, theirs) = sockets()?;
+    match process::fork()? {
+        Forked::Parent(pid) => {
+            drop(theirs);
+            wait_until_ready(&ours)?;
+            Ok(Server { pid, socket: ours })
+        }
+        Forked::Child => {
+            drop(ours);
+            become_server(theirs, program, options)
+        }
+    }
+}
+
+/// Executes this program anew to be the server: a worker that runs has threads, and must not fork.
+pub(crate) fn execute_server() -> io::Result<Server> {
+    let (ours, theirs) = sockets()?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(std::env::args_os().skip(1)).env(HELPER_VARIABLE, "fork server").stdin(Stdio::from(theirs));
+    let child = command.spawn()?;
+    let pid = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
+    Ok(Server { pid, socket: ours })
+}
+
+fn sockets() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?)
+}
+
+fn become_server(socket: OwnedFd, program: Program, options: &Options) -> ! {
+    let stable = Stable {
+        handlers: program.handlers,
+        states: Arc::new(program.states),
+        death_penalties: program.death_penalties,
+        url: options.url.clone(),
+        keys: options.keys.clone(),
+        jobs_per_horse: options.jobs_per_horse.max(1),
+    };
+    server::serve(socket, stable, program.preloads)
+}
+
+/// Waits for the preloads, which may take as long as they like.
+fn wait_until_ready(control: &OwnedFd) -> io::Result<()> {
+    let mut packet = vec![0; PACKET_BYTES_MAX];
+    match recv(control.as_raw_fd(), &mut packet, MsgFlags::empty())? {
+        0 => Err(io::Error::other("the fork server ended before it was ready; did a preload panic?")),
+        length => match decode(&packet[..length])? {
+            Report::Ready => Ok(()),
+            other => Err(io::Error::other(format!("the fork server began with {other:?}"))),
+        },
+    }
+}

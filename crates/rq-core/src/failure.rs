@@ -1,7 +1,7 @@
 //! [`Failure`]: how a job ends other than with a value.
 
 use std::error::Error as StdError;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use crate::codec::CodecError;
@@ -43,6 +43,17 @@ pub enum Failure {
     Killed {
         /// The signal's number.
         signal: i32,
+        /// What the process had used.
+        usage: Usage,
+    },
+    /// The process that ran the job was ended by a signal while its memory was limited, probably for want of it.
+    OutOfMemory {
+        /// The limit.
+        limit_mb: u64,
+        /// The signal's number.
+        signal: i32,
+        /// What the process had used.
+        usage: Usage,
     },
     /// The worker that ran the job fell silent, and the job may have begun.
     Abandoned {
@@ -81,6 +92,22 @@ pub enum Failure {
     },
     /// The executor could not run the job, or lost it.
     Executor(String),
+}
+
+/// What a process has used (`wait4`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// The most memory it had at once.
+    pub peak_rss_bytes: u64,
+    /// How long it has computed.
+    pub cpu: Duration,
+}
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (peak_mb, cpu_s) = (self.peak_rss_bytes >> 20, self.cpu.as_secs_f64());
+        write!(f, "it had {peak_mb} MB at most and computed for {cpu_s:.3} s")
+    }
 }
 
 /// Arguments that do not fit a handler's parameters. The wordings are Python's.
@@ -168,6 +195,7 @@ impl Failure {
             Failure::Timeout { .. } => "JobTimeoutException",
             Failure::Stopped => "Stopped",
             Failure::Killed { .. } => "Killed",
+            Failure::OutOfMemory { .. } => "OutOfMemory",
             Failure::Exited { .. } => "Exited",
             Failure::Told { kind, .. } => kind,
             Failure::Abandoned { .. } => "AbandonedJobError",
@@ -198,13 +226,20 @@ impl Failure {
                 );
             }
             Failure::Stopped => text.push_str("Job stopped by user"),
-            Failure::Killed { signal } => {
+            Failure::Killed { signal, usage } => {
                 let name = signal_name(*signal);
                 push(
                     &mut text,
-                    format_args!("the process running the job was ended by signal {signal}{name}"),
+                    format_args!("the process running the job was ended by signal {signal}{name}\n{usage}"),
                 );
             }
+            Failure::OutOfMemory { limit_mb, signal, usage } => push(
+                &mut text,
+                format_args!(
+                    "the process running the job, which may have {limit_mb} MB, was ended by signal {signal}: probably \
+                     for want of memory\n{usage}"
+                ),
+            ),
             Failure::Exited { code } => push(
                 &mut text,
                 format_args!("the process running the job exited with code {code} before the job had ended"),

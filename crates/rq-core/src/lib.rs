@@ -87,7 +87,7 @@ pub use error::Error;
 pub use exception_handler::ExceptionHandler;
 pub use execution::{ExecutionId, ExecutionRecord};
 pub use executor::{Ended, Execution, Executor, Stop};
-pub use failure::{ArgumentError, BoxError, Failure, Result};
+pub use failure::{ArgumentError, BoxError, Failure, Result, Usage};
 pub use fields::{FieldError, Fields};
 pub use handle::JobHandle;
 pub use handlers::{

@@ -16,7 +16,7 @@ use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 
 use crate::frames::{
-    Exit, HorseId, Order, Outcome, PACKET_BYTES_MAX, Report, Request, decode, encode, frame, frame_len,
+    Death, HorseId, Order, Outcome, PACKET_BYTES_MAX, Report, Request, decode, encode, frame, frame_len,
 };
 use crate::process;
 
@@ -29,7 +29,7 @@ pub(crate) struct Control {
 struct Line {
     socket: AsyncFd<OwnedFd>,
     /// Who waits for the end of which horse.
-    horses: Mutex<HashMap<HorseId, oneshot::Sender<Result<Exit, String>>>>,
+    horses: Mutex<HashMap<HorseId, oneshot::Sender<Result<Death, String>>>>,
     next_horse: AtomicU64,
     is_gone: AtomicBool,
 }
@@ -72,7 +72,7 @@ impl Control {
 }
 
 impl Line {
-    fn horses(&self) -> MutexGuard<'_, HashMap<HorseId, oneshot::Sender<Result<Exit, String>>>> {
+    fn horses(&self) -> MutexGuard<'_, HashMap<HorseId, oneshot::Sender<Result<Death, String>>>> {
         self.horses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -109,7 +109,7 @@ async fn hear(line: Arc<Line>) {
         let (horse, end) = match report {
             Report::Ready => continue,
             Report::Refused(horse, reason) => (horse, Err(reason)),
-            Report::Ended(horse, exit) => (horse, Ok(exit)),
+            Report::Ended(horse, death) => (horse, Ok(death)),
         };
         if let Some(waiter) = line.horses().remove(&horse) {
             // A horse whose job has ended is waited for by nobody.
@@ -126,7 +126,7 @@ pub(crate) struct Horse {
     stream: UnixStream,
     /// What has come and is no whole frame yet.
     heard: Vec<u8>,
-    ended: oneshot::Receiver<Result<Exit, String>>,
+    ended: oneshot::Receiver<Result<Death, String>>,
     pub(crate) jobs_run: usize,
 }
 
@@ -153,9 +153,9 @@ impl Horse {
     }
 
     /// How it ended, once it has; or why nobody can tell.
-    pub(crate) async fn ended(self) -> Result<Exit, String> {
+    pub(crate) async fn ended(self) -> Result<Death, String> {
         match self.ended.await {
-            Ok(Ok(exit)) => Ok(exit),
+            Ok(Ok(death)) => Ok(death),
             Ok(Err(reason)) => Err(format!("no process could be had for the job: {reason}")),
             Err(_) => Err("the fork server has died, and the job's process with it".to_owned()),
         }

@@ -36,7 +36,15 @@ pub(crate) enum Report {
     /// A horse could not be forked, for this reason.
     Refused(HorseId, String),
     /// A horse has ended.
-    Ended(HorseId, Exit),
+    Ended(HorseId, Death),
+}
+
+/// How a process ended, and what it had used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Death {
+    pub(crate) exit: Exit,
+    pub(crate) peak_rss_bytes: u64,
+    pub(crate) cpu: Duration,
 }
 
 /// How a process ended.

@@ -9,11 +9,11 @@ use async_trait::async_trait;
 use nix::sys::signal::Signal;
 use nix::sys::socket::{Shutdown, shutdown};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use rq_core::{Ended, Execution, ExecutionId, Executor, Failure, Stop};
+use rq_core::{Ended, Execution, ExecutionId, Executor, Failure, Stop, Usage};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::control::{Control, Horse};
-use crate::frames::{Exit, Order, Outcome, Task};
+use crate::frames::{Death, Exit, Order, Outcome, Task};
 use crate::launch::{self, Server};
 
 /// How long a job that was sent SIGTERM has before SIGKILL.
@@ -32,6 +32,10 @@ pub(crate) struct Rules {
     pub(crate) jobs_per_horse: usize,
     /// How long a job that was told to end may take to do so before its process is ended.
     pub(crate) job_grace: Duration,
+    /// How much memory a horse may have.
+    pub(crate) memory_mb: Option<u64>,
+    /// How many horses wait for their job.
+    pub(crate) spares: usize,
 }
 
 /// Runs executions, each on a horse.
@@ -42,8 +46,9 @@ pub(crate) struct Herd {
     control: Option<Control>,
     idle: Vec<Horse>,
     running: HashMap<ExecutionId, UnboundedSender<Command>>,
-    tell: UnboundedSender<Arrived>,
-    arrived: UnboundedReceiver<Arrived>,
+    spares_coming: usize,
+    tell: UnboundedSender<News>,
+    news: UnboundedReceiver<News>,
     /// When servers were executed in the place of dead ones, the newest last.
     restarts: Vec<Instant>,
     broken: Option<String>,
@@ -57,24 +62,26 @@ enum Command {
     Crash,
 }
 
-/// An execution that has ended, and its horse if that can go on.
-struct Arrived {
-    id: ExecutionId,
-    ended: Ended,
-    horse: Option<Horse>,
+/// What the tasks tell.
+enum News {
+    /// An execution has ended; its horse, if that can go on.
+    Ended(ExecutionId, Ended, Option<Horse>),
+    /// A horse was forked ahead, or could not be.
+    Spare(Option<Horse>),
 }
 
 impl Herd {
     pub(crate) fn new(rules: Rules, server: Server) -> Herd {
-        let (tell, arrived) = unbounded_channel();
+        let (tell, news) = unbounded_channel();
         Herd {
             rules,
             server,
             control: None,
             idle: Vec::new(),
             running: HashMap::new(),
+            spares_coming: 0,
             tell,
-            arrived,
+            news,
             restarts: Vec::new(),
             broken: None,
         }
@@ -110,6 +117,19 @@ impl Herd {
         Ok(())
     }
 
+    /// Has horses ready for the jobs to come, as many as the rules say.
+    fn fork_ahead(&mut self) {
+        while self.idle.len() + self.spares_coming < self.rules.spares {
+            let Ok(control) = self.control() else { return };
+            self.spares_coming += 1;
+            let tell = self.tell.clone();
+            tokio::spawn(async move {
+                let horse = control.fork().await.ok();
+                let _ = tell.send(News::Spare(horse));
+            });
+        }
+    }
+
     fn command(&self, id: &ExecutionId, command: Command) -> bool {
         // One that has just ended is beyond commands.
         self.running.get(id).is_some_and(|ride| ride.send(command).is_ok())
@@ -139,8 +159,9 @@ impl Executor for Herd {
                 Err(error) => (failed(error.to_string(), Duration::ZERO), None),
             };
             // Nobody waits when the worker has left.
-            let _ = tell.send(Arrived { id, ended, horse });
+            let _ = tell.send(News::Ended(id, ended, horse));
         });
+        self.fork_ahead();
     }
 
     fn stop(&mut self, id: &ExecutionId, how: Stop) {
@@ -152,13 +173,19 @@ impl Executor for Herd {
     }
 
     async fn ended(&mut self) -> (ExecutionId, Ended) {
-        match self.arrived.recv().await {
-            Some(Arrived { id, ended, horse }) => {
-                self.running.remove(&id);
-                self.idle.extend(horse);
-                (id, ended)
+        loop {
+            match self.news.recv().await {
+                Some(News::Ended(id, ended, horse)) => {
+                    self.running.remove(&id);
+                    self.idle.extend(horse);
+                    return (id, ended);
+                }
+                Some(News::Spare(horse)) => {
+                    self.spares_coming -= 1;
+                    self.idle.extend(horse);
+                }
+                None => unreachable!("the herd itself holds a sender"),
             }
-            None => unreachable!("the herd itself holds a sender"),
         }
     }
 
@@ -197,41 +224,41 @@ impl Ride {
     /// Runs it to its end, whatever the job does.
     async fn run(mut self, execution: Execution) -> (Ended, Option<Horse>) {
         let began = Instant::now();
-        let horse = match self.horse.take() {
-            Some(horse) => Ok(horse),
-            None => self.control.fork().await,
-        };
-        let mut horse = match horse {
+        let mut horse = match self.mount(&Order::Run(task_of(&execution))).await {
             Ok(horse) => horse,
             Err(error) => {
-                return (
-                    failed(format!("no process could be had for the job: {error}"), began.elapsed()),
-                    None,
-                );
+                let reason = format!("no process could be had for the job: {error}");
+                return (failed(reason, began.elapsed()), None);
             }
         };
-        let limit = execution.limit;
-        let mut end = End { limit, stopped: false, steps: Steps::new(limit, self.rules.job_grace) };
-        let order = Order::Run(task_of(&execution));
-        let outcome = match horse.send(&order).await {
-            Ok(()) => self.wait(&mut horse, &mut end).await,
-            // It has died already: its end says why.
-            Err(_) => None,
-        };
-        match outcome {
+        let mut end = End::new(execution.limit, &self.rules);
+        match self.wait(&mut horse, &mut end).await {
             Some(Outcome { outcome, ran }) => {
                 horse.jobs_run += 1;
-                let fresh = horse.jobs_run < self.rules.jobs_per_horse;
-                (Ended { outcome: outcome.map_err(Failure::from), ran }, fresh.then_some(horse))
+                let goes_on = horse.jobs_run < self.rules.jobs_per_horse;
+                (Ended { outcome: outcome.map_err(Failure::from), ran }, goes_on.then_some(horse))
             }
             None => {
                 let failure = match horse.ended().await {
-                    Ok(exit) => end.cause(exit),
+                    Ok(death) => end.cause(death),
                     Err(reason) => Failure::Executor(reason),
                 };
                 (Ended { outcome: Err(failure), ran: began.elapsed() }, None)
             }
         }
+    }
+
+    /// A horse that has its order. One that waited for it may have died meanwhile; then a fresh one takes its place.
+    async fn mount(&mut self, order: &Order) -> io::Result<Horse> {
+        if let Some(mut horse) = self.horse.take()
+            && horse.send(order).await.is_ok()
+        {
+            return Ok(horse);
+        }
+        let mut horse = self.control.fork().await?;
+        // One that is gone already says why as it is waited for.
+        let _ = horse.send(order).await;
+        Ok(horse)
     }
 
     /// Waits for the outcome; `None` when the horse is gone without one. Ends the job when its time is up.
@@ -275,18 +302,28 @@ fn task_of(execution: &Execution) -> Task {
 /// Why a job had to end, as far as we had a hand in it.
 struct End {
     limit: Option<Duration>,
+    memory_mb: Option<u64>,
     stopped: bool,
     steps: Steps,
 }
 
 impl End {
+    fn new(limit: Option<Duration>, rules: &Rules) -> End {
+        End { limit, memory_mb: rules.memory_mb, stopped: false, steps: Steps::new(limit, rules.job_grace) }
+    }
+
     /// What a horse that is gone without an outcome means for its job.
-    fn cause(&self, exit: Exit) -> Failure {
-        match (exit, self.limit) {
+    fn cause(&self, death: Death) -> Failure {
+        let usage = Usage { peak_rss_bytes: death.peak_rss_bytes, cpu: death.cpu };
+        match (death.exit, self.limit, self.memory_mb) {
             _ if self.stopped => Failure::Stopped,
-            (Exit::Signal(_), Some(limit)) if self.steps.taken > 0 => Failure::Timeout { limit },
-            (Exit::Signal(signal), _) => Failure::Killed { signal },
-            (Exit::Code(code), _) => Failure::Exited { code },
+            (Exit::Signal(_), Some(limit), _) if self.steps.taken > 0 => Failure::Timeout { limit },
+            // What the allocator does when there is nothing left to give.
+            (Exit::Signal(signal @ libc::SIGABRT), _, Some(limit_mb)) => {
+                Failure::OutOfMemory { limit_mb, signal, usage }
+            }
+            (Exit::Signal(signal), ..) => Failure::Killed { signal, usage },
+            (Exit::Code(code), ..) => Failure::Exited { code },
         }
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct Stable {
     pub(crate) keys: Keys,
     /// How many jobs one horse runs.
     pub(crate) jobs_per_horse: usize,
+    /// How much memory a horse may have.
+    pub(crate) memory_mb: Option<u64>,
 }
 
 /// Runs what comes over `socket`, until there is no more or this horse has run its share.

@@ -65,6 +65,7 @@ fn become_server(socket: OwnedFd, program: Program, options: &Options) -> ! {
         url: options.url.clone(),
         keys: options.keys.clone(),
         jobs_per_horse: options.jobs_per_horse.max(1),
+        memory_mb: options.job_memory_mb,
     };
     server::serve(socket, stable, program.preloads)
 }

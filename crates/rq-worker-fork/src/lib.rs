@@ -55,5 +55,11 @@ fn rules(options: &Options) -> io::Result<Rules> {
         let told = format!("a concurrency of {slots} is not possible; choose 1 to {CONCURRENCY_MAX}");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, told));
     }
-    Ok(Rules { slots, jobs_per_horse: options.jobs_per_horse.max(1), job_grace: options.job_grace })
+    Ok(Rules {
+        slots,
+        jobs_per_horse: options.jobs_per_horse.max(1),
+        job_grace: options.job_grace,
+        memory_mb: options.job_memory_mb,
+        spares: options.spare_horses.min(slots),
+    })
 }

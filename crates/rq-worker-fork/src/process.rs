@@ -5,6 +5,7 @@
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
 
 use nix::sys::prctl;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
@@ -12,7 +13,7 @@ use nix::unistd::{ForkResult, Pid, fork as unix_fork, getpid, getppid};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use crate::frames::Exit;
+use crate::frames::{Death, Exit};
 
 /// Who is told of a fork.
 pub(crate) enum Forked {
@@ -82,19 +83,28 @@ pub(crate) fn ignore(signal: Signal) -> io::Result<()> {
 }
 
 /// The next child that has ended, if one has.
-pub(crate) fn reap() -> Option<(Pid, Exit)> {
+pub(crate) fn reap() -> Option<(Pid, Death)> {
     let mut status = 0;
-    // SAFETY: `status` lives through the call, and no usage is asked for.
-    let pid = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) };
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: both places live through the call, and are of the types that it writes.
+    let pid = unsafe { libc::wait4(-1, &mut status, libc::WNOHANG, usage.as_mut_ptr()) };
     if pid <= 0 {
         return None;
     }
+    // SAFETY: all zeros are a valid record, and the call has written another.
+    let usage = unsafe { usage.assume_init() };
     let exit = if libc::WIFSIGNALED(status) {
         Exit::Signal(libc::WTERMSIG(status))
     } else {
         Exit::Code(libc::WEXITSTATUS(status))
     };
-    Some((Pid::from_raw(pid), exit))
+    let duration = |time: libc::timeval| {
+        Duration::from_secs(time.tv_sec.unsigned_abs()) + Duration::from_micros(time.tv_usec.unsigned_abs())
+    };
+    let cpu = duration(usage.ru_utime) + duration(usage.ru_stime);
+    // Linux counts in kilobytes.
+    let peak_rss_bytes = usage.ru_maxrss.unsigned_abs() << 10;
+    Some((Pid::from_raw(pid), Death { exit, peak_rss_bytes, cpu }))
 }
 
 /// The children of this process, as far as the system tells.

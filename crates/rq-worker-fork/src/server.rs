@@ -14,6 +14,7 @@ use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, killpg, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
@@ -139,6 +140,10 @@ impl Server {
             process::die_with(master)?;
             let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
             process::heed_terminations_of(master)?;
+            if let Some(limit_mb) = self.stable.memory_mb {
+                let bytes = limit_mb.saturating_mul(1 << 20);
+                setrlimit(Resource::RLIMIT_AS, bytes, bytes)?;
+            }
             sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
             // What the server talks over is not for its horses, nor for what they start.
             self.control = std::fs::File::open("/dev/null")?.into();
@@ -153,12 +158,12 @@ impl Server {
 
     fn reap(&mut self) -> io::Result<()> {
         while self.children.read_signal()?.is_some() {}
-        while let Some((pid, exit)) = process::reap() {
+        while let Some((pid, death)) = process::reap() {
             // What it has started and left in its group goes with it.
             let _ = killpg(pid, Signal::SIGKILL);
             if let Some(horse) = self.horses.remove(&pid) {
                 self.kill_strays();
-                self.report(&Report::Ended(horse, exit))?;
+                self.report(&Report::Ended(horse, death))?;
             }
         }
         Ok(())

@@ -40,6 +40,10 @@ pub struct Options {
     pub concurrency: Option<usize>,
     /// How many jobs one process runs before it is replaced, where jobs run in processes: 1.
     pub jobs_per_horse: usize,
+    /// How much memory a job's process may have; as much as there is unless told.
+    pub job_memory_mb: Option<u64>,
+    /// How many processes are forked ahead of the jobs they will run: none.
+    pub spare_horses: usize,
     /// How long a job that was told to end may take before its process is ended: 5 s.
     pub job_grace: Duration,
     /// Stop when all queues are empty.
@@ -77,6 +81,8 @@ impl Default for Options {
             name: None,
             concurrency: None,
             jobs_per_horse: 1,
+            job_memory_mb: None,
+            spare_horses: 0,
             job_grace: Duration::from_secs(5),
             burst: false,
             max_jobs: None,

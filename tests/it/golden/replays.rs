@@ -1,5 +1,7 @@
 //! What the scenarios did, done by our own steps.
 
+use std::time::Duration;
+
 use rq_core::blocking::Queue;
 use rq_core::steps::job::Cursor;
 use rq_core::steps::maintenance::{PickedUp, Scope, bury, pick_up, take_round};
@@ -8,7 +10,7 @@ use rq_core::steps::silent::{Abandoned, Sign, abandon, leases_over};
 use rq_core::steps::worker::{Claimed, News, Settlement, Settling, heartbeat, settle};
 use rq_core::{
     Call, Cancel, Codec, Conclusion, Dependency, Failure, Fields, Job, OnCrash, Repeat, Retry, Settled,
-    Timestamp, Ttl, handlers, job, secs,
+    Timestamp, Ttl, Usage, handlers, job, secs,
 };
 
 use crate::scripts::{Stage, Worker, settlement};
@@ -248,7 +250,8 @@ pub(super) fn horse_crash(stage: &Stage) {
 }
 
 /// What an executor with processes reports of one that was killed.
-const KILLED: Failure = Failure::Killed { signal: 9 };
+const KILLED: Failure =
+    Failure::Killed { signal: 9, usage: Usage { peak_rss_bytes: 1 << 20, cpu: Duration::ZERO } };
 
 pub(super) fn horse_killed(stage: &Stage) {
     killed_on(stage, &stage.worker(WORKER, &[QUEUE]));

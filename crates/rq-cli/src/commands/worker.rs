@@ -93,6 +93,12 @@ pub(crate) struct Args {
     /// One isolates jobs from each other; more spare the cost of a process for each.
     #[arg(long, value_name = "INTEGER", default_value_t = 1, value_parser = count, allow_negative_numbers = true)]
     horse_jobs: u64,
+    /// How many megabytes of memory a job's process may have, where jobs run in processes [default: as many as there are].
+    #[arg(long, value_name = "MB", value_parser = count, allow_negative_numbers = true)]
+    job_memory: Option<u64>,
+    /// How many processes are forked ahead of the jobs they will run [default: 0].
+    #[arg(long, value_name = "INTEGER", value_parser = count, allow_negative_numbers = true)]
+    spare_horses: Option<u64>,
     /// How many seconds a job that was told to end, at its time limit or on request, may take before its process is ended.
     #[arg(long, help_heading = "Times", value_name = "SECONDS", default_value_t = 5, allow_negative_numbers = true, value_parser = seconds)]
     job_grace: u64,
@@ -206,6 +212,9 @@ impl Args {
         options.name = self.name.filter(|name| !name.is_empty());
         options.concurrency = self.concurrency.map(|jobs| usize::try_from(jobs).unwrap_or(usize::MAX));
         options.jobs_per_horse = usize::try_from(self.horse_jobs).unwrap_or(usize::MAX);
+        options.job_memory_mb = self.job_memory;
+        options.spare_horses =
+            self.spare_horses.map_or(0, |horses| usize::try_from(horses).unwrap_or(usize::MAX));
         options.job_grace = Duration::from_secs(self.job_grace);
         options.burst = self.burst;
         options.max_jobs = self.max_jobs;

@@ -42,6 +42,7 @@ macro_rules! suite {
                 calls::calls_end_as_they_should
                 calls::results_and_failures_are_kept_as_long_as_asked
                 contexts::meta_and_progress_are_saved_during_the_run_and_after_it
+                contexts::jobs_enqueue_more_work
                 contexts::state_is_made_once_and_shared
                 contexts::handlers_and_penalties_are_called_in_order
                 life::a_worker_keeps_a_record_of_itself

@@ -12,6 +12,7 @@
 //! | `test.pending`, `test.stubborn` | take long and do not |
 //! | `test.gate`, `test.report` | wait at a [`Gate`](crate::Gate) |
 //! | `test.deadline`, `test.who`, `test.count`, `test.meta` | tell what their context says |
+//! | `test.spread` | enqueues more work |
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,7 +37,7 @@ pub fn handlers() -> Handlers {
     let results = handlers![add, operator_add, repr, record, none, unserializable, greet];
     let failures = handlers![fail, fail_with_causes, panic, panic_async, ask_again];
     let long = handlers![sleep, sleep_async, check, pending, stubborn, gate, report];
-    let contexts = handlers![deadline, who, count, meta];
+    let contexts = handlers![deadline, who, count, meta, spread];
     like_pythons.merge(results).merge(failures).merge(long).merge(contexts)
 }
 
@@ -253,6 +254,16 @@ pub struct Counter(AtomicU64);
 #[job("test.count")]
 pub fn count(ctx: &Context) -> Result<u64> {
     Ok(ctx.state::<Counter>().0.fetch_add(1, Ordering::Relaxed) + 1)
+}
+
+/// Enqueues a job of its own kind with one less, until there is none; returns how many follow.
+#[job("test.spread")]
+pub fn spread(ctx: &Context, count: u64) -> Result<u64> {
+    if count > 0 {
+        let more = spread::call(count - 1).job_id(format!("spread-{}", count - 1));
+        ctx.queue(&ctx.job().origin)?.enqueue(more)?;
+    }
+    Ok(count)
 }
 
 /// The meta it was enqueued with.

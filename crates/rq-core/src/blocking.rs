@@ -59,7 +59,12 @@ impl Queue {
     /// Connects to the Redis at `url` for the queue `name`. Fails within seconds where Redis does not answer.
     pub fn connect(url: &str, name: &str) -> Result<Queue, Error> {
         check_queue_name(name)?;
-        let link = Arc::new(BlockingLink::open(url)?);
+        Queue::over(Arc::new(BlockingLink::open(url)?), name)
+    }
+
+    /// The queue `name` over a connection that is there.
+    pub fn over(link: Arc<BlockingLink>, name: &str) -> Result<Queue, Error> {
+        check_queue_name(name)?;
         Ok(Queue { link, keys: Keys::from_env()?, name: name.into(), codec: Codec::default(), inline: None })
     }
 

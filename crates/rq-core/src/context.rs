@@ -6,12 +6,15 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use crate::blocking;
 use crate::codec::{Codec, CodecError};
 use crate::error::Error;
 use crate::execution::ExecutionId;
 use crate::failure::BoxError;
 use crate::interrupt::{Interrupt, Interrupted};
 use crate::job::Job;
+use crate::keys::Keys;
+use crate::link::BlockingLink;
 use crate::states::States;
 use crate::value::Value;
 
@@ -25,6 +28,11 @@ pub trait Host: Send + Sync {
     /// Sleeps without holding up other jobs, ending early when the job has to end.
     fn sleep(&self, interrupt: &Interrupt, duration: Duration) -> Result<(), Interrupted> {
         interrupt.sleep(duration)
+    }
+
+    /// A connection to the Redis that the job came from, made when first asked for, and the keys in use there.
+    fn link(&self) -> Result<(Arc<BlockingLink>, Keys), Error> {
+        Err(Error::NoConnection)
     }
 
     /// Stores the job's meta, while the execution still owns the job.
@@ -141,6 +149,14 @@ impl Context {
     pub fn progress(&self, fraction: f64, note: impl fmt::Display) -> Result<(), Error> {
         let fraction = Value::Float(fraction.clamp(0.0, 1.0));
         self.update_meta([(PROGRESS_KEY, fraction), (PROGRESS_NOTE_KEY, Value::Str(note.to_string()))])
+    }
+
+    /// A queue of the Redis that the job came from, for enqueuing more work; the payloads are in this job's codec.
+    ///
+    /// Its methods block, over a connection that all jobs of a process share.
+    pub fn queue(&self, name: &str) -> Result<blocking::Queue, Error> {
+        let (link, keys) = self.host.link()?;
+        Ok(blocking::Queue::over(link, name)?.keys(keys).codec(self.codec()))
     }
 
     fn update_meta<const N: usize>(&self, entries: [(&str, Value); N]) -> Result<(), Error> {

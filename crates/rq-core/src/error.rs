@@ -82,6 +82,9 @@ pub enum Error {
         /// The job.
         job_id: String,
     },
+    /// A job runs where there is no Redis, as in a unit test.
+    #[error("this job runs without a Redis; its worker would give it one")]
+    NoConnection,
     /// There is no such job.
     #[error("there is no job {job_id}: it was deleted, or its time to live has passed")]
     NoSuchJob {

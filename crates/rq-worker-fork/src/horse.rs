@@ -3,17 +3,17 @@
 use std::os::unix::net::UnixStream;
 use std::process::exit;
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
 use rq_core::link::BlockingLink;
 use rq_core::steps::worker::{Claimed, save_meta};
 use rq_core::{
-    BoxError, Context, DeathPenalty, ExecutionId, Failure, Handlers, Host, Interrupt, Job, Keys, States,
-    panics,
+    BoxError, Context, DeathPenalty, Error, ExecutionId, Failure, Handlers, Host, Interrupt, Job, Keys,
+    States, panics,
 };
-use rq_worker::run_until_interrupted;
+use rq_worker::{Line, run_until_interrupted};
 
 use crate::RETURN_GRACE;
 use crate::frames::{Order, Outcome, Task, Told, read, write};
@@ -36,11 +36,10 @@ pub(crate) fn serve(socket: UnixStream, stable: &Stable) {
     let Ok(mut answers) = socket.try_clone() else { return };
     let reins = Arc::new(Reins::default());
     let tasks = listen(socket, &reins);
-    let saddle =
-        Arc::new(Saddle { url: stable.url.clone(), keys: stable.keys.clone(), link: OnceLock::new() });
+    let line = Arc::new(Line::new(stable.url.clone(), stable.keys.clone()));
     for _ in 0..stable.jobs_per_horse {
         let Ok(task) = tasks.recv() else { return };
-        let outcome = run(task, stable, &reins, &saddle);
+        let outcome = run(task, stable, &reins, &line);
         if write(&mut answers, &outcome).is_err() {
             return;
         }
@@ -90,11 +89,11 @@ impl Reins {
     }
 }
 
-fn run(task: Task, stable: &Stable, reins: &Reins, saddle: &Arc<Saddle>) -> Outcome {
+fn run(task: Task, stable: &Stable, reins: &Reins, line: &Arc<Line>) -> Outcome {
     let began = Instant::now();
     let interrupt = Arc::new(Interrupt::new(task.limit));
     reins.hold(Some(Arc::clone(&interrupt)));
-    let outcome = panics::catch(|| perform(task, stable, &interrupt, saddle));
+    let outcome = panics::catch(|| perform(task, stable, &interrupt, line));
     reins.hold(None);
     let outcome = outcome.unwrap_or_else(|panic| Err(Failure::Panic(panic)));
     Outcome { outcome: outcome.map_err(Told::from), ran: began.elapsed() }
@@ -104,14 +103,14 @@ fn perform(
     task: Task,
     stable: &Stable,
     interrupt: &Arc<Interrupt>,
-    saddle: &Arc<Saddle>,
+    line: &Arc<Line>,
 ) -> Result<Option<Vec<u8>>, Failure> {
     let Task { job_id, x, fields, limit } = task;
     let malformed =
         |error: rq_core::FieldError| Failure::Malformed { field: error.field, reason: error.reason };
     let job = Arc::new(Job::from_fields(&*job_id, fields.into_iter().collect()).map_err(malformed)?);
     let execution = ExecutionId::from_parts(&job_id, &x);
-    let host = Arc::new(Mount { saddle: Arc::clone(saddle), origin: job.origin.clone() });
+    let host = Arc::new(Mount { line: Arc::clone(line), origin: job.origin.clone() });
     let states = Arc::clone(&stable.states);
     let context = Context::new(Arc::clone(&job), execution, Arc::clone(interrupt), host, states);
     let prepared = stable.handlers.prepare(&job)?;
@@ -125,35 +124,21 @@ fn perform(
     runtime.block_on(run_until_interrupted(prepared, &context, interrupt, RETURN_GRACE))
 }
 
-/// A horse's own connection, made when a job first saves something.
-struct Saddle {
-    url: String,
-    keys: Keys,
-    link: OnceLock<BlockingLink>,
-}
-
-impl Saddle {
-    fn link(&self) -> Result<&BlockingLink, rq_core::Error> {
-        match self.link.get() {
-            Some(link) => Ok(link),
-            None => {
-                let link = BlockingLink::open(&self.url)?;
-                Ok(self.link.get_or_init(|| link))
-            }
-        }
-    }
-}
-
 /// What a horse does for the job it runs.
 struct Mount {
-    saddle: Arc<Saddle>,
+    line: Arc<Line>,
     origin: String,
 }
 
 impl Host for Mount {
+    fn link(&self) -> Result<(Arc<BlockingLink>, Keys), Error> {
+        self.line.open()
+    }
+
     fn save_meta(&self, execution: &ExecutionId, meta: Vec<u8>) -> Result<(), BoxError> {
         let claimed = Claimed { id: execution.clone(), origin: self.origin.clone() };
-        self.saddle.link()?.take(&save_meta(&self.saddle.keys, &[(claimed, meta)]))?;
+        let (link, keys) = self.line.open()?;
+        link.take(&save_meta(&keys, &[(claimed, meta)]))?;
         Ok(())
     }
 }

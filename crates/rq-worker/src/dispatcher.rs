@@ -48,6 +48,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 use crate::bell::Bell;
 use crate::commands::{Command, Commands};
 use crate::error::WorkerError;
+use crate::line::Line;
 use crate::options::Options;
 use crate::report::Report;
 use crate::signals::Signals;
@@ -244,7 +245,7 @@ impl Dispatcher {
         Dispatcher {
             bell: Bell::new(link.clone(), lists),
             commands: Commands::new(link.clone(), who.keys.pubsub(&who.name)),
-            meta_box: Arc::default(),
+            meta_box: Arc::new(MetaBox::new(Line::new(options.url.clone(), who.keys.clone()))),
             steps: FuturesUnordered::new(),
             course: Course::Working,
             broken: None,

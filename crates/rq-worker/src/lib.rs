@@ -9,6 +9,7 @@ mod commands;
 mod dispatcher;
 mod error;
 mod launch;
+mod line;
 mod options;
 mod perform;
 mod program;
@@ -18,6 +19,7 @@ mod worker;
 
 pub use error::WorkerError;
 pub use launch::{HELPER_VARIABLE, Launch};
+pub use line::Line;
 pub use options::{DequeueStrategy, LEASE_DEFAULT, LEASE_MIN, Options, QUEUE_DEFAULT};
 pub use perform::run_until_interrupted;
 pub use program::Program;

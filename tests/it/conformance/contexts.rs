@@ -1,6 +1,6 @@
 //! What jobs, exception handlers and death penalties see.
 
-use rq_core::{Call, Codec, PROGRESS_KEY, PROGRESS_NOTE_KEY, Value, secs};
+use rq_core::{Call, Codec, PROGRESS_KEY, PROGRESS_NOTE_KEY, Status, Value, secs};
 use rq_tests::{Gate, Stream, eventually};
 
 use super::{LIMIT, SOON, Stage, assert_exit};
@@ -89,4 +89,17 @@ fn check_told(said: &str, id: &str, limit: &str, handlers: &[&str], kind: &str) 
     wanted.extend(handlers.iter().map(|handler| format!("{handler} handler: {id} ended by {kind}")));
     let is_about_it = |line: &&str| line.contains(&format!(": {id} ")) && !line.contains("Worker ");
     assert_eq!(said.lines().filter(is_about_it).collect::<Vec<_>>(), wanted, "{said}");
+}
+
+pub(super) fn jobs_enqueue_more_work(executor: &'static str) {
+    for codec in [Codec::Json, Codec::Pickle] {
+        let stage = Stage::new(executor);
+        stage.queue().codec(codec).enqueue(Call::<u64>::to("test.spread").arg(5).job_id("spread-5")).unwrap();
+        stage.drain(&[]);
+        for count in 0..=5 {
+            let job = stage.queue().fetch_job(&format!("spread-{count}")).unwrap().expect("it was enqueued");
+            assert_eq!(job.status, Status::Finished, "{count}");
+            assert_eq!(job.payload().unwrap().0, codec, "{count}");
+        }
+    }
 }

@@ -1,20 +1,27 @@
 //! [`MetaBox`]: where running jobs leave their meta for the dispatcher to store.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rq_core::{BoxError, ExecutionId, Host};
+use rq_core::link::BlockingLink;
+use rq_core::{BoxError, Error, ExecutionId, Host, Keys};
 use tokio::sync::Notify;
+
+use crate::line::Line;
 
 /// Where running jobs leave their meta. It holds the newest one of each execution, so a job that reports its progress
 /// in a tight loop costs what one that reports it now and then does.
-#[derive(Default)]
 pub(crate) struct MetaBox {
     newest: Mutex<HashMap<ExecutionId, Vec<u8>>>,
     filled: Notify,
+    line: Line,
 }
 
 impl MetaBox {
+    pub(crate) fn new(line: Line) -> MetaBox {
+        MetaBox { newest: Mutex::default(), filled: Notify::new(), line }
+    }
+
     /// Waits until there is something to store. Cancel-safe.
     pub(crate) async fn filled(&self) {
         while self.newest().is_empty() {
@@ -40,6 +47,10 @@ impl MetaBox {
 }
 
 impl Host for MetaBox {
+    fn link(&self) -> Result<(Arc<BlockingLink>, Keys), Error> {
+        self.line.open()
+    }
+
     fn save_meta(&self, execution: &ExecutionId, meta: Vec<u8>) -> Result<(), BoxError> {
         self.newest().insert(execution.clone(), meta);
         self.filled.notify_one();

@@ -51,7 +51,7 @@ use crate::error::WorkerError;
 use crate::line::Line;
 use crate::options::Options;
 use crate::report::Report;
-use crate::signals::Signals;
+use crate::signals::{Request, Signals};
 use maintenance::Found;
 use meta_box::MetaBox;
 use order::Order;
@@ -97,8 +97,8 @@ pub(crate) async fn run(
 
 /// All that can happen.
 enum Event {
-    /// The system asks the worker to stop.
-    Signal,
+    /// The system asks something of the worker.
+    Signal(Request),
     /// Somebody asks something of the worker.
     Command(Command),
     /// An execution ended.
@@ -316,7 +316,7 @@ impl Dispatcher {
         let look_at = self.next_look();
         tokio::select! {
             biased;
-            () = self.signals.next() => Event::Signal,
+            request = self.signals.next() => Event::Signal(request),
             command = self.commands.next() => Event::Command(command),
             Some(event) = self.steps.next() => event,
             (id, ended) = self.executor.ended() => Event::Ended(id, ended),
@@ -333,7 +333,8 @@ impl Dispatcher {
 
     fn absorb(&mut self, event: Event) {
         match event {
-            Event::Signal => self.absorb_signal(),
+            Event::Signal(Request::Stop) => self.absorb_signal(),
+            Event::Signal(Request::Tell) => self.tell_all(),
             Event::Command(command) => self.absorb_command(command),
             Event::Ended(id, ended) => self.absorb_ended(&id, ended),
             Event::Handled(settlement) => self.unsettled.push(settlement),

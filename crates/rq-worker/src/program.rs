@@ -69,6 +69,21 @@ macro_rules! program_methods {
             self.exception_handler(handle)
         }
 
+        /// Adds a function that is told of jobs whose process was killed, exited, or ran out of memory: RQ's
+        /// `work_horse_killed_handler`.
+        pub fn on_horse_killed(
+            self,
+            handle: impl Fn(&$crate::Job, &$crate::Failure) + Send + Sync + 'static,
+        ) -> $holder {
+            use $crate::Failure;
+            self.on_exception(move |job, failure| {
+                if let Failure::Killed { .. } | Failure::OutOfMemory { .. } | Failure::Exited { .. } = failure {
+                    handle(job, failure);
+                }
+                ::std::ops::ControlFlow::Continue(())
+            })
+        }
+
         /// Adds a death penalty behind those that are there.
         pub fn death_penalty(mut self, penalty: impl $crate::DeathPenalty + 'static) -> $holder {
             self.$program.death_penalties.push(::std::sync::Arc::new(penalty));

@@ -41,6 +41,15 @@ impl Report {
         info!("Received shutdown command, sending SIGINT signal.");
     }
 
+    pub(crate) fn state(&self, state: &str) {
+        info!("Worker {} [PID {}]: {state}", self.worker, std::process::id());
+    }
+
+    pub(crate) fn runs(&self, job: &Job, since: Timestamp) {
+        let (call, age) = (job.described(), Clock(Timestamp::now().since(since)));
+        info!("Worker {}: has run {call} ({}) for {age}s", self.worker, job.id);
+    }
+
     pub(crate) fn horses_killed(&self, horses: usize) {
         info!("Received kill horse command.");
         info!("Worker {}: killing {horses} horses", self.worker);

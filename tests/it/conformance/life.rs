@@ -189,3 +189,15 @@ pub(super) fn suspended_workers_take_no_jobs(executor: &'static str) {
         ("finished".into(), "queued".into())
     );
 }
+
+pub(super) fn a_worker_says_what_it_is_at(executor: &'static str) {
+    let stage = Stage::new(executor);
+    let gate = Gate::new(&stage.scratch, "gate");
+    let worker = stage.worker(&["--name", "w", "--concurrency", "2"]);
+    stage.queue().enqueue(Call::<String>::to("test.gate").arg(gate.key()).job_id("j")).unwrap();
+    gate.wait_for_arrival();
+    worker.signal(Signal::SIGUSR1);
+    worker.wait_for_line("Working; 1 of 2 slots taken", SOON);
+    worker.wait_for_line("(j) for 0:00:", SOON);
+    gate.open(1);
+}

@@ -60,6 +60,25 @@ impl Dispatcher {
         }
     }
 
+    /// Says what the worker is at, for whoever wonders.
+    pub(super) fn tell_all(&self) {
+        let (slots, course) = (self.executor.slots(), self.course);
+        self.report.state(&format!(
+            "{course:?}; {} of {slots} slots taken, {} being fetched, {} to be settled in {} steps under way, {} steps under \
+             way in all; queues empty: {}, suspended: {}",
+            self.running.occupied(),
+            self.fetching,
+            self.unsettled.len(),
+            self.settles_under_way,
+            self.steps.len(),
+            self.queues_empty,
+            self.suspended,
+        ));
+        for (job, since) in self.running.jobs() {
+            self.report.runs(&job, since);
+        }
+    }
+
     /// Writes the worker's state when it has changed; a claim writes `busy` itself.
     pub(super) fn tell_state(&mut self) {
         let state = match () {

@@ -98,6 +98,11 @@ impl Running {
         self.runs.values().map(|run| run.claimed.clone()).collect()
     }
 
+    /// The jobs that run, and since when they are this worker's.
+    pub(crate) fn jobs(&self) -> Vec<(Arc<Job>, Timestamp)> {
+        self.runs.values().map(|run| (Arc::clone(&run.job), run.claimed_at)).collect()
+    }
+
     /// The registration of one execution.
     pub(crate) fn claimed(&self, id: &ExecutionId) -> Option<Claimed> {
         self.runs.get(id).map(|run| run.claimed.clone())

@@ -60,6 +60,7 @@ zoo! {
     one_without_descriptors_that_goes_on: Call::to("zoo.close_all").arg(true) => LATE, within JOB_LIMIT + JOB_GRACE;
     one_that_leaves_a_thread: Call::to("zoo.leave_thread") => WELL, within JOB_LIMIT;
     one_that_leaves_a_program: Call::to("zoo.children") => WELL, within JOB_LIMIT;
+    one_that_leaves_a_daemon: Call::to("zoo.daemon") => WELL, within JOB_LIMIT;
     one_that_prints_without_end: Call::to("zoo.print") => WELL, within JOB_LIMIT + JOB_GRACE;
 }
 

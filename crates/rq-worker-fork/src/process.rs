@@ -49,6 +49,17 @@ pub(crate) fn die_with(parent: Pid) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes this process the parent of whatever its descendants leave behind.
+pub(crate) fn adopt_orphans() -> io::Result<()> {
+    Ok(prctl::set_child_subreaper(true)?)
+}
+
+/// The children of this process, which must have one thread; those that wait to be reaped are among them.
+pub(crate) fn children() -> io::Result<Vec<Pid>> {
+    let listed = std::fs::read_to_string(format!("/proc/self/task/{}/children", own_pid()))?;
+    Ok(listed.split_ascii_whitespace().filter_map(|id| id.parse().ok()).map(Pid::from_raw).collect())
+}
+
 /// Whose SIGTERM ends a horse.
 static MASTER: AtomicI32 = AtomicI32::new(0);
 

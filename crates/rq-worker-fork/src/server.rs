@@ -12,7 +12,7 @@ use std::process::exit;
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, killpg, sigprocmask};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, killpg, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
 use nix::unistd::{Pid, setpgid};
@@ -45,6 +45,8 @@ struct Server {
 
 impl Server {
     fn new(control: OwnedFd, stable: Stable) -> io::Result<Server> {
+        // What its horses leave behind comes to it, wherever it has gone.
+        process::adopt_orphans()?;
         // What ends the worker is the worker's to decide: it closes the socket, and the system kills what it leaves.
         process::ignore(Signal::SIGINT)?;
         process::ignore(Signal::SIGTERM)?;
@@ -131,6 +133,8 @@ impl Server {
             process::die_with(master)?;
             let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
             process::heed_terminations_of(master)?;
+            // So that nothing a job starts comes to the server while the horse lives.
+            process::adopt_orphans()?;
             sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
             // What the server talks over is not for its horses, nor for what they start.
             self.control = std::fs::File::open("/dev/null")?.into();
@@ -148,9 +152,20 @@ impl Server {
         while let Some((pid, exit)) = process::reap() {
             // What it has started and left in its group goes with it.
             let _ = killpg(pid, Signal::SIGKILL);
+            self.kill_orphans()?;
             if let Some(horse) = self.horses.remove(&pid) {
                 self.report(&Report::Ended(horse, exit))?;
             }
+        }
+        Ok(())
+    }
+
+    /// Whoever is a child here and no horse was left behind by one that has ended. The end of each is reaped in turn, and
+    /// what it has started itself is found then.
+    fn kill_orphans(&self) -> io::Result<()> {
+        let children = process::children()?;
+        for orphan in children.into_iter().filter(|child| !self.horses.contains_key(child)) {
+            let _ = kill(orphan, Signal::SIGKILL);
         }
         Ok(())
     }

@@ -22,3 +22,4 @@ mod schedule;
 mod scripts;
 mod sweep;
 mod unconfirmed;
+mod zoo;

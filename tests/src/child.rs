@@ -1,6 +1,6 @@
 //! A program under test: its lines, its signals, its end.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,6 +14,9 @@ pub use nix::sys::signal::Signal;
 const ASK_EVERY: Duration = Duration::from_millis(5);
 /// How long the last lines may take after the end; a grandchild may hold the pipe open.
 const LAST_LINES_LIMIT: Duration = Duration::from_secs(2);
+
+/// How much of a line is kept.
+const LINE_BYTES_MAX: usize = 1 << 20;
 
 /// A running program whose output is collected line by line. Dropping it kills it; when that happens in a failing test,
 /// what it wrote is printed.
@@ -177,13 +180,10 @@ impl Output {
         let output = Arc::clone(self);
         std::thread::spawn(move || {
             let mut reader = BufReader::new(pipe);
-            let mut line = Vec::new();
             // A pipe that breaks has ended.
-            while reader.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
-                let text = String::from_utf8_lossy(&line);
-                output
-                    .change(|written| written.lines.push((stream, text.trim_end_matches('\n').to_string())));
-                line.clear();
+            while let Ok(Some(line)) = read_line(&mut reader) {
+                let text = String::from_utf8_lossy(&line).into_owned();
+                output.change(|written| written.lines.push((stream, text)));
             }
             output.change(|written| written.streams_ended += 1);
         });
@@ -203,6 +203,21 @@ impl Output {
     fn lock(&self) -> MutexGuard<'_, Written> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The next line, without its end and cut where it is too long; nothing at the end of the pipe.
+fn read_line(reader: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    let limit = LINE_BYTES_MAX as u64;
+    if reader.by_ref().take(limit).read_until(b'\n', &mut line)? == 0 {
+        return Ok(None);
+    }
+    if line.last() == Some(&b'\n') {
+        line.pop();
+    } else {
+        reader.skip_until(b'\n')?;
+    }
+    Ok(Some(line))
 }
 
 impl Written {
@@ -236,6 +251,15 @@ mod tests {
             (child.text(Stream::Stdout), child.text(Stream::Stderr)),
             ("bye\n".into(), "ready\n".into())
         );
+    }
+
+    #[test]
+    fn a_line_without_end_is_cut_and_what_follows_is_seen() {
+        let child = shell("head -c 5000000 /dev/zero | tr '\\0' x; echo; echo; echo next");
+        assert_eq!(child.wait_for_line("next", LIMIT), "next");
+        let text = child.text(Stream::Stdout);
+        let lengths: Vec<usize> = text.lines().map(str::len).collect();
+        assert_eq!(lengths, [LINE_BYTES_MAX, 0, 4]);
     }
 
     #[test]

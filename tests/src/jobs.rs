@@ -13,6 +13,10 @@
 //! | `test.gate`, `test.report` | wait at a [`Gate`](crate::Gate) |
 //! | `test.deadline`, `test.who`, `test.count`, `test.meta` | tell what their context says |
 //! | `test.spread` | enqueues more work |
+//! | `zoo.*` | harm the process they run in: see [`zoo`] |
+
+mod violence;
+pub mod zoo;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,7 +42,7 @@ pub fn handlers() -> Handlers {
     let failures = handlers![fail, fail_with_causes, panic, panic_async, ask_again];
     let long = handlers![sleep, sleep_async, check, pending, stubborn, gate, report];
     let contexts = handlers![deadline, who, count, meta, spread];
-    like_pythons.merge(results).merge(failures).merge(long).merge(contexts)
+    like_pythons.merge(results).merge(failures).merge(long).merge(contexts).merge(zoo::handlers())
 }
 
 /// Adds two numbers.

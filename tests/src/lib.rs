@@ -6,6 +6,7 @@
 //! | [`PrivateRedis`] | a Redis for one test alone, to configure, kill and bring back |
 //! | [`Scratch`] | a key space for one test, on either of them |
 //! | [`Child`] | a program under test: its lines, its signals, its end |
+//! | [`Process`] | what runs on a `Scratch`, wherever it has gone |
 //! | [`Python`] | Python RQ, on a `Scratch` |
 //! | [`jobs`] | what our test worker can run |
 //! | [`Gate`] | where a job waits until the test lets it go on |
@@ -28,6 +29,7 @@ pub mod jobs;
 mod journal;
 mod ledger;
 mod private_redis;
+mod process;
 mod proxy;
 mod python;
 mod resp;
@@ -50,6 +52,7 @@ pub use gate::Gate;
 pub use journal::{Journal, Line, Runs};
 pub use ledger::{Acknowledged, Excuse, Ledger, Violation};
 pub use private_redis::PrivateRedis;
+pub use process::Process;
 pub use proxy::{Fault, Proxy};
 pub use python::Python;
 pub use scratch::Scratch;

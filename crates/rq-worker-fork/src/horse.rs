@@ -1,9 +1,10 @@
 //! A horse: a process that runs one job, or a few, one after the other.
 
+use std::io;
 use std::os::unix::net::UnixStream;
 use std::process::exit;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
@@ -31,70 +32,72 @@ pub(crate) struct Stable {
     pub(crate) memory_mb: Option<u64>,
 }
 
+/// The exit code of a horse that could not tell how its job ended: "input/output error" in `sysexits.h`.
+const UNTOLD: i32 = 74;
+
 /// Runs what comes over `socket`, until there is no more or this horse has run its share.
 pub(crate) fn serve(socket: UnixStream, stable: &Stable) {
     let Ok(mut answers) = socket.try_clone() else { return };
-    let reins = Arc::new(Reins::default());
-    let tasks = listen(socket, &reins);
+    let errands = listen(socket);
     let line = Arc::new(Line::new(stable.url.clone(), stable.keys.clone()));
     for _ in 0..stable.jobs_per_horse {
-        let Ok(task) = tasks.recv() else { return };
-        let outcome = run(task, stable, &reins, &line);
-        if write(&mut answers, &outcome).is_err() {
-            return;
+        let Ok(errand) = errands.recv() else { return };
+        let outcome = run(errand, stable, &line);
+        if tell(&mut answers, outcome).is_err() {
+            exit(UNTOLD);
         }
     }
 }
 
+/// A job to run, and what stops it.
+struct Errand {
+    task: Task,
+    interrupt: Arc<Interrupt>,
+}
+
 /// Hears orders beside the job, so that it can be asked to stop. Without its worker a horse has nothing to live for.
-fn listen(mut socket: UnixStream, reins: &Arc<Reins>) -> Receiver<Task> {
-    let (tell, tasks) = channel();
-    let reins = Arc::clone(reins);
+fn listen(mut socket: UnixStream) -> Receiver<Errand> {
+    let (tell, errands) = channel();
     let hear = move || {
+        // From the moment the job is heard of, so that a stop right behind it is not lost.
+        let mut latest: Option<Arc<Interrupt>> = None;
         loop {
             match read(&mut socket) {
-                Ok(Some(Order::Run(task))) => match tell.send(task) {
-                    Ok(()) => {}
-                    Err(_) => return,
-                },
-                Ok(Some(Order::Stop)) => reins.pull(),
+                Ok(Some(Order::Run(task))) => {
+                    let interrupt = Arc::new(Interrupt::new(task.limit));
+                    latest = Some(Arc::clone(&interrupt));
+                    if tell.send(Errand { task, interrupt }).is_err() {
+                        return;
+                    }
+                }
+                // One that comes late finds a job that has ended.
+                Ok(Some(Order::Stop)) => latest.iter().for_each(|interrupt| interrupt.stop()),
                 Ok(None) | Err(_) => exit(0),
             }
         }
     };
     // A horse that cannot hear runs nothing: the channel closes, and it ends.
     let _ = thread::Builder::new().name("rq-reins".to_owned()).spawn(hear);
-    tasks
+    errands
 }
 
-/// Stops the job that runs.
-#[derive(Default)]
-struct Reins {
-    running: Mutex<Option<Arc<Interrupt>>>,
-}
-
-impl Reins {
-    fn hold(&self, interrupt: Option<Arc<Interrupt>>) {
-        *self.running() = interrupt;
-    }
-
-    fn pull(&self) {
-        if let Some(interrupt) = &*self.running() {
-            interrupt.stop();
+/// Says how the job ended; where that is too much for a frame, that it was.
+fn tell(answers: &mut UnixStream, outcome: Outcome) -> io::Result<()> {
+    let ran = outcome.ran;
+    match write(answers, &outcome) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            let failure =
+                Failure::Executor(format!("the outcome of the job could not be passed on: {error}"));
+            write(answers, &Outcome { outcome: Err(Told::from(failure)), ran })
         }
-    }
-
-    fn running(&self) -> MutexGuard<'_, Option<Arc<Interrupt>>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+        told => told,
     }
 }
 
-fn run(task: Task, stable: &Stable, reins: &Reins, line: &Arc<Line>) -> Outcome {
+fn run(errand: Errand, stable: &Stable, line: &Arc<Line>) -> Outcome {
     let began = Instant::now();
-    let interrupt = Arc::new(Interrupt::new(task.limit));
-    reins.hold(Some(Arc::clone(&interrupt)));
+    let Errand { task, interrupt } = errand;
     let outcome = panics::catch(|| perform(task, stable, &interrupt, line));
-    reins.hold(None);
     let outcome = outcome.unwrap_or_else(|panic| Err(Failure::Panic(panic)));
     Outcome { outcome: outcome.map_err(Told::from), ran: began.elapsed() }
 }

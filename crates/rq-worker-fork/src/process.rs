@@ -50,6 +50,11 @@ pub(crate) fn die_with(parent: Pid) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes this process the parent of whatever its descendants leave behind.
+pub(crate) fn adopt_orphans() -> io::Result<()> {
+    Ok(prctl::set_child_subreaper(true)?)
+}
+
 /// Whose SIGTERM ends a horse.
 static MASTER: AtomicI32 = AtomicI32::new(0);
 

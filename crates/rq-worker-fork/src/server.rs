@@ -13,7 +13,6 @@ use std::time::Duration;
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, killpg, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -52,11 +51,11 @@ struct Server {
 
 impl Server {
     fn new(control: OwnedFd, stable: Stable) -> io::Result<Server> {
+        // What its horses leave behind comes to it, wherever it has gone.
+        process::adopt_orphans()?;
         // What ends the worker is the worker's to decide: it closes the socket, and the system kills what it leaves.
         process::ignore(Signal::SIGINT)?;
         process::ignore(Signal::SIGTERM)?;
-        // What a horse's descendants leave behind becomes ours, and ends with it.
-        prctl::set_child_subreaper(true)?;
         let child_ended = [Signal::SIGCHLD].into_iter().collect::<SigSet>();
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&child_ended), None)?;
         let children = SignalFd::with_flags(&child_ended, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
@@ -140,6 +139,8 @@ impl Server {
             process::die_with(master)?;
             let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
             process::heed_terminations_of(master)?;
+            // So that nothing a job starts comes to the server while the horse lives.
+            process::adopt_orphans()?;
             if let Some(limit_mb) = self.stable.memory_mb {
                 let bytes = limit_mb.saturating_mul(1 << 20);
                 setrlimit(Resource::RLIMIT_AS, bytes, bytes)?;
@@ -169,7 +170,7 @@ impl Server {
         Ok(())
     }
 
-    /// What jobs have started, moved out of their groups, and left without a parent. Nobody can tell whose it was.
+    /// Whoever is a child here and no horse was left behind by one that has ended.
     fn kill_strays(&self) {
         for pid in process::children() {
             if !self.horses.contains_key(&pid) {

@@ -3,6 +3,7 @@
 //! `RQ_TEST_APP` says what else it is: `empty`, as the stock `rq`, which has no jobs; or `watched`, which says what
 //! its preload, death penalties and exception handlers see.
 
+use std::io::Write;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -23,7 +24,7 @@ fn main() -> ExitCode {
 /// Two death penalties around each job, three handlers for each failure. The second keeps timeouts from the third, and
 /// breaks down at panics.
 fn watched(app: App) -> App {
-    app.preload(|| eprintln!("preloaded"))
+    app.preload(|| say("preloaded".to_owned()))
         .death_penalty(Announced("first"))
         .death_penalty(Announced("second"))
         .on_exception(|job, failure| {
@@ -45,7 +46,13 @@ fn watched(app: App) -> App {
 }
 
 fn tell(handler: &str, job: &Job, failure: &Failure) {
-    eprintln!("{handler} handler: {} ended by {}", job.id, failure.kind());
+    say(format!("{handler} handler: {} ended by {}", job.id, failure.kind()));
+}
+
+/// A line in one piece: several processes may write at once.
+fn say(line: String) {
+    // A test that reads no more misses nothing.
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// A death penalty that says when it is armed and when it is called off.
@@ -59,13 +66,13 @@ struct Armed {
 impl DeathPenalty for Announced {
     fn arm(&self, ctx: &Context, limit: Option<Duration>) -> Box<dyn Guard> {
         let job_id = ctx.job().id.clone();
-        eprintln!("{} penalty: {job_id} armed for {limit:?}", self.0);
+        say(format!("{} penalty: {job_id} armed for {limit:?}", self.0));
         Box::new(Armed { name: self.0, job_id })
     }
 }
 
 impl Drop for Armed {
     fn drop(&mut self) {
-        eprintln!("{} penalty: {} called off", self.name, self.job_id);
+        say(format!("{} penalty: {} called off", self.name, self.job_id));
     }
 }

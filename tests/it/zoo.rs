@@ -1,0 +1,127 @@
+//! Jobs that harm their process: what each is said to have ended by, how soon, and that nothing of it is left but that.
+
+use std::time::{Duration, Instant};
+
+use rq_core::{Call, JobResult, ResultKind, secs};
+use rq_tests::{Child, Process, Scratch, Signal, Stream, eventually};
+
+use crate::rq_test::{Books, LIMIT, RqTest};
+
+/// The time limit of each job.
+const JOB_LIMIT: Duration = secs(1);
+/// The worker's `--job-grace`: from the time limit to SIGTERM.
+const JOB_GRACE: Duration = secs(1);
+/// From SIGTERM to SIGKILL.
+const TERM_GRACE: Duration = secs(1);
+/// What the machine may need beside.
+const SLACK: Duration = secs(2);
+/// How soon what a job has started must be gone when it has ended.
+const TREE_GONE_WITHIN: Duration = secs(2);
+
+/// How often processes are counted.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// A job ends well.
+const WELL: Option<&str> = None;
+/// A job that had to be ended for its time limit says so, however it was ended.
+const LATE: Option<&str> = Some("JobTimeoutException: Task exceeded maximum timeout value (1 seconds)");
+const SEGFAULT: Option<&str> = Some("Killed: the process running the job was ended by signal 11");
+const ABORT: Option<&str> = Some("Killed: the process running the job was ended by signal 6");
+const EXIT_0: Option<&str> =
+    Some("Exited: the process running the job exited with code 0 before the job had ended");
+const EXIT_3: Option<&str> =
+    Some("Exited: the process running the job exited with code 3 before the job had ended");
+const UNTOLD: Option<&str> =
+    Some("Exited: the process running the job exited with code 74 before the job had ended");
+const PANIC: Option<&str> = Some("a scoped thread panicked");
+
+/// Each row a test: the job, what its failure says, and within which time it is over.
+macro_rules! zoo {
+    ($($test:ident: $call:expr => $says:expr, within $limit:expr;)+) => {
+        $(#[test]
+        fn $test() {
+            check($call, $says, $limit);
+        })+
+    };
+}
+
+zoo! {
+    a_segfault: Call::to("zoo.segfault") => SEGFAULT, within JOB_LIMIT;
+    an_abort: Call::to("zoo.abort") => ABORT, within JOB_LIMIT;
+    an_exit: Call::to("zoo.exit").arg(0) => EXIT_0, within JOB_LIMIT;
+    an_exit_with_a_code: Call::to("zoo.exit").arg(3) => EXIT_3, within JOB_LIMIT;
+    a_stack_overflow: Call::to("zoo.overflow") => ABORT, within JOB_LIMIT;
+    an_allocation_that_fails: Call::to("zoo.allocate") => ABORT, within JOB_LIMIT;
+    a_panic_in_a_thread: Call::to("zoo.panic_in_thread") => PANIC, within JOB_LIMIT;
+    an_endless_loop: Call::to("zoo.spin") => LATE, within JOB_LIMIT + JOB_GRACE;
+    one_that_ignores_sigterm: Call::to("zoo.ignore_term") => LATE, within JOB_LIMIT + JOB_GRACE + TERM_GRACE;
+    one_that_stops_itself: Call::to("zoo.freeze") => LATE, within JOB_LIMIT + JOB_GRACE + TERM_GRACE;
+    one_without_descriptors: Call::to("zoo.close_all").arg(false) => UNTOLD, within JOB_LIMIT;
+    one_without_descriptors_that_goes_on: Call::to("zoo.close_all").arg(true) => LATE, within JOB_LIMIT + JOB_GRACE;
+    one_that_leaves_a_thread: Call::to("zoo.leave_thread") => WELL, within JOB_LIMIT;
+    one_that_leaves_a_program: Call::to("zoo.children") => WELL, within JOB_LIMIT;
+    one_that_leaves_a_daemon: Call::to("zoo.daemon") => WELL, within JOB_LIMIT;
+    one_that_prints_without_end: Call::to("zoo.print") => WELL, within JOB_LIMIT + JOB_GRACE;
+}
+
+#[track_caller]
+fn check(call: Call<()>, says: Option<&str>, limit: Duration) {
+    let scratch = Scratch::new();
+    let queue = scratch.queue("default");
+    let mut worker = start(&scratch);
+    let job = queue.enqueue(call.timeout(JOB_LIMIT)).unwrap();
+    let result = eventually("the end of the job", LIMIT, || job.latest_result().unwrap());
+    let JobResult { kind, failure_text, execution_started_at, execution_ended_at, .. } = result;
+    let wanted = if says.is_some() { ResultKind::Failed } else { ResultKind::Successful };
+    assert_eq!(kind, wanted, "{failure_text:?}");
+    let told = failure_text.unwrap_or_default();
+    assert!(told.contains(says.unwrap_or_default()), "{told}");
+    let took = execution_ended_at.unwrap().since(execution_started_at.unwrap());
+    assert!(took < limit + SLACK, "{took:?}");
+    // The worker is none the worse for it, and of the job's process nothing is left.
+    let good = queue.enqueue(Call::<i64>::to("math.add").arg(2).arg(3)).unwrap();
+    assert_eq!(good.wait(LIMIT).unwrap(), 5);
+    check_left(&scratch, 2);
+    worker.signal(Signal::SIGTERM);
+    let status = worker.wait(LIMIT);
+    assert_eq!(status.code(), Some(0), "{}", worker.report());
+    check_left(&scratch, 0);
+}
+
+#[test]
+fn without_its_fork_server_a_worker_exits_for_its_supervisor() {
+    let scratch = Scratch::new();
+    let mut worker = start(&scratch);
+    let job = scratch.queue("default").enqueue(Call::<()>::to("zoo.kill_master")).unwrap();
+    let status = worker.wait(LIMIT);
+    assert_eq!(status.code(), Some(1), "{}", worker.report());
+    let said = worker.text(Stream::Stderr);
+    assert!(said.contains("the fork server has died; exiting so that a supervisor"), "{said}");
+    let told = job.latest_result().unwrap().unwrap().failure_text.unwrap();
+    assert!(told.contains("ended by signal 9"), "{told}");
+    check_left(&scratch, 0);
+}
+
+/// A worker with one slot, so that what follows a job follows it in the same place.
+#[track_caller]
+fn start(scratch: &Scratch) -> Child {
+    let grace_s = JOB_GRACE.as_secs().to_string();
+    RqTest::new(scratch).worker(&["-w", "fork", "--concurrency", "1", "--job-grace", &grace_s])
+}
+
+/// Waits until of worker and fork server no more than the last `count` are there, and nothing else.
+#[track_caller]
+fn check_left(scratch: &Scratch, count: usize) {
+    let names = || {
+        let mut names: Vec<String> =
+            Process::all_on(scratch).into_iter().map(|process| process.name).collect();
+        names.sort_unstable();
+        names
+    };
+    let wanted = &["rq-fork-server", "rq-test"][2 - count..];
+    let deadline = Instant::now() + TREE_GONE_WITHIN;
+    while names() != wanted && Instant::now() < deadline {
+        std::thread::sleep(LOOK_EVERY);
+    }
+    assert_eq!(names(), wanted);
+}

@@ -1,0 +1,150 @@
+//! Jobs that harm the process they run in. Only an executor that gives each a process of its own outlives them.
+
+use std::hint::black_box;
+use std::io::Write;
+use std::os::fd::RawFd;
+use std::process::{Command, Stdio};
+
+use nix::sys::signal::{Signal, kill, raise};
+use nix::unistd::{close, getppid};
+use rq_core::{Handlers, handlers, job};
+
+use super::{Result, violence};
+
+/// How much `zoo.print` prints, all in one line.
+const PRINTED_BYTES: usize = 256 << 20;
+/// How long what `zoo.children` and `zoo.daemon` start would live: longer than any test.
+const LONG_S: &str = "600";
+
+/// All of them.
+pub(super) fn handlers() -> Handlers {
+    let ends = handlers![segfault, abort, exit, overflow, allocate, panic_in_thread, kill_master];
+    let holds_on = handlers![spin, ignore_term, freeze, close_all, leave_thread, children, daemon];
+    ends.merge(holds_on).merge(handlers![print])
+}
+
+/// Reads where nothing is.
+#[job("zoo.segfault")]
+pub fn segfault() -> Result<u8> {
+    Ok(violence::read_nowhere())
+}
+
+/// Aborts.
+#[job("zoo.abort")]
+pub fn abort() -> Result<()> {
+    std::process::abort()
+}
+
+/// Ends its process, without a word.
+#[job("zoo.exit")]
+pub fn exit(code: i32) -> Result<()> {
+    violence::exit_now(code)
+}
+
+/// Calls itself without end.
+#[job("zoo.overflow")]
+pub fn overflow() -> Result<u64> {
+    Ok(descend(0))
+}
+
+fn descend(depth: u64) -> u64 {
+    let frame = black_box([depth; 64]);
+    if black_box(false) { depth } else { descend(depth + 1) + frame[0] }
+}
+
+/// Wants more memory than there can be.
+#[job("zoo.allocate")]
+pub fn allocate() -> Result<usize> {
+    Ok(black_box(Vec::<u8>::with_capacity(isize::MAX as usize)).capacity())
+}
+
+/// Panics on a thread that it waits for.
+#[job("zoo.panic_in_thread")]
+pub fn panic_in_thread() -> Result<()> {
+    std::thread::scope(|threads| {
+        threads.spawn(|| panic!("on a thread"));
+    });
+    Ok(())
+}
+
+/// Kills the process that its own was forked from.
+#[job("zoo.kill_master")]
+pub fn kill_master() -> Result<()> {
+    kill(getppid(), Signal::SIGKILL)?;
+    spin_for_ever()
+}
+
+/// Computes for ever.
+#[job("zoo.spin")]
+pub fn spin() -> Result<()> {
+    spin_for_ever()
+}
+
+/// Computes for ever, deaf to SIGTERM.
+#[job("zoo.ignore_term")]
+pub fn ignore_term() -> Result<()> {
+    violence::ignore_terminations()?;
+    spin_for_ever()
+}
+
+fn spin_for_ever() -> ! {
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
+/// Stops its process, so that it hears nothing.
+#[job("zoo.freeze")]
+pub fn freeze() -> Result<()> {
+    Ok(raise(Signal::SIGSTOP)?)
+}
+
+/// Closes all its process has open; after that it returns, or computes for ever.
+#[job("zoo.close_all")]
+pub fn close_all(then_spin: bool) -> Result<()> {
+    let open =
+        std::fs::read_dir("/proc/self/fd")?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let open: Vec<RawFd> = open.filter_map(|name| name.parse().ok()).collect();
+    for descriptor in open {
+        // The one that listed them is closed already.
+        let _ = close(descriptor);
+    }
+    if then_spin { spin_for_ever() } else { Ok(()) }
+}
+
+/// Returns while a thread of its computes for ever.
+#[job("zoo.leave_thread")]
+pub fn leave_thread() -> Result<()> {
+    std::thread::spawn(|| spin_for_ever());
+    Ok(())
+}
+
+/// Returns while a program that it has started runs on.
+#[job("zoo.children")]
+#[allow(clippy::zombie_processes, reason = "leaving it behind is what this job is for")]
+pub fn children() -> Result<()> {
+    quiet(Command::new("sleep").arg(LONG_S)).spawn()?;
+    Ok(())
+}
+
+/// Returns while a program runs on that it has started in a session of its own, with nobody for a parent.
+#[job("zoo.daemon")]
+pub fn daemon() -> Result<()> {
+    let status = quiet(Command::new("setsid").args(["--fork", "sleep", LONG_S])).status()?;
+    if status.success() { Ok(()) } else { Err(format!("setsid: {status}").into()) }
+}
+
+fn quiet(command: &mut Command) -> &mut Command {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())
+}
+
+/// Prints more than anybody wants to read.
+#[job("zoo.print")]
+pub fn print() -> Result<()> {
+    let chunk = vec![b'x'; 1 << 20];
+    let mut stdout = std::io::stdout().lock();
+    for _ in 0..PRINTED_BYTES / chunk.len() {
+        stdout.write_all(&chunk)?;
+    }
+    Ok(writeln!(stdout)?)
+}

@@ -13,12 +13,16 @@ pub(crate) fn forks_per_s(forks: usize, in_flight: usize) -> f64 {
     let began = Instant::now();
     for begun in 0..forks {
         if begun >= in_flight {
-            wait().expect("a child is there to be waited for");
+            wait_for_one();
         }
         fork_one();
     }
-    (0..forks.min(in_flight)).for_each(|_| drop(wait().expect("a child is there to be waited for")));
+    (0..forks.min(in_flight)).for_each(|_| wait_for_one());
     forks as f64 / began.elapsed().as_secs_f64()
+}
+
+fn wait_for_one() {
+    wait().expect("a child is there to be waited for");
 }
 
 fn fork_one() {

@@ -61,10 +61,14 @@ impl Drain {
 
     /// Fills the queue with `jobs` jobs and has our worker drain it: `program worker -w thread --burst`.
     pub fn by_rust(&mut self, program: &Path, jobs: usize) -> Result<Drained> {
+        self.by_worker(program, &["-w", "thread"], jobs)
+    }
+
+    /// The same by a worker with these options.
+    pub fn by_worker(&mut self, program: &Path, options: &[&str], jobs: usize) -> Result<Drained> {
         let mut worker = Command::new(program);
-        worker
-            .args(["worker", "-w", "thread", "--burst", "--quiet", "--url", &self.url])
-            .arg(self.queue.name());
+        worker.arg("worker").args(options).args(["--burst", "--quiet", "--url", &self.url]);
+        worker.arg(self.queue.name());
         self.measure(worker, jobs)
     }
 

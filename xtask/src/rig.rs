@@ -30,7 +30,7 @@ struct Rig {
     tests: &'static str,
 }
 
-const RIGS: [Rig; 3] = [
+const RIGS: [Rig; 4] = [
     Rig {
         name: "sweep",
         does: "one fault at each request of a worker, in each scenario",
@@ -45,6 +45,11 @@ const RIGS: [Rig; 3] = [
         name: "model",
         does: "1,000 random sequences of operations against a model",
         tests: "model::every_sequence",
+    },
+    Rig {
+        name: "fork-kills",
+        does: "100 times kill -9 of a worker, its fork server or a horse, under load",
+        tests: "fork_kills::nothing_is_lost",
     },
 ];
 

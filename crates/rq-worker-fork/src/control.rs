@@ -16,9 +16,12 @@ use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 
 use crate::frames::{
-    Death, HorseId, Order, Outcome, PACKET_BYTES_MAX, Report, Request, decode, encode, frame, frame_len,
+    Death, HorseId, Note, Order, PACKET_BYTES_MAX, Report, Request, decode, encode, frame, frame_len,
 };
 use crate::process;
+
+/// The next horse's name: no other horse of this worker ever has it, whichever server forks it.
+static NEXT_HORSE: AtomicU64 = AtomicU64::new(0);
 
 /// The worker's way to the fork server. Cloning is cheap.
 #[derive(Clone)]
@@ -30,21 +33,19 @@ struct Line {
     socket: AsyncFd<OwnedFd>,
     /// Who waits for the end of which horse.
     horses: Mutex<HashMap<HorseId, oneshot::Sender<Result<Death, String>>>>,
-    next_horse: AtomicU64,
     is_gone: AtomicBool,
 }
 
 impl Control {
-    /// Begins to hear what the server reports.
-    pub(crate) fn open(socket: OwnedFd) -> io::Result<Control> {
+    /// Begins to hear what the server reports. `gone` is called when it has died.
+    pub(crate) fn open(socket: OwnedFd, gone: impl FnOnce() + Send + 'static) -> io::Result<Control> {
         let socket = process::register(socket)?;
-        let line = Arc::new(Line {
-            socket,
-            horses: Mutex::default(),
-            next_horse: AtomicU64::new(0),
-            is_gone: AtomicBool::new(false),
+        let line = Arc::new(Line { socket, horses: Mutex::default(), is_gone: AtomicBool::new(false) });
+        let heard = hear(Arc::clone(&line));
+        tokio::spawn(async move {
+            heard.await;
+            gone();
         });
-        tokio::spawn(hear(Arc::clone(&line)));
         Ok(Control { line })
     }
 
@@ -57,7 +58,7 @@ impl Control {
     pub(crate) async fn fork(&self) -> io::Result<Horse> {
         let (ours, theirs) = StdUnixStream::pair()?;
         ours.set_nonblocking(true)?;
-        let id = self.line.next_horse.fetch_add(1, Ordering::Relaxed);
+        let id = NEXT_HORSE.fetch_add(1, Ordering::Relaxed);
         let (tell, ended) = oneshot::channel();
         self.line.horses().insert(id, tell);
         self.line.send(&Request::Fork(id), Some(&theirs)).await?;
@@ -135,15 +136,15 @@ impl Horse {
         self.stream.write_all(&frame(order)?).await
     }
 
-    /// The next outcome; `None` when there will be none. Cancel-safe.
-    pub(crate) async fn receive(&mut self) -> io::Result<Option<Outcome>> {
+    /// The next note; `None` when there will be none. Cancel-safe.
+    pub(crate) async fn receive(&mut self) -> io::Result<Option<Note>> {
         loop {
             if let Some((head, body)) = self.heard.split_first_chunk::<4>() {
                 let length = frame_len(*head)?;
                 if body.len() >= length {
-                    let outcome = decode(&body[..length])?;
+                    let note = decode(&body[..length])?;
                     self.heard.drain(..4 + length);
-                    return Ok(Some(outcome));
+                    return Ok(Some(note));
                 }
             }
             if self.stream.read_buf(&mut self.heard).await? == 0 {

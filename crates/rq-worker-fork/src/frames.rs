@@ -75,7 +75,16 @@ pub(crate) struct Task {
     pub(crate) limit: Option<Duration>,
 }
 
-/// Horse to worker: how the job ended.
+/// Horse to worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Note {
+    /// The job begins now: from here on it may have had effects.
+    Began,
+    /// It has ended.
+    Ended(Outcome),
+}
+
+/// How a job ended.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Outcome {
     pub(crate) outcome: Result<Option<Vec<u8>>, Told>,

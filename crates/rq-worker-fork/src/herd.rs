@@ -11,9 +11,10 @@ use nix::sys::socket::{Shutdown, shutdown};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use rq_core::{Ended, Execution, ExecutionId, Executor, Failure, Stop, Usage};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 
 use crate::control::{Control, Horse};
-use crate::frames::{Death, Exit, Order, Outcome, Task};
+use crate::frames::{Death, Exit, Note, Order, Outcome, Task};
 use crate::launch::{self, Server};
 
 /// How long a job that was sent SIGTERM has before SIGKILL.
@@ -21,6 +22,10 @@ const TERM_GRACE: Duration = Duration::from_secs(1);
 /// How long a worker that leaves waits for its server to end what is left, and how often it looks.
 const LEAVE_GRACE: Duration = Duration::from_secs(1);
 const LEAVE_PAUSE: Duration = Duration::from_millis(2);
+/// How many processes may die before one job has begun.
+const MOUNTS_MAX: usize = 3;
+/// How long a job waits for a server in the place of a dead one.
+const SERVER_WITHIN: Duration = Duration::from_secs(10);
 /// How many fork servers may die within which time before the worker gives up.
 const RESTARTS_MAX: usize = 5;
 const RESTARTS_WITHIN: Duration = Duration::from_secs(60);
@@ -43,7 +48,7 @@ pub(crate) struct Herd {
     rules: Rules,
     server: Server,
     /// The way to the server, opened with the first execution: there is a runtime by then.
-    control: Option<Control>,
+    controls: Option<watch::Sender<Control>>,
     idle: Vec<Horse>,
     running: HashMap<ExecutionId, UnboundedSender<Command>>,
     spares_coming: usize,
@@ -68,6 +73,8 @@ enum News {
     Ended(ExecutionId, Ended, Option<Horse>),
     /// A horse was forked ahead, or could not be.
     Spare(Option<Horse>),
+    /// The server has died.
+    Gone,
 }
 
 impl Herd {
@@ -76,7 +83,7 @@ impl Herd {
         Herd {
             rules,
             server,
-            control: None,
+            controls: None,
             idle: Vec::new(),
             running: HashMap::new(),
             spares_coming: 0,
@@ -87,14 +94,25 @@ impl Herd {
         }
     }
 
-    fn control(&mut self) -> io::Result<Control> {
-        match &self.control {
-            Some(control) if !control.is_gone() => return Ok(control.clone()),
-            Some(_) => self.replace_server()?,
-            None => {}
+    /// The way to a server that lives.
+    fn controls(&mut self) -> io::Result<&watch::Sender<Control>> {
+        let is_gone = self.controls.as_ref().map(|controls| controls.borrow().is_gone());
+        if is_gone == Some(true) {
+            self.replace_server()?;
         }
-        let control = Control::open(self.server.socket.try_clone()?)?;
-        Ok(self.control.insert(control).clone())
+        if is_gone != Some(false) {
+            let tell = self.tell.clone();
+            let gone = move || {
+                // Nobody is told when the worker has left.
+                let _ = tell.send(News::Gone);
+            };
+            let control = Control::open(self.server.socket.try_clone()?, gone)?;
+            match &self.controls {
+                Some(controls) => drop(controls.send_replace(control)),
+                None => self.controls = Some(watch::Sender::new(control)),
+            }
+        }
+        self.controls.as_ref().ok_or_else(|| io::Error::other("there is no fork server"))
     }
 
     /// The server is dead: another takes its place, unless too many have died of late.
@@ -120,7 +138,8 @@ impl Herd {
     /// Has horses ready for the jobs to come, as many as the rules say.
     fn fork_ahead(&mut self) {
         while self.idle.len() + self.spares_coming < self.rules.spares {
-            let Ok(control) = self.control() else { return };
+            let Ok(controls) = self.controls() else { return };
+            let control = controls.borrow().clone();
             self.spares_coming += 1;
             let tell = self.tell.clone();
             tokio::spawn(async move {
@@ -145,12 +164,9 @@ impl Executor for Herd {
     fn start(&mut self, execution: Execution) {
         let (command, commands) = unbounded_channel();
         self.running.insert(execution.id.clone(), command);
-        let ride = self.control().map(|control| Ride {
-            control,
-            rules: self.rules,
-            horse: self.idle.pop(),
-            commands,
-        });
+        let (rules, horse) = (self.rules, self.idle.pop());
+        let ride =
+            self.controls().map(|controls| Ride { controls: controls.subscribe(), rules, horse, commands });
         let tell = self.tell.clone();
         tokio::spawn(async move {
             let id = execution.id.clone();
@@ -184,6 +200,10 @@ impl Executor for Herd {
                     self.spares_coming -= 1;
                     self.idle.extend(horse);
                 }
+                // Replaced at once, so that the next job need not wait for it. What fails is told by that job.
+                Some(News::Gone) => {
+                    let _ = self.controls();
+                }
                 None => unreachable!("the herd itself holds a sender"),
             }
         }
@@ -214,38 +234,39 @@ fn failed(reason: String, ran: Duration) -> Ended {
 
 /// One execution on its way.
 struct Ride {
-    control: Control,
+    /// The way to the newest server.
+    controls: watch::Receiver<Control>,
     rules: Rules,
     horse: Option<Horse>,
     commands: UnboundedReceiver<Command>,
 }
 
 impl Ride {
-    /// Runs it to its end, whatever the job does.
+    /// Runs it to its end, whatever the job does. One whose process is gone before the job began is begun anew.
     async fn run(mut self, execution: Execution) -> (Ended, Option<Horse>) {
         let began = Instant::now();
-        let mut horse = match self.mount(&Order::Run(task_of(&execution))).await {
-            Ok(horse) => horse,
-            Err(error) => {
-                let reason = format!("no process could be had for the job: {error}");
-                return (failed(reason, began.elapsed()), None);
-            }
-        };
+        let order = Order::Run(task_of(&execution));
         let mut end = End::new(execution.limit, &self.rules);
-        match self.wait(&mut horse, &mut end).await {
-            Some(Outcome { outcome, ran }) => {
+        for _ in 0..MOUNTS_MAX {
+            let mut horse = match self.mount(&order).await {
+                Ok(horse) => horse,
+                Err(error) => {
+                    let reason = format!("no process could be had for the job: {error}");
+                    return (failed(reason, began.elapsed()), None);
+                }
+            };
+            if let Some(Outcome { outcome, ran }) = self.wait(&mut horse, &mut end).await {
                 horse.jobs_run += 1;
                 let goes_on = horse.jobs_run < self.rules.jobs_per_horse;
-                (Ended { outcome: outcome.map_err(Failure::from), ran }, goes_on.then_some(horse))
+                return (Ended { outcome: outcome.map_err(Failure::from), ran }, goes_on.then_some(horse));
             }
-            None => {
-                let failure = match horse.ended().await {
-                    Ok(death) => end.cause(death),
-                    Err(reason) => Failure::Executor(reason),
-                };
-                (Ended { outcome: Err(failure), ran: began.elapsed() }, None)
+            let death = horse.ended().await;
+            if end.is_due() {
+                let failure = death.map_or_else(Failure::Executor, |death| end.cause(death));
+                return (Ended { outcome: Err(failure), ran: began.elapsed() }, None);
             }
         }
+        (failed(format!("{MOUNTS_MAX} processes died before the job began"), began.elapsed()), None)
     }
 
     /// A horse that has its order. One that waited for it may have died meanwhile; then a fresh one takes its place.
@@ -255,10 +276,25 @@ impl Ride {
         {
             return Ok(horse);
         }
-        let mut horse = self.control.fork().await?;
+        let mut horse = self.fork().await?;
         // One that is gone already says why as it is waited for.
         let _ = horse.send(order).await;
         Ok(horse)
+    }
+
+    /// Has a horse forked, by the next server if this one dies.
+    async fn fork(&mut self) -> io::Result<Horse> {
+        loop {
+            let control = self.controls.borrow_and_update().clone();
+            let error = match control.fork().await {
+                Ok(horse) => return Ok(horse),
+                Err(error) => error,
+            };
+            match tokio::time::timeout(SERVER_WITHIN, self.controls.changed()).await {
+                Ok(Ok(())) => {}
+                _ => return Err(error),
+            }
+        }
     }
 
     /// Waits for the outcome; `None` when the horse is gone without one. Ends the job when its time is up.
@@ -267,9 +303,13 @@ impl Ride {
             let step = end.steps.next();
             tokio::select! {
                 biased;
-                outcome = horse.receive() => return outcome.ok().flatten(),
+                note = horse.receive() => match note {
+                    Ok(Some(Note::Began)) => end.began = true,
+                    Ok(Some(Note::Ended(outcome))) => return Some(outcome),
+                    Ok(None) | Err(_) => return None,
+                },
                 Some(command) = self.commands.recv() => match command {
-                    Command::Crash => self.control.signal(horse.id, Signal::SIGKILL).await,
+                    Command::Crash => self.signal(horse, Signal::SIGKILL).await,
                     Command::Stop(how) => {
                         end.stopped = true;
                         // A horse that cannot be told any more is gone.
@@ -280,11 +320,16 @@ impl Ride {
                     }
                 },
                 () = sleep_until(step.at) => {
-                    self.control.signal(horse.id, step.signal).await;
+                    self.signal(horse, step.signal).await;
                     end.steps.take();
                 }
             }
         }
+    }
+
+    async fn signal(&self, horse: &Horse, signal: Signal) {
+        let control = self.controls.borrow().clone();
+        control.signal(horse.id, signal).await;
     }
 }
 
@@ -304,12 +349,25 @@ struct End {
     limit: Option<Duration>,
     memory_mb: Option<u64>,
     stopped: bool,
+    /// Whether the job may have had effects.
+    began: bool,
     steps: Steps,
 }
 
 impl End {
     fn new(limit: Option<Duration>, rules: &Rules) -> End {
-        End { limit, memory_mb: rules.memory_mb, stopped: false, steps: Steps::new(limit, rules.job_grace) }
+        End {
+            limit,
+            memory_mb: rules.memory_mb,
+            stopped: false,
+            began: false,
+            steps: Steps::new(limit, rules.job_grace),
+        }
+    }
+
+    /// Whether a process that is gone is the end of the job.
+    fn is_due(&self) -> bool {
+        self.began || self.stopped || self.steps.taken > 0
     }
 
     /// What a horse that is gone without an outcome means for its job.

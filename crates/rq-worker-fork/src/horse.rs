@@ -17,7 +17,7 @@ use rq_core::{
 use rq_worker::{Line, run_until_interrupted};
 
 use crate::RETURN_GRACE;
-use crate::frames::{Order, Outcome, Task, Told, read, write};
+use crate::frames::{Note, Order, Outcome, Task, Told, read, write};
 
 /// What every horse is born with.
 pub(crate) struct Stable {
@@ -42,6 +42,9 @@ pub(crate) fn serve(socket: UnixStream, stable: &Stable) {
     let line = Arc::new(Line::new(stable.url.clone(), stable.keys.clone()));
     for _ in 0..stable.jobs_per_horse {
         let Ok(errand) = errands.recv() else { return };
+        if write(&mut answers, &Note::Began).is_err() {
+            return;
+        }
         let outcome = run(errand, stable, &line);
         if tell(&mut answers, outcome).is_err() {
             exit(UNTOLD);
@@ -84,11 +87,11 @@ fn listen(mut socket: UnixStream) -> Receiver<Errand> {
 /// Says how the job ended; where that is too much for a frame, that it was.
 fn tell(answers: &mut UnixStream, outcome: Outcome) -> io::Result<()> {
     let ran = outcome.ran;
-    match write(answers, &outcome) {
+    match write(answers, &Note::Ended(outcome)) {
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
             let failure =
                 Failure::Executor(format!("the outcome of the job could not be passed on: {error}"));
-            write(answers, &Outcome { outcome: Err(Told::from(failure)), ran })
+            write(answers, &Note::Ended(Outcome { outcome: Err(Told::from(failure)), ran }))
         }
         told => told,
     }

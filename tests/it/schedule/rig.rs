@@ -7,12 +7,9 @@ use rq_core::Timestamp;
 use rq_tests::{Child, PrivateRedis, Scratch, Signal, eventually};
 
 use super::{ACQUIRED, counted};
+use crate::dice::{self, Dice, SEED};
 use crate::rq_test::{Books, LIMIT, RqTest};
 
-/// `full` for the whole rig; else a small sample of it.
-const RIG: &str = "RQ_RIG";
-/// The number that a run's choices come from; a fresh one unless told.
-const SEED: &str = "RQ_RIG_SEED";
 /// How many jobs one round trip writes.
 const WRITTEN_AT_ONCE: usize = 5_000;
 
@@ -28,10 +25,8 @@ const FULL: Size = Size { jobs: 100_000, due_within: Duration::from_secs(120) };
 
 #[test]
 fn two_schedulers_that_are_stopped_and_killed_miss_and_double_nothing() {
-    let is_full = std::env::var(RIG).is_ok_and(|size| size == "full");
-    let size = if is_full { FULL } else { SAMPLE };
-    let fresh = Timestamp::now().epoch_us().unsigned_abs();
-    let seed = std::env::var(SEED).map_or(fresh, |seed| seed.parse().expect("a seed is a number"));
+    let size = if dice::is_full() { FULL } else { SAMPLE };
+    let seed = dice::seed();
     println!("{SEED}={seed}, {} jobs", size.jobs);
     let redis = PrivateRedis::start(&[]);
     let scratch = Scratch::on(&redis.url());
@@ -90,7 +85,7 @@ impl<'a> Stage<'a> {
         eventually("one of them to hold the queue", LIMIT, || {
             schedulers.iter().any(|one| one.worker.report().contains(ACQUIRED)).then_some(())
         });
-        Stage { scratch, schedulers, dice: Dice(seed), deeds: BTreeMap::new() }
+        Stage { scratch, schedulers, dice: Dice::new(seed), deeds: BTreeMap::new() }
     }
 
     /// Does something to one of them every tenth of a second or so.
@@ -150,17 +145,4 @@ fn start(scratch: &Scratch) -> Scheduler {
     let worker = RqTest::new(scratch).spawn(&["worker", "--with-scheduler", "--concurrency", "1"]);
     worker.wait_for_line("*** Listening on", LIMIT);
     Scheduler { worker, stopped: false }
-}
-
-/// Numbers that are as good as random, and the same for the same seed (splitmix64).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % sides
-    }
 }

@@ -239,6 +239,9 @@ impl Ride {
                 (Ended { outcome: outcome.map_err(Failure::from), ran }, goes_on.then_some(horse))
             }
             None => {
+                // It is dead, or has hung up and cannot tell any more what it does. A signal does not change how a dead one
+                // has ended.
+                self.control.signal(horse.id, Signal::SIGKILL).await;
                 let failure = match horse.ended().await {
                     Ok(death) => end.cause(death),
                     Err(reason) => Failure::Executor(reason),

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rq_core::{Call, JobResult, ResultKind, secs};
-use rq_tests::{Child, Process, Scratch, Signal, eventually};
+use rq_tests::{Child, Process, Scratch, Signal, Stream, eventually};
 
 use crate::rq_test::{Books, LIMIT, RqTest};
 
@@ -27,6 +27,8 @@ const WELL: Option<&str> = None;
 const LATE: Option<&str> = Some("JobTimeoutException: Task exceeded maximum timeout value (1 seconds)");
 const SEGFAULT: Option<&str> = Some("Killed: the process running the job was ended by signal 11");
 const ABORT: Option<&str> = Some("Killed: the process running the job was ended by signal 6");
+const KILLED: Option<&str> = Some("Killed: the process running the job was ended by signal 9");
+const BEREFT: Option<&str> = Some("the fork server has died, and the job's process with it");
 const EXIT_0: Option<&str> =
     Some("Exited: the process running the job exited with code 0 before the job had ended");
 const EXIT_3: Option<&str> =
@@ -58,8 +60,11 @@ zoo! {
     one_that_stops_itself: Call::to("zoo.freeze") => LATE, within JOB_LIMIT + JOB_GRACE + TERM_GRACE;
     one_without_descriptors: Call::to("zoo.close_all").arg(false) => UNTOLD, within JOB_LIMIT;
     one_without_descriptors_that_goes_on: Call::to("zoo.close_all").arg(true) => LATE, within JOB_LIMIT + JOB_GRACE;
+    one_that_hangs_up: Call::to("zoo.hang_up") => KILLED, within JOB_LIMIT;
     one_that_leaves_a_thread: Call::to("zoo.leave_thread") => WELL, within JOB_LIMIT;
     one_that_leaves_a_program: Call::to("zoo.children") => WELL, within JOB_LIMIT;
+    one_that_kills_the_fork_server: Call::to("zoo.kill_master") => BEREFT, within JOB_LIMIT;
+    one_that_leaves_a_tree_of_daemons: Call::to("zoo.daemons") => WELL, within JOB_LIMIT;
     one_that_leaves_a_daemon: Call::to("zoo.daemon") => WELL, within JOB_LIMIT;
     one_that_prints_without_end: Call::to("zoo.print") => WELL, within JOB_LIMIT + JOB_GRACE;
 }
@@ -99,6 +104,22 @@ fn without_its_fork_server_a_worker_starts_another() {
     let good = scratch.queue("default").enqueue(Call::<i64>::to("math.add").arg(2).arg(3)).unwrap();
     assert_eq!(good.wait(LIMIT).unwrap(), 5);
     check_left(&scratch, 2);
+}
+
+/// One by one they are replaced; a job that kills each that comes ends that.
+#[test]
+fn a_worker_whose_fork_servers_die_and_die_exits_for_its_supervisor() {
+    /// More than are replaced within a minute.
+    const KILLED: usize = 10;
+    let scratch = Scratch::new();
+    let calls = (0..KILLED).map(|_| Call::<()>::to("zoo.kill_master"));
+    scratch.queue("default").enqueue_many(calls).unwrap();
+    let mut worker = start(&scratch);
+    let status = worker.wait(LIMIT);
+    assert_eq!(status.code(), Some(1), "{}", worker.report());
+    let said = worker.text(Stream::Stderr);
+    assert!(said.contains("fork servers have died within"), "{said}");
+    check_left(&scratch, 0);
 }
 
 /// A worker with one slot, so that what follows a job follows it in the same place.

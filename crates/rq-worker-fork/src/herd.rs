@@ -260,6 +260,9 @@ impl Ride {
                 let goes_on = horse.jobs_run < self.rules.jobs_per_horse;
                 return (Ended { outcome: outcome.map_err(Failure::from), ran }, goes_on.then_some(horse));
             }
+            // It is dead, or has hung up and cannot tell any more what it does. A signal does not change how a dead one has
+            // ended.
+            self.signal(&horse, Signal::SIGKILL).await;
             let death = horse.ended().await;
             if end.is_due() {
                 let failure = death.map_or_else(Failure::Executor, |death| end.cause(death));

@@ -148,3 +148,31 @@ impl Host for Mount {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rq_core::Interrupted;
+
+    use super::*;
+    use crate::frames::frame;
+
+    #[test]
+    fn a_stop_right_behind_its_job_is_heard_and_one_before_it_is_not() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let task = |job_id: &str| {
+            Order::Run(Task { job_id: job_id.into(), x: "x".into(), fields: Vec::new(), limit: None })
+        };
+        let orders = [Order::Stop, task("stopped"), Order::Stop, task("not")];
+        let bytes: Vec<u8> = orders.iter().flat_map(|order| frame(order).unwrap()).collect();
+        io::Write::write_all(&mut &ours, &bytes).unwrap();
+        // Without its worker a horse ends, which here is the test program.
+        std::mem::forget(ours);
+        let errands = listen(theirs);
+        let [stopped, not] = [errands.recv().unwrap(), errands.recv().unwrap()];
+        assert_eq!((&*stopped.task.job_id, &*not.task.job_id), ("stopped", "not"));
+        assert!(matches!(stopped.interrupt.sleep(Duration::from_secs(10)), Err(Interrupted::JobStopped)));
+        assert!(not.interrupt.check().is_ok());
+    }
+}

@@ -6,6 +6,7 @@ use std::os::fd::RawFd;
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::{Signal, kill, raise};
+use nix::sys::socket::{Shutdown, shutdown};
 use nix::unistd::{close, getppid};
 use rq_core::{Handlers, handlers, job};
 
@@ -13,13 +14,14 @@ use super::{Result, violence};
 
 /// How much `zoo.print` prints, all in one line.
 const PRINTED_BYTES: usize = 256 << 20;
-/// How long what `zoo.children` and `zoo.daemon` start would live: longer than any test.
+/// How long what `zoo.children`, `zoo.daemon` and `zoo.daemons` start would live: longer than any test.
 const LONG_S: &str = "600";
 
 /// All of them.
 pub(super) fn handlers() -> Handlers {
     let ends = handlers![segfault, abort, exit, overflow, allocate, panic_in_thread, kill_master];
-    let holds_on = handlers![spin, ignore_term, freeze, close_all, leave_thread, children, daemon];
+    let holds_on =
+        handlers![spin, ignore_term, freeze, close_all, hang_up, leave_thread, children, daemon, daemons];
     ends.merge(holds_on).merge(handlers![print])
 }
 
@@ -102,14 +104,26 @@ pub fn freeze() -> Result<()> {
 /// Closes all its process has open; after that it returns, or computes for ever.
 #[job("zoo.close_all")]
 pub fn close_all(then_spin: bool) -> Result<()> {
-    let open =
-        std::fs::read_dir("/proc/self/fd")?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let open: Vec<RawFd> = open.filter_map(|name| name.parse().ok()).collect();
-    for descriptor in open {
+    for descriptor in open_descriptors()? {
         // The one that listed them is closed already.
         let _ = close(descriptor);
     }
     if then_spin { spin_for_ever() } else { Ok(()) }
+}
+
+/// Says over every socket of its process that no more will come, and computes for ever.
+#[job("zoo.hang_up")]
+pub fn hang_up() -> Result<()> {
+    for descriptor in open_descriptors()? {
+        // What is no socket cannot be shut down.
+        let _ = shutdown(descriptor, Shutdown::Write);
+    }
+    spin_for_ever()
+}
+
+fn open_descriptors() -> std::io::Result<Vec<RawFd>> {
+    let open = std::fs::read_dir("/proc/self/fd")?;
+    Ok(open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect())
 }
 
 /// Returns while a thread of its computes for ever.
@@ -130,7 +144,17 @@ pub fn children() -> Result<()> {
 /// Returns while a program runs on that it has started in a session of its own, with nobody for a parent.
 #[job("zoo.daemon")]
 pub fn daemon() -> Result<()> {
-    let status = quiet(Command::new("setsid").args(["--fork", "sleep", LONG_S])).status()?;
+    start_daemon(&["sleep", LONG_S])
+}
+
+/// As `zoo.daemon`, and that program waits for one in another session, which waits for a third.
+#[job("zoo.daemons")]
+pub fn daemons() -> Result<()> {
+    start_daemon(&["setsid", "--fork", "--wait", "setsid", "--fork", "--wait", "sleep", LONG_S])
+}
+
+fn start_daemon(program: &[&str]) -> Result<()> {
+    let status = quiet(Command::new("setsid").arg("--fork").args(program)).status()?;
     if status.success() { Ok(()) } else { Err(format!("setsid: {status}").into()) }
 }
 

@@ -39,24 +39,10 @@ const LOAD: usize = 300;
 const JOB_MS_MAX: u64 = 12;
 /// What is written of a job whose process was killed.
 const KILLED: &str = "Killed: the process running the job was ended by signal 9";
-/// What is written of a job whose fork server was killed, and its process with it.
-const SERVER_KILLED: &str = "the fork server has died, and the job's process with it";
 /// What is written of a job whose worker was killed.
 const ABANDONED: &str = "fell silent while it ran the job";
-/// What is written of a job that a worker which [leaves](Aftermath::Leaves) took meanwhile.
-const NO_PROCESS: &str = "no process could be had for the job";
-
-/// What a worker may do when its fork server is gone.
-#[derive(Debug, PartialEq, Eq)]
-enum Aftermath {
-    /// It goes on with another fork server.
-    GoesOn,
-    /// It ends what runs, and what it took before it noticed, and exits with an error, for its supervisor.
-    Leaves,
-}
-
-/// What is accepted of a worker whose fork server was killed. Without [`Aftermath::Leaves`], no job may fail that did not run.
-const AFTER_FORK_SERVER: &[Aftermath] = &[Aftermath::GoesOn];
+/// What is written of a job whose fork server was killed.
+const BEREFT: &str = "the fork server has died, and the job's process with it";
 
 /// Whom a kill hits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,6 +81,8 @@ fn who_is_killed_takes_his_jobs_along_and_nobody_elses() {
         stage.ids.extend(jobs.iter().map(|job| job.id().to_string()));
         jobs.iter().for_each(|_| drop(gate.wait_for_arrival()));
         let hit = stage.hit(role);
+        let add = Call::<i64>::to("math.add").arg(2).arg(3);
+        let sum = scratch.queue("default").enqueue(add).unwrap();
         stage.check_processes(role, &hit);
         let settled = eventually("the jobs to have ended", REAPED_WITHIN, || {
             let now = stage.whereabouts();
@@ -106,14 +94,13 @@ fn who_is_killed_takes_his_jobs_along_and_nobody_elses() {
             .iter()
             .for_each(|id| assert!(cause_of(&scratch, id).contains(cause), "{role:?}: {id}"));
         gate.open(SLOTS);
-        let sum = scratch.queue("default").enqueue(Call::<i64>::to("math.add").arg(2).arg(3)).unwrap();
         assert_eq!(sum.wait(LIMIT).unwrap(), 5, "{role:?}");
         eventually("the others to finish", LIMIT, || {
             (scratch.count("finished:default") == SLOTS - ended + 1).then_some(())
         });
     };
     check(Role::Horse, 1, KILLED);
-    check(Role::ForkServer, SLOTS, SERVER_KILLED);
+    check(Role::ForkServer, SLOTS, BEREFT);
     check(Role::Worker, SLOTS, ABANDONED);
 }
 
@@ -125,14 +112,8 @@ fn a_fork_server_that_dies_idle_costs_no_job() {
     let queue = scratch.queue("default");
     assert_eq!(queue.enqueue(add()).unwrap().wait(LIMIT).unwrap(), 5);
     let hit = stage.hit(Role::ForkServer);
-    let next = queue.enqueue(add()).unwrap();
     stage.check_processes(Role::ForkServer, &hit);
-    eventually("the job to have ended", SOON, || {
-        let now = stage.whereabouts();
-        (now.waiting.is_empty() && now.running.is_empty()).then_some(())
-    });
-    stage.check_causes(Role::ForkServer);
-    assert!(may_leave() || next.result().unwrap() == Some(5));
+    assert_eq!(queue.enqueue(add()).unwrap().wait(LIMIT).unwrap(), 5);
 }
 
 /// A worker under load, and what it must not lose.
@@ -237,29 +218,14 @@ impl<'a> Stage<'a> {
             (!hit.processes.iter().any(Process::lives)).then_some(())
         });
         if role == Role::ForkServer {
-            self.check_aftermath();
+            let worker = self.worker.id();
+            eventually("another fork server", SOON, || family::fork_server(worker));
         }
         let mut zombies = family::zombies(self.worker.id());
         eventually("all zombies to be reaped", SOON, || {
             zombies.retain(Process::is_zombie);
             zombies.is_empty().then_some(())
         });
-    }
-
-    fn check_aftermath(&mut self) {
-        let (worker, mut code) = (self.worker.id(), None);
-        let aftermath = eventually("the worker to go on or to leave", SOON, || {
-            if let Some(status) = self.worker.wait_at_most(Duration::ZERO) {
-                code = status.code();
-                return Some(Aftermath::Leaves);
-            }
-            family::fork_server(worker).map(|_| Aftermath::GoesOn)
-        });
-        assert!(AFTER_FORK_SERVER.contains(&aftermath), "{aftermath:?}: {}", self.worker.report());
-        if aftermath == Aftermath::Leaves {
-            assert!(code.is_some_and(|code| code != 0), "{code:?}: {}", self.worker.report());
-            self.worker = start(self.scratch, &mut self.dice);
-        }
     }
 
     /// Jobs go on finishing, and each is in some book.
@@ -276,11 +242,10 @@ impl<'a> Stage<'a> {
     fn check_causes(&mut self, role: Role) -> usize {
         let failed = self.whereabouts().failed;
         let new = failed.difference(&self.failed).map(|id| (id, cause_of(self.scratch, id)));
-        let may_be_unrun = role == Role::ForkServer && may_leave();
-        let hit: Vec<_> = new.filter(|(_, cause)| !(may_be_unrun && cause.contains(NO_PROCESS))).collect();
+        let hit: Vec<_> = new.collect();
         let (most, cause) = match role {
             Role::Horse => (1, KILLED),
-            Role::ForkServer => (SLOTS, SERVER_KILLED),
+            Role::ForkServer => (SLOTS, BEREFT),
             Role::Worker => (SLOTS, ABANDONED),
         };
         let is_good = hit.len() <= most && hit.iter().all(|(_, text)| text.contains(cause));
@@ -316,10 +281,6 @@ fn start(scratch: &Scratch, dice: &mut Dice) -> Child {
     let slots = SLOTS.to_string();
     let options = ["-w", "fork", "--concurrency", &slots, "--lease", LEASE_S, "--horse-jobs", horse_jobs];
     RqTest::new(scratch).worker(&options)
-}
-
-fn may_leave() -> bool {
-    AFTER_FORK_SERVER.contains(&Aftermath::Leaves)
 }
 
 /// Why a job has failed, as people read it.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use nix::sys::prctl;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{ForkResult, Pid, fork as unix_fork, getpid, getppid};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -87,12 +88,18 @@ pub(crate) fn ignore(signal: Signal) -> io::Result<()> {
     Ok(())
 }
 
-/// The next child that has ended, if one has.
-pub(crate) fn reap() -> Option<(Pid, Death)> {
+/// A child that has ended and is not reaped yet: until it is, its id and its group's are nobody else's.
+pub(crate) fn ended_child() -> Option<Pid> {
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    waitid(Id::All, flags).ok()?.pid()
+}
+
+/// Reaps a child that has ended.
+pub(crate) fn reap(child: Pid) -> Option<Death> {
     let mut status = 0;
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: both places live through the call, and are of the types that it writes.
-    let pid = unsafe { libc::wait4(-1, &mut status, libc::WNOHANG, usage.as_mut_ptr()) };
+    let pid = unsafe { libc::wait4(child.as_raw(), &mut status, libc::WNOHANG, usage.as_mut_ptr()) };
     if pid <= 0 {
         return None;
     }
@@ -109,7 +116,7 @@ pub(crate) fn reap() -> Option<(Pid, Death)> {
     let cpu = duration(usage.ru_utime) + duration(usage.ru_stime);
     // Linux counts in kilobytes.
     let peak_rss_bytes = usage.ru_maxrss.unsigned_abs() << 10;
-    Some((Pid::from_raw(pid), Death { exit, peak_rss_bytes, cpu }))
+    Some(Death { exit, peak_rss_bytes, cpu })
 }
 
 /// The children of this process, as far as the system tells.

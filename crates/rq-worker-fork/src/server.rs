@@ -159,9 +159,10 @@ impl Server {
 
     fn reap(&mut self) -> io::Result<()> {
         while self.children.read_signal()?.is_some() {}
-        while let Some((pid, death)) = process::reap() {
+        while let Some(pid) = process::ended_child() {
             // What it has started and left in its group goes with it.
             let _ = killpg(pid, Signal::SIGKILL);
+            let Some(death) = process::reap(pid) else { continue };
             if let Some(horse) = self.horses.remove(&pid) {
                 self.kill_strays();
                 self.report(&Report::Ended(horse, death))?;
@@ -197,7 +198,7 @@ impl Server {
         // The children of those become ours when their parents are reaped.
         for _ in 0..STRAY_ROUNDS_MAX {
             self.kill_strays();
-            while process::reap().is_some() {}
+            while process::ended_child().and_then(process::reap).is_some() {}
             if process::children().is_empty() {
                 return;
             }

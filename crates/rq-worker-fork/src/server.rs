@@ -162,8 +162,10 @@ impl Server {
         while let Some((pid, death)) = process::reap() {
             // What it has started and left in its group goes with it.
             let _ = killpg(pid, Signal::SIGKILL);
-            if let Some(horse) = self.horses.remove(&pid) {
-                self.kill_strays();
+            let horse = self.horses.remove(&pid);
+            // The end of a stray, too, may leave strays.
+            self.kill_strays();
+            if let Some(horse) = horse {
                 self.report(&Report::Ended(horse, death))?;
             }
         }

@@ -163,8 +163,10 @@ impl Server {
             // What it has started and left in its group goes with it.
             let _ = killpg(pid, Signal::SIGKILL);
             let Some(death) = process::reap(pid) else { continue };
-            if let Some(horse) = self.horses.remove(&pid) {
-                self.kill_strays();
+            let horse = self.horses.remove(&pid);
+            // The end of a stray, too, may leave strays.
+            self.kill_strays();
+            if let Some(horse) = horse {
                 self.report(&Report::Ended(horse, death))?;
             }
         }

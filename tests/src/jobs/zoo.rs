@@ -1,7 +1,7 @@
 //! Jobs that harm the process they run in. Only an executor that gives each a process of its own outlives them.
 
 use std::hint::black_box;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::RawFd;
 use std::process::{Command, Stdio};
 
@@ -144,18 +144,25 @@ pub fn children() -> Result<()> {
 /// Returns while a program runs on that it has started in a session of its own, with nobody for a parent.
 #[job("zoo.daemon")]
 pub fn daemon() -> Result<()> {
-    start_daemon(&["sleep", LONG_S])
+    start_daemon(&[])
 }
 
-/// As `zoo.daemon`, and that program waits for one in another session, which waits for a third.
+/// As `zoo.daemon`, with a program that waits for one in another session, which waits for a third.
 #[job("zoo.daemons")]
 pub fn daemons() -> Result<()> {
-    start_daemon(&["setsid", "--fork", "--wait", "setsid", "--fork", "--wait", "sleep", LONG_S])
+    start_daemon(&["setsid", "--fork", "--wait", "setsid", "--fork", "--wait"])
 }
 
-fn start_daemon(program: &[&str]) -> Result<()> {
-    let status = quiet(Command::new("setsid").arg("--fork").args(program)).status()?;
-    if status.success() { Ok(()) } else { Err(format!("setsid: {status}").into()) }
+/// Starts it, behind those that wait for it, and waits until it runs.
+fn start_daemon(waiting: &[&str]) -> Result<()> {
+    let program = format!("echo up; exec sleep {LONG_S}");
+    let mut setsid = Command::new("setsid");
+    setsid.arg("--fork").args(waiting).args(["sh", "-c", &program]);
+    let mut setsid = quiet(&mut setsid).stdout(Stdio::piped()).spawn()?;
+    let mut up = [0; 3];
+    setsid.stdout.take().ok_or("it has a stdout")?.read_exact(&mut up)?;
+    setsid.wait()?;
+    Ok(())
 }
 
 fn quiet(command: &mut Command) -> &mut Command {

@@ -35,6 +35,12 @@ Examples:
 
 const PROMISES: &str = "\
 Time limits (a job's timeout, 180 s unless its producer says otherwise):
+  fork    At the limit `ctx.check()` fails, sleeps of `ctx` wake, and async code is
+          dropped at its next await. A job that goes on regardless is sent SIGTERM
+          after --job-grace, SIGKILL a second later, with all it has started.
+          Promised: the job is over then, whatever it does; its memory, files and
+          processes are gone, and the worker and other jobs are unharmed.
+          Not promised: that destructors run after SIGKILL.
   thread  At the limit `ctx.check()` fails, sleeps of `ctx` wake, and async code is
           dropped at its next await.
           Promised: the job is failed on time, and its slot runs other jobs.
@@ -50,7 +56,8 @@ retried if it has retries left, else failed, or run again with --on-crash requeu
 Schedulers (--with-scheduler): a queue has one at a time, ours or Python's. When it dies,
 another takes the queue over within a minute or so.
 
-Signals: the first SIGINT or SIGTERM lets running jobs end, the second ends them.
+Signals: the first SIGINT or SIGTERM lets running jobs end, the second ends them. SIGUSR1
+has the worker say what it is at. SIGHUP and SIGQUIT end it at once, as if it had died.
 
 Exit codes:
   0  ended, whatever became of the jobs
@@ -66,7 +73,7 @@ pub(crate) struct Args {
     /// The queues to serve [default: default].
     #[arg(value_name = "QUEUES")]
     pub(crate) queues: Vec<String>,
-    /// How jobs run: thread [default: thread].
+    /// How jobs run: thread (a pool of them) or fork (a process for each) [default: thread].
     ///
     /// RQ's own classes, such as rq.SimpleWorker, stand for the default.
     #[arg(

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
@@ -46,8 +47,14 @@ pub(crate) fn fork_server(program: Program, options: &Options) -> io::Result<Ser
 /// Executes this program anew to be the server: a worker that runs has threads, and must not fork.
 pub(crate) fn execute_server() -> io::Result<Server> {
     let (ours, theirs) = sockets()?;
-    let mut command = Command::new(std::env::current_exe()?);
-    command.args(std::env::args_os().skip(1)).env(HELPER_VARIABLE, "fork server").stdin(Stdio::from(theirs));
+    // As it runs, even if its file has been replaced since.
+    let mut command = Command::new("/proc/self/exe");
+    let mut arguments = std::env::args_os();
+    command
+        .arg0(arguments.next().unwrap_or_default())
+        .args(arguments)
+        .env(HELPER_VARIABLE, "fork server")
+        .stdin(Stdio::from(theirs));
     let child = command.spawn()?;
     let pid = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
     Ok(Server { pid, socket: ours })
@@ -74,7 +81,9 @@ fn become_server(socket: OwnedFd, program: Program, options: &Options) -> ! {
 fn wait_until_ready(control: &OwnedFd) -> io::Result<()> {
     let mut packet = vec![0; PACKET_BYTES_MAX];
     match recv(control.as_raw_fd(), &mut packet, MsgFlags::empty())? {
-        0 => Err(io::Error::other("the fork server ended before it was ready; did a preload panic?")),
+        0 => Err(io::Error::other(
+            "the fork server ended before it was ready; has a preload panicked, or started a thread?",
+        )),
         length => match decode(&packet[..length])? {
             Report::Ready => Ok(()),
             other => Err(io::Error::other(format!("the fork server began with {other:?}"))),

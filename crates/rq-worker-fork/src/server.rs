@@ -28,6 +28,11 @@ pub(crate) fn serve(control: OwnedFd, stable: Stable, preloads: Vec<Box<dyn FnOn
     process::name_process("rq-fork-server");
     let served = Server::new(control, stable).and_then(|mut server| {
         preloads.into_iter().for_each(|load| load());
+        if process::threads()? != 1 {
+            return Err(io::Error::other(
+                "a preload has started a thread, and a process with threads cannot fork; start it where a job first needs it",
+            ));
+        }
         server.report(&Report::Ready)?;
         server.serve()
     });

@@ -281,3 +281,21 @@ fn we_read_registries_and_workers_as_python_does() {
         (0, 1)
     );
 }
+
+#[test]
+fn python_stops_jobs_of_our_workers() {
+    for executor in ["thread", "fork"] {
+        let scratch = Scratch::new();
+        let python = Python::new(&scratch);
+        let gate = Gate::new(&scratch, "gate");
+        let worker = RqTest::new(&scratch).worker(&["-w", executor, "--name", "w"]);
+        let call = Call::<String>::to("test.gate").arg(gate.key()).job_id("j");
+        scratch.queue("default").codec(Codec::Pickle).enqueue(call).unwrap();
+        gate.wait_for_arrival();
+        python.run("from rq.command import send_stop_job_command; send_stop_job_command(conn, 'j')");
+        eventually("the job to be stopped", LIMIT, || (scratch.status("j") == "stopped").then_some(()));
+        let seen = python
+            .run("job = Job.fetch('j', connection=conn); print(job.get_status().value, job.is_stopped)");
+        assert_eq!(seen, "stopped True\n", "{executor}: {}", worker.report());
+    }
+}

@@ -92,6 +92,25 @@ fn check(call: Call<()>, says: &[&str], limit: Duration) {
 }
 
 #[test]
+fn memory_has_a_limit() {
+    const LIMIT_MB: &str = "600";
+    let scratch = Scratch::new();
+    let rq = RqTest::new(&scratch);
+    let worker = rq.worker(&["-w", "fork", "--concurrency", "1", "--job-memory", LIMIT_MB]);
+    let job = scratch.queue("default").enqueue(Call::<()>::to("zoo.hoard")).unwrap();
+    let result = eventually("the end of the job", LIMIT, || job.latest_result().unwrap());
+    let told = result.failure_text.unwrap();
+    let says = "OutOfMemory: the process running the job, which may have 600 MB, was ended by signal 6: probably for want";
+    assert!(told.starts_with(says), "{told}");
+    // It says how much it had.
+    let peak_mb: u64 =
+        told.split("it had ").nth(1).and_then(|had| had.split(' ').next()?.parse().ok()).expect("a number");
+    assert!((100..=600).contains(&peak_mb), "{told}");
+    let good = scratch.queue("default").enqueue(Call::<i64>::to("math.add").arg(2).arg(3)).unwrap();
+    assert_eq!(good.wait(LIMIT).unwrap(), 5, "{}", worker.report());
+}
+
+#[test]
 fn without_its_fork_server_a_worker_starts_another() {
     let scratch = Scratch::new();
     let worker = start(&scratch);

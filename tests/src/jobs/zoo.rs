@@ -19,7 +19,7 @@ const LONG_S: &str = "600";
 
 /// All of them.
 pub(super) fn handlers() -> Handlers {
-    let ends = handlers![segfault, abort, exit, overflow, allocate, panic_in_thread, kill_master];
+    let ends = handlers![segfault, abort, exit, overflow, allocate, hoard, panic_in_thread, kill_master];
     let holds_on =
         handlers![spin, ignore_term, freeze, close_all, hang_up, leave_thread, children, daemon, daemons];
     ends.merge(holds_on).merge(handlers![print])
@@ -58,6 +58,16 @@ fn descend(depth: u64) -> u64 {
 #[job("zoo.allocate")]
 pub fn allocate() -> Result<usize> {
     Ok(black_box(Vec::<u8>::with_capacity(isize::MAX as usize)).capacity())
+}
+
+/// Fills its memory, page by page, until there is no more.
+#[job("zoo.hoard")]
+pub fn hoard() -> Result<usize> {
+    const PIECE_BYTES: usize = 8 << 20;
+    /// More than a machine of ours would bear: the job must have a limit.
+    const PIECES_MAX: usize = 256;
+    let pieces: Vec<Vec<u8>> = (0..PIECES_MAX).map(|_| black_box(vec![1; PIECE_BYTES])).collect();
+    Ok(black_box(pieces).len())
 }
 
 /// Panics on a thread that it waits for.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rq_core::{Call, Codec, Error, ResultKind, Status, Value, blocking::Queue, secs};
+use rq_core::{Call, Codec, Error, RegistryKind, ResultKind, Status, Value, blocking::Queue, secs};
 use rq_tests::{Child, Gate, Journal, Python, Scratch, Signal, eventually};
 use serde_json::{Value as Json, json};
 
@@ -375,6 +375,36 @@ fn enqueue_from_both(scratch: &Scratch, python: &Python, journal: &Journal, jobs
         three = jobs * 3 / 4,
         path = journal.path(),
     ));
+}
+
+/// RQ 3.0's worker commits a failure first and looks for dependents then, without asking whether they wait still.
+#[test]
+fn a_dependent_that_we_release_is_not_queued_again_by_pythons_worker() {
+    let scratch = Scratch::new();
+    let python = Python::new(&scratch);
+    python.run(
+        "from rq import Queue\n\
+         from rq.job import Dependency\n\
+         q, slow = Queue(connection=conn), Queue('slow', connection=conn)\n\
+         q.enqueue('interop.add', 1, 2, job_id='good')\n\
+         slow.enqueue('interop.fail', job_id='bad')\n\
+         parents = Dependency(['good', 'bad'], allow_failure=True)\n\
+         q.enqueue('interop.add', 1, 2, job_id='heir', depends_on=parents)\n\
+         class Paused(SimpleWorker):\n\
+         \x20   def _enqueue_dependents_safely(self, queue, job):\n\
+         \x20       pass\n\
+         Paused([slow], connection=conn).work(burst=True)\n",
+    );
+    assert_eq!(scratch.queue("default").registry(RegistryKind::Deferred).ids().unwrap(), ["heir"]);
+    RqTest::new(&scratch).drain(&[]);
+    let released = python.run(
+        "from rq import Queue\n\
+         print(Queue('slow', connection=conn).enqueue_dependents(Job.fetch('bad', connection=conn)))",
+    );
+    assert_eq!(released, "{}\n");
+    let queue = scratch.queue("default");
+    assert_eq!(queue.job_ids().unwrap(), [""; 0]);
+    assert_eq!(queue.handle::<i64>("heir").results().unwrap().len(), 1);
 }
 
 #[test]

@@ -124,6 +124,7 @@ pub(super) const DIFFERENCES: &[Difference] = &[
         WHOLE,
         NEED_NOT_WAIT,
     ),
+    difference(&["dependent"], &["rq:job:job-a:dependents"], WHOLE, LET_GO),
     difference(&["suspend_resume*"], &["rq:queue:default:intermediate"], WHOLE, INTERMEDIATE),
     difference(
         &["intermediate_stuck"],
@@ -212,6 +213,8 @@ const CANCELED_RUN: &str =
 const FILED_ANYWAY: &str = "What was canceled or deleted while it ran stays so. Python's worker files its outcome all the same, and brings a deleted job back.";
 const REQUEUED_TTL: &str =
     "A requeued job lives until it has run. Python's expires when its failure would have.";
+const LET_GO: &str = "Who is let go leaves the sets of all it waited for: a worker of Python's that has just ended one of \
+    them reads its set in a later step and would queue the dependent once more.";
 const NEED_NOT_WAIT: &str =
     "No such sets for a job that need not wait: what is left in them makes Python run a finished job again.";
 const INTERMEDIATE: &str = "Python's worker leaves an id without a job there. Ours never uses this list.";

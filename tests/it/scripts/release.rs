@@ -62,6 +62,19 @@ fn a_child_waits_for_all_its_parents() {
 }
 
 #[test]
+fn one_that_is_released_is_in_nobodys_set_any_more() {
+    let stage = Stage::new();
+    let (worker, claimed) = stage.worker_with(&["a", "b"]);
+    defer(&stage, vec![child(&stage, "c", &["a", "b"], |job| job.allow_dependency_failures = Some(true))]);
+    worker.settle(&[failed(&claimed[1])]);
+    assert!(stage.ask::<bool>("SISMEMBER job:b:dependents c"));
+    worker.settle(&[finished(&claimed[0])]);
+    assert_eq!(stage.waiting(QUEUE), ["c"]);
+    // A worker of Python's that ended `b` would look here now.
+    assert!(!stage.ask::<bool>("EXISTS job:b:dependents"));
+}
+
+#[test]
 fn what_is_over_holds_nobody_back_from_the_start() {
     let stage = Stage::new();
     let (worker, claimed) = stage.worker_with(&["a", "b"]);

@@ -27,7 +27,7 @@ redis.call('ZCARD', canceled)
 withdraw(id, origin, {REGISTRY[status]}, T, I)
 redis.call('HSET', job, 'status', 'canceled', 'canceled', token)
 redis.call('ZADD', canceled, I, id)
-if leaves then leave_dependencies(id) end
+if leaves then leave_dependencies(id, dependencies_of(id)) end
 if not releases then
   redis.call('HDEL', job, 'released')
   return 1

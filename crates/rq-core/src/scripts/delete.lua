@@ -20,7 +20,7 @@ if type(origin) == 'string' then
 else
   redis.call('DEL', P .. ':executions:' .. id)
 end
-leave_dependencies(id)
+leave_dependencies(id, dependencies_of(id))
 if release_dependents(id, '0', true, T, I) == '0' then
   discard(id)
   return 1

@@ -4,7 +4,8 @@
 -- ARGV  1 prefix   2 now (T)   3 now (I)   4 id   5 cursor, `0` to begin
 --       6 `1` when the job itself holds nobody back whatever its status: it is being deleted, or was canceled so
 --       7 `1` when the job goes once all its dependents were looked at
--- Effect  per dependent: deferred registry, job hash (queued), queue list; the set of dependents
+-- Effect  per dependent: deferred registry, job hash (queued), queue list; the sets of dependents
+--         that it is in
 -- Result  the cursor to go on from, `0` when all were looked at
 -- Re-send: those released are deferred no more; the others are looked at again.
 -- The first write is ZREM, which runs at maxmemory.

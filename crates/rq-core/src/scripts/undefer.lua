@@ -34,18 +34,10 @@ local function is_held_back(dependencies, failures_allowed)
   return false
 end
 
--- Out of the sets that Python's workers watch while they release dependents: else one that is at it would queue the job
--- once more.
-local function forget_dependencies(id, dependencies)
-  for _, other in ipairs(dependencies) do
-    if type(other) == 'string' then redis.pcall('SREM', P .. ':job:' .. other .. ':dependents', id) end
-  end
-end
-
 local function undefer(id)
   local since = tonumber(redis.call('ZSCORE', KEYS[1], id))
   if not since then return 0 end
-  local job, set = P .. ':job:' .. id, P .. ':job::' .. id .. ':dependencies'
+  local job = P .. ':job:' .. id
   local was = redis.pcall('HMGET', job, 'dependency_ids', 'dependency_id', 'allow_dependency_failures')
   if was.err or redis.pcall('HEXISTS', job, 'data') ~= 1 then
     redis.call('ZREM', KEYS[1], id)
@@ -53,13 +45,10 @@ local function undefer(id)
   end
   local dependencies = named(was[1], was[2])
   if since > I - SETTLED_S or is_held_back(dependencies, was[3] == '1') then return 0 end
-  local members = redis.pcall('SMEMBERS', set)
-  if members.err then members = {} end
-  looked_at = looked_at + #members
+  looked_at = looked_at + #dependencies_of(id)
   if release(id, nil, T, I) ~= 2 then return 0 end
   redis.call('ZREM', KEYS[1], id)
-  forget_dependencies(id, dependencies)
-  forget_dependencies(id, members)
+  leave_dependencies(id, dependencies)
   looked_at = looked_at + RELEASE_COST
   return 2
 end

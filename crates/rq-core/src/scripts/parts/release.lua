@@ -13,14 +13,26 @@ local function is_over(id, failures_allowed)
   return was[1] == 'finished' or (was[1] == 'failed' and failures_allowed) or (was[1] == 'canceled' and was[2] == '1')
 end
 
--- Whether nothing but perhaps `past` holds the job back.
-local function is_free(id, past, failures_allowed)
+-- The jobs that `id` waits for, as far as they are registered.
+local function dependencies_of(id)
   local dependencies = redis.pcall('SMEMBERS', PREFIX .. ':job::' .. id .. ':dependencies')
-  if dependencies.err then return true end
+  return dependencies.err and {} or dependencies
+end
+
+-- Whether none of them but perhaps `past` holds their dependent back.
+local function are_over(dependencies, past, failures_allowed)
   for _, dependency in ipairs(dependencies) do
     if dependency ~= past and not is_over(dependency, failures_allowed) then return false end
   end
   return true
+end
+
+-- Takes `id` out of the sets of dependents of those. A worker of Python's that has just ended one of them reads its set
+-- in a later step, does not ask whether the job is deferred still, and would queue it once more.
+local function leave_dependencies(id, dependencies)
+  for _, dependency in ipairs(dependencies) do
+    if type(dependency) == 'string' then redis.pcall('SREM', PREFIX .. ':job:' .. dependency .. ':dependents', id) end
+  end
 end
 
 -- Queues a deferred job that nothing holds back. 2 released · 1 waits for nobody (no job, or not deferred) · 0 held back
@@ -28,8 +40,10 @@ local function release(id, past, T, I)
   local job = PREFIX .. ':job:' .. id
   local was = redis.pcall('HMGET', job, 'status', 'origin', 'allow_dependency_failures')
   if was.err or was[1] ~= 'deferred' or not was[2] or redis.pcall('HEXISTS', job, 'data') ~= 1 then return 1 end
-  if not is_free(id, past, was[3] == '1') then return 0 end
+  local dependencies = dependencies_of(id)
+  if not are_over(dependencies, past, was[3] == '1') then return 0 end
   redis.pcall('ZREM', PREFIX .. ':deferred:' .. was[2], id)
+  leave_dependencies(id, dependencies)
   let_go_on(id, was[2], T, I)
   return 2
 end

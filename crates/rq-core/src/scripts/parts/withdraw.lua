@@ -11,14 +11,6 @@ local function forget_executions(id, origin)
   redis.pcall('DEL', executions)
 end
 
--- Out of the sets of dependents of the jobs it waited for.
-local function leave_dependencies(id)
-  local dependencies = redis.pcall('SMEMBERS', PREFIX .. ':job::' .. id .. ':dependencies')
-  for _, dependency in ipairs(dependencies.err and {} or dependencies) do
-    redis.pcall('SREM', PREFIX .. ':job:' .. dependency .. ':dependents', id)
-  end
-end
-
 -- Off its queue, every copy of it, and off the list of what Python's workers popped and did not start; out of the
 -- registries named, whose names begin and end with a colon; its runs and its slot given up. The first write is LREM.
 local function withdraw(id, origin, registries, T, I)

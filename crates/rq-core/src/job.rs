@@ -223,8 +223,14 @@ impl Job {
 
     /// The whole hash. Read back, it is this job again.
     pub fn to_fields(&self) -> Fields {
-        let mut f = self.other.clone();
+        let mut f = self.fields_beside_data();
         f.set("data", self.data.as_slice());
+        f
+    }
+
+    /// The hash without `data`, which may be large: for whoever passes it on by reference.
+    pub fn fields_beside_data(&self) -> Fields {
+        let mut f = self.other.clone();
         f.set("status", self.status.as_str());
         f.set("created_at", self.created_at.to_string());
         f.set("origin", self.origin.as_str());

@@ -15,9 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 
-use crate::frames::{
-    Death, HorseId, Note, Order, PACKET_BYTES_MAX, Report, Request, decode, encode, frame, frame_len,
-};
+use crate::frames::{Death, HorseId, Note, PACKET_BYTES_MAX, Report, Request, decode, encode, frame_len};
 use crate::process;
 
 /// The next horse's name: no other horse of this worker ever has it, whichever server forks it.
@@ -132,8 +130,9 @@ pub(crate) struct Horse {
 }
 
 impl Horse {
-    pub(crate) async fn send(&mut self, order: &Order) -> io::Result<()> {
-        self.stream.write_all(&frame(order)?).await
+    /// Sends an [order](crate::frames::Order), framed.
+    pub(crate) async fn send(&mut self, order: &[u8]) -> io::Result<()> {
+        self.stream.write_all(order).await
     }
 
     /// The next note; `None` when there will be none. Cancel-safe.

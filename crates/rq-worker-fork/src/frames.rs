@@ -3,6 +3,7 @@
 //! Worker and server exchange packets over one socket; worker and horse exchange frames, each with its length before it,
 //! over a socket of their own, which the server has passed on and closed.
 
+use std::borrow::Cow;
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
@@ -58,19 +59,21 @@ pub(crate) enum Exit {
 
 /// Worker to horse.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Order {
+pub(crate) enum Order<'a> {
     /// Run this.
-    Run(Task),
+    Run(Task<'a>),
     /// The job has to end.
     Stop,
 }
 
 /// One execution, as a horse needs it.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Task {
-    pub(crate) job_id: String,
-    pub(crate) x: String,
-    /// The job's hash.
+pub(crate) struct Task<'a> {
+    pub(crate) job_id: Cow<'a, str>,
+    pub(crate) x: Cow<'a, str>,
+    /// The job's `data`; it may be large.
+    pub(crate) data: Cow<'a, [u8]>,
+    /// The rest of its hash.
     pub(crate) fields: Vec<(Vec<u8>, Vec<u8>)>,
     pub(crate) limit: Option<Duration>,
 }
@@ -148,8 +151,14 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
 
 /// The bytes of a frame with its length before it.
 pub(crate) fn frame(message: &impl Serialize) -> io::Result<Vec<u8>> {
-    let mut frame = vec![0; 4];
-    frame.extend(encode(message)?);
+    frame_in(Vec::new(), message)
+}
+
+/// [`frame`] in a buffer that has room for it, where it is large.
+pub(crate) fn frame_in(mut frame: Vec<u8>, message: &impl Serialize) -> io::Result<Vec<u8>> {
+    frame.extend([0; 4]);
+    bincode::serde::encode_into_std_write(message, &mut frame, bincode::config::standard())
+        .map_err(io::Error::other)?;
     let length = u32::try_from(frame.len() - 4).ok().filter(|&length| length as usize <= FRAME_BYTES_MAX);
     let length =
         length.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the frame is too large"))?;

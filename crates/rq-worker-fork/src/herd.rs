@@ -14,7 +14,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
 use crate::control::{Control, Horse};
-use crate::frames::{Death, Exit, Note, Order, Outcome, Task};
+use crate::frames::{Death, Exit, Note, Order, Outcome, Task, frame, frame_in};
 use crate::launch::{self, Server};
 
 /// How long a job that was sent SIGTERM has before SIGKILL.
@@ -245,8 +245,13 @@ impl Ride {
     /// Runs it to its end, whatever the job does. One whose process is gone before the job began is begun anew.
     async fn run(mut self, execution: Execution) -> (Ended, Option<Horse>) {
         let began = Instant::now();
-        let order = Order::Run(task_of(&execution));
         let mut end = End::new(execution.limit, &self.rules);
+        let order = match run_order(&execution) {
+            Ok(order) => order,
+            Err(error) => {
+                return (failed(format!("the job cannot be passed on: {error}"), began.elapsed()), None);
+            }
+        };
         for _ in 0..MOUNTS_MAX {
             let mut horse = match self.mount(&order).await {
                 Ok(horse) => horse,
@@ -273,7 +278,7 @@ impl Ride {
     }
 
     /// A horse that has its order. One that waited for it may have died meanwhile; then a fresh one takes its place.
-    async fn mount(&mut self, order: &Order) -> io::Result<Horse> {
+    async fn mount(&mut self, order: &[u8]) -> io::Result<Horse> {
         if let Some(mut horse) = self.horse.take()
             && horse.send(order).await.is_ok()
         {
@@ -316,7 +321,9 @@ impl Ride {
                     Command::Stop(how) => {
                         end.stopped = true;
                         // A horse that cannot be told any more is gone.
-                        let _ = horse.send(&Order::Stop).await;
+                        if let Ok(order) = frame(&Order::Stop) {
+                            let _ = horse.send(&order).await;
+                        }
                         if how == Stop::Kill {
                             end.steps.begin(Instant::now() + self.rules.job_grace);
                         }
@@ -336,15 +343,19 @@ impl Ride {
     }
 }
 
-fn task_of(execution: &Execution) -> Task {
-    let fields = execution.job.to_fields();
-    let fields = fields.iter().map(|(field, value)| (field.to_vec(), value.to_vec()));
-    Task {
-        job_id: execution.id.job_id().to_owned(),
-        x: execution.id.x().to_owned(),
-        fields: fields.collect(),
+/// The frame that has a horse run the execution. Its `data` may be large: no copy is kept beside the frame.
+fn run_order(execution: &Execution) -> io::Result<Vec<u8>> {
+    /// For all that is not `data`; more is fine.
+    const ROOM_BYTES: usize = 4096;
+    let (id, job) = (&execution.id, &execution.job);
+    let task = Task {
+        job_id: id.job_id().into(),
+        x: id.x().into(),
+        data: job.data.as_slice().into(),
+        fields: job.fields_beside_data().into_iter().collect(),
         limit: execution.limit,
-    }
+    };
+    frame_in(Vec::with_capacity(job.data.len() + ROOM_BYTES), &Order::Run(task))
 }
 
 /// Why a job had to end, as far as we had a hand in it.

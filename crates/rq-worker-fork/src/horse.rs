@@ -11,8 +11,8 @@ use std::time::Instant;
 use rq_core::link::BlockingLink;
 use rq_core::steps::worker::{Claimed, save_meta};
 use rq_core::{
-    BoxError, Context, DeathPenalty, Error, ExecutionId, Failure, Handlers, Host, Interrupt, Job, Keys,
-    States, panics,
+    BoxError, Context, DeathPenalty, Error, ExecutionId, Failure, Fields, Handlers, Host, Interrupt, Job,
+    Keys, States, panics,
 };
 use rq_worker::{Line, run_until_interrupted};
 
@@ -54,7 +54,7 @@ pub(crate) fn serve(socket: UnixStream, stable: &Stable) {
 
 /// A job to run, and what stops it.
 struct Errand {
-    task: Task,
+    task: Task<'static>,
     interrupt: Arc<Interrupt>,
 }
 
@@ -106,15 +106,17 @@ fn run(errand: Errand, stable: &Stable, line: &Arc<Line>) -> Outcome {
 }
 
 fn perform(
-    task: Task,
+    task: Task<'static>,
     stable: &Stable,
     interrupt: &Arc<Interrupt>,
     line: &Arc<Line>,
 ) -> Result<Option<Vec<u8>>, Failure> {
-    let Task { job_id, x, fields, limit } = task;
+    let Task { job_id, x, data, fields, limit } = task;
     let malformed =
         |error: rq_core::FieldError| Failure::Malformed { field: error.field, reason: error.reason };
-    let job = Arc::new(Job::from_fields(&*job_id, fields.into_iter().collect()).map_err(malformed)?);
+    let mut fields: Fields = fields.into_iter().collect();
+    fields.set("data", data);
+    let job = Arc::new(Job::from_fields(&*job_id, fields).map_err(malformed)?);
     let execution = ExecutionId::from_parts(&job_id, &x);
     let host = Arc::new(Mount { line: Arc::clone(line), origin: job.origin.clone() });
     let states = Arc::clone(&stable.states);
@@ -161,8 +163,14 @@ mod tests {
     #[test]
     fn a_stop_right_behind_its_job_is_heard_and_one_before_it_is_not() {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let task = |job_id: &str| {
-            Order::Run(Task { job_id: job_id.into(), x: "x".into(), fields: Vec::new(), limit: None })
+        let task = |job_id: &'static str| {
+            Order::Run(Task {
+                job_id: job_id.into(),
+                x: "x".into(),
+                data: Vec::new().into(),
+                fields: Vec::new(),
+                limit: None,
+            })
         };
         let orders = [Order::Stop, task("stopped"), Order::Stop, task("not")];
         let bytes: Vec<u8> = orders.iter().flat_map(|order| frame(order).unwrap()).collect();

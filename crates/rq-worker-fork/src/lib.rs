@@ -27,8 +27,6 @@ use herd::{Herd, Rules};
 
 /// How long an async handler that was told to end may take to do so before it is dropped, five times over.
 pub(crate) const RETURN_GRACE: Duration = Duration::from_millis(500);
-/// How long a job that was told to end may take to do so before its process is ended, unless told.
-pub const JOB_GRACE_DEFAULT: Duration = Duration::from_secs(5);
 /// The most horses there may be at once.
 pub const CONCURRENCY_MAX: usize = 1024;
 
@@ -49,12 +47,7 @@ impl Launch for Fork {
 }
 
 fn rules(options: &Options) -> io::Result<Rules> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let slots = options.concurrency.unwrap_or(cores);
-    if !(1..=CONCURRENCY_MAX).contains(&slots) {
-        let told = format!("a concurrency of {slots} is not possible; choose 1 to {CONCURRENCY_MAX}");
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, told));
-    }
+    let slots = options.slots(CONCURRENCY_MAX, |cores| cores)?;
     Ok(Rules {
         slots,
         jobs_per_horse: options.jobs_per_horse.max(1),

@@ -54,21 +54,8 @@ impl Launch for Thread {
     const NAME: &'static str = "thread";
 
     fn launch(program: Program, options: &Options) -> io::Result<Box<dyn Executor>> {
-        let slots = slots(options.concurrency)?;
+        let by_default = |cores| CONCURRENCY_MIN.max(cores * CONCURRENCY_PER_CORE);
+        let slots = options.slots(CONCURRENCY_MAX, by_default)?;
         Ok(Box::new(Pool::start(program, slots)?))
-    }
-}
-
-fn slots(concurrency: Option<usize>) -> io::Result<usize> {
-    match concurrency {
-        Some(slots @ 1..=CONCURRENCY_MAX) => Ok(slots),
-        Some(slots) => Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("a concurrency of {slots} is not possible; choose 1 to {CONCURRENCY_MAX}"),
-        )),
-        None => {
-            let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            Ok((cores * CONCURRENCY_PER_CORE).clamp(CONCURRENCY_MIN, CONCURRENCY_MAX))
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! [`Options`]: what the operator decides about a worker.
 
+use std::io;
 use std::time::Duration;
 
 use rq_core::{Keys, OnCrash, Ttl};
@@ -70,6 +71,24 @@ pub struct Options {
     pub with_scheduler: bool,
     /// Log what is called with which arguments, not the job's id alone.
     pub log_descriptions: bool,
+}
+
+impl Options {
+    /// How many jobs an executor runs at once that can run `max`: [`concurrency`](Options::concurrency), or `default`,
+    /// which is told how many cores there are.
+    ///
+    /// # Errors
+    /// If the concurrency is 0 or more than `max`.
+    pub fn slots(&self, max: usize, default: impl FnOnce(usize) -> usize) -> io::Result<usize> {
+        match self.concurrency {
+            Some(slots) if (1..=max).contains(&slots) => Ok(slots),
+            Some(slots) => Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("a concurrency of {slots} is not possible; choose 1 to {max}"),
+            )),
+            None => Ok(default(std::thread::available_parallelism().map_or(1, usize::from)).min(max)),
+        }
+    }
 }
 
 impl Default for Options {

@@ -31,8 +31,7 @@ end
 local function put_back(id, origin)
   redis.pcall('LREM', P .. ':queue:' .. origin .. ':intermediate', 1, id)
   redis.pcall('DEL', P .. ':queue:' .. origin .. ':intermediate:first_seen:' .. id)
-  redis.pcall('HSET', P .. ':job:' .. id, 'started_at', '', 'last_heartbeat', '', 'worker_name', '')
-  put_into_queue(id, origin, 'L', T)
+  give_back(id, origin, T)
   return 2
 end
 

@@ -9,8 +9,6 @@
 -- Re-send: removes what is left, which is what was asked for.
 -- The first write is LREM or DEL, which run at maxmemory. All is a pcall: a job whose keys are broken goes, too.
 local P, T, I, id = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
--- How long a job lives that still has dependents to release: whoever deletes it is at it.
-local RELEASING_S = 3600
 local REGISTRIES = {':finished:', ':failed:', ':deferred:', ':ready:', ':scheduled:', ':canceled:'}
 local job = P .. ':job:' .. id
 local origin = redis.pcall('HGET', job, 'origin')

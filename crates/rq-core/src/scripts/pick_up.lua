@@ -20,7 +20,6 @@ local LOOKED_AT = 100
 local SEARCHED_MAX = 100000
 -- A live worker is between its two steps for milliseconds. As Python has them, in seconds.
 local STUCK_S, NOTED_S = 60, 86400
-local ENDED = {finished = true, failed = true, stopped = true, canceled = true}
 
 -- The second that a time of the wire stands for, or nil.
 local function epoch(time)
@@ -106,8 +105,7 @@ local function settle_stuck(id, job, origin, status)
   end
   if is_queued(id, origin) then return take_off(id, 'left') end
   take_off(id)
-  redis.pcall('HSET', job, 'started_at', '', 'last_heartbeat', '', 'worker_name', '')
-  put_into_queue(id, origin, 'L', T)
+  give_back(id, origin, T)
   return 'queued'
 end
 

@@ -14,10 +14,7 @@ for i = 4, #ARGV, 3 do
   local ours = redis.pcall('ZREM', P .. ':wip:' .. origin, id .. ':' .. x) == 1
   forget_execution(id, x, origin, worker)
   ours = ours and redis.pcall('HEXISTS', job, 'data') == 1
-  if ours then
-    redis.pcall('HSET', job, 'started_at', '', 'last_heartbeat', '', 'worker_name', '')
-    put_into_queue(id, origin, 'L', T)
-  end
+  if ours then give_back(id, origin, T) end
   answers[#answers + 1] = ours and 1 or 0
 end
 return answers

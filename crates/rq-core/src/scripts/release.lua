@@ -12,7 +12,6 @@
 local P, T, I, id = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local left = release_dependents(id, ARGV[5], ARGV[6] == '1', T, I)
 -- A job that has been enqueued anew under the id meanwhile is another one, and stays.
-local ENDED = {finished = true, failed = true, stopped = true, canceled = true}
 if left == '0' and ARGV[7] == '1' then
   local was = redis.pcall('HMGET', P .. ':job:' .. id, 'status', 'origin')
   if was.err or not was[1] or ENDED[was[1]] then

@@ -45,8 +45,9 @@ local function undefer(id)
   end
   local dependencies = named(was[1], was[2])
   if since > I - SETTLED_S or is_held_back(dependencies, was[3] == '1') then return 0 end
-  looked_at = looked_at + #dependencies_of(id)
-  if release(id, nil, T, I) ~= 2 then return 0 end
+  local released, seen = release(id, nil, T, I)
+  looked_at = looked_at + seen
+  if released ~= 2 then return 0 end
   redis.call('ZREM', KEYS[1], id)
   leave_dependencies(id, dependencies)
   looked_at = looked_at + RELEASE_COST

@@ -24,9 +24,6 @@ local function write_registries()
   for key, entries in pairs(registered) do redis.pcall('ZADD', key, unpack(entries)) end
 end
 
--- How long the remains of a job live whose dependents are still being released, in seconds.
-local RELEASING_S = 3600
-
 local function add_result(id, x, worker, kind, ttl, payload, claimed_e, ended_e)
   local results = PREFIX .. ':results:' .. id
   local entry = {'type', kind, 'worker_name', worker, 'execution_id', x,

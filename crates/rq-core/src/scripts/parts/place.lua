@@ -35,6 +35,12 @@ local function put_into_queue(id, origin, side, T)
   if type(redis.pcall(side .. 'PUSH', queue, id)) ~= 'number' then file_as_failed(id, origin, T) end
 end
 
+-- One that was claimed and never began, back to the head of its queue.
+local function give_back(id, origin, T)
+  redis.pcall('HSET', PREFIX .. ':job:' .. id, 'started_at', '', 'last_heartbeat', '', 'worker_name', '')
+  put_into_queue(id, origin, 'L', T)
+end
+
 -- Into the schedule, until the second `due`.
 local function put_into_schedule(id, origin, due, T)
   redis.pcall('HSET', PREFIX .. ':job:' .. id, 'status', 'scheduled')

@@ -3,6 +3,8 @@
 
 -- How many dependents one call looks at, or the whole of a small set, which SSCAN gives at once (512 at the most).
 local LOOKED_AT = 100
+-- How long a job lives that goes, and still has dependents to release: whoever ends or deletes it is at it.
+local RELEASING_S = 3600
 
 -- Whether `id` holds nobody back: it ended well, or as badly as is allowed, or is gone. A canceled one whose
 -- dependents were let go has the private field `released`.
@@ -35,17 +37,18 @@ local function leave_dependencies(id, dependencies)
   end
 end
 
--- Queues a deferred job that nothing holds back. 2 released · 1 waits for nobody (no job, or not deferred) · 0 held back
+-- Queues a deferred job that nothing holds back. 2 released · 1 waits for nobody (no job, or not deferred) · 0 held back;
+-- and how many dependencies it has looked at.
 local function release(id, past, T, I)
   local job = PREFIX .. ':job:' .. id
   local was = redis.pcall('HMGET', job, 'status', 'origin', 'allow_dependency_failures')
-  if was.err or was[1] ~= 'deferred' or not was[2] or redis.pcall('HEXISTS', job, 'data') ~= 1 then return 1 end
+  if was.err or was[1] ~= 'deferred' or not was[2] or redis.pcall('HEXISTS', job, 'data') ~= 1 then return 1, 0 end
   local dependencies = dependencies_of(id)
-  if not are_over(dependencies, past, was[3] == '1') then return 0 end
+  if not are_over(dependencies, past, was[3] == '1') then return 0, #dependencies end
   redis.pcall('ZREM', PREFIX .. ':deferred:' .. was[2], id)
   leave_dependencies(id, dependencies)
   let_go_on(id, was[2], T, I)
-  return 2
+  return 2, #dependencies
 end
 
 -- Releases dependents of `id` from `cursor` on, and gives the cursor to go on from: `0` when all were looked at. With

@@ -6,6 +6,8 @@ local REGISTRY = {
   ready_to_enqueue = ':ready:', scheduled = ':scheduled:', canceled = ':canceled:',
 }
 
+local ENDED = {finished = true, failed = true, stopped = true, canceled = true}
+
 -- Clears all that Redis holds about one run of a job.
 local function forget_execution(id, x, origin, worker)
   local member = id .. ':' .. x

@@ -6,24 +6,20 @@ use std::process::exit;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Instant;
+use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use rq_core::link::BlockingLink;
 use rq_core::steps::worker::{Claimed, save_meta};
-use rq_core::{
-    BoxError, Context, DeathPenalty, Error, ExecutionId, Failure, Fields, Handlers, Host, Interrupt, Job,
-    Keys, States, panics,
-};
-use rq_worker::{Line, run_until_interrupted};
+use rq_core::{BoxError, Ended, Error, ExecutionId, Failure, FieldError, Fields, Host, Interrupt, Job, Keys};
+use rq_worker::{Jobs, Line};
 
 use crate::RETURN_GRACE;
 use crate::frames::{Note, Order, Outcome, Task, Told, read, write};
 
 /// What every horse is born with.
 pub(crate) struct Stable {
-    pub(crate) handlers: Handlers,
-    pub(crate) states: Arc<States>,
-    pub(crate) death_penalties: Vec<Arc<dyn DeathPenalty>>,
+    pub(crate) jobs: Jobs,
     pub(crate) url: String,
     pub(crate) keys: Keys,
     /// How many jobs one horse runs.
@@ -98,38 +94,28 @@ fn tell(answers: &mut UnixStream, outcome: Outcome) -> io::Result<()> {
 }
 
 fn run(errand: Errand, stable: &Stable, line: &Arc<Line>) -> Outcome {
-    let began = Instant::now();
-    let Errand { task, interrupt } = errand;
-    let outcome = panics::catch(|| perform(task, stable, &interrupt, line));
-    let outcome = outcome.unwrap_or_else(|panic| Err(Failure::Panic(panic)));
-    Outcome { outcome: outcome.map_err(Told::from), ran: began.elapsed() }
-}
-
-fn perform(
-    task: Task<'static>,
-    stable: &Stable,
-    interrupt: &Arc<Interrupt>,
-    line: &Arc<Line>,
-) -> Result<Option<Vec<u8>>, Failure> {
-    let Task { job_id, x, data, fields, limit } = task;
-    let malformed =
-        |error: rq_core::FieldError| Failure::Malformed { field: error.field, reason: error.reason };
+    let Errand { task: Task { job_id, x, data, fields, limit: _ }, interrupt } = errand;
     let mut fields: Fields = fields.into_iter().collect();
     fields.set("data", data);
-    let job = Arc::new(Job::from_fields(&*job_id, fields).map_err(malformed)?);
-    let execution = ExecutionId::from_parts(&job_id, &x);
+    let id = ExecutionId::from_parts(&job_id, &x);
+    let job = match Job::from_fields(&*job_id, fields) {
+        Ok(job) => Arc::new(job),
+        Err(FieldError { field, reason }) => {
+            let failure = Failure::Malformed { field, reason };
+            return Outcome { outcome: Err(Told::from(failure)), ran: Duration::ZERO };
+        }
+    };
     let host = Arc::new(Mount { line: Arc::clone(line), origin: job.origin.clone() });
-    let states = Arc::clone(&stable.states);
-    let context = Context::new(Arc::clone(&job), execution, Arc::clone(interrupt), host, states);
-    let prepared = stable.handlers.prepare(&job)?;
-    let _armed: Vec<_> = stable.death_penalties.iter().map(|penalty| penalty.arm(&context, limit)).collect();
-    if !prepared.is_async() {
-        return prepared.run(&context);
-    }
+    let Ended { outcome, ran } = stable.jobs.run(&id, &job, &interrupt, host, RETURN_GRACE, drive);
+    Outcome { outcome: outcome.map_err(Told::from), ran }
+}
+
+/// Runs an async handler to its end, on a runtime of its own.
+fn drive<T>(handler: BoxFuture<'_, Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime
         .map_err(|error| Failure::Executor(format!("the runtime for async jobs could not start: {error}")))?;
-    runtime.block_on(run_until_interrupted(prepared, &context, interrupt, RETURN_GRACE))
+    runtime.block_on(handler)
 }
 
 /// What a horse does for the job it runs.
@@ -153,8 +139,6 @@ impl Host for Mount {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use rq_core::Interrupted;
 
     use super::*;

@@ -4,11 +4,10 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, socketpair};
 use nix::unistd::{Pid, dup2_stdin};
-use rq_worker::{HELPER_VARIABLE, Options, Program};
+use rq_worker::{HELPER_VARIABLE, Jobs, Options, Program};
 
 use crate::frames::{PACKET_BYTES_MAX, Report, decode};
 use crate::horse::Stable;
@@ -65,16 +64,15 @@ fn sockets() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 fn become_server(socket: OwnedFd, program: Program, options: &Options) -> ! {
+    let (jobs, preloads) = Jobs::of(program);
     let stable = Stable {
-        handlers: program.handlers,
-        states: Arc::new(program.states),
-        death_penalties: program.death_penalties,
+        jobs,
         url: options.url.clone(),
         keys: options.keys.clone(),
         jobs_per_horse: options.jobs_per_horse.max(1),
         memory_mb: options.job_memory_mb,
     };
-    server::serve(socket, stable, program.preloads)
+    server::serve(socket, stable, preloads)
 }
 
 /// Waits for the preloads, which may take as long as they like.

@@ -18,13 +18,14 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, killpg, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
 use nix::unistd::{Pid, setpgid};
+use rq_worker::Preload;
 
 use crate::frames::{HorseId, PACKET_BYTES_MAX, Report, Request, decode, encode};
 use crate::horse::{self, Stable};
 use crate::process::{self, Forked};
 
 /// Serves the worker at the other end of `control` until that is gone, then ends this process with all its horses.
-pub(crate) fn serve(control: OwnedFd, stable: Stable, preloads: Vec<Box<dyn FnOnce() + Send>>) -> ! {
+pub(crate) fn serve(control: OwnedFd, stable: Stable, preloads: Vec<Preload>) -> ! {
     process::name_process("rq-fork-server");
     let served = Server::new(control, stable).and_then(|mut server| {
         preloads.into_iter().for_each(|load| load());

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use crossbeam_channel::{Receiver, Sender};
 use nix::sys::signal::{SigSet, Signal};
 use rq_core::{Ended, Execution, ExecutionId, Executor, Stop};
-use rq_worker::Program;
+use rq_worker::{Jobs, Program};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::task::{Shop, Task};
@@ -55,13 +55,13 @@ enum News {
 impl Pool {
     /// Starts the threads, and does here what the program wants done before its first job.
     pub(crate) fn start(program: Program, slots: usize) -> io::Result<Pool> {
-        let Program { handlers, states, preloads, death_penalties, exception_handlers: _ } = program;
+        let (jobs, preloads) = Jobs::of(program);
         preloads.into_iter().for_each(|preload| preload());
         let (tasks, taken) = crossbeam_channel::unbounded();
         let (tell, news) = unbounded_channel();
         let mut pool = Pool {
             slots,
-            shop: Arc::new(Shop::new(handlers, states, death_penalties)),
+            shop: Arc::new(Shop::new(jobs)),
             tasks,
             taken,
             news,

@@ -1,10 +1,10 @@
 //! [`Task`]: one execution on its way through a thread.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
-use rq_core::{Context, DeathPenalty, Ended, Execution, Failure, Handlers, States, panics};
-use rq_worker::run_until_interrupted;
+use futures_util::future::BoxFuture;
+use rq_core::{Ended, Execution, Failure};
+use rq_worker::Jobs;
 use tokio::runtime::Runtime;
 
 use crate::watch::{RETURN_GRACE, Watch};
@@ -12,22 +12,16 @@ use crate::watch::{RETURN_GRACE, Watch};
 /// How many threads of the runtime drive the I/O of async handlers; the handlers themselves run on the pool's.
 const RUNTIME_THREADS: usize = 2;
 
-/// What every task needs of the program.
+/// What every task needs.
 pub(crate) struct Shop {
-    pub(crate) handlers: Handlers,
-    pub(crate) states: Arc<States>,
-    pub(crate) death_penalties: Vec<Arc<dyn DeathPenalty>>,
+    jobs: Jobs,
     /// Made for the first async handler. One for all threads, so that what handlers share keeps running between them.
     runtime: OnceLock<Result<Runtime, String>>,
 }
 
 impl Shop {
-    pub(crate) fn new(
-        handlers: Handlers,
-        states: States,
-        death_penalties: Vec<Arc<dyn DeathPenalty>>,
-    ) -> Shop {
-        Shop { handlers, states: Arc::new(states), death_penalties, runtime: OnceLock::new() }
+    pub(crate) fn new(jobs: Jobs) -> Shop {
+        Shop { jobs, runtime: OnceLock::new() }
     }
 
     fn runtime(&self) -> Result<&Runtime, Failure> {
@@ -52,23 +46,8 @@ pub(crate) struct Task {
 impl Task {
     /// Runs the job here and now.
     pub(crate) fn run(&self, shop: &Shop) -> Ended {
-        let began = Instant::now();
-        let outcome = panics::catch(|| self.perform(shop)).unwrap_or_else(|panic| Err(Failure::Panic(panic)));
-        Ended { outcome, ran: began.elapsed() }
-    }
-
-    fn perform(&self, shop: &Shop) -> Result<Option<Vec<u8>>, Failure> {
-        let Execution { id, job, limit, host } = &self.execution;
-        let interrupt = self.watch.interrupt();
-        let (job, host, states) = (Arc::clone(job), Arc::clone(host), Arc::clone(&shop.states));
-        let context = Context::new(Arc::clone(&job), id.clone(), Arc::clone(interrupt), host, states);
-        let prepared = shop.handlers.prepare(&job)?;
-        let _armed: Vec<_> =
-            shop.death_penalties.iter().map(|penalty| penalty.arm(&context, *limit)).collect();
-        if prepared.is_async() {
-            shop.runtime()?.block_on(run_until_interrupted(prepared, &context, interrupt, RETURN_GRACE))
-        } else {
-            prepared.run(&context)
-        }
+        let Execution { id, job, limit: _, host } = &self.execution;
+        let drive = |handler: BoxFuture<'_, _>| shop.runtime()?.block_on(handler);
+        shop.jobs.run(id, job, self.watch.interrupt(), Arc::clone(host), RETURN_GRACE, drive)
     }
 }

@@ -1,17 +1,79 @@
-//! [`run_until_interrupted`]: running an async handler that may not heed its interruption.
+//! [`Jobs`]: what runs jobs in the process where they run, whatever executor has made it.
 
-use std::time::Duration;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use rq_core::{Context, Failure, Interrupt, Prepared};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use rq_core::{
+    Context, DeathPenalty, Ended, ExecutionId, Failure, Handlers, Host, Interrupt, Job, Prepared, States,
+    panics,
+};
 
-/// Runs an async handler. One that does not heed its interruption within a part of `return_grace`, after which the
-/// executor would give it up, is dropped.
-pub async fn run_until_interrupted(
+use crate::program::{Preload, Program};
+
+/// The value of a job in its codec, or why there is none.
+type Outcome = Result<Option<Vec<u8>>, Failure>;
+
+/// What a program brings to the process that runs its jobs.
+pub struct Jobs {
+    handlers: Handlers,
+    states: Arc<States>,
+    death_penalties: Vec<Arc<dyn DeathPenalty>>,
+}
+
+impl Jobs {
+    /// A program's jobs, and what must be done before the first of them runs.
+    pub fn of(program: Program) -> (Jobs, Vec<Preload>) {
+        let Program { handlers, states, preloads, death_penalties, exception_handlers: _ } = program;
+        (Jobs { handlers, states: Arc::new(states), death_penalties }, preloads)
+    }
+
+    /// Runs one job here and now, whatever it does, with the death penalties armed.
+    ///
+    /// An async handler is driven to its end by `drive`. One that does not heed its interruption within a part of
+    /// `return_grace`, after which the executor would give it up, is dropped.
+    pub fn run(
+        &self,
+        id: &ExecutionId,
+        job: &Arc<Job>,
+        interrupt: &Arc<Interrupt>,
+        host: Arc<dyn Host>,
+        return_grace: Duration,
+        drive: impl FnOnce(BoxFuture<'_, Outcome>) -> Outcome,
+    ) -> Ended {
+        let began = Instant::now();
+        let perform = || {
+            let (job, states) = (Arc::clone(job), Arc::clone(&self.states));
+            let context = Context::new(job, id.clone(), Arc::clone(interrupt), host, states);
+            let prepared = self.handlers.prepare(context.job())?;
+            let arm = |penalty: &Arc<dyn DeathPenalty>| penalty.arm(&context, interrupt.limit());
+            let _armed: Vec<_> = self.death_penalties.iter().map(arm).collect();
+            if prepared.is_async() {
+                drive(until_interrupted(prepared, &context, interrupt, return_grace).boxed())
+            } else {
+                prepared.run(&context)
+            }
+        };
+        let outcome = panics::catch(perform).unwrap_or_else(|panic| Err(Failure::Panic(panic)));
+        Ended { outcome, ran: began.elapsed() }
+    }
+}
+
+impl fmt::Debug for Jobs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Jobs").field("handlers", &self.handlers).finish_non_exhaustive()
+    }
+}
+
+/// Runs an async handler, which is dropped if it does not heed its interruption.
+async fn until_interrupted(
     prepared: Prepared,
     context: &Context,
     interrupt: &Interrupt,
     return_grace: Duration,
-) -> Result<Option<Vec<u8>>, Failure> {
+) -> Outcome {
     /// For as long as it takes: the limit, or a stop, ends it.
     const FOREVER: Duration = Duration::MAX;
     /// Which part of the grace it has.

@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use rq_core::{DeathPenalty, ExceptionHandler, Handlers, States};
 
+/// Something to be done once, in the process that runs jobs, before the first.
+pub type Preload = Box<dyn FnOnce() + Send>;
+
 /// What a program brings to a worker: its jobs, and what they and their failures need.
 ///
 /// `rq_cli::App` and [`Worker`](crate::Worker) have the same methods and hand over one of these.
@@ -15,7 +18,7 @@ pub struct Program {
     /// What they share.
     pub states: States,
     /// Called once, in the process that runs jobs, before the first.
-    pub preloads: Vec<Box<dyn FnOnce() + Send>>,
+    pub preloads: Vec<Preload>,
     /// Told of failures, in order.
     pub exception_handlers: Vec<Arc<dyn ExceptionHandler>>,
     /// Armed for each job, in order.

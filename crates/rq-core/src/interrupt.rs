@@ -1,6 +1,7 @@
 //! [`Interrupt`]: how a running job learns that it has to end.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -24,14 +25,18 @@ pub enum Interrupted {
 ///
 /// The executor that runs the job makes one and keeps a share; the job sees it through its
 /// [`Context`](crate::Context).
-#[derive(Debug)]
 pub struct Interrupt {
     limit: Option<Duration>,
     deadline: Option<Instant>,
     state: Mutex<State>,
     stopped: Condvar,
     stopped_async: Notify,
+    listen: Mutex<Option<Listen>>,
+    listens: Once,
 }
+
+/// What has requests to stop come in.
+type Listen = Box<dyn FnOnce() + Send>;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
@@ -48,7 +53,15 @@ impl Interrupt {
             state: Mutex::default(),
             stopped: Condvar::new(),
             stopped_async: Notify::new(),
+            listen: Mutex::default(),
+            listens: Once::new(),
         }
+    }
+
+    /// [`new`](Interrupt::new) where somebody must listen for requests to stop: `listen` is called once, when the job first
+    /// looks whether it has to end. Most never do, and are spared the cost.
+    pub fn listening(limit: Option<Duration>, listen: impl FnOnce() + Send + 'static) -> Interrupt {
+        Interrupt { listen: Mutex::new(Some(Box::new(listen))), ..Interrupt::new(limit) }
     }
 
     /// Asks the job to stop. Wakes its sleeps.
@@ -70,6 +83,7 @@ impl Interrupt {
 
     /// Fails once the job has to end.
     pub fn check(&self) -> Result<(), Interrupted> {
+        self.listen();
         self.check_locked(&mut self.state())
     }
 
@@ -80,6 +94,7 @@ impl Interrupt {
 
     /// Sleeps on this thread, waking early with an error when the job has to end.
     pub fn sleep(&self, duration: Duration) -> Result<(), Interrupted> {
+        self.listen();
         let until = Instant::now().checked_add(duration);
         let mut state = self.state();
         // Ends after `duration` at the latest; wake-ups between are a stop, or spurious.
@@ -132,13 +147,32 @@ impl Interrupt {
         Err(interrupted)
     }
 
+    fn listen(&self) {
+        self.listens.call_once(|| {
+            let listen = self.listen.lock().unwrap_or_else(PoisonError::into_inner).take();
+            listen.into_iter().for_each(|listen| listen());
+        });
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl fmt::Debug for Interrupt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Interrupt")
+            .field("limit", &self.limit)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, Weak};
+
     use super::*;
 
     #[test]
@@ -165,6 +199,22 @@ mod tests {
             interrupt.stop();
             assert_eq!(sleeper.join().unwrap(), Err(Interrupted::JobStopped));
         });
+    }
+
+    #[test]
+    fn a_listener_is_called_once_and_before_the_first_look() {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let interrupt = Arc::new_cyclic(|this: &Weak<Interrupt>| {
+            let (calls, this) = (Arc::clone(&calls), Weak::clone(this));
+            Interrupt::listening(None, move || {
+                calls.fetch_add(1, Ordering::Relaxed);
+                this.upgrade().unwrap().stop();
+            })
+        });
+        assert_eq!(calls.load(Ordering::Relaxed), 0);
+        assert_eq!(interrupt.check(), Err(Interrupted::JobStopped));
+        assert_eq!(interrupt.sleep(Duration::from_secs(60)), Err(Interrupted::JobStopped));
+        assert_eq!(calls.load(Ordering::Relaxed), 1);
     }
 
     #[tokio::test]

@@ -2,67 +2,78 @@
 
 use std::{borrow::Cow, cell::RefCell};
 
-use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+use miniz_oxide::deflate::core::{
+    CompressorOxide, TDEFLFlush, TDEFLStatus, compress_to_output, create_comp_flags_from_zip_params,
+};
+use miniz_oxide::inflate::TINFLStatus;
+use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
 
 use super::CodecError;
 
 /// What Python's `zlib.compress` uses.
-const LEVEL: u32 = 6;
+const LEVEL: i32 = 6;
+/// With a zlib header, which any positive number asks for.
+const WINDOW_BITS: i32 = 15;
+/// zlib's default.
+const STRATEGY: i32 = 0;
 
-/// Room for what does not get smaller, and for more where that was too little.
+/// Room for what does not get smaller.
 const ROOM_BYTES: usize = 64;
 
 /// Room for the inflated bytes at the start: so many times the deflated ones, but no more than this.
 const FIRST_RATIO: usize = 4;
 const FIRST_BYTES: usize = 64 << 10;
 
+/// A zlib stream, all of it there, into one buffer that grows.
+const FLAGS: u32 =
+    inflate_flags::TINFL_FLAG_PARSE_ZLIB_HEADER | inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+
 thread_local! {
     /// To make one takes ten times as long as to compress a call. About 300 KB.
-    static COMPRESS: RefCell<Compress> = RefCell::new(Compress::new(Compression::new(LEVEL), true));
+    static COMPRESSOR: RefCell<CompressorOxide> =
+        RefCell::new(CompressorOxide::new(create_comp_flags_from_zip_params(LEVEL, WINDOW_BITS, STRATEGY)));
 }
 
 /// Compresses as Python does: level 6, header `78 9c`.
 pub fn deflate(bytes: &[u8]) -> Vec<u8> {
-    COMPRESS.with_borrow_mut(|stream| {
-        stream.reset();
+    COMPRESSOR.with_borrow_mut(|compressor| {
+        compressor.reset();
         let mut deflated = Vec::with_capacity(bytes.len() + ROOM_BYTES);
-        loop {
-            let read = stream.total_in() as usize;
-            match stream.compress_vec(&bytes[read..], &mut deflated, FlushCompress::Finish) {
-                Ok(Status::StreamEnd) => return deflated,
-                Ok(Status::Ok | Status::BufError) => deflated.reserve(ROOM_BYTES),
-                Err(_) => unreachable!("compressing from memory to memory cannot fail"),
-            }
-        }
+        let (status, _) = compress_to_output(compressor, bytes, TDEFLFlush::Finish, |piece| {
+            deflated.extend_from_slice(piece);
+            true
+        });
+        assert_eq!(status, TDEFLStatus::Done, "compressing from memory to memory cannot fail");
+        deflated
     })
 }
 
 /// Decompresses; bytes that are no complete zlib stream come back as they are, which is legal (wire spec §3).
 ///
-/// Like Python's `zlib.decompress`, it ignores bytes after the end of the stream. It never holds much more than
-/// `limit_bytes`.
+/// Like Python's `zlib.decompress`, it ignores bytes after the end of the stream. It never holds more than `limit_bytes`.
 ///
 /// # Errors
 /// [`CodecError::TooLarge`] if there is more than `limit_bytes`, compressed or not.
 pub fn inflate(bytes: &[u8], limit_bytes: usize) -> Result<Cow<'_, [u8]>, CodecError> {
-    let mut stream = Decompress::new(true);
-    let first = bytes.len().saturating_mul(FIRST_RATIO).min(FIRST_BYTES).min(limit_bytes);
-    // One byte beyond the limit shows that there is more.
-    let mut inflated = Vec::with_capacity(first + 1);
+    let mut decompressor = DecompressorOxide::new();
+    let first = bytes.len().saturating_mul(FIRST_RATIO).clamp(1, FIRST_BYTES).min(limit_bytes);
+    let mut inflated = vec![0; first];
+    let (mut read, mut written) = (0, 0);
     loop {
-        let (read, written) = (stream.total_in(), stream.total_out());
-        let status = stream.decompress_vec(&bytes[read as usize..], &mut inflated, FlushDecompress::None);
-        let is_full = inflated.len() == inflated.capacity();
-        let is_stuck = (read, written) == (stream.total_in(), stream.total_out());
+        let (status, read_now, written_now) =
+            decompress(&mut decompressor, &bytes[read..], &mut inflated, written, FLAGS);
+        read += read_now;
+        written += written_now;
         match status {
-            _ if inflated.len() > limit_bytes => return Err(CodecError::TooLarge { limit_bytes }),
-            Ok(Status::StreamEnd) => return Ok(Cow::Owned(inflated)),
-            Ok(Status::Ok | Status::BufError) if is_full => {
-                let more = inflated.len().min(limit_bytes - inflated.len() + 1);
-                inflated.reserve_exact(more);
+            TINFLStatus::Done => {
+                inflated.truncate(written);
+                return Ok(Cow::Owned(inflated));
             }
-            Ok(Status::Ok | Status::BufError) if !is_stuck => {}
-            // All is read and the stream has not ended, or it is none.
+            TINFLStatus::HasMoreOutput if inflated.len() < limit_bytes => {
+                inflated.resize(inflated.len().saturating_mul(2).min(limit_bytes), 0);
+            }
+            TINFLStatus::HasMoreOutput => return Err(CodecError::TooLarge { limit_bytes }),
+            // It breaks off, or is none.
             _ if bytes.len() > limit_bytes => return Err(CodecError::TooLarge { limit_bytes }),
             _ => return Ok(Cow::Borrowed(bytes)),
         }

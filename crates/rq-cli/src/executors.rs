@@ -32,10 +32,10 @@ impl Executors {
     pub(crate) fn built_in() -> Executors {
         #[allow(unused_mut, reason = "all features may be off")]
         let mut executors = Executors::default();
-        #[cfg(feature = "thread")]
-        executors.add::<rq_worker_thread::Thread>();
         #[cfg(feature = "fork")]
         executors.add::<rq_worker_fork::Fork>();
+        #[cfg(feature = "thread")]
+        executors.add::<rq_worker_thread::Thread>();
         executors
     }
 
@@ -54,7 +54,7 @@ impl Executors {
     pub(crate) fn choose(&self, word: Option<&str>) -> Result<(Executor, Option<String>), String> {
         let Some(default) = self.all.first() else {
             return Err(
-                "no executor is built into this program; build it with the cargo feature `thread`".to_owned()
+                "no executor is built into this program; build it with the cargo feature `fork`".to_owned()
             );
         };
         match word {

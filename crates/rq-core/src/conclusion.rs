@@ -91,6 +91,18 @@ impl Conclusion {
         Conclusion { settled, ttl, next, changes }
     }
 
+    /// The rules for an execution that was cut off because its worker was shut down. A job that may run again whenever its worker
+    /// dies does so here too, and no crash is counted. `default` is for jobs that do not say.
+    pub fn of_shut_down(job: &Job, text: String, now: Timestamp, default: OnCrash) -> Conclusion {
+        let has_retries = job.retries_left.unwrap_or(0) > 0;
+        let (settled, next, changes) = match job.on_crash.unwrap_or(default) {
+            OnCrash::Requeue if !has_retries => (Settled::Again(Some(text)), Some(Next::Head), Vec::new()),
+            _ => retried_or_failed(job, text, now),
+        };
+        let ttl = settled.ttl(job, Ttl::RESULT_DEFAULT);
+        Conclusion { settled, ttl, next, changes }
+    }
+
     /// The rules for an execution whose worker fell silent after it may have begun. `default` is for jobs that do not say.
     pub fn of_abandoned(job: &Job, text: String, now: Timestamp, default: OnCrash) -> Conclusion {
         let crashes = job.crashes.unwrap_or(0).saturating_add(1);
@@ -192,6 +204,20 @@ mod tests {
         assert_eq!((kept.settled, kept.ttl, kept.next), (Settled::Finished(None), Ttl::Seconds(7), None));
         let own = job(|job| job.result_ttl = Some(Ttl::Forever));
         assert_eq!(Conclusion::of(&own, Ok(None), now(), Ttl::Seconds(7)).ttl, Ttl::Forever);
+    }
+
+    #[test]
+    fn a_job_that_was_cut_off_by_a_shutdown_runs_again_if_it_may() {
+        let check = |on_crash, retries_left, next, kind| {
+            let job = job(|job| (job.on_crash, job.retries_left) = (on_crash, retries_left));
+            let conclusion = Conclusion::of_shut_down(&job, "cut off".into(), now(), OnCrash::Fail);
+            assert_eq!((conclusion.next, conclusion.settled.kind()), (next, kind), "{on_crash:?}");
+            assert!(conclusion.changes.iter().all(|(field, _)| *field != "crashes"), "{on_crash:?}");
+        };
+        check(None, None, None, ResultKind::Failed);
+        check(Some(OnCrash::Fail), Some(1), Some(Next::Tail), ResultKind::Retried);
+        check(Some(OnCrash::Requeue), None, Some(Next::Head), ResultKind::Retried);
+        check(Some(OnCrash::Requeue), Some(1), Some(Next::Tail), ResultKind::Retried);
     }
 
     #[test]

@@ -46,10 +46,13 @@ pub enum Failure {
         /// What the process had used.
         usage: Usage,
     },
-    /// The process that ran the job was ended by a signal while its memory was limited, probably for want of it.
+    /// The worker was shut down while it ran the job, and did not wait for its end.
+    ShutDown,
+    /// The process that ran the job was ended by a signal for want of memory.
     OutOfMemory {
-        /// The limit.
-        limit_mb: u64,
+        /// The limit of its own that it may have had: then want of memory is but probable. `None` where the system has told so
+        /// of the worker's control group.
+        limit_mb: Option<u64>,
         /// The signal's number.
         signal: i32,
         /// What the process had used.
@@ -194,6 +197,7 @@ impl Failure {
             Failure::Panic(_) => "Panic",
             Failure::Timeout { .. } => "JobTimeoutException",
             Failure::Stopped => "Stopped",
+            Failure::ShutDown => "ShutDown",
             Failure::Killed { .. } => "Killed",
             Failure::OutOfMemory { .. } => "OutOfMemory",
             Failure::Exited { .. } => "Exited",
@@ -233,7 +237,15 @@ impl Failure {
                     format_args!("the process running the job was ended by signal {signal}{name}\n{usage}"),
                 );
             }
-            Failure::OutOfMemory { limit_mb, signal, usage } => push(
+            Failure::ShutDown => text.push_str("the worker was shut down while the job ran"),
+            Failure::OutOfMemory { limit_mb: None, signal, usage } => push(
+                &mut text,
+                format_args!(
+                    "the process running the job was ended by signal {signal} when the memory of the worker's control group \
+                     was used up\n{usage}"
+                ),
+            ),
+            Failure::OutOfMemory { limit_mb: Some(limit_mb), signal, usage } => push(
                 &mut text,
                 format_args!(
                     "the process running the job, which may have {limit_mb} MB, was ended by signal {signal}: probably \

@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 
-use crate::frames::{Death, HorseId, Note, PACKET_BYTES_MAX, Report, Request, decode, encode, frame_len};
+use crate::frames::{Death, HorseId, Outcome, REPORT_BYTES_MAX, Report, Request, decode, encode, frame_len};
 use crate::process;
 
 /// The next horse's name: no other horse of this worker ever has it, whichever server forks it.
@@ -50,6 +50,11 @@ impl Control {
     /// Whether the server has died.
     pub(crate) fn is_gone(&self) -> bool {
         self.line.is_gone.load(Ordering::Acquire)
+    }
+
+    /// Whether a horse has not ended yet, as far as the server has told.
+    pub(crate) fn has(&self, horse: HorseId) -> bool {
+        self.line.horses().contains_key(&horse)
     }
 
     /// Has the server fork a horse.
@@ -88,8 +93,15 @@ impl Line {
         self.socket.async_io(Interest::WRITABLE, send).await.map(drop)
     }
 
-    async fn receive(&self) -> io::Result<Option<Report>> {
-        let mut packet = vec![0; PACKET_BYTES_MAX];
+    fn tell_end(&self, horse: HorseId, end: Result<Death, String>) {
+        if let Some(waiter) = self.horses().remove(&horse) {
+            // A horse whose job has ended is waited for by nobody.
+            let _ = waiter.send(end);
+        }
+    }
+
+    async fn receive(&self) -> io::Result<Option<Report<'static>>> {
+        let mut packet = [0; REPORT_BYTES_MAX];
         let receive = |socket: &OwnedFd| {
             recv(socket.as_raw_fd(), &mut packet, MsgFlags::MSG_DONTWAIT).map_err(io::Error::from)
         };
@@ -104,15 +116,18 @@ impl Line {
 
 /// Passes on what the server reports, until it is gone.
 async fn hear(line: Arc<Line>) {
-    while let Ok(Some(report)) = line.receive().await {
-        let (horse, end) = match report {
-            Report::Ready => continue,
-            Report::Refused(horse, reason) => (horse, Err(reason)),
-            Report::Ended(horse, death) => (horse, Ok(death)),
-        };
-        if let Some(waiter) = line.horses().remove(&horse) {
-            // A horse whose job has ended is waited for by nobody.
-            let _ = waiter.send(end);
+    loop {
+        match line.receive().await {
+            Ok(Some(Report::Ready)) => {}
+            Ok(Some(Report::Refused(horse, reason))) => line.tell_end(horse, Err(reason)),
+            Ok(Some(Report::Ended(deaths))) => {
+                deaths.iter().for_each(|(horse, death)| line.tell_end(*horse, Ok(*death)));
+            }
+            Ok(None) => break,
+            Err(error) => {
+                tracing::error!("the fork server cannot be understood and is given up: {error}");
+                break;
+            }
         }
     }
     line.is_gone.store(true, Ordering::Release);
@@ -135,15 +150,18 @@ impl Horse {
         self.stream.write_all(order).await
     }
 
-    /// The next note; `None` when there will be none. Cancel-safe.
-    pub(crate) async fn receive(&mut self) -> io::Result<Option<Note>> {
+    /// How its job ended; `None` when it will not tell. Cancel-safe.
+    ///
+    /// # Errors
+    /// One of the kind `ConnectionReset` when it is gone and had not read all that was sent to it.
+    pub(crate) async fn receive(&mut self) -> io::Result<Option<Outcome>> {
         loop {
             if let Some((head, body)) = self.heard.split_first_chunk::<4>() {
                 let length = frame_len(*head)?;
                 if body.len() >= length {
-                    let note = decode(&body[..length])?;
+                    let outcome = decode(&body[..length])?;
                     self.heard.drain(..4 + length);
-                    return Ok(Some(note));
+                    return Ok(Some(outcome));
                 }
             }
             if self.stream.read_buf(&mut self.heard).await? == 0 {

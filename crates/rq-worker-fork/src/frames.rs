@@ -11,11 +11,16 @@ use rq_core::panics::Panic;
 use rq_core::{Failure, Retry};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_bytes::{ByteBuf, Bytes};
 
 /// The largest frame: a job's record and its result have their own limits below this.
 pub(crate) const FRAME_BYTES_MAX: usize = 512 << 20;
-/// The largest packet between worker and server; none carries payloads.
-pub(crate) const PACKET_BYTES_MAX: usize = 4096;
+/// The largest packet from worker to server.
+pub(crate) const REQUEST_BYTES_MAX: usize = 64;
+/// The largest packet from server to worker.
+pub(crate) const REPORT_BYTES_MAX: usize = 4096;
+/// How many deaths one report tells of: they fit.
+pub(crate) const DEATHS_MAX: usize = 64;
 
 /// The name of a horse, never used twice by one worker.
 pub(crate) type HorseId = u64;
@@ -31,19 +36,21 @@ pub(crate) enum Request {
 
 /// Server to worker.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Report {
+pub(crate) enum Report<'a> {
     /// The preloads are done; horses can be forked.
     Ready,
     /// A horse could not be forked, for this reason.
     Refused(HorseId, String),
-    /// A horse has ended.
-    Ended(HorseId, Death),
+    /// These horses have ended.
+    Ended(Cow<'a, [(HorseId, Death)]>),
 }
 
 /// How a process ended, and what it had used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Death {
     pub(crate) exit: Exit,
+    /// Whether the system has killed it, as far as it tells, since the memory of its control group was used up.
+    pub(crate) of_memory: bool,
     pub(crate) peak_rss_bytes: u64,
     pub(crate) cpu: Duration,
 }
@@ -72,25 +79,16 @@ pub(crate) struct Task<'a> {
     pub(crate) job_id: Cow<'a, str>,
     pub(crate) x: Cow<'a, str>,
     /// The job's `data`; it may be large.
-    pub(crate) data: Cow<'a, [u8]>,
+    pub(crate) data: Cow<'a, Bytes>,
     /// The rest of its hash.
-    pub(crate) fields: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) fields: Vec<(ByteBuf, ByteBuf)>,
     pub(crate) limit: Option<Duration>,
 }
 
-/// Horse to worker.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Note {
-    /// The job begins now: from here on it may have had effects.
-    Began,
-    /// It has ended.
-    Ended(Outcome),
-}
-
-/// How a job ended.
+/// Horse to worker: how its job ended.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Outcome {
-    pub(crate) outcome: Result<Option<Vec<u8>>, Told>,
+    pub(crate) outcome: Result<Option<ByteBuf>, Told>,
     pub(crate) ran: Duration,
 }
 
@@ -140,6 +138,14 @@ pub(crate) fn encode(message: &impl Serialize) -> io::Result<Vec<u8>> {
     bincode::serde::encode_to_vec(message, bincode::config::standard()).map_err(io::Error::other)
 }
 
+/// [`encode`] in the place of what `packet` held.
+pub(crate) fn encode_in(packet: &mut Vec<u8>, message: &impl Serialize) -> io::Result<()> {
+    packet.clear();
+    let config = bincode::config::standard();
+    bincode::serde::encode_into_std_write(message, packet, config).map_err(io::Error::other)?;
+    Ok(())
+}
+
 /// Reads what [`encode`] has written.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
     let config = bincode::config::standard().with_limit::<FRAME_BYTES_MAX>();
@@ -181,6 +187,8 @@ pub(crate) fn write(stream: &mut impl Write, message: &impl Serialize) -> io::Re
 }
 
 /// Reads the next frame; `None` at the end of the stream.
+///
+/// Nothing is read beyond it: what has not been read shows the other side that it was not taken.
 pub(crate) fn read<T: DeserializeOwned>(stream: &mut impl Read) -> io::Result<Option<T>> {
     let mut head = [0; 4];
     match stream.read_exact(&mut head) {

@@ -1,6 +1,7 @@
 //! [`Herd`]: the executor. Each execution rides on a horse, which is a task here.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
@@ -10,15 +11,19 @@ use nix::sys::signal::Signal;
 use nix::sys::socket::{Shutdown, shutdown};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use rq_core::{Ended, Execution, ExecutionId, Executor, Failure, Stop, Usage};
+use serde_bytes::{ByteBuf, Bytes};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
 use crate::control::{Control, Horse};
-use crate::frames::{Death, Exit, Note, Order, Outcome, Task, frame, frame_in};
+use crate::frames::{Death, Exit, HorseId, Order, Outcome, Task, frame, frame_in};
 use crate::launch::{self, Server};
+use crate::orphans;
 
 /// How long a job that was sent SIGTERM has before SIGKILL.
 const TERM_GRACE: Duration = Duration::from_secs(1);
+/// How long a horse that has run its share may take to end.
+const END_GRACE: Duration = Duration::from_secs(1);
 /// How long a worker that leaves waits for its server to end what is left, and how often it looks.
 const LEAVE_GRACE: Duration = Duration::from_secs(1);
 const LEAVE_PAUSE: Duration = Duration::from_millis(2);
@@ -46,10 +51,14 @@ pub(crate) struct Rules {
 /// Runs executions, each on a horse.
 pub(crate) struct Herd {
     rules: Rules,
+    /// The worker's name.
+    worker: String,
     server: Server,
     /// The way to the server, opened with the first execution: there is a runtime by then.
     controls: Option<watch::Sender<Control>>,
     idle: Vec<Horse>,
+    /// Those that have run their share, and when they must have ended; the oldest first.
+    spent: VecDeque<(Instant, HorseId)>,
     running: HashMap<ExecutionId, UnboundedSender<Command>>,
     spares_coming: usize,
     tell: UnboundedSender<News>,
@@ -69,22 +78,34 @@ enum Command {
 
 /// What the tasks tell.
 enum News {
-    /// An execution has ended; its horse, if that can go on.
-    Ended(ExecutionId, Ended, Option<Horse>),
+    /// An execution has ended, and this has become of its horse.
+    Ended(ExecutionId, Ended, After),
     /// A horse was forked ahead, or could not be.
     Spare(Option<Horse>),
     /// The server has died.
     Gone,
 }
 
+/// What has become of a horse whose job has ended.
+enum After {
+    /// It can run another.
+    Idle(Horse),
+    /// It has run its share, and ends.
+    Spent(HorseId),
+    /// It is gone, or there was none.
+    Gone,
+}
+
 impl Herd {
-    pub(crate) fn new(rules: Rules, server: Server) -> Herd {
+    pub(crate) fn new(rules: Rules, worker: String, server: Server) -> Herd {
         let (tell, news) = unbounded_channel();
         Herd {
             rules,
+            worker,
             server,
             controls: None,
             idle: Vec::new(),
+            spent: VecDeque::new(),
             running: HashMap::new(),
             spares_coming: 0,
             tell,
@@ -118,7 +139,11 @@ impl Herd {
     /// The server is dead: another takes its place, unless too many have died of late.
     fn replace_server(&mut self) -> io::Result<()> {
         let dead = self.server.pid;
-        tokio::task::spawn_blocking(move || waitpid(dead, None));
+        let worker = self.worker.clone();
+        tokio::task::spawn_blocking(move || {
+            let _ = waitpid(dead, None);
+            orphans::end(&worker);
+        });
         self.idle.clear();
         self.restarts.retain(|restart| restart.elapsed() < RESTARTS_WITHIN);
         if self.restarts.len() >= RESTARTS_MAX {
@@ -126,7 +151,7 @@ impl Herd {
             return Err(io::Error::other(self.broken.insert(told).clone()));
         }
         self.restarts.push(Instant::now());
-        let server = launch::execute_server();
+        let server = launch::execute_server(&self.worker);
         self.server = server.inspect_err(|error| {
             self.broken =
                 Some(format!("no fork server could be started in the place of a dead one: {error}"));
@@ -146,6 +171,17 @@ impl Herd {
                 let horse = control.fork().await.ok();
                 let _ = tell.send(News::Spare(horse));
             });
+        }
+    }
+
+    /// Kills those of the spent that should have ended: a thread that the job has left behind may hold them up.
+    fn kill_overdue(&mut self) {
+        while let Some((_, horse)) = self.spent.pop_front_if(|(due, _)| *due <= Instant::now()) {
+            let Some(controls) = &self.controls else { return };
+            let control = controls.borrow().clone();
+            if control.has(horse) {
+                tokio::spawn(async move { control.signal(horse, Signal::SIGKILL).await });
+            }
         }
     }
 
@@ -170,12 +206,12 @@ impl Executor for Herd {
         let tell = self.tell.clone();
         tokio::spawn(async move {
             let id = execution.id.clone();
-            let (ended, horse) = match ride {
+            let (ended, after) = match ride {
                 Ok(ride) => ride.run(execution).await,
-                Err(error) => (failed(error.to_string(), Duration::ZERO), None),
+                Err(error) => (failed(error.to_string(), Duration::ZERO), After::Gone),
             };
             // Nobody waits when the worker has left.
-            let _ = tell.send(News::Ended(id, ended, horse));
+            let _ = tell.send(News::Ended(id, ended, after));
         });
         self.fork_ahead();
     }
@@ -190,10 +226,21 @@ impl Executor for Herd {
 
     async fn ended(&mut self) -> (ExecutionId, Ended) {
         loop {
-            match self.news.recv().await {
-                Some(News::Ended(id, ended, horse)) => {
+            self.kill_overdue();
+            let overdue_at = self.spent.front().map(|(due, _)| *due);
+            let news = tokio::select! {
+                biased;
+                news = self.news.recv() => news,
+                () = sleep_until(overdue_at) => continue,
+            };
+            match news {
+                Some(News::Ended(id, ended, after)) => {
                     self.running.remove(&id);
-                    self.idle.extend(horse);
+                    match after {
+                        After::Idle(horse) => self.idle.push(horse),
+                        After::Spent(horse) => self.spent.push_back((Instant::now() + END_GRACE, horse)),
+                        After::Gone => {}
+                    }
                     return (id, ended);
                 }
                 Some(News::Spare(horse)) => {
@@ -243,51 +290,60 @@ struct Ride {
 
 impl Ride {
     /// Runs it to its end, whatever the job does. One whose process is gone before the job began is begun anew.
-    async fn run(mut self, execution: Execution) -> (Ended, Option<Horse>) {
+    async fn run(mut self, execution: Execution) -> (Ended, After) {
         let began = Instant::now();
         let mut end = End::new(execution.limit, &self.rules);
         let order = match run_order(&execution) {
             Ok(order) => order,
             Err(error) => {
-                return (failed(format!("the job cannot be passed on: {error}"), began.elapsed()), None);
+                return (
+                    failed(format!("the job cannot be passed on: {error}"), began.elapsed()),
+                    After::Gone,
+                );
             }
         };
         for _ in 0..MOUNTS_MAX {
-            let mut horse = match self.mount(&order).await {
-                Ok(horse) => horse,
+            let (mut horse, is_ordered) = match self.mount(&order).await {
+                Ok(mounted) => mounted,
                 Err(error) => {
                     let reason = format!("no process could be had for the job: {error}");
-                    return (failed(reason, began.elapsed()), None);
+                    return (failed(reason, began.elapsed()), After::Gone);
                 }
             };
-            if let Some(Outcome { outcome, ran }) = self.wait(&mut horse, &mut end).await {
-                horse.jobs_run += 1;
-                let goes_on = horse.jobs_run < self.rules.jobs_per_horse;
-                return (Ended { outcome: outcome.map_err(Failure::from), ran }, goes_on.then_some(horse));
-            }
+            let has_read = match self.wait(&mut horse, &mut end).await {
+                Answer::Told(Outcome { outcome, ran }) => {
+                    horse.jobs_run += 1;
+                    let goes_on = horse.jobs_run < self.rules.jobs_per_horse;
+                    let after = if goes_on { After::Idle(horse) } else { After::Spent(horse.id) };
+                    let outcome = outcome.map(|value| value.map(ByteBuf::into_vec)).map_err(Failure::from);
+                    return (Ended { outcome, ran }, after);
+                }
+                Answer::Gone { has_read } => has_read,
+            };
+            end.began = is_ordered && has_read;
             // It is dead, or has hung up and cannot tell any more what it does. A signal does not change how a dead one has
             // ended.
             self.signal(&horse, Signal::SIGKILL).await;
             let death = horse.ended().await;
             if end.is_due() {
                 let failure = death.map_or_else(Failure::Executor, |death| end.cause(death));
-                return (Ended { outcome: Err(failure), ran: began.elapsed() }, None);
+                return (Ended { outcome: Err(failure), ran: began.elapsed() }, After::Gone);
             }
         }
-        (failed(format!("{MOUNTS_MAX} processes died before the job began"), began.elapsed()), None)
+        (failed(format!("{MOUNTS_MAX} processes died before the job began"), began.elapsed()), After::Gone)
     }
 
-    /// A horse that has its order. One that waited for it may have died meanwhile; then a fresh one takes its place.
-    async fn mount(&mut self, order: &[u8]) -> io::Result<Horse> {
+    /// A horse, and whether it was sent all of its order. One that waited for it may have died meanwhile; then a fresh one
+    /// takes its place. Why that is gone already, if it is, is told as it is waited for.
+    async fn mount(&mut self, order: &[u8]) -> io::Result<(Horse, bool)> {
         if let Some(mut horse) = self.horse.take()
             && horse.send(order).await.is_ok()
         {
-            return Ok(horse);
+            return Ok((horse, true));
         }
         let mut horse = self.fork().await?;
-        // One that is gone already says why as it is waited for.
-        let _ = horse.send(order).await;
-        Ok(horse)
+        let is_ordered = horse.send(order).await.is_ok();
+        Ok((horse, is_ordered))
     }
 
     /// Has a horse forked, by the next server if this one dies.
@@ -305,16 +361,17 @@ impl Ride {
         }
     }
 
-    /// Waits for the outcome; `None` when the horse is gone without one. Ends the job when its time is up.
-    async fn wait(&mut self, horse: &mut Horse, end: &mut End) -> Option<Outcome> {
+    /// Waits for the outcome. Ends the job when its time is up.
+    async fn wait(&mut self, horse: &mut Horse, end: &mut End) -> Answer {
         loop {
             let step = end.steps.next();
             tokio::select! {
                 biased;
-                note = horse.receive() => match note {
-                    Ok(Some(Note::Began)) => end.began = true,
-                    Ok(Some(Note::Ended(outcome))) => return Some(outcome),
-                    Ok(None) | Err(_) => return None,
+                outcome = horse.receive() => return match outcome {
+                    Ok(Some(outcome)) => Answer::Told(outcome),
+                    Ok(None) => Answer::Gone { has_read: true },
+                    // A stop, too, may be what it has not read; but then its end is due anyway.
+                    Err(error) => Answer::Gone { has_read: error.kind() != io::ErrorKind::ConnectionReset },
                 },
                 Some(command) = self.commands.recv() => match command {
                     Command::Crash => self.signal(horse, Signal::SIGKILL).await,
@@ -343,16 +400,25 @@ impl Ride {
     }
 }
 
+/// What comes of waiting for a horse.
+enum Answer {
+    /// Its job has ended.
+    Told(Outcome),
+    /// It is dead, or has hung up. What it has not read of its order it cannot have begun.
+    Gone { has_read: bool },
+}
+
 /// The frame that has a horse run the execution. Its `data` may be large: no copy is kept beside the frame.
 fn run_order(execution: &Execution) -> io::Result<Vec<u8>> {
     /// For all that is not `data`; more is fine.
     const ROOM_BYTES: usize = 4096;
     let (id, job) = (&execution.id, &execution.job);
+    let fields = job.fields_beside_data().into_iter();
     let task = Task {
         job_id: id.job_id().into(),
         x: id.x().into(),
-        data: job.data.as_slice().into(),
-        fields: job.fields_beside_data().into_iter().collect(),
+        data: Cow::Borrowed(Bytes::new(&job.data)),
+        fields: fields.map(|(name, value)| (ByteBuf::from(name), ByteBuf::from(value))).collect(),
         limit: execution.limit,
     };
     frame_in(Vec::with_capacity(job.data.len() + ROOM_BYTES), &Order::Run(task))
@@ -390,9 +456,12 @@ impl End {
         match (death.exit, self.limit, self.memory_mb) {
             _ if self.stopped => Failure::Stopped,
             (Exit::Signal(_), Some(limit), _) if self.steps.taken > 0 => Failure::Timeout { limit },
+            (Exit::Signal(signal), ..) if death.of_memory => {
+                Failure::OutOfMemory { limit_mb: None, signal, usage }
+            }
             // What the allocator does when there is nothing left to give.
             (Exit::Signal(signal @ libc::SIGABRT), _, Some(limit_mb)) => {
-                Failure::OutOfMemory { limit_mb, signal, usage }
+                Failure::OutOfMemory { limit_mb: Some(limit_mb), signal, usage }
             }
             (Exit::Signal(signal), ..) => Failure::Killed { signal, usage },
             (Exit::Code(code), ..) => Failure::Exited { code },

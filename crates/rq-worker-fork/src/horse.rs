@@ -2,20 +2,20 @@
 
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::process::exit;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use rq_core::link::BlockingLink;
 use rq_core::steps::worker::{Claimed, save_meta};
-use rq_core::{BoxError, Ended, Error, ExecutionId, Failure, FieldError, Fields, Host, Interrupt, Job, Keys};
+use rq_core::{BoxError, Ended, Error, ExecutionId, Failure, FieldError, Fields, Host, Job, Keys};
 use rq_worker::{Jobs, Line};
+use serde_bytes::ByteBuf;
 
 use crate::RETURN_GRACE;
-use crate::frames::{Note, Order, Outcome, Task, Told, read, write};
+use crate::frames::{Outcome, Task, Told, write};
+use crate::process::{self, Alone, Title};
+use crate::reins::{Errand, Reins};
 
 /// What every horse is born with.
 pub(crate) struct Stable {
@@ -26,68 +26,67 @@ pub(crate) struct Stable {
     pub(crate) jobs_per_horse: usize,
     /// How much memory a horse may have.
     pub(crate) memory_mb: Option<u64>,
+    /// Where the process's title is, if that is known.
+    pub(crate) title: Option<Title>,
+    /// Whether what is called may be shown.
+    pub(crate) shows_calls: bool,
 }
+
+/// The variable that tells a job, and what it starts, the job's id; as in RQ (CLI spec §2).
+const JOB_VARIABLE: &str = "RQ_JOB_ID";
 
 /// The exit code of a horse that could not tell how its job ended: "input/output error" in `sysexits.h`.
 const UNTOLD: i32 = 74;
 
-/// Runs what comes over `socket`, until there is no more or this horse has run its share.
-pub(crate) fn serve(socket: UnixStream, stable: &Stable) {
-    let Ok(mut answers) = socket.try_clone() else { return };
-    let errands = listen(socket);
+/// Runs what comes over `socket`, until there is no more or this horse has run its share; then ends this process.
+pub(crate) fn serve(socket: UnixStream, stable: &Stable, alone: Alone) -> ! {
+    let socket = Arc::new(socket);
+    // The system closes it: the job may have done so already.
+    process::end(serve_over(&socket, stable, alone))
+}
+
+/// Returns the exit code.
+fn serve_over(socket: &Arc<UnixStream>, stable: &Stable, alone: Alone) -> i32 {
+    let reins = Reins::new(Arc::clone(socket));
     let line = Arc::new(Line::new(stable.url.clone(), stable.keys.clone()));
+    // Once a job has run there may be threads.
+    let mut alone = Some(alone).filter(|_| stable.jobs_per_horse == 1);
     for _ in 0..stable.jobs_per_horse {
-        let Ok(errand) = errands.recv() else { return };
-        if write(&mut answers, &Note::Began).is_err() {
-            return;
-        }
+        let Some(errand) = reins.next() else { return 0 };
+        alone.take().into_iter().for_each(|alone| introduce(&errand.task, stable, &alone));
         let outcome = run(errand, stable, &line);
-        if tell(&mut answers, outcome).is_err() {
-            exit(UNTOLD);
+        if tell(socket, outcome).is_err() {
+            return UNTOLD;
         }
+    }
+    0
+}
+
+/// Has lists of processes, and what the job starts, know which job this process runs.
+fn introduce(task: &Task<'_>, stable: &Stable, alone: &Alone) {
+    process::set_variable(alone, JOB_VARIABLE, &task.job_id);
+    let Some(title) = stable.title else { return };
+    let field = |name: &str| {
+        let (_, value) = task.fields.iter().find(|(field, _)| *field == name.as_bytes())?;
+        std::str::from_utf8(value).ok()
+    };
+    let origin = field("origin").unwrap_or_default();
+    // Arguments may be secret, and everybody can list processes.
+    let call = field("description").filter(|_| stable.shows_calls).and_then(|call| call.split('(').next());
+    match call {
+        Some(call) => title.set(alone, format_args!("rq: {call} from {origin}, {}", task.job_id)),
+        None => title.set(alone, format_args!("rq: {} from {origin}", task.job_id)),
     }
 }
 
-/// A job to run, and what stops it.
-struct Errand {
-    task: Task<'static>,
-    interrupt: Arc<Interrupt>,
-}
-
-/// Hears orders beside the job, so that it can be asked to stop. Without its worker a horse has nothing to live for.
-fn listen(mut socket: UnixStream) -> Receiver<Errand> {
-    let (tell, errands) = channel();
-    let hear = move || {
-        // From the moment the job is heard of, so that a stop right behind it is not lost.
-        let mut latest: Option<Arc<Interrupt>> = None;
-        loop {
-            match read(&mut socket) {
-                Ok(Some(Order::Run(task))) => {
-                    let interrupt = Arc::new(Interrupt::new(task.limit));
-                    latest = Some(Arc::clone(&interrupt));
-                    if tell.send(Errand { task, interrupt }).is_err() {
-                        return;
-                    }
-                }
-                // One that comes late finds a job that has ended.
-                Ok(Some(Order::Stop)) => latest.iter().for_each(|interrupt| interrupt.stop()),
-                Ok(None) | Err(_) => exit(0),
-            }
-        }
-    };
-    // A horse that cannot hear runs nothing: the channel closes, and it ends.
-    let _ = thread::Builder::new().name("rq-reins".to_owned()).spawn(hear);
-    errands
-}
-
 /// Says how the job ended; where that is too much for a frame, that it was.
-fn tell(answers: &mut UnixStream, outcome: Outcome) -> io::Result<()> {
+fn tell(socket: &UnixStream, outcome: Outcome) -> io::Result<()> {
     let ran = outcome.ran;
-    match write(answers, &Note::Ended(outcome)) {
+    match write(&mut &*socket, &outcome) {
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
             let failure =
                 Failure::Executor(format!("the outcome of the job could not be passed on: {error}"));
-            write(answers, &Note::Ended(Outcome { outcome: Err(Told::from(failure)), ran }))
+            write(&mut &*socket, &Outcome { outcome: Err(Told::from(failure)), ran })
         }
         told => told,
     }
@@ -95,8 +94,9 @@ fn tell(answers: &mut UnixStream, outcome: Outcome) -> io::Result<()> {
 
 fn run(errand: Errand, stable: &Stable, line: &Arc<Line>) -> Outcome {
     let Errand { task: Task { job_id, x, data, fields, limit: _ }, interrupt } = errand;
-    let mut fields: Fields = fields.into_iter().collect();
-    fields.set("data", data);
+    let fields = fields.into_iter().map(|(name, value)| (name.into_vec(), value.into_vec()));
+    let mut fields: Fields = fields.collect();
+    fields.set("data", data.into_owned().into_vec());
     let id = ExecutionId::from_parts(&job_id, &x);
     let job = match Job::from_fields(&*job_id, fields) {
         Ok(job) => Arc::new(job),
@@ -107,7 +107,7 @@ fn run(errand: Errand, stable: &Stable, line: &Arc<Line>) -> Outcome {
     };
     let host = Arc::new(Mount { line: Arc::clone(line), origin: job.origin.clone() });
     let Ended { outcome, ran } = stable.jobs.run(&id, &job, &interrupt, host, RETURN_GRACE, drive);
-    Outcome { outcome: outcome.map_err(Told::from), ran }
+    Outcome { outcome: outcome.map(|value| value.map(ByteBuf::from)).map_err(Told::from), ran }
 }
 
 /// Runs an async handler to its end, on a runtime of its own.
@@ -134,37 +134,5 @@ impl Host for Mount {
         let (link, keys) = self.line.open()?;
         link.take(&save_meta(&keys, &[(claimed, meta)]))?;
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use rq_core::Interrupted;
-
-    use super::*;
-    use crate::frames::frame;
-
-    #[test]
-    fn a_stop_right_behind_its_job_is_heard_and_one_before_it_is_not() {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        let task = |job_id: &'static str| {
-            Order::Run(Task {
-                job_id: job_id.into(),
-                x: "x".into(),
-                data: Vec::new().into(),
-                fields: Vec::new(),
-                limit: None,
-            })
-        };
-        let orders = [Order::Stop, task("stopped"), Order::Stop, task("not")];
-        let bytes: Vec<u8> = orders.iter().flat_map(|order| frame(order).unwrap()).collect();
-        io::Write::write_all(&mut &ours, &bytes).unwrap();
-        // Without its worker a horse ends, which here is the test program.
-        std::mem::forget(ours);
-        let errands = listen(theirs);
-        let [stopped, not] = [errands.recv().unwrap(), errands.recv().unwrap()];
-        assert_eq!((&*stopped.task.job_id, &*not.task.job_id), ("stopped", "not"));
-        assert!(matches!(stopped.interrupt.sleep(Duration::from_secs(10)), Err(Interrupted::JobStopped)));
-        assert!(not.interrupt.check().is_ok());
     }
 }

@@ -9,10 +9,10 @@ use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, socket
 use nix::unistd::{Pid, dup2_stdin};
 use rq_worker::{HELPER_VARIABLE, Jobs, Options, Program};
 
-use crate::frames::{PACKET_BYTES_MAX, Report, decode};
+use crate::frames::{REPORT_BYTES_MAX, Report, decode};
 use crate::horse::Stable;
-use crate::process::{self, Forked};
-use crate::server;
+use crate::process::{self, Alone, Forked, Title};
+use crate::server::{self, WORKER_VARIABLE};
 
 /// A fork server as its worker knows it.
 pub(crate) struct Server {
@@ -26,25 +26,28 @@ pub(crate) fn fork_server(program: Program, options: &Options) -> io::Result<Ser
         // Its parent's socket is its standard input.
         let socket = io::stdin().as_fd().try_clone_to_owned()?;
         dup2_stdin(std::fs::File::open("/dev/null")?)?;
-        process::forget_variable(HELPER_VARIABLE)?;
-        become_server(socket, program, options);
+        let alone = Alone::make_sure()?;
+        process::forget_variable(&alone, HELPER_VARIABLE);
+        become_server(&alone, socket, program, options);
     }
     let (ours, theirs) = sockets()?;
     match process::fork()? {
         Forked::Parent(pid) => {
             drop(theirs);
+            // What a dead server leaves behind comes to its worker, which ends it.
+            process::adopt_orphans()?;
             wait_until_ready(&ours)?;
             Ok(Server { pid, socket: ours })
         }
-        Forked::Child => {
+        Forked::Child(alone) => {
             drop(ours);
-            become_server(theirs, program, options)
+            become_server(&alone, theirs, program, options)
         }
     }
 }
 
 /// Executes this program anew to be the server: a worker that runs has threads, and must not fork.
-pub(crate) fn execute_server() -> io::Result<Server> {
+pub(crate) fn execute_server(worker: &str) -> io::Result<Server> {
     let (ours, theirs) = sockets()?;
     // As it runs, even if its file has been replaced since.
     let mut command = Command::new("/proc/self/exe");
@@ -52,7 +55,7 @@ pub(crate) fn execute_server() -> io::Result<Server> {
     command
         .arg0(arguments.next().unwrap_or_default())
         .args(arguments)
-        .env(HELPER_VARIABLE, "fork server")
+        .env(HELPER_VARIABLE, worker)
         .stdin(Stdio::from(theirs));
     let child = command.spawn()?;
     let pid = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
@@ -63,7 +66,11 @@ fn sockets() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?)
 }
 
-fn become_server(socket: OwnedFd, program: Program, options: &Options) -> ! {
+fn become_server(alone: &Alone, socket: OwnedFd, program: Program, options: &Options) -> ! {
+    let worker = options.name.as_deref().unwrap_or_default();
+    process::set_variable(alone, WORKER_VARIABLE, worker);
+    let title = Title::of_this_process();
+    title.into_iter().for_each(|title| title.set(alone, format_args!("rq: fork server of {worker}")));
     let (jobs, preloads) = Jobs::of(program);
     let stable = Stable {
         jobs,
@@ -71,13 +78,15 @@ fn become_server(socket: OwnedFd, program: Program, options: &Options) -> ! {
         keys: options.keys.clone(),
         jobs_per_horse: options.jobs_per_horse.max(1),
         memory_mb: options.job_memory_mb,
+        title,
+        shows_calls: options.log_descriptions,
     };
     server::serve(socket, stable, preloads)
 }
 
 /// Waits for the preloads, which may take as long as they like.
 fn wait_until_ready(control: &OwnedFd) -> io::Result<()> {
-    let mut packet = vec![0; PACKET_BYTES_MAX];
+    let mut packet = vec![0; REPORT_BYTES_MAX];
     match recv(control.as_raw_fd(), &mut packet, MsgFlags::empty())? {
         0 => Err(io::Error::other(
             "the fork server ended before it was ready; has a preload panicked, or started a thread?",

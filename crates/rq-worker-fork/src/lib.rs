@@ -14,7 +14,10 @@ mod frames;
 mod herd;
 mod horse;
 mod launch;
+mod oom;
+mod orphans;
 mod process;
+mod reins;
 mod server;
 
 use std::io;
@@ -42,7 +45,8 @@ impl Launch for Fork {
 
     fn launch(program: Program, options: &Options) -> io::Result<Box<dyn Executor>> {
         let rules = rules(options)?;
-        Ok(Box::new(Herd::new(rules, launch::fork_server(program, options)?)))
+        let worker = options.name.clone().unwrap_or_default();
+        Ok(Box::new(Herd::new(rules, worker, launch::fork_server(program, options)?)))
     }
 }
 

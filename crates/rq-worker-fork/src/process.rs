@@ -2,11 +2,15 @@
 
 #![allow(unsafe_code, reason = "the only module of this crate that may; each block says why it holds")]
 
-use std::io;
+use std::ffi::CStr;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Write};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
@@ -19,7 +23,26 @@ use crate::frames::{Death, Exit};
 /// Who is told of a fork.
 pub(crate) enum Forked {
     Parent(Pid),
-    Child,
+    Child(Alone),
+}
+
+/// That this process has one thread. Whoever has it is to give it away before others may be started.
+#[derive(Debug)]
+pub(crate) struct Alone(());
+
+impl Alone {
+    /// Looks.
+    ///
+    /// # Panics
+    /// If there are more threads.
+    pub(crate) fn make_sure() -> io::Result<Alone> {
+        assert_eq!(
+            threads()?,
+            1,
+            "a process that forks, or changes what all its threads read, has one thread"
+        );
+        Ok(Alone(()))
+    }
 }
 
 /// Forks this process, which must have one thread.
@@ -27,18 +50,30 @@ pub(crate) enum Forked {
 /// # Panics
 /// If it has more: a lock held by another thread would be held for ever in the child.
 pub(crate) fn fork() -> io::Result<Forked> {
-    assert_eq!(threads()?, 1, "a process that forks has one thread");
+    let alone = Alone::make_sure()?;
     // SAFETY: with one thread there is nobody who could hold a lock or be in the middle of a change, so that the child
     // may do whatever its parent may.
     match unsafe { unix_fork() }? {
         ForkResult::Parent { child } => Ok(Forked::Parent(child)),
-        ForkResult::Child => Ok(Forked::Child),
+        ForkResult::Child => Ok(Forked::Child(alone)),
     }
 }
 
 /// How many threads this process has.
-pub(crate) fn threads() -> io::Result<usize> {
-    Ok(std::fs::read_dir("/proc/self/task")?.count())
+pub(crate) fn threads() -> io::Result<u64> {
+    // One link for each, beside the two of every directory: a fiftieth of the time that reading it takes.
+    Ok(std::fs::metadata("/proc/self/task")?.nlink().saturating_sub(2))
+}
+
+/// Ends this process as one that was forked should: what is written is out, and what its parent has planned for its own end
+/// is left to that.
+pub(crate) fn end(code: i32) -> ! {
+    // Who reads no more misses nothing.
+    let _ = io::stdout().flush();
+    // SAFETY: no pointer means all streams of C's library, and that one has locks of its own.
+    unsafe { libc::fflush(std::ptr::null_mut()) };
+    // SAFETY: it has no conditions.
+    unsafe { libc::_exit(code) }
 }
 
 /// Has the system kill this process when `parent`, which has forked it, is gone.
@@ -56,36 +91,42 @@ pub(crate) fn adopt_orphans() -> io::Result<()> {
     Ok(prctl::set_child_subreaper(true)?)
 }
 
-/// Whose SIGTERM ends a horse.
-static MASTER: AtomicI32 = AtomicI32::new(0);
-
-/// Makes this process end by SIGTERM only if `master` sends it: one that goes to a whole process group or control group
-/// is for the worker, which finishes its jobs.
-pub(crate) fn heed_terminations_of(master: Pid) -> io::Result<()> {
-    extern "C" fn on_terminate(_: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
-        // SAFETY: the kernel passes a valid record to a handler installed with SA_SIGINFO, and one that was sent by a
-        // process holds its id. Nothing else is touched but an atomic, and both calls are async-signal-safe.
-        unsafe {
-            if (*info).si_pid() == MASTER.load(Ordering::Relaxed) {
-                libc::signal(libc::SIGTERM, libc::SIG_DFL);
-                libc::raise(libc::SIGTERM);
-            }
-        }
-    }
-    MASTER.store(master.as_raw(), Ordering::Relaxed);
-    let handler = SigHandler::SigAction(on_terminate);
-    let action = SigAction::new(handler, SaFlags::SA_SIGINFO | SaFlags::SA_RESTART, SigSet::empty());
-    // SAFETY: the handler calls only what may be called in one.
-    unsafe { sigaction(Signal::SIGTERM, &action) }?;
-    ignore(Signal::SIGINT)
-}
-
 /// Ignores a signal from now on.
 pub(crate) fn ignore(signal: Signal) -> io::Result<()> {
     let action = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
-    // SAFETY: no handler of ours is installed that could be called at a bad moment.
+    // SAFETY: no handler is installed that could be called at a bad moment.
     unsafe { sigaction(signal, &action) }?;
     Ok(())
+}
+
+/// By what a horse is told to take the SIGTERM that is waiting for it: nobody else sends this.
+fn nudge() -> libc::c_int {
+    libc::SIGRTMAX()
+}
+
+/// Has this process, and those that it forks, take a SIGTERM that they block when they are [nudged](take_termination).
+///
+/// One that goes to a whole control group is for the worker, which finishes its jobs. A horse may neither end by it nor run a
+/// handler for it, or a system call that its job waits in would fail; so it is blocked there until the server means it.
+pub(crate) fn take_terminations_when_nudged() -> io::Result<()> {
+    extern "C" fn on_nudge(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut libc::c_void) {
+        // SAFETY: the kernel passes the interrupted context to a handler installed with SA_SIGINFO, and takes its signal mask
+        // from there when this returns. The call is async-signal-safe.
+        unsafe { libc::sigdelset(&raw mut (*context.cast::<libc::ucontext_t>()).uc_sigmask, libc::SIGTERM) };
+    }
+    // SAFETY: all zeros are a valid record, with an empty mask; both fields take what they are given.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = on_nudge as *const () as libc::sighandler_t;
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
+    // SAFETY: the record is valid, and the handler calls only what may be called in one.
+    Errno::result(unsafe { libc::sigaction(nudge(), &raw const action, std::ptr::null_mut()) })?;
+    Ok(())
+}
+
+/// Has a horse that was not reaped yet take its SIGTERM.
+pub(crate) fn take_termination(horse: Pid) {
+    // SAFETY: it has no conditions. One that has just ended is beyond signals.
+    unsafe { libc::kill(horse.as_raw(), nudge()) };
 }
 
 /// A child that has ended and is not reaped yet: until it is, its id and its group's are nobody else's.
@@ -116,25 +157,59 @@ pub(crate) fn reap(child: Pid) -> Option<Death> {
     let cpu = duration(usage.ru_utime) + duration(usage.ru_stime);
     // Linux counts in kilobytes.
     let peak_rss_bytes = usage.ru_maxrss.unsigned_abs() << 10;
-    Some(Death { exit, peak_rss_bytes, cpu })
+    Some(Death { exit, of_memory: false, peak_rss_bytes, cpu })
 }
 
-/// The children of this process, as far as the system tells.
-pub(crate) fn children() -> Vec<Pid> {
-    let listed =
-        std::fs::read_to_string(format!("/proc/self/task/{}/children", getpid())).unwrap_or_default();
-    listed.split_whitespace().filter_map(|pid| pid.parse().ok().map(Pid::from_raw)).collect()
+/// The children of this process, which has one thread, as the system lists them.
+pub(crate) struct Children {
+    list: File,
+    /// Kept, since whatever a process that forks allocates is copied for each of its children.
+    text: Vec<u8>,
+}
+
+impl Children {
+    /// Of this process.
+    pub(crate) fn open() -> io::Result<Children> {
+        let list = File::open(format!("/proc/self/task/{}/children", getpid()))?;
+        Ok(Children { list, text: vec![0; Children::ROOM_BYTES] })
+    }
+
+    /// Room for the ids of a few hundred; it grows.
+    const ROOM_BYTES: usize = 2048;
+
+    /// Forgets them, and leaves the memory alone.
+    pub(crate) fn close(self) {
+        std::mem::forget(self.text);
+    }
+
+    /// Those of now: none where the system does not tell.
+    pub(crate) fn now(&mut self) -> impl Iterator<Item = Pid> {
+        let mut length = 0;
+        while let Ok(read @ 1..) = self.list.read_at(&mut self.text[length..], length as u64) {
+            length += read;
+            if length == self.text.len() {
+                self.text.resize(2 * length, 0);
+            }
+        }
+        let pids = self.text[..length].split(|byte| *byte == b' ');
+        pids.filter_map(|pid| std::str::from_utf8(pid).ok()?.parse().ok().map(Pid::from_raw))
+    }
 }
 
 /// Takes a variable out of the environment, so that what jobs start does not inherit it.
-///
-/// # Panics
-/// If this process has more than one thread.
-pub(crate) fn forget_variable(name: &str) -> io::Result<()> {
-    assert_eq!(threads()?, 1, "a process whose environment changes has one thread");
+pub(crate) fn forget_variable(_: &Alone, name: &str) {
     // SAFETY: there is no other thread that could read the environment meanwhile.
     unsafe { std::env::remove_var(name) };
-    Ok(())
+}
+
+/// The children of this process, whichever of its threads the system counts them to.
+pub(crate) fn children_of_all_threads() -> Vec<Pid> {
+    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let lists = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    let pids = |list: String| {
+        list.split(' ').filter_map(|pid| pid.parse().ok()).map(Pid::from_raw).collect::<Vec<_>>()
+    };
+    lists.flat_map(pids).collect()
 }
 
 /// Takes over a descriptor that came with a message.
@@ -150,11 +225,60 @@ pub(crate) fn register(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
         .map_err(io::Error::from)
 }
 
+/// Where this process's command line lies, and how many bytes it has (`arg_start` and `arg_end` in proc_pid_stat(5)).
+fn command_line() -> Option<(usize, usize)> {
+    /// Behind the name, which may hold anything.
+    const ARG_START: usize = 45;
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(ARG_START);
+    let start: usize = fields.next()?.parse().ok()?;
+    let end: usize = fields.next()?.parse().ok()?;
+    Some((start, end.checked_sub(start)?))
+}
+
+/// The title of this process and of those it forks: what `ps` shows in the place of the command line.
+#[derive(Clone, Copy)]
+pub(crate) struct Title {
+    start: usize,
+    length: usize,
+}
+
+impl Title {
+    /// That of this process, which is no longer than its command line was; `None` where the system does not tell where that is.
+    ///
+    /// From the first [`set`](Title::set) on, what the program was called with can be read no more.
+    pub(crate) fn of_this_process() -> Option<Title> {
+        command_line().filter(|(_, length)| *length > 0).map(|(start, length)| Title { start, length })
+    }
+
+    /// Shows `text`, as far as there is room.
+    pub(crate) fn set(self, _: &Alone, text: impl fmt::Display) {
+        // SAFETY: the system has put the strings of the command line there, into memory that may be written to and stays for
+        // the life of the process, and that no object of Rust's lies in; with one thread nobody reads it meanwhile. That a
+        // program reads these strings again and finds others is harmless: they end within it, as the last byte stays zero.
+        let bytes = unsafe {
+            std::slice::from_raw_parts_mut(
+                std::ptr::with_exposed_provenance_mut::<u8>(self.start),
+                self.length,
+            )
+        };
+        bytes.fill(0);
+        let mut room = &mut bytes[..self.length - 1];
+        // What is too long is cut off.
+        let _ = write!(room, "{text}");
+    }
+}
+
+/// Makes a variable part of the environment, so that what jobs start inherits it.
+pub(crate) fn set_variable(_: &Alone, name: &str, value: &str) {
+    // SAFETY: there is no other thread that could read the environment meanwhile.
+    unsafe { std::env::set_var(name, value) };
+}
+
 /// What this process calls itself in lists of processes; at most 15 bytes are kept.
-pub(crate) fn name_process(name: &str) {
-    let name = std::ffi::CString::new(name).unwrap_or_default();
+pub(crate) fn name_process(name: &CStr) {
     // A name is for readers; without it all goes on.
-    let _ = prctl::set_name(&name);
+    let _ = prctl::set_name(name);
 }
 
 /// This process.

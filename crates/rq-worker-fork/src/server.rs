@@ -2,9 +2,14 @@
 //!
 //! It is forked first of all, so that it stays small and no thread is ever in the middle of something when it forks;
 //! so a fork costs the same however much the worker holds.
+//!
+//! After a fork each page that either side writes to is copied. So what the server does for a horse it does in the same few
+//! places, and a horse does little before its job.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::ffi::CStr;
 use std::io::{self, IoSliceMut};
+use std::mem;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::exit;
@@ -18,72 +23,147 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, killpg, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
 use nix::unistd::{Pid, setpgid};
+use rq_core::panics;
 use rq_worker::Preload;
 
-use crate::frames::{HorseId, PACKET_BYTES_MAX, Report, Request, decode, encode};
+use crate::frames::{
+    DEATHS_MAX, Death, Exit, HorseId, REQUEST_BYTES_MAX, Report, Request, decode, encode_in,
+};
 use crate::horse::{self, Stable};
-use crate::process::{self, Forked};
+use crate::oom::OomKills;
+use crate::process::{self, Alone, Children, Forked};
 
 /// Serves the worker at the other end of `control` until that is gone, then ends this process with all its horses.
 pub(crate) fn serve(control: OwnedFd, stable: Stable, preloads: Vec<Preload>) -> ! {
-    process::name_process("rq-fork-server");
-    let served = Server::new(control, stable).and_then(|mut server| {
+    process::name_process(SERVER_NAME);
+    let served = Server::new(control).and_then(|mut server| {
         preloads.into_iter().for_each(|load| load());
         if process::threads()? != 1 {
             return Err(io::Error::other(
                 "a preload has started a thread, and a process with threads cannot fork; start it where a job first needs it",
             ));
         }
+        // What catching a panic first sets up, horses are born with.
+        let _ = panics::catch(|| ());
         server.report(&Report::Ready)?;
         server.serve()
     });
-    if let Err(error) = served {
-        tracing::error!("fork server: {error}");
-        exit(1);
+    match served {
+        Ok(End::WorkerGone) => exit(0),
+        Ok(End::Forked(birth)) => match birth.grow_up(stable.memory_mb) {
+            Ok(()) => horse::serve(UnixStream::from(birth.socket), &stable, birth.alone),
+            Err(_) => process::end(1),
+        },
+        Err(error) => {
+            tracing::error!("fork server: {error}");
+            exit(1)
+        }
     }
-    exit(0)
 }
 
+/// What a fork server calls itself, and its horses until they have grown up.
+pub(crate) const SERVER_NAME: &CStr = c"rq-fork-server";
+/// What horses call themselves.
+pub(crate) const HORSE_NAME: &CStr = c"rq-horse";
+/// The variable that tells jobs, and what they start, whose they are; as in RQ (CLI spec §2).
+pub(crate) const WORKER_VARIABLE: &str = "RQ_WORKER_ID";
+/// How many horses that have ended well are told of together.
+const DEATHS_TOGETHER: usize = 16;
 /// How often, and how far apart, what is left of a worker that is gone is looked for.
 const STRAY_ROUNDS_MAX: usize = 100;
 const STRAY_PAUSE: Duration = Duration::from_millis(10);
 
 struct Server {
     control: OwnedFd,
-    children: SignalFd,
-    stable: Stable,
-    horses: HashMap<Pid, HorseId>,
+    endings: SignalFd,
+    horses: Vec<Horse>,
+    children: Children,
+    oom_kills: OomKills,
+    /// Those that have ended and were not told of yet.
+    deaths: Vec<(HorseId, Death)>,
+    /// Whether somebody waits to be told.
+    is_awaited: bool,
+    /// Room for what comes with a request, and for what is sent; kept since what is written to is copied after each fork.
+    rights: Vec<u8>,
+    packet: Vec<u8>,
+}
+
+/// One that lives, as far as is known.
+struct Horse {
+    pid: Pid,
+    id: HorseId,
+    /// Whether the worker has asked for its end.
+    is_awaited: bool,
+}
+
+/// How serving ends.
+enum End {
+    WorkerGone,
+    /// This process is no server any more, but has just been forked by one.
+    Forked(Birth),
+}
+
+/// A process that is to be a horse.
+struct Birth {
+    master: Pid,
+    socket: OwnedFd,
+    alone: Alone,
 }
 
 impl Server {
-    fn new(control: OwnedFd, stable: Stable) -> io::Result<Server> {
+    fn new(control: OwnedFd) -> io::Result<Server> {
         // What its horses leave behind comes to it, wherever it has gone.
         process::adopt_orphans()?;
         // What ends the worker is the worker's to decide: it closes the socket, and the system kills what it leaves.
         process::ignore(Signal::SIGINT)?;
-        process::ignore(Signal::SIGTERM)?;
+        process::take_terminations_when_nudged()?;
         let child_ended = [Signal::SIGCHLD].into_iter().collect::<SigSet>();
-        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&child_ended), None)?;
-        let children = SignalFd::with_flags(&child_ended, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-        Ok(Server { control, children, stable, horses: HashMap::new() })
+        let blocked = child_ended | Signal::SIGTERM;
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&blocked), None)?;
+        let endings = SignalFd::with_flags(&child_ended, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        Ok(Server {
+            control,
+            endings,
+            horses: Vec::new(),
+            children: Children::open()?,
+            oom_kills: OomKills::watch(),
+            deaths: Vec::new(),
+            is_awaited: false,
+            rights: cmsg_space!(std::os::fd::RawFd),
+            packet: Vec::new(),
+        })
     }
 
-    fn serve(&mut self) -> io::Result<()> {
+    fn serve(mut self) -> io::Result<End> {
         loop {
             let (asked, ended) = self.wait()?;
             if ended {
                 self.reap()?;
             }
-            if asked && !self.answer()? {
-                self.kill_all();
-                return Ok(());
+            if asked && let Some(end) = self.answer()? {
+                self.hang_up();
+                return Ok(end);
+            }
+            // One that has ended well is waited for by nobody, as a rule: many of them can be told of at once.
+            if self.is_awaited || self.deaths.len() >= DEATHS_TOGETHER {
+                self.report_deaths()?;
             }
         }
     }
 
+    /// Closes what the server talks over: it is not for its horses, nor for what they start. Their memory is left alone, since
+    /// a page that is written to is a page that is copied.
+    fn hang_up(self) {
+        let Server { control, endings, horses, children, oom_kills, deaths, is_awaited: _, rights, packet } =
+            self;
+        drop((control, endings));
+        children.close();
+        mem::forget((horses, oom_kills, deaths, rights, packet));
+    }
+
     /// Waits until the worker asks for something, or a horse has ended.
     fn wait(&self) -> io::Result<(bool, bool)> {
-        let watched = [self.control.as_fd(), self.children.as_fd()];
+        let watched = [self.control.as_fd(), self.endings.as_fd()];
         let mut watched = watched.map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN));
         loop {
             match poll(&mut watched, PollTimeout::NONE) {
@@ -97,14 +177,14 @@ impl Server {
         }
     }
 
-    /// Does what the worker asks; `false` when it is gone.
-    fn answer(&mut self) -> io::Result<bool> {
-        let mut packet = vec![0; PACKET_BYTES_MAX];
-        let mut space = cmsg_space!(std::os::fd::RawFd);
+    /// Does what the worker asks.
+    fn answer(&mut self) -> io::Result<Option<End>> {
+        let mut packet = [0; REQUEST_BYTES_MAX];
         let (length, socket) = {
             let mut slices = [IoSliceMut::new(&mut packet)];
             let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-            let message = recvmsg::<()>(self.control.as_raw_fd(), &mut slices, Some(&mut space), flags)?;
+            let message =
+                recvmsg::<()>(self.control.as_raw_fd(), &mut slices, Some(&mut self.rights), flags)?;
             let mut socket = None;
             for part in message.cmsgs()? {
                 if let ControlMessageOwned::ScmRights(descriptors) = part {
@@ -114,75 +194,83 @@ impl Server {
             (message.bytes, socket)
         };
         if length == 0 {
-            return Ok(false);
+            self.kill_all();
+            return Ok(Some(End::WorkerGone));
         }
         match (decode(&packet[..length])?, socket) {
-            (Request::Fork(horse), Some(socket)) => self.fork(horse, socket)?,
+            (Request::Fork(horse), Some(socket)) => return self.fork(horse, socket),
             (Request::Fork(horse), None) => {
                 self.report(&Report::Refused(horse, "no socket came with the request".to_owned()))?;
             }
-            (Request::Signal(horse, signal), _) => self.signal(horse, signal),
+            // Who asks for an end waits for one, which may have come.
+            (Request::Signal(horse, signal), _) => {
+                self.signal(horse, signal);
+                self.is_awaited = true;
+            }
         }
-        Ok(true)
+        Ok(None)
     }
 
-    fn fork(&mut self, horse: HorseId, socket: OwnedFd) -> io::Result<()> {
+    fn fork(&mut self, horse: HorseId, socket: OwnedFd) -> io::Result<Option<End>> {
         let master = process::own_pid();
         match process::fork() {
-            Ok(Forked::Child) => self.become_horse(master, socket),
+            Ok(Forked::Child(alone)) => return Ok(Some(End::Forked(Birth { master, socket, alone }))),
             Ok(Forked::Parent(pid)) => {
                 // Both set it, so that it is there whoever comes first.
                 let _ = setpgid(pid, pid);
-                self.horses.insert(pid, horse);
-                Ok(())
+                self.horses.push(Horse { pid, id: horse, is_awaited: false });
             }
-            Err(error) => self.report(&Report::Refused(horse, error.to_string())),
+            Err(error) => self.report(&Report::Refused(horse, error.to_string()))?,
         }
-    }
-
-    fn become_horse(&mut self, master: Pid, socket: OwnedFd) -> ! {
-        let ready = (|| {
-            process::die_with(master)?;
-            let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
-            process::heed_terminations_of(master)?;
-            // So that nothing a job starts comes to the server while the horse lives.
-            process::adopt_orphans()?;
-            if let Some(limit_mb) = self.stable.memory_mb {
-                let bytes = limit_mb.saturating_mul(1 << 20);
-                setrlimit(Resource::RLIMIT_AS, bytes, bytes)?;
-            }
-            sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
-            // What the server talks over is not for its horses, nor for what they start.
-            self.control = std::fs::File::open("/dev/null")?.into();
-            Ok::<(), io::Error>(())
-        })();
-        process::name_process("rq-horse");
-        if ready.is_ok() {
-            horse::serve(UnixStream::from(socket), &self.stable);
-        }
-        exit(i32::from(ready.is_err()))
+        Ok(None)
     }
 
     fn reap(&mut self) -> io::Result<()> {
-        while self.children.read_signal()?.is_some() {}
+        self.endings.read_signal()?;
+        let before = self.deaths.len();
+        let mut strays = 0;
+        let mut oom_kills = 0;
         while let Some(pid) = process::ended_child() {
             // What it has started and left in its group goes with it.
             let _ = killpg(pid, Signal::SIGKILL);
-            let Some(death) = process::reap(pid) else { continue };
-            let horse = self.horses.remove(&pid);
-            // The end of a stray, too, may leave strays.
-            self.kill_strays();
-            if let Some(horse) = horse {
-                self.report(&Report::Ended(horse, death))?;
+            let Some(mut death) = process::reap(pid) else { continue };
+            if death.exit == Exit::Signal(libc::SIGKILL) {
+                oom_kills += self.oom_kills.since_last();
+                death.of_memory = oom_kills > 0;
+                oom_kills = oom_kills.saturating_sub(1);
             }
+            match self.horses.iter().position(|horse| horse.pid == pid) {
+                Some(at) => {
+                    let horse = self.horses.swap_remove(at);
+                    self.is_awaited |= horse.is_awaited || death.exit != Exit::Code(0);
+                    self.deaths.push((horse.id, death));
+                }
+                None => strays += 1,
+            }
+        }
+        // The end of a stray, too, may leave strays.
+        if self.deaths.len() + strays > before {
+            self.kill_strays();
         }
         Ok(())
     }
 
+    /// Tells the worker which horses have ended since it was last told.
+    fn report_deaths(&mut self) -> io::Result<()> {
+        let mut deaths = mem::take(&mut self.deaths);
+        for some in deaths.chunks(DEATHS_MAX) {
+            self.report(&Report::Ended(Cow::Borrowed(some)))?;
+        }
+        deaths.clear();
+        self.deaths = deaths;
+        self.is_awaited = false;
+        Ok(())
+    }
+
     /// Whoever is a child here and no horse was left behind by one that has ended.
-    fn kill_strays(&self) {
-        for pid in process::children() {
-            if !self.horses.contains_key(&pid) {
+    fn kill_strays(&mut self) {
+        for pid in self.children.now() {
+            if !self.horses.iter().any(|horse| horse.pid == pid) {
                 let _ = killpg(pid, Signal::SIGKILL);
                 let _ = kill(pid, Signal::SIGKILL);
             }
@@ -190,37 +278,60 @@ impl Server {
     }
 
     /// Only what has not been reaped is signaled: its id cannot belong to another process.
-    fn signal(&self, horse: HorseId, signal: i32) {
-        let pid = self.horses.iter().find(|(_, known)| **known == horse).map(|(pid, _)| *pid);
-        if let (Some(pid), Ok(signal)) = (pid, Signal::try_from(signal)) {
-            let _ = killpg(pid, signal);
+    fn signal(&mut self, id: HorseId, signal: i32) {
+        let horse = self.horses.iter_mut().find(|horse| horse.id == id);
+        if let (Some(horse), Ok(signal)) = (horse, Signal::try_from(signal)) {
+            horse.is_awaited = true;
+            let _ = killpg(horse.pid, signal);
+            if signal == Signal::SIGTERM {
+                process::take_termination(horse.pid);
+            }
         }
     }
 
     /// The worker is gone: so is all that it had asked for.
     fn kill_all(&mut self) {
-        for pid in self.horses.keys() {
-            let _ = killpg(*pid, Signal::SIGKILL);
+        for horse in self.horses.drain(..) {
+            let _ = killpg(horse.pid, Signal::SIGKILL);
         }
-        self.horses.clear();
         // The children of those become ours when their parents are reaped.
         for _ in 0..STRAY_ROUNDS_MAX {
             self.kill_strays();
             while process::ended_child().and_then(process::reap).is_some() {}
-            if process::children().is_empty() {
+            if self.children.now().next().is_none() {
                 return;
             }
             std::thread::sleep(STRAY_PAUSE);
         }
     }
 
-    fn report(&self, report: &Report) -> io::Result<()> {
-        let packet = encode(report)?;
-        match send(self.control.as_raw_fd(), &packet, MsgFlags::MSG_NOSIGNAL) {
+    fn report(&mut self, report: &Report<'_>) -> io::Result<()> {
+        encode_in(&mut self.packet, report)?;
+        self.send()
+    }
+
+    fn send(&self) -> io::Result<()> {
+        match send(self.control.as_raw_fd(), &self.packet, MsgFlags::MSG_NOSIGNAL) {
             Ok(_) => Ok(()),
             // The next read sees that the worker is gone.
             Err(Errno::EPIPE) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+impl Birth {
+    fn grow_up(&self, memory_mb: Option<u64>) -> io::Result<()> {
+        process::die_with(self.master)?;
+        let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
+        // So that nothing a job starts comes to the server while the horse lives.
+        process::adopt_orphans()?;
+        if let Some(limit_mb) = memory_mb {
+            let bytes = limit_mb.saturating_mul(1 << 20);
+            setrlimit(Resource::RLIMIT_AS, bytes, bytes)?;
+        }
+        sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::from(Signal::SIGTERM)), None)?;
+        process::name_process(HORSE_NAME);
+        Ok(())
     }
 }

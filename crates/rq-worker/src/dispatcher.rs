@@ -9,6 +9,7 @@
 //! | ends what silent workers held | `reaper.rs` |
 //! | lets due jobs go on | `schedule.rs` |
 //! | looks after the books | `maintenance.rs` |
+//! | lets small steps wait for company | `pace.rs` |
 //! | carries steps through an outage of Redis | `outage.rs` |
 //! | decides when to stop | `stopping.rs` |
 //!
@@ -22,6 +23,7 @@ mod maintenance;
 mod meta_box;
 mod order;
 mod outage;
+mod pace;
 mod reaper;
 mod registration;
 mod running;
@@ -56,11 +58,12 @@ use maintenance::Found;
 use meta_box::MetaBox;
 use order::Order;
 use outage::insist;
+use pace::Pace;
 use reaper::{Reaped, Reaper};
 use running::Running;
 use schedule::Schedule;
 
-/// How many jobs make a further step worth its round trip while one of its kind is under way.
+/// How many jobs make a step worth its round trip while one of its kind is under way, or may [gather](Pace).
 const BATCH_WORTH_MIN: usize = BATCH_MAX / 2;
 /// How many events one turn absorbs before steps are started again.
 const EVENTS_PER_TURN_MAX: usize = 256;
@@ -73,7 +76,7 @@ const MAINTENANCE_MIN: Duration = Duration::from_millis(100);
 
 /// Runs a worker until it is told to stop.
 pub(crate) async fn run(
-    options: Options,
+    mut options: Options,
     executor: Box<dyn Executor>,
     executor_name: &'static str,
     exception_handlers: Vec<Arc<dyn ExceptionHandler>>,
@@ -84,7 +87,7 @@ pub(crate) async fn run(
     if link.take(&steps::is_suspended(&options.keys)).await? {
         return Err(WorkerError::Suspended);
     }
-    let who = registration::identity(&options);
+    let who = registration::identity(&mut options);
     registration::register(&link, &who, &options.queues).await?;
     let report = Report::new(&who.name, options.log_descriptions);
     report.started(executor_name, executor.slots());
@@ -183,6 +186,8 @@ struct Dispatcher {
     steps: FuturesUnordered<BoxFuture<'static, Event>>,
 
     course: Course,
+    /// When a warm stop turns cold.
+    cold_at: Option<Instant>,
     /// Why the worker must end with an error, once it has drained.
     broken: Option<WorkerError>,
     running: Running,
@@ -208,6 +213,7 @@ struct Dispatcher {
     /// In which order the next claim serves the queues.
     order: Order,
     claim_number: u64,
+    pace: Pace,
     /// How many jobs the claim under way asks for.
     claiming: usize,
     /// How many claimed jobs are being fetched.
@@ -223,6 +229,8 @@ struct Dispatcher {
     idle_since: Instant,
     /// What the worker's record says it does.
     state: &'static str,
+    /// How many messages on the worker's channel were no commands.
+    unknown_commands: u64,
 }
 
 impl Dispatcher {
@@ -248,6 +256,7 @@ impl Dispatcher {
             meta_box: Arc::new(MetaBox::new(Line::new(options.url.clone(), who.keys.clone()))),
             steps: FuturesUnordered::new(),
             course: Course::Working,
+            cold_at: None,
             broken: None,
             running: Running::default(),
             unsettled: Vec::new(),
@@ -261,6 +270,7 @@ impl Dispatcher {
             refilled: false,
             order: Order::new(options.dequeue, options.queues.clone()),
             claim_number: 0,
+            pace: Pace::default(),
             claiming: 0,
             fetching: 0,
             queues_empty: false,
@@ -270,6 +280,7 @@ impl Dispatcher {
             jobs_begun: 0,
             idle_since: Instant::now(),
             state: "started",
+            unknown_commands: 0,
             options,
             who,
             link,

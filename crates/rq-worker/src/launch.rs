@@ -7,8 +7,8 @@ use rq_core::Executor;
 use crate::options::Options;
 use crate::program::Program;
 
-/// Set for a program that its worker has executed anew to help it, and which is no worker itself: it serves its parent
-/// from [`Launch::launch`] on.
+/// Set, to the worker's name, for a program that its worker has executed anew to help it, and which is no worker itself: it
+/// serves its parent from [`Launch::launch`] on.
 pub const HELPER_VARIABLE: &str = "RQ_WORKER_HELPER";
 
 /// Makes an executor. Implemented by one type in each executor's crate.
@@ -20,7 +20,7 @@ pub trait Launch {
 
     /// Starts what runs the jobs.
     ///
-    /// The executor takes the program's handlers, states, preloads and death penalties; exception handlers stay with
+    /// The options have a name by now. The executor takes the program's handlers, states, preloads and death penalties; exception handlers stay with
     /// the worker.
     fn launch(program: Program, options: &Options) -> io::Result<Box<dyn Executor>>;
 }

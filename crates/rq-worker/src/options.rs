@@ -47,6 +47,8 @@ pub struct Options {
     pub spare_horses: usize,
     /// How long a job that was told to end may take before its process is ended: 5 s.
     pub job_grace: Duration,
+    /// How long a warm stop waits for running jobs before it turns cold; as long as they take unless told.
+    pub stop_timeout: Option<Duration>,
     /// Stop when all queues are empty.
     pub burst: bool,
     /// Stop after this many jobs.
@@ -74,6 +76,11 @@ pub struct Options {
 }
 
 impl Options {
+    /// The worker's name; a fresh one is made, and kept, where there is none yet.
+    pub(crate) fn named(&mut self) -> &str {
+        self.name.get_or_insert_with(|| uuid::Uuid::new_v4().simple().to_string())
+    }
+
     /// How many jobs an executor runs at once that can run `max`: [`concurrency`](Options::concurrency), or `default`,
     /// which is told how many cores there are.
     ///
@@ -103,6 +110,7 @@ impl Default for Options {
             job_memory_mb: None,
             spare_horses: 0,
             job_grace: Duration::from_secs(5),
+            stop_timeout: None,
             burst: false,
             max_jobs: None,
             max_idle: None,

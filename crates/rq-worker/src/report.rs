@@ -63,8 +63,8 @@ impl Report {
         warn!("Not working on job {job_id}, command ignored.");
     }
 
-    pub(crate) fn unknown_command(&self) {
-        warn!("Worker {}: a message that is no command of RQ was ignored", self.worker);
+    pub(crate) fn unknown_command(&self, so_far: u64) {
+        warn!("Worker {}: a message that is no command of RQ was ignored ({so_far} so far)", self.worker);
     }
 
     pub(crate) fn listening(&self, queues: &[String]) {

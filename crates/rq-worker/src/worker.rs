@@ -8,7 +8,7 @@ use rq_core::{Handlers, Keys, OnCrash, Ttl};
 
 use crate::dispatcher;
 use crate::error::WorkerError;
-use crate::launch::Launch;
+use crate::launch::{HELPER_VARIABLE, Launch};
 use crate::options::{DequeueStrategy, LEASE_MIN, Options};
 use crate::program::Program;
 use crate::program_methods;
@@ -64,6 +64,12 @@ impl<L: Launch> Worker<L> {
     /// How many jobs run at once.
     pub fn concurrency(mut self, jobs: usize) -> Worker<L> {
         self.options.concurrency = Some(jobs);
+        self
+    }
+
+    /// How long a warm stop waits for running jobs before it ends them; as long as they take unless told.
+    pub fn stop_timeout(mut self, timeout: Duration) -> Worker<L> {
+        self.options.stop_timeout = Some(timeout);
         self
     }
 
@@ -140,11 +146,13 @@ impl<L: Launch> Worker<L> {
 }
 
 /// Runs a worker until it is told to stop: launches the executor, then builds a runtime, then dispatches.
-pub fn run<L: Launch>(mut program: Program, options: Options) -> Result<(), WorkerError> {
+pub fn run<L: Launch>(mut program: Program, mut options: Options) -> Result<(), WorkerError> {
     if program.handlers.is_empty() {
         return Err(WorkerError::NoHandlers);
     }
     rq_core::panics::record_locations();
+    options.name = std::env::var(HELPER_VARIABLE).ok().or(options.name);
+    options.named();
     let exception_handlers = std::mem::take(&mut program.exception_handlers);
     let executor =
         L::launch(program, &options).map_err(|source| WorkerError::Launch { executor: L::NAME, source })?;

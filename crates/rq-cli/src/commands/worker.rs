@@ -56,8 +56,11 @@ retried if it has retries left, else failed, or run again with --on-crash requeu
 Schedulers (--with-scheduler): a queue has one at a time, ours or Python's. When it dies,
 another takes the queue over within a minute or so.
 
-Signals: the first SIGINT or SIGTERM lets running jobs end, the second ends them. SIGUSR1
-has the worker say what it is at. SIGHUP and SIGQUIT end it at once, as if it had died.
+Signals: the first SIGINT or SIGTERM lets running jobs end; a second one, a second later at
+the earliest, ends them, as does --stop-timeout. They have failed then, or wait again where
+they have retries left or may run twice (--on-crash requeue). A SIGTERM that is sent to the
+whole process group or control group ends no job. SIGUSR1 has the worker say what it is
+at. SIGHUP and SIGQUIT end it at once, as if it had died.
 
 Exit codes:
   0  ended, whatever became of the jobs
@@ -73,7 +76,7 @@ pub(crate) struct Args {
     /// The queues to serve [default: default].
     #[arg(value_name = "QUEUES")]
     pub(crate) queues: Vec<String>,
-    /// How jobs run: thread (a pool of them) or fork (a process for each) [default: thread].
+    /// How jobs run: fork (a process for each) or thread (a pool of them) [default: fork].
     ///
     /// RQ's own classes, such as rq.SimpleWorker, stand for the default.
     #[arg(
@@ -92,7 +95,7 @@ pub(crate) struct Args {
     /// The worker's name; no living worker may have it [default: a fresh UUID].
     #[arg(short, long)]
     pub(crate) name: Option<String>,
-    /// How many jobs run at once [default: 8 for each core, at least 16].
+    /// How many jobs run at once [default: with fork 1 for each core, with thread 8, at least 16].
     #[arg(long, value_name = "INTEGER", value_parser = count, allow_negative_numbers = true)]
     concurrency: Option<u64>,
     /// How many jobs one process runs before a fresh one takes its place, where jobs run in processes.
@@ -124,6 +127,9 @@ pub(crate) struct Args {
     /// Write the process id to a file.
     #[arg(long, value_name = "PATH")]
     pid: Option<PathBuf>,
+    /// How many seconds a warm stop waits for running jobs before it ends them [default: as long as they take].
+    #[arg(long, help_heading = "Times", value_name = "SECONDS", allow_negative_numbers = true, value_parser = seconds)]
+    stop_timeout: Option<u64>,
     /// Stop when all queues are empty.
     #[arg(short, long, help_heading = "When to stop")]
     burst: bool,
@@ -223,6 +229,7 @@ impl Args {
         options.spare_horses =
             self.spare_horses.map_or(0, |horses| usize::try_from(horses).unwrap_or(usize::MAX));
         options.job_grace = Duration::from_secs(self.job_grace);
+        options.stop_timeout = self.stop_timeout.map(Duration::from_secs);
         options.burst = self.burst;
         options.max_jobs = self.max_jobs;
         options.max_idle = self.max_idle_time.map(Duration::from_secs);

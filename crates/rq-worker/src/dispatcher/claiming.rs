@@ -26,17 +26,31 @@ impl Dispatcher {
         }
         self.claiming = want;
         self.claim_number += 1;
+        self.pace.claim();
         let per_turn = self.order.per_turn();
         let step = steps::claim(&self.who, self.order.queues(), per_turn, self.claim_number, want);
         let claim = self.insist(step);
         self.start(async move { Event::Claimed(claim.await) });
     }
 
-    /// Jobs are claimed one claim at a time, and at once; while claimed ones are being fetched, a further claim waits
-    /// until it is worth it.
+    /// Jobs are claimed one claim at a time, and at once; while claimed ones are being fetched, or those that run lie about, a
+    /// further claim waits until it is worth it.
     fn worth_claiming(&self, want: usize) -> bool {
-        let worth = if self.fetching == 0 { 1 } else { BATCH_WORTH_MIN.min(self.executor.slots() / 2) };
-        self.claiming == 0 && want >= worth.max(1)
+        let gathers = self.fetching > 0 || self.claim_gathers_until().is_some();
+        let worth = if gathers { self.batch_worth() } else { 1 };
+        self.claiming == 0 && want >= worth
+    }
+
+    /// Until when the next claim may wait for more free slots.
+    pub(super) fn claim_gathers_until(&self) -> Option<Instant> {
+        let is_small = (1..self.batch_worth()).contains(&self.wanted());
+        self.pace.claim_gathers_until().filter(|_| is_small && self.claiming == 0 && !self.queues_empty)
+    }
+
+    /// How many jobs make a step worth its round trip where it could wait for more: no more than a quarter of those that
+    /// may run, or some would have to wait for it.
+    pub(super) fn batch_worth(&self) -> usize {
+        BATCH_WORTH_MIN.min(self.executor.slots() / 4).max(1)
     }
 
     /// How many jobs could be begun now.

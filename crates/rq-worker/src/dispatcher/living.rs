@@ -65,7 +65,7 @@ impl Dispatcher {
         let (slots, course) = (self.executor.slots(), self.course);
         self.report.state(&format!(
             "{course:?}; {} of {slots} slots taken, {} being fetched, {} to be settled in {} steps under way, {} steps under \
-             way in all; queues empty: {}, suspended: {}",
+             way in all; queues empty: {}, suspended: {}; {} messages ignored",
             self.running.occupied(),
             self.fetching,
             self.unsettled.len(),
@@ -73,6 +73,7 @@ impl Dispatcher {
             self.steps.len(),
             self.queues_empty,
             self.suspended,
+            self.unknown_commands,
         ));
         for (job, since) in self.running.jobs() {
             self.report.runs(&job, since);

@@ -32,10 +32,10 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
 }
 
 /// Who this worker is.
-pub(crate) fn identity(options: &Options) -> Identity {
+pub(crate) fn identity(options: &mut Options) -> Identity {
     Identity {
+        name: options.named().to_owned(),
         keys: options.keys.clone(),
-        name: options.name.clone().unwrap_or_else(|| uuid::Uuid::new_v4().simple().to_string()),
         worker_ttl: options.worker_ttl,
         monitoring_interval: options.monitoring_interval,
         lease: options.lease,

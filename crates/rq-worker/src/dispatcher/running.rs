@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rq_core::steps::worker::{Claimed, Settlement};
 use rq_core::{Conclusion, Ended, Execution, ExecutionId, Failure, Fields, Host, Job, Timestamp};
@@ -21,6 +22,8 @@ pub(crate) struct Run {
     pub(crate) job: Arc<Job>,
     claimed: Claimed,
     claimed_at: Timestamp,
+    /// When the executor got it.
+    pub(crate) started_at: Instant,
     /// The newest meta the job has saved.
     meta: Option<Vec<u8>>,
     /// Whether the executor still has it.
@@ -55,7 +58,10 @@ impl Running {
         let limit = job.limit();
         // The claim wrote it, and into the execution's own record.
         let claimed_at = job.started_at.unwrap_or_else(Timestamp::now);
-        let run = Run { job: Arc::clone(&job), claimed, claimed_at, meta: None, occupies: true, lost: false };
+        let started_at = Instant::now();
+        let job_too = Arc::clone(&job);
+        let run =
+            Run { job: job_too, claimed, claimed_at, started_at, meta: None, occupies: true, lost: false };
         let before = self.runs.insert(id.clone(), run);
         assert!(before.is_none(), "execution ids are fresh for every claim");
         self.occupied += 1;
@@ -135,10 +141,18 @@ impl Run {
             Err(failure) => (None, Some(failure)),
         };
         let ended_at = Timestamp::now();
-        let outcome = failure.as_ref().map_or(Ok(value), Err);
+        let conclusion = match &failure {
+            Some(failure @ Failure::ShutDown) => {
+                Conclusion::of_shut_down(&self.job, failure.text(), ended_at, options.on_crash)
+            }
+            failure => {
+                let outcome = failure.as_ref().map_or(Ok(value), Err);
+                Conclusion::of(&self.job, outcome, ended_at, options.result_ttl)
+            }
+        };
         let settlement = Settlement {
             claimed: self.claimed.clone(),
-            conclusion: Conclusion::of(&self.job, outcome, ended_at, options.result_ttl),
+            conclusion,
             slot: self.job.rate_limit().map(|(key, _)| key.to_owned()),
             claimed_at: self.claimed_at,
             ended_at,

@@ -1,6 +1,7 @@
 //! Settling: what has ended is shown to the exception handlers, and written down once.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use rq_core::steps::job::{self as job_steps, Cursor, Release};
 use rq_core::steps::worker::{self as steps, BATCH_MAX, Settlement, Settling};
@@ -19,6 +20,7 @@ const BATCH_BYTES_MAX: usize = 16 << 20;
 impl Dispatcher {
     pub(super) fn absorb_ended(&mut self, id: &ExecutionId, ended: Ended) {
         let Some(run) = self.running.end(id) else { return };
+        self.pace.note(run.started_at.elapsed(), ended.ran);
         let ended = self.explained(ended);
         let (settlement, failure) = run.settlement(ended, &self.options, self.meta_box.take(id));
         match failure {
@@ -37,7 +39,7 @@ impl Dispatcher {
     fn explained(&self, mut ended: Ended) -> Ended {
         let cold = matches!(self.course, Course::Ending(_) | Course::Leaving(_));
         if cold && matches!(ended.outcome, Err(Failure::Stopped)) {
-            ended.outcome = Err(Failure::Executor("the worker was shut down while the job ran".to_owned()));
+            ended.outcome = Err(Failure::ShutDown);
         }
         ended
     }
@@ -62,15 +64,26 @@ impl Dispatcher {
             let rest = self.unsettled.split_off(batch_len(&self.unsettled));
             let batch = std::mem::replace(&mut self.unsettled, rest);
             self.settles_under_way += 1;
+            self.pace.settle();
             let settle = self.insist(steps::settle(&self.who.keys, Some(&self.who), &batch));
             self.start(async move { Event::Settled(batch, settle.await) });
         }
     }
 
-    /// What has ended is settled at once, or gathers while a step is under way until a further one is worth it.
+    /// What has ended is settled at once, or gathers until a step is worth it while one is under way.
     fn worth_settling(&self) -> bool {
-        let worth = if self.settles_under_way == 0 { 1 } else { BATCH_WORTH_MIN };
+        let worth = match self.settles_under_way {
+            0 if self.settlement_gathers_until().is_some() => self.batch_worth(),
+            0 => 1,
+            _ => BATCH_WORTH_MIN,
+        };
         self.settles_under_way < SETTLES_MAX && self.unsettled.len() >= worth
+    }
+
+    /// Until when what has ended may wait for more.
+    pub(super) fn settlement_gathers_until(&self) -> Option<Instant> {
+        let is_small = (1..self.batch_worth()).contains(&self.unsettled.len());
+        self.pace.settlement_gathers_until().filter(|_| is_small && self.settles_under_way == 0)
     }
 
     pub(super) fn absorb_settled(&mut self, batch: Vec<Settlement>, settled: Result<Vec<Settling>, Error>) {

@@ -29,7 +29,10 @@ impl Dispatcher {
             Command::StopExecution { job_id, execution_id } => {
                 self.stop_executions(&job_id, Some(&execution_id));
             }
-            Command::Unknown => self.report.unknown_command(),
+            Command::Unknown => {
+                self.unknown_commands += 1;
+                self.report.unknown_command(self.unknown_commands);
+            }
         }
     }
 
@@ -58,21 +61,25 @@ impl Dispatcher {
         match self.course {
             Course::Working => {
                 self.course = Course::Draining;
+                self.cold_at =
+                    self.options.stop_timeout.and_then(|timeout| Instant::now().checked_add(timeout));
                 self.report.warm_stop(self.running.occupied() + self.fetching);
                 if !self.running.is_empty() {
                     let news = News { shutdown_requested: Some(Timestamp::now()), ..News::default() };
                     self.start_heartbeat(news, Vec::new());
                 }
             }
-            Course::Draining => {
-                self.course = Course::Ending(Instant::now() + COLD_GRACE);
-                self.report.cold_stop();
-                for claimed in self.running.all() {
-                    self.executor.stop(&claimed.id, Stop::Kill);
-                }
-            }
+            Course::Draining => self.stop_cold(),
             Course::Ending(_) => self.end_what_runs(),
             Course::Leaving(_) => {}
+        }
+    }
+
+    fn stop_cold(&mut self) {
+        self.course = Course::Ending(Instant::now() + COLD_GRACE);
+        self.report.cold_stop();
+        for claimed in self.running.all() {
+            self.executor.stop(&claimed.id, Stop::Kill);
         }
     }
 
@@ -88,6 +95,9 @@ impl Dispatcher {
         if self.claim_after.is_some_and(|after| after <= Instant::now()) {
             self.claim_after = None;
             self.queues_empty = false;
+        }
+        if self.cold_stop_due().is_some_and(|due| due <= Instant::now()) {
+            self.stop_cold();
         }
         if matches!(self.course, Course::Ending(by) if by <= Instant::now()) {
             self.end_what_runs();
@@ -155,6 +165,11 @@ impl Dispatcher {
         }
     }
 
+    /// When a warm stop has taken long enough.
+    fn cold_stop_due(&self) -> Option<Instant> {
+        self.cold_at.filter(|_| self.course == Course::Draining)
+    }
+
     /// A bell is of use while a slot is free and the queues were empty.
     pub(super) fn wants_bell(&self) -> bool {
         self.queues_empty
@@ -174,7 +189,8 @@ impl Dispatcher {
             Course::Ending(by) | Course::Leaving(by) => Some(by),
             Course::Working | Course::Draining => None,
         };
-        [self.claim_after, idle_end, ending].into_iter().flatten().min()
+        let gathered = [self.claim_gathers_until(), self.settlement_gathers_until()];
+        [self.claim_after, idle_end, ending, self.cold_stop_due()].into_iter().chain(gathered).flatten().min()
     }
 
     pub(super) async fn unregister(&mut self) {

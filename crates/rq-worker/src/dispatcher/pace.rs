@@ -1,0 +1,90 @@
+//! [`Pace`]: how long a step may wait for company.
+
+use std::time::{Duration, Instant};
+
+/// How long a step waits at most.
+const WAIT_MAX: Duration = Duration::from_millis(2);
+/// What is not worth a timer, which may be a millisecond late.
+const WAIT_MIN: Duration = Duration::from_micros(500);
+/// Which part of the time that jobs lie about anyway a step may wait.
+const PART: u32 = 3;
+/// The weight of the newest job in the mean: the last few dozen count.
+const WEIGHT: u32 = 32;
+
+/// How long a step may wait for company.
+///
+/// A step for four jobs costs Redis and the worker little more than one for one. Where jobs lie about in the executor, waiting
+/// for a processor or a process, a further one would too; so the next claim may wait for more free slots, and the next
+/// settlement for more ends. Where they run at once nothing waits, however long they run.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    /// How long jobs have been in the executor beside their run, in the mean.
+    idle: Duration,
+    claimed_at: Option<Instant>,
+    settled_at: Option<Instant>,
+}
+
+impl Pace {
+    /// Notes how long a job was in the executor, and how long it ran there.
+    pub(crate) fn note(&mut self, stayed: Duration, ran: Duration) {
+        self.idle = (self.idle * (WEIGHT - 1) + stayed.saturating_sub(ran)) / WEIGHT;
+    }
+
+    /// Notes that a claim begins.
+    pub(crate) fn claim(&mut self) {
+        self.claimed_at = Some(Instant::now());
+    }
+
+    /// Notes that a settlement begins.
+    pub(crate) fn settle(&mut self) {
+        self.settled_at = Some(Instant::now());
+    }
+
+    /// Until when a claim that is small may wait; `None` for not at all.
+    pub(crate) fn claim_gathers_until(&self) -> Option<Instant> {
+        self.gathers_until(self.claimed_at)
+    }
+
+    /// Until when a settlement that is small may wait.
+    pub(crate) fn settlement_gathers_until(&self) -> Option<Instant> {
+        self.gathers_until(self.settled_at)
+    }
+
+    fn gathers_until(&self, last: Option<Instant>) -> Option<Instant> {
+        let wait = (self.idle / PART).min(WAIT_MAX);
+        let until = last? + wait;
+        (wait >= WAIT_MIN && until > Instant::now()).then_some(until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn after(stayed: Duration, ran: Duration) -> Pace {
+        let mut pace = Pace::default();
+        (0..10 * WEIGHT).for_each(|_| pace.note(stayed, ran));
+        pace.claim();
+        pace
+    }
+
+    #[test]
+    fn steps_gather_only_where_jobs_lie_about() {
+        assert_eq!(after(10 * MS, 10 * MS).claim_gathers_until(), None, "jobs that run, however long");
+        assert_eq!(after(MS / 10, Duration::ZERO).claim_gathers_until(), None, "jobs that end at once");
+        let gathers_until = |idle| after(idle, Duration::ZERO).claim_gathers_until().unwrap();
+        assert!(gathers_until(60 * MS) <= Instant::now() + WAIT_MAX);
+        let until = gathers_until(6 * WAIT_MIN);
+        assert!(until > Instant::now() + WAIT_MIN && until < Instant::now() + WAIT_MAX);
+    }
+
+    #[test]
+    fn the_first_step_and_one_after_a_pause_are_for_whoever_is_there() {
+        let mut pace = after(60 * MS, Duration::ZERO);
+        assert_eq!(pace.settlement_gathers_until(), None, "none has been");
+        pace.claimed_at = Instant::now().checked_sub(WAIT_MAX);
+        assert_eq!(pace.claim_gathers_until(), None);
+    }
+}

@@ -61,13 +61,23 @@ impl Drain {
 
     /// Fills the queue with `jobs` jobs and has our worker drain it: `program worker -w thread --burst`.
     pub fn by_rust(&mut self, program: &Path, jobs: usize) -> Result<Drained> {
-        self.by_worker(program, &["-w", "thread"], jobs)
+        self.by_worker(program, &["-w", "thread"], &[], jobs)
     }
 
-    /// The same by a worker with these options.
-    pub fn by_worker(&mut self, program: &Path, options: &[&str], jobs: usize) -> Result<Drained> {
+    /// The same by a worker with these options and, in its environment, these variables.
+    pub fn by_worker(
+        &mut self,
+        program: &Path,
+        options: &[&str],
+        variables: &[(&str, &str)],
+        jobs: usize,
+    ) -> Result<Drained> {
         let mut worker = Command::new(program);
-        worker.arg("worker").args(options).args(["--burst", "--quiet", "--url", &self.url]);
+        worker
+            .envs(variables.iter().copied())
+            .arg("worker")
+            .args(options)
+            .args(["--burst", "--quiet", "--url", &self.url]);
         worker.arg(self.queue.name());
         self.measure(worker, jobs)
     }

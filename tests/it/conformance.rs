@@ -62,6 +62,8 @@ macro_rules! suite {
                 stops::the_first_signal_stops_warm
                 stops::the_second_signal_stops_cold
                 stops::a_cold_stop_waits_for_nobody
+                stops::a_warm_stop_turns_cold_when_it_has_taken_long_enough
+                stops::a_cold_stop_gives_back_what_may_run_twice
                 stops::signals_within_a_second_are_one
             }
         }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use rq_core::{Call, JobResult, ResultKind, secs};
 use rq_tests::{Child, Process, Scratch, Signal, Stream, eventually};
 
+use crate::memory_group::MemoryGroup;
 use crate::rq_test::{Books, LIMIT, RqTest};
 
 /// The time limit of each job.
@@ -61,7 +62,8 @@ zoo! {
     one_that_hangs_up: Call::to("zoo.hang_up") => KILLED, within JOB_LIMIT;
     one_that_leaves_a_thread: Call::to("zoo.leave_thread") => WELL, within JOB_LIMIT;
     one_that_leaves_a_program: Call::to("zoo.children") => WELL, within JOB_LIMIT;
-    one_that_kills_the_fork_server: Call::to("zoo.kill_master") => BEREFT, within JOB_LIMIT;
+    one_that_kills_the_fork_server: Call::to("zoo.kill_master").arg(false) => BEREFT, within JOB_LIMIT;
+    one_that_leaves_others_and_kills_the_fork_server: Call::to("zoo.kill_master").arg(true) => BEREFT, within JOB_LIMIT;
     one_that_leaves_a_tree_of_daemons: Call::to("zoo.daemons") => WELL, within JOB_LIMIT;
     one_that_leaves_a_daemon: Call::to("zoo.daemon") => WELL, within JOB_LIMIT;
     one_that_prints_without_end: Call::to("zoo.print") => WELL, within JOB_LIMIT + JOB_GRACE;
@@ -111,10 +113,31 @@ fn memory_has_a_limit() {
 }
 
 #[test]
+fn a_control_group_without_memory_is_told_apart() {
+    const LIMIT_MB: u64 = 200;
+    let Some(group) = MemoryGroup::new(LIMIT_MB << 20) else {
+        println!("no control group can be made here, so that none can run out of memory");
+        return;
+    };
+    let scratch = Scratch::new();
+    let mut command = RqTest::new(&scratch).command(&["worker", "-w", "fork", "--concurrency", "1"]);
+    group.holds(&mut command);
+    let worker = Child::spawn(&mut command);
+    let job = scratch.queue("default").enqueue(Call::<()>::to("zoo.hoard")).unwrap();
+    let result = eventually("the end of the job", LIMIT, || job.latest_result().unwrap());
+    let told = result.failure_text.unwrap();
+    let says = "OutOfMemory: the process running the job was ended by signal 9 when the memory of the worker's control \
+                group was used up";
+    assert!(told.starts_with(says), "{told}");
+    let good = scratch.queue("default").enqueue(Call::<i64>::to("math.add").arg(2).arg(3)).unwrap();
+    assert_eq!(good.wait(LIMIT).unwrap(), 5, "{}", worker.report());
+}
+
+#[test]
 fn without_its_fork_server_a_worker_starts_another() {
     let scratch = Scratch::new();
     let worker = start(&scratch);
-    let job = scratch.queue("default").enqueue(Call::<()>::to("zoo.kill_master")).unwrap();
+    let job = scratch.queue("default").enqueue(Call::<()>::to("zoo.kill_master").arg(false)).unwrap();
     let error = job.wait(LIMIT).unwrap_err().to_string();
     assert!(error.contains("the fork server has died"), "{error}");
     worker.wait_for_line("another runs with PID", LIMIT);
@@ -129,7 +152,7 @@ fn a_worker_whose_fork_servers_die_and_die_exits_for_its_supervisor() {
     /// More than are replaced within a minute.
     const KILLED: usize = 10;
     let scratch = Scratch::new();
-    let calls = (0..KILLED).map(|_| Call::<()>::to("zoo.kill_master"));
+    let calls = (0..KILLED).map(|_| Call::<()>::to("zoo.kill_master").arg(false));
     scratch.queue("default").enqueue_many(calls).unwrap();
     let mut worker = start(&scratch);
     let status = worker.wait(LIMIT);

@@ -13,6 +13,7 @@
 //! | `test.gate`, `test.report` | wait at a [`Gate`](crate::Gate) |
 //! | `test.deadline`, `test.who`, `test.count`, `test.meta` | tell what their context says |
 //! | `test.spread` | enqueues more work |
+//! | `test.surroundings` | tells what the system knows of its process |
 //! | `zoo.*` | harm the process they run in: see [`zoo`] |
 
 mod violence;
@@ -41,7 +42,7 @@ pub fn handlers() -> Handlers {
     let results = handlers![add, operator_add, repr, record, none, unserializable, greet];
     let failures = handlers![fail, fail_with_causes, panic, panic_async, ask_again];
     let long = handlers![sleep, sleep_async, check, pending, stubborn, gate, report];
-    let contexts = handlers![deadline, who, count, meta, spread];
+    let contexts = handlers![deadline, who, count, meta, spread, surroundings];
     like_pythons.merge(results).merge(failures).merge(long).merge(contexts).merge(zoo::handlers())
 }
 
@@ -49,6 +50,23 @@ pub fn handlers() -> Handlers {
 #[job("math.add")]
 pub fn add(x: i64, y: i64) -> Result<i64> {
     Ok(x + y)
+}
+
+/// What `test.surroundings` returns.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub struct Surroundings {
+    /// What `ps` shows.
+    pub title: String,
+    /// The variables `RQ_JOB_ID` and `RQ_WORKER_ID`.
+    pub variables: [Option<String>; 2],
+}
+
+/// What the system knows of the process that runs this.
+#[job("test.surroundings")]
+pub fn surroundings() -> Result<Surroundings> {
+    let title = std::fs::read("/proc/self/cmdline")?;
+    let title = String::from_utf8_lossy(&title).trim_end_matches('\0').to_owned();
+    Ok(Surroundings { title, variables: ["RQ_JOB_ID", "RQ_WORKER_ID"].map(|name| std::env::var(name).ok()) })
 }
 
 /// Adds two numbers, under the name of a function that every Python has: what the benches drain.

@@ -16,11 +16,15 @@ struct Scene {
 
 impl Scene {
     fn new(executor: &'static str, function: &str) -> Self {
+        Self::with(executor, function, &[])
+    }
+
+    fn with(executor: &'static str, function: &str, options: &[&str]) -> Self {
         let stage = Stage::new(executor);
         let gate = Gate::new(&stage.scratch, "gate");
         let call = |id| Call::<()>::to(function).arg(gate.key()).job_id(id);
         stage.queue().enqueue_many([call("a"), call("b"), call("waiting")]).unwrap();
-        let worker = stage.worker(&["--name", "w", "--concurrency", "2"]);
+        let worker = stage.worker(&[&["--name", "w", "--concurrency", "2"], options].concat());
         gate.wait_for_arrival();
         gate.wait_for_arrival();
         drop(gate);
@@ -90,6 +94,31 @@ pub(super) fn a_cold_stop_waits_for_nobody(executor: &'static str) {
     scene.check_end();
     assert!(cold_at.elapsed() < secs(4), "{:?}", cold_at.elapsed());
     check_cut_off(&scene.stage);
+}
+
+pub(super) fn a_warm_stop_turns_cold_when_it_has_taken_long_enough(executor: &'static str) {
+    let mut scene = Scene::with(executor, "test.gate", &["--stop-timeout", "1"]);
+    let asked_at = scene.stop_warm(Signal::SIGTERM);
+    scene.worker.wait_for_line("cold shut down", SOON);
+    assert!(asked_at.elapsed() >= secs(1), "cold after {:?}", asked_at.elapsed());
+    scene.check_end();
+    check_cut_off(&scene.stage);
+}
+
+pub(super) fn a_cold_stop_gives_back_what_may_run_twice(executor: &'static str) {
+    let options = ["--stop-timeout", "1", "--on-crash", "requeue"];
+    let mut scene = Scene::with(executor, "test.gate", &options);
+    scene.stop_warm(Signal::SIGTERM);
+    let status = scene.worker.wait(SOON);
+    assert_exit(&scene.worker, status, 0);
+    let scratch = &scene.stage.scratch;
+    let mut waiting = scratch.waiting("default");
+    waiting[..2].sort_unstable();
+    assert_eq!(waiting, ["a", "b", "waiting"], "before what has not run yet");
+    assert_eq!(["a", "b"].map(|id| scratch.status(id)), ["queued", "queued"]);
+    assert_eq!((scratch.count("wip:default"), scratch.count("failed:default")), (0, 0));
+    let crashes = &scratch.hash("job:a").get("crashes").cloned();
+    assert_eq!(*crashes, None, "nobody has crashed");
 }
 
 /// Running jobs of a cold stop have failed, with a text that says so.

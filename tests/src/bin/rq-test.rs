@@ -1,24 +1,42 @@
 //! An `rq` with the jobs that the tests enqueue; `rq_tests::jobs` lists them.
 //!
-//! `RQ_TEST_APP` says what else it is: `empty`, as the stock `rq`, which has no jobs; or `watched`, which says what
-//! its preload, death penalties and exception handlers see.
+//! `RQ_TEST_APP` says what else it is: `empty`, as the stock `rq`, which has no jobs; `watched`, which says what
+//! its preload, death penalties and exception handlers see; or `heavy`, whose `-w fork` worker holds much memory.
 
-use std::io::Write;
+use std::hint::black_box;
+use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use rq_cli::App;
-use rq_core::{Context, DeathPenalty, Failure, Guard, Handlers, Job};
+use rq_core::{Context, DeathPenalty, Executor, Failure, Guard, Handlers, Job};
 use rq_tests::jobs::{self, Counter};
+use rq_worker::{Launch, Options, Program};
+use rq_worker_fork::Fork;
 
 fn main() -> ExitCode {
     let app = match std::env::var("RQ_TEST_APP").as_deref() {
         Ok("empty") => App::new(Handlers::new()),
         Ok("watched") => watched(App::new(jobs::handlers())),
+        Ok("heavy") => App::new(jobs::handlers()).executor::<Heavy>(),
         _ => App::new(jobs::handlers()),
     };
     app.state(Counter::default).run()
+}
+
+/// Starts the fork server; then the worker takes memory, as one may that keeps a cache.
+struct Heavy;
+
+impl Launch for Heavy {
+    const NAME: &'static str = Fork::NAME;
+
+    fn launch(program: Program, options: &Options) -> io::Result<Box<dyn Executor>> {
+        const HELD_BYTES: usize = 200 << 20;
+        let executor = Fork::launch(program, options)?;
+        std::mem::forget(black_box(vec![1_u8; HELD_BYTES]));
+        Ok(executor)
+    }
 }
 
 /// Two death penalties around each job, three handlers for each failure. The second keeps timeouts from the third, and

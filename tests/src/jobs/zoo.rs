@@ -13,7 +13,7 @@ use rq_core::{Handlers, handlers, job};
 use super::{Result, violence};
 
 /// How much `zoo.print` prints, all in one line.
-const PRINTED_BYTES: usize = 256 << 20;
+const PRINTED_BYTES: usize = 1 << 30;
 /// How long what `zoo.children`, `zoo.daemon` and `zoo.daemons` start would live: longer than any test.
 const LONG_S: &str = "600";
 
@@ -79,9 +79,13 @@ pub fn panic_in_thread() -> Result<()> {
     Ok(())
 }
 
-/// Kills the process that its own was forked from.
+/// Kills the process that its own was forked from, perhaps when it has started a program and a daemon.
 #[job("zoo.kill_master")]
-pub fn kill_master() -> Result<()> {
+pub fn kill_master(leaves_others: bool) -> Result<()> {
+    if leaves_others {
+        start_daemon(&[])?;
+        children()?;
+    }
     kill(getppid(), Signal::SIGKILL)?;
     spin_for_ever()
 }

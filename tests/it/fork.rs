@@ -1,0 +1,60 @@
+//! What only `-w fork` promises, beside what happens to jobs that harm their process (`zoo`) and when a process is killed
+//! (`fork_kills`).
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rq_core::Call;
+use rq_tests::{Gate, Process, Scratch, eventually, jobs::Surroundings};
+
+use crate::rq_test::{Books, LIMIT, RqTest};
+
+#[test]
+fn it_is_what_a_worker_does_when_nothing_is_said() {
+    let scratch = Scratch::new();
+    let worker = RqTest::new(&scratch).worker(&[]);
+    worker.wait_for_line("jobs at once (fork)", LIMIT);
+}
+
+#[test]
+fn processes_say_what_they_do() {
+    let check = |options: &[&str], title: &str, variables: [Option<&str>; 2]| {
+        let scratch = Scratch::new();
+        let _worker = RqTest::new(&scratch).worker(&[&["-w", "fork", "--name", "w"], options].concat());
+        let call = Call::<Surroundings>::to("test.surroundings").job_id("a-job");
+        let told = scratch.queue("default").enqueue(call).unwrap().wait(LIMIT).unwrap();
+        let variables = variables.map(|value| value.map(str::to_owned));
+        assert_eq!(told, Surroundings { title: title.to_owned(), variables }, "{options:?}");
+    };
+    // As much as its worker's own command line has room for, which is more than this.
+    let longer = ["--concurrency", "1", "--lease", "10"];
+    check(&longer, "rq: test.surroundings from default, a-job", [Some("a-job"), Some("w")]);
+    let in_secret = [&longer[..], &["--disable-job-desc-logging"]].concat();
+    check(&in_secret, "rq: a-job from default", [Some("a-job"), Some("w")]);
+    // It would have to change what threads of an earlier job may be reading.
+    check(&[&longer[..], &["--horse-jobs", "2"]].concat(), "rq: fork server of w", [None, Some("w")]);
+}
+
+/// As service managers do it.
+#[test]
+fn a_sigterm_for_all_processes_ends_no_job() {
+    let scratch = Scratch::new();
+    let mut worker = RqTest::new(&scratch).worker(&["-w", "fork", "--concurrency", "2"]);
+    let gate = Gate::new(&scratch, "gate");
+    let call = || Call::<String>::to("test.gate").arg(gate.key());
+    let jobs = scratch.queue("default").enqueue_many([call(), call()]).unwrap();
+    jobs.iter().for_each(|_| drop(gate.wait_for_arrival()));
+    let processes = Process::all_on(&scratch);
+    assert!(processes.len() >= 4, "{processes:?}");
+    for process in &processes {
+        let id = i32::try_from(process.id).unwrap();
+        kill(Pid::from_raw(id), Signal::SIGTERM).unwrap();
+    }
+    worker.wait_for_line("warm shut down requested", LIMIT);
+    gate.open(2);
+    let status = worker.wait(LIMIT);
+    assert_eq!(status.code(), Some(0), "{}", worker.report());
+    for job in &jobs {
+        assert_eq!(scratch.status(job.id()), "finished", "{}", worker.report());
+    }
+    eventually("all processes to be gone", LIMIT, || Process::all_on(&scratch).is_empty().then_some(()));
+}

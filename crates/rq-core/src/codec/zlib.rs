@@ -19,6 +19,8 @@ const FIRST_BYTES: usize = 64 << 10;
 thread_local! {
     /// To make one takes ten times as long as to compress a call. About 300 KB.
     static COMPRESS: RefCell<Compress> = RefCell::new(Compress::new(Compression::new(LEVEL), true));
+    /// To make one takes 43 KB of stack, and as much of each coroutine that decodes its call. As large on the heap.
+    static DECOMPRESS: RefCell<Decompress> = RefCell::new(Decompress::new(true));
 }
 
 /// Compresses as Python does: level 6, header `78 9c`.
@@ -45,7 +47,17 @@ pub fn deflate(bytes: &[u8]) -> Vec<u8> {
 /// # Errors
 /// [`CodecError::TooLarge`] if there is more than `limit_bytes`, compressed or not.
 pub fn inflate(bytes: &[u8], limit_bytes: usize) -> Result<Cow<'_, [u8]>, CodecError> {
-    let mut stream = Decompress::new(true);
+    DECOMPRESS.with_borrow_mut(|stream| {
+        stream.reset(true);
+        inflate_by(stream, bytes, limit_bytes)
+    })
+}
+
+fn inflate_by<'a>(
+    stream: &mut Decompress,
+    bytes: &'a [u8],
+    limit_bytes: usize,
+) -> Result<Cow<'a, [u8]>, CodecError> {
     let first = bytes.len().saturating_mul(FIRST_RATIO).min(FIRST_BYTES).min(limit_bytes);
     // One byte beyond the limit shows that there is more.
     let mut inflated = Vec::with_capacity(first + 1);

@@ -13,6 +13,7 @@ mod drain;
 mod fleet;
 mod fork_kills;
 mod golden;
+mod green;
 mod interop;
 mod interop_management;
 mod maintenance;

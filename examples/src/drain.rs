@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use rq_core::blocking::Queue;
-use rq_core::{Codec, Keys, Ttl};
+use rq_core::{Call, Codec, Keys, Ttl};
 
 use crate::word_count::add;
 
@@ -61,24 +61,26 @@ impl Drain {
 
     /// Fills the queue with `jobs` jobs and has our worker drain it: `program worker -w thread --burst`.
     pub fn by_rust(&mut self, program: &Path, jobs: usize) -> Result<Drained> {
-        self.by_worker(program, &["-w", "thread"], &[], jobs)
+        self.by_worker(program, &["-w", "thread"], jobs)
     }
 
-    /// The same by a worker with these options and, in its environment, these variables.
-    pub fn by_worker(
+    /// The same by a worker with these options.
+    pub fn by_worker(&mut self, program: &Path, options: &[&str], jobs: usize) -> Result<Drained> {
+        self.of(|| add::call(2, 3), program, options, jobs)
+    }
+
+    /// The same with another call.
+    pub fn of<T>(
         &mut self,
+        call: impl Fn() -> Call<T>,
         program: &Path,
         options: &[&str],
-        variables: &[(&str, &str)],
         jobs: usize,
     ) -> Result<Drained> {
         let mut worker = Command::new(program);
-        worker
-            .envs(variables.iter().copied())
-            .arg("worker")
-            .args(options)
-            .args(["--burst", "--quiet", "--url", &self.url]);
+        worker.arg("worker").args(options).args(["--burst", "--quiet", "--url", &self.url]);
         worker.arg(self.queue.name());
+        self.fill(call, jobs)?;
         self.measure(worker, jobs)
     }
 
@@ -90,11 +92,11 @@ impl Drain {
              .work(burst=True, logging_level='WARNING')";
         let mut worker = Command::new(python);
         worker.args(["-c", WORK, &self.url, self.queue.name()]);
+        self.fill(|| add::call(2, 3), jobs)?;
         self.measure(worker, jobs)
     }
 
     fn measure(&mut self, mut worker: Command, jobs: usize) -> Result<Drained> {
-        self.fill(jobs)?;
         let (commands, cpu) = self.spent()?;
         let began = Instant::now();
         let output =
@@ -112,11 +114,10 @@ impl Drain {
         })
     }
 
-    fn fill(&mut self, jobs: usize) -> Result<()> {
+    fn fill<T>(&mut self, call: impl Fn() -> Call<T>, jobs: usize) -> Result<()> {
         self.clear()?;
         for begin in (0..jobs).step_by(BATCH) {
-            let calls =
-                (begin..jobs.min(begin + BATCH)).map(|_| add::call(2, 3).result_ttl(Ttl::RESULT_DEFAULT));
+            let calls = (begin..jobs.min(begin + BATCH)).map(|_| call().result_ttl(Ttl::RESULT_DEFAULT));
             self.queue.enqueue_many(calls)?;
         }
         Ok(())

@@ -5,7 +5,9 @@
 //! | `cargo run -p rq-examples --bin hello -- worker --burst` | the smallest program that is an `rq` |
 //! | `cargo run -p rq-examples --bin word-count -- worker` | jobs that fetch pages, with shared state and progress |
 //! | `cargo run -p rq-examples --bin enqueue -- URL` | an async producer, which waits for its result |
+//! | `cargo run -p rq-examples --bin green-fetch -- 1000` | a thousand slow pages fetched at once, in coroutines |
 //! | `cargo xtask demo` | all of it together, on a Redis and pages of its own |
 
 pub mod drain;
+pub mod fetch;
 pub mod word_count;

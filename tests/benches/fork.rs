@@ -31,8 +31,8 @@ const HORSES: [Horse; 3] = [
 const DRAINED_BY_THREADS: usize = 10_000;
 /// How often each is measured; the median is shown.
 const ROUNDS: usize = 5;
-/// Which of the test program's apps has a worker with much memory: 200 MB.
-const HEAVY: (&str, &str) = ("RQ_TEST_APP", "heavy");
+/// The executor of the test program whose worker holds much memory: 200 MB.
+const HEAVY: &str = "heavy-fork";
 
 struct Horse {
     jobs: &'static str,
@@ -65,17 +65,17 @@ fn main() {
 fn measure(drain: &mut Drain, in_flight: usize, row: &mut Row) {
     row.bare_per_s.push(bare::forks_per_s(in_flight));
     let concurrency = in_flight.to_string();
-    let mut jobs_per_s = |options: &[&str], variables: &[_], jobs| {
+    let mut jobs_per_s = |options: &[&str], jobs| {
         let program = Path::new(env!("CARGO_BIN_EXE_rq-test"));
         let options = [options, &["--concurrency", &concurrency]].concat();
-        let drained = drain.by_worker(program, &options, variables, jobs);
+        let drained = drain.by_worker(program, &options, jobs);
         drained.expect("the worker drains its queue").jobs_per_s()
     };
-    row.threads_per_s.push(jobs_per_s(&["-w", "thread"], &[], DRAINED_BY_THREADS));
+    row.threads_per_s.push(jobs_per_s(&["-w", "thread"], DRAINED_BY_THREADS));
     for (horse, rates) in HORSES.iter().zip(&mut row.jobs_per_s) {
-        rates.push(jobs_per_s(&["-w", "fork", "--horse-jobs", horse.jobs], &[], horse.drained));
+        rates.push(jobs_per_s(&["-w", "fork", "--horse-jobs", horse.jobs], horse.drained));
     }
-    row.heavy_per_s.push(jobs_per_s(&["-w", "fork"], &[HEAVY], HORSES[0].drained));
+    row.heavy_per_s.push(jobs_per_s(&["-w", HEAVY], HORSES[0].drained));
 }
 
 fn print(rows: &mut [(usize, Row)]) {

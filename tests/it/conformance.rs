@@ -78,6 +78,7 @@ macro_rules! suite {
 
 suite!(thread);
 suite!(fork);
+suite!(green);
 
 /// Where a scenario plays: a key space of its own, and the executor it is about.
 struct Stage {

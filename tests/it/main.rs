@@ -14,6 +14,7 @@ mod fleet;
 mod fork;
 mod fork_kills;
 mod golden;
+mod green;
 mod interop;
 mod interop_management;
 mod maintenance;

@@ -14,8 +14,11 @@
 //! | `test.deadline`, `test.who`, `test.count`, `test.meta` | tell what their context says |
 //! | `test.spread` | enqueues more work |
 //! | `test.surroundings` | tells what the system knows of its process |
+//! | `green.*` | wait as coroutines should, or should not: see [`green`] |
+//! | `pages.fetch` | is the example's: see [`rq_examples::fetch`] |
 //! | `zoo.*` | harm the process they run in: see [`zoo`] |
 
+pub mod green;
 mod violence;
 pub mod zoo;
 
@@ -43,7 +46,8 @@ pub fn handlers() -> Handlers {
     let failures = handlers![fail, fail_with_causes, panic, panic_async, ask_again];
     let long = handlers![sleep, sleep_async, check, pending, stubborn, gate, report];
     let contexts = handlers![deadline, who, count, meta, spread, surroundings];
-    like_pythons.merge(results).merge(failures).merge(long).merge(contexts).merge(zoo::handlers())
+    let ours = like_pythons.merge(results).merge(failures).merge(long).merge(contexts);
+    ours.merge(green::handlers()).merge(rq_examples::fetch::handlers()).merge(zoo::handlers())
 }
 
 /// Adds two numbers.

@@ -30,7 +30,7 @@ struct Rig {
     tests: &'static str,
 }
 
-const RIGS: [Rig; 4] = [
+const RIGS: [Rig; 5] = [
     Rig {
         name: "sweep",
         does: "one fault at each request of a worker, in each scenario",
@@ -50,6 +50,11 @@ const RIGS: [Rig; 4] = [
         name: "fork-kills",
         does: "100 times kill -9 of a worker, its fork server or a horse, under load",
         tests: "fork_kills::nothing_is_lost",
+    },
+    Rig {
+        name: "green-wait",
+        does: "10,000 jobs that wait 10 s each at once, in coroutines: time and memory",
+        tests: "green::thousands_of_jobs_wait_at_once",
     },
 ];
 

@@ -36,6 +36,8 @@ impl Executors {
         executors.add::<rq_worker_fork::Fork>();
         #[cfg(feature = "thread")]
         executors.add::<rq_worker_thread::Thread>();
+        #[cfg(feature = "green")]
+        executors.add::<rq_worker_green::Green>();
         executors
     }
 

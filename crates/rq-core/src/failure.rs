@@ -32,6 +32,11 @@ pub enum Failure {
     Retry(Retry),
     /// The job panicked.
     Panic(Panic),
+    /// The job used more stack than it has, where its executor outlives that.
+    StackOverflow {
+        /// How much it has.
+        stack_kb: usize,
+    },
     /// The job reached its time limit.
     Timeout {
         /// The limit it had.
@@ -195,6 +200,7 @@ impl Failure {
             Failure::Error(_) => "Error",
             Failure::Retry(_) => "Retry",
             Failure::Panic(_) => "Panic",
+            Failure::StackOverflow { .. } => "StackOverflow",
             Failure::Timeout { .. } => "JobTimeoutException",
             Failure::Stopped => "Stopped",
             Failure::ShutDown => "ShutDown",
@@ -223,6 +229,10 @@ impl Failure {
                 push(&mut text, format_args!("the job asked to be run again, up to {} times", retry.max()))
             }
             Failure::Panic(panic) => push(&mut text, format_args!("{panic}")),
+            Failure::StackOverflow { stack_kb } => push(
+                &mut text,
+                format_args!("the job has overflowed its stack of {stack_kb} kB; --job-stack gives it more"),
+            ),
             Failure::Timeout { limit } => {
                 push(
                     &mut text,

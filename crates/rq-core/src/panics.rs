@@ -6,7 +6,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::panic::{self, AssertUnwindSafe};
 use std::pin::pin;
-use std::sync::Once;
+use std::sync::{Once, OnceLock};
 use std::task::Poll;
 
 /// A job's panic.
@@ -27,18 +27,41 @@ impl fmt::Display for Panic {
     }
 }
 
+/// What [`catch`] remembers of the latest panic below it; nothing outside of it, so that panics there are reported as
+/// ever.
+#[derive(Debug, Default)]
+pub struct Memory(Option<Option<String>>);
+
+/// Puts a memory in the place of the running job's, and returns that.
+pub type Swap = fn(Memory) -> Memory;
+
 thread_local! {
-    /// `None` outside [`catch`], so that other threads' panics are reported as ever.
-    static LAST_LOCATION: RefCell<Option<Option<String>>> = const { RefCell::new(None) };
+    static OF_THIS_THREAD: RefCell<Memory> = const { RefCell::new(Memory(None)) };
+}
+
+static SWAP: OnceLock<Swap> = OnceLock::new();
+
+/// Has memories kept by `swap`, for jobs that move from thread to thread: unless told, each thread keeps its own.
+///
+/// Called before the first job; a second call changes nothing.
+pub fn remember_by(swap: Swap) {
+    SWAP.get_or_init(|| swap);
+}
+
+fn swap(memory: Memory) -> Memory {
+    match SWAP.get() {
+        Some(swap) => swap(memory),
+        None => OF_THIS_THREAD.replace(memory),
+    }
 }
 
 /// Runs `f`, turning a panic into an error.
 ///
 /// The caller must not look at state that `f` may have left half changed; jobs share none with their worker.
 pub fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Panic> {
-    let outer = LAST_LOCATION.replace(Some(None));
+    let outer = swap(Memory(Some(None)));
     let result = panic::catch_unwind(AssertUnwindSafe(f));
-    let location = LAST_LOCATION.replace(outer).flatten();
+    let location = swap(outer).0.flatten();
     result.map_err(|payload| Panic { message: message(payload.as_ref()), location })
 }
 
@@ -61,14 +84,10 @@ pub fn record_locations() {
     INSTALLED.call_once(|| {
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            let caught = LAST_LOCATION.with_borrow_mut(|slot| match slot {
-                Some(location) => {
-                    *location = info.location().map(ToString::to_string);
-                    true
-                }
-                None => false,
-            });
-            if !caught {
+            let caught = swap(Memory::default()).0.is_some();
+            if caught {
+                swap(Memory(Some(info.location().map(ToString::to_string))));
+            } else {
                 previous(info);
             }
         }));

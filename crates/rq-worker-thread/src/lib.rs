@@ -26,15 +26,14 @@
 
 mod pool;
 mod task;
-mod watch;
 
 use std::io;
 
 use rq_core::Executor;
+pub use rq_worker::RETURN_GRACE;
 use rq_worker::{Launch, Options, Program};
 
 use pool::Pool;
-pub use watch::RETURN_GRACE;
 
 /// The most threads there may be.
 pub const CONCURRENCY_MAX: usize = 4096;

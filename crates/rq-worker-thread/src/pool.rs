@@ -10,11 +10,10 @@ use async_trait::async_trait;
 use crossbeam_channel::{Receiver, Sender};
 use nix::sys::signal::{SigSet, Signal};
 use rq_core::{Ended, Execution, ExecutionId, Executor, Stop};
-use rq_worker::{Jobs, Program};
+use rq_worker::{Jobs, Program, RETURN_GRACE, SideRuntime, Watch};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::task::{Shop, Task};
-use crate::watch::{RETURN_GRACE, Watch};
 
 /// How often overdue jobs are looked for, while any runs.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
@@ -61,7 +60,7 @@ impl Pool {
         let (tell, news) = unbounded_channel();
         let mut pool = Pool {
             slots,
-            shop: Arc::new(Shop::new(jobs)),
+            shop: Arc::new(Shop { jobs, runtime: SideRuntime::default() }),
             tasks,
             taken,
             news,

@@ -14,14 +14,20 @@ mod options;
 mod perform;
 mod program;
 mod report;
+mod side_runtime;
 mod signals;
+mod watch;
 mod worker;
 
 pub use error::WorkerError;
 pub use launch::{HELPER_VARIABLE, Launch};
 pub use line::Line;
-pub use options::{DequeueStrategy, LEASE_DEFAULT, LEASE_MIN, Options, QUEUE_DEFAULT};
+pub use options::{
+    DequeueStrategy, JOB_STACK_KB_DEFAULT, JOB_STACK_KB_MIN, LEASE_DEFAULT, LEASE_MIN, Options, QUEUE_DEFAULT,
+};
 pub use perform::Jobs;
 pub use program::{Preload, Program};
 pub use rq_core::{DeathPenalty, ExceptionHandler, Failure, Job};
+pub use side_runtime::SideRuntime;
+pub use watch::{RETURN_GRACE, Watch};
 pub use worker::{Worker, run};

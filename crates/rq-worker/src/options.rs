@@ -13,6 +13,12 @@ pub const LEASE_DEFAULT: Duration = Duration::from_secs(10);
 /// The shortest lease: workers renew theirs three times as often, each time with one command.
 pub const LEASE_MIN: Duration = Duration::from_millis(100);
 
+/// How large the stack of a job in a coroutine is, in kB: twice what enqueuing over a first connection takes, which is
+/// the deepest of our own. Code that is not optimised needs four times as much.
+pub const JOB_STACK_KB_DEFAULT: usize = if cfg!(debug_assertions) { 1024 } else { 256 };
+/// The least it may be: enough for a job to begin.
+pub const JOB_STACK_KB_MIN: usize = 64;
+
 /// In which order a worker serves its queues: RQ's `--dequeue-strategy`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DequeueStrategy {
@@ -43,6 +49,8 @@ pub struct Options {
     pub jobs_per_horse: usize,
     /// How much memory a job's process may have; as much as there is unless told.
     pub job_memory_mb: Option<u64>,
+    /// How large the stack of a job is, where jobs run in coroutines: [256 kB](JOB_STACK_KB_DEFAULT). A part that is never used costs nothing.
+    pub job_stack_kb: usize,
     /// How many processes are forked ahead of the jobs they will run: none.
     pub spare_horses: usize,
     /// How long a job that was told to end may take before its process is ended: 5 s.
@@ -108,6 +116,7 @@ impl Default for Options {
             concurrency: None,
             jobs_per_horse: 1,
             job_memory_mb: None,
+            job_stack_kb: JOB_STACK_KB_DEFAULT,
             spare_horses: 0,
             job_grace: Duration::from_secs(5),
             stop_timeout: None,

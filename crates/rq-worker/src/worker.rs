@@ -73,6 +73,12 @@ impl<L: Launch> Worker<L> {
         self
     }
 
+    /// How large the stack of a job is, where jobs run in coroutines; 256 kB unless told.
+    pub fn job_stack_kb(mut self, kilobytes: usize) -> Worker<L> {
+        self.options.job_stack_kb = kilobytes;
+        self
+    }
+
     /// Stops when all queues are empty.
     pub fn burst(mut self) -> Worker<L> {
         self.options.burst = true;

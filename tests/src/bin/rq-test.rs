@@ -1,7 +1,7 @@
 //! An `rq` with the jobs that the tests enqueue; `rq_tests::jobs` lists them.
 //!
-//! `RQ_TEST_APP` says what else it is: `empty`, as the stock `rq`, which has no jobs; `watched`, which says what
-//! its preload, death penalties and exception handlers see; or `heavy`, whose `-w fork` worker holds much memory.
+//! `RQ_TEST_APP` says what else it is: `empty`, as the stock `rq`, which has no jobs; or `watched`, which says what
+//! its preload, death penalties and exception handlers see. `-w heavy-fork` is `-w fork` in a worker that holds much memory.
 
 use std::hint::black_box;
 use std::io::{self, Write};
@@ -19,17 +19,16 @@ fn main() -> ExitCode {
     let app = match std::env::var("RQ_TEST_APP").as_deref() {
         Ok("empty") => App::new(Handlers::new()),
         Ok("watched") => watched(App::new(jobs::handlers())),
-        Ok("heavy") => App::new(jobs::handlers()).executor::<Heavy>(),
         _ => App::new(jobs::handlers()),
     };
-    app.state(Counter::default).run()
+    app.state(Counter::default).executor::<HeavyFork>().run()
 }
 
 /// Starts the fork server; then the worker takes memory, as one may that keeps a cache.
-struct Heavy;
+struct HeavyFork;
 
-impl Launch for Heavy {
-    const NAME: &'static str = Fork::NAME;
+impl Launch for HeavyFork {
+    const NAME: &'static str = "heavy-fork";
 
     fn launch(program: Program, options: &Options) -> io::Result<Box<dyn Executor>> {
         const HELD_BYTES: usize = 200 << 20;

@@ -9,7 +9,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use rq_core::{OnCrash, Ttl};
-use rq_worker::{DequeueStrategy, LEASE_DEFAULT, LEASE_MIN, Options, WorkerError};
+use rq_worker::{
+    DequeueStrategy, JOB_STACK_KB_DEFAULT, JOB_STACK_KB_MIN, LEASE_DEFAULT, LEASE_MIN, Options, WorkerError,
+};
 use tracing::Level;
 
 use crate::app::App;
@@ -48,6 +50,14 @@ Time limits (a job's timeout, 180 s unless its producer says otherwise):
           counts as stuck; when as many are stuck as there are slots, the worker
           drains and exits with 1, for a supervisor to start a fresh one. Nothing
           keeps an abort or a memory leak of a job from the worker.
+  green   At the limit `ctx.check()` fails, and sleeps of `ctx` wake. A job that still
+          waits a moment later, for a channel or a connection of its coroutine's, is
+          unwound from there, and async code is dropped at its next await.
+          Promised: the job is failed on time, and its slot runs other jobs.
+          Not promised: that code which computes, or waits as threads do, stops. It
+          blocks a thread that coroutines share; when half of those are lost, the
+          worker drains and exits with 1. Nothing keeps an abort or a memory leak of a
+          job from the worker; a panic or a stack overflow is the job's alone.
 
 Silent workers: one that dies or freezes keeps its jobs for --lease seconds; then any
 other worker ends them. A job that had not begun waits again. One that may have begun is
@@ -76,7 +86,8 @@ pub(crate) struct Args {
     /// The queues to serve [default: default].
     #[arg(value_name = "QUEUES")]
     pub(crate) queues: Vec<String>,
-    /// How jobs run: fork (a process for each) or thread (a pool of them) [default: fork].
+    /// How jobs run: fork (a process for each), thread (a pool of them) or green (coroutines, for many that wait)
+    /// [default: fork].
     ///
     /// RQ's own classes, such as rq.SimpleWorker, stand for the default.
     #[arg(
@@ -95,7 +106,7 @@ pub(crate) struct Args {
     /// The worker's name; no living worker may have it [default: a fresh UUID].
     #[arg(short, long)]
     pub(crate) name: Option<String>,
-    /// How many jobs run at once [default: with fork 1 for each core, with thread 8, at least 16].
+    /// How many jobs run at once [default: with fork 1 for each core, with thread 8, at least 16; with green 1000].
     #[arg(long, value_name = "INTEGER", value_parser = count, allow_negative_numbers = true)]
     concurrency: Option<u64>,
     /// How many jobs one process runs before a fresh one takes its place, where jobs run in processes.
@@ -106,6 +117,9 @@ pub(crate) struct Args {
     /// How many megabytes of memory a job's process may have, where jobs run in processes [default: as many as there are].
     #[arg(long, value_name = "MB", value_parser = count, allow_negative_numbers = true)]
     job_memory: Option<u64>,
+    /// How many kilobytes of stack a job has, where jobs run in coroutines.
+    #[arg(long, value_name = "KB", default_value_t = JOB_STACK_KB_DEFAULT, value_parser = stack_kb, allow_negative_numbers = true)]
+    job_stack: usize,
     /// How many processes are forked ahead of the jobs they will run [default: 0].
     #[arg(long, value_name = "INTEGER", value_parser = count, allow_negative_numbers = true)]
     spare_horses: Option<u64>,
@@ -226,6 +240,7 @@ impl Args {
         options.concurrency = self.concurrency.map(|jobs| usize::try_from(jobs).unwrap_or(usize::MAX));
         options.jobs_per_horse = usize::try_from(self.horse_jobs).unwrap_or(usize::MAX);
         options.job_memory_mb = self.job_memory;
+        options.job_stack_kb = self.job_stack;
         options.spare_horses =
             self.spare_horses.map_or(0, |horses| usize::try_from(horses).unwrap_or(usize::MAX));
         options.job_grace = Duration::from_secs(self.job_grace);
@@ -330,6 +345,15 @@ fn seconds(text: &str) -> Result<u64, String> {
     }
 }
 
+/// Enough for a job to begin, and no more than any needs.
+fn stack_kb(text: &str) -> Result<usize, String> {
+    const KB_MAX: usize = 1 << 20;
+    match usize::try_from(count(text)?) {
+        Ok(kilobytes @ JOB_STACK_KB_MIN..=KB_MAX) => Ok(kilobytes),
+        _ => Err(format!("it must be from {JOB_STACK_KB_MIN} to {KB_MAX}")),
+    }
+}
+
 /// At least one.
 fn count(text: &str) -> Result<u64, String> {
     match text.parse::<i64>() {
@@ -388,6 +412,8 @@ mod tests {
         assert_eq!(integer("-1"), Ok(-1));
         assert_eq!(seconds("1"), Ok(1));
         assert_eq!(count("9223372036854775807"), Ok(i64::MAX.unsigned_abs()));
+        assert_eq!(stack_kb("64"), Ok(64));
+        assert!(stack_kb("63").is_err() && stack_kb("1048577").is_err());
         for refused in [seconds("0"), seconds("315360001"), seconds("x"), count("-1"), count("1.5")] {
             assert!(refused.is_err());
         }

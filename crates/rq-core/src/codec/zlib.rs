@@ -32,6 +32,8 @@ thread_local! {
     /// To make one takes ten times as long as to compress a call. About 300 KB.
     static COMPRESSOR: RefCell<CompressorOxide> =
         RefCell::new(CompressorOxide::new(create_comp_flags_from_zip_params(LEVEL, WINDOW_BITS, STRATEGY)));
+    /// About 11 KB, which coroutines would have to have on their stacks.
+    static DECOMPRESSOR: RefCell<Box<DecompressorOxide>> = RefCell::default();
 }
 
 /// Compresses as Python does: level 6, header `78 9c`.
@@ -55,13 +57,23 @@ pub fn deflate(bytes: &[u8]) -> Vec<u8> {
 /// # Errors
 /// [`CodecError::TooLarge`] if there is more than `limit_bytes`, compressed or not.
 pub fn inflate(bytes: &[u8], limit_bytes: usize) -> Result<Cow<'_, [u8]>, CodecError> {
-    let mut decompressor = DecompressorOxide::new();
+    DECOMPRESSOR.with_borrow_mut(|decompressor| {
+        decompressor.init();
+        inflate_by(decompressor, bytes, limit_bytes)
+    })
+}
+
+fn inflate_by<'a>(
+    decompressor: &mut DecompressorOxide,
+    bytes: &'a [u8],
+    limit_bytes: usize,
+) -> Result<Cow<'a, [u8]>, CodecError> {
     let first = bytes.len().saturating_mul(FIRST_RATIO).clamp(1, FIRST_BYTES).min(limit_bytes);
     let mut inflated = vec![0; first];
     let (mut read, mut written) = (0, 0);
     loop {
         let (status, read_now, written_now) =
-            decompress(&mut decompressor, &bytes[read..], &mut inflated, written, FLAGS);
+            decompress(decompressor, &bytes[read..], &mut inflated, written, FLAGS);
         read += read_now;
         written += written_now;
         match status {

@@ -1,4 +1,4 @@
-//! [`Watch`]: the executor's eye on one running job.
+//! [`Watch`]: the eye of an executor on one running job, where nothing can end the job's code by force.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 
 use rq_core::{Failure, Interrupt, Interrupted};
 
-/// How long a job that was told to end may take to do so before its thread is given up.
+/// How long a job that was told to end may take to do so before it is given up, where its code cannot be ended.
 pub const RETURN_GRACE: Duration = Duration::from_millis(500);
 
 const RUNNING: u8 = 0;
 const RETURNED: u8 = 1;
 const GIVEN_UP: u8 = 2;
 
-/// The executor's eye on one running job, shared with the thread that runs it.
+/// The executor's eye on one running job, shared with what runs it, a thread or a coroutine.
 ///
 /// Exactly one of the two tells how the job ended: whoever comes first.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub struct Watch {
     limit: Option<Duration>,
     /// Made when the job begins, for then its time begins.
     interrupt: OnceLock<Arc<Interrupt>>,
@@ -25,32 +25,33 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn new(limit: Option<Duration>) -> Watch {
+    /// For a job that may run so long once it begins.
+    pub fn new(limit: Option<Duration>) -> Watch {
         Watch { limit, interrupt: OnceLock::new(), fate: AtomicU8::new(RUNNING) }
     }
 
     /// How the job learns that it has to end; its time begins with the first call.
-    pub(crate) fn interrupt(&self) -> &Arc<Interrupt> {
+    pub fn interrupt(&self) -> &Arc<Interrupt> {
         self.interrupt.get_or_init(|| Arc::new(Interrupt::new(self.limit)))
     }
 
     /// Asks the job to end.
-    pub(crate) fn stop(&self) {
+    pub fn stop(&self) {
         self.interrupt().stop();
     }
 
-    /// When the thread is given up, where the job has a limit and has begun.
-    pub(crate) fn overdue_at(&self) -> Option<Instant> {
+    /// When the job is given up, where it has a limit and has begun.
+    pub fn overdue_at(&self) -> Option<Instant> {
         Some(self.interrupt.get()?.deadline()? + RETURN_GRACE)
     }
 
-    /// The thread says that the job has returned. `false`: too late, it was given up and must end itself.
-    pub(crate) fn returned(&self) -> bool {
+    /// What runs the job says that it has returned. `false`: too late, it was given up.
+    pub fn returned(&self) -> bool {
         self.fate.compare_exchange(RUNNING, RETURNED, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// The executor gives the thread up. The failure, unless the job has returned meanwhile.
-    pub(crate) fn give_up(&self) -> Option<Failure> {
+    /// The executor gives the job up. The failure, unless it has returned meanwhile.
+    pub fn give_up(&self) -> Option<Failure> {
         let given_up = self.fate.compare_exchange(RUNNING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire);
         given_up.is_ok().then(|| match self.interrupt().check() {
             Err(interrupted) => Failure::interrupted(interrupted),

@@ -1,0 +1,208 @@
+//! [`Carriers`]: the threads of `may`, which carry all coroutines.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError, mpsc};
+use std::time::{Duration, Instant};
+
+use may::coroutine::{self, Coroutine, JoinHandle};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use rq_core::panics;
+use rq_worker::JOB_STACK_KB_MIN;
+
+use crate::coroutine::{self as unchecked, Body, measure, spawn};
+use crate::seat::seat;
+
+/// How many carriers there are at least. More than most machines have cores: one that a job blocks is lost to all others
+/// for that time, and one that is idle costs 30 kB.
+pub const CARRIERS_MIN: usize = 8;
+/// How long a carrier may take to answer before others get the work that is new.
+const LATE_AFTER: Duration = Duration::from_millis(200);
+/// How long an idle carrier sleeps before it looks whether another has work to spare.
+const IDLE_LOOK: Duration = Duration::from_millis(50);
+/// How many stacks are there before the first job, and are kept beyond those of jobs, for what wakes and asks.
+const STACKS_SPARE: usize = 64;
+/// How many coroutines one carrier is given to wake.
+const WOKEN_BY_ONE: usize = 64;
+/// How long the carriers may take to start.
+const START_LIMIT: Duration = Duration::from_secs(10);
+
+static CARRIERS: OnceLock<Carriers> = OnceLock::new();
+
+/// The threads of `may`, of which a process has one set.
+pub(crate) struct Carriers {
+    all: Box<[Carrier]>,
+    turn: AtomicUsize,
+    stack_kb: usize,
+}
+
+struct Carrier {
+    late: AtomicBool,
+    asked: Mutex<Asked>,
+}
+
+struct Asked {
+    at: Instant,
+    answered: bool,
+}
+
+impl Carriers {
+    /// Starts them, once a process, for so many jobs at once.
+    pub(crate) fn start(stack_kb: usize, jobs: usize) -> io::Result<&'static Carriers> {
+        if let Some(running) = CARRIERS.get() {
+            if running.stack_kb != stack_kb {
+                let kept =
+                    format!("coroutines of this process have stacks of {} kB already", running.stack_kb);
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, kept));
+            }
+            return Ok(running);
+        }
+        if stack_kb < JOB_STACK_KB_MIN {
+            let least = format!(
+                "a stack of {stack_kb} kB is too small for any job; {JOB_STACK_KB_MIN} kB is the least"
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, least));
+        }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let count = cores.max(CARRIERS_MIN);
+        let config = may::config();
+        config.set_workers(count);
+        // In words; an odd number would have `may` fill all of each stack.
+        config.set_stack_size((stack_kb << 10) / size_of::<usize>());
+        config.set_worker_pin(false);
+        config.set_timeout_ns(u64::try_from(IDLE_LOOK.as_nanos()).unwrap_or(u64::MAX));
+        // As many are made at once, and later kept.
+        config.set_pool_capacity(STACKS_SPARE);
+        without_signals(|| first_coroutine(measure))??;
+        config.set_pool_capacity(jobs + STACKS_SPARE);
+        Ok(CARRIERS.get_or_init(|| Carriers {
+            all: (0..count).map(|_| Carrier::new()).collect(),
+            turn: AtomicUsize::new(0),
+            stack_kb,
+        }))
+    }
+
+    /// Those that were started.
+    pub(crate) fn running() -> Option<&'static Carriers> {
+        CARRIERS.get()
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.all.len()
+    }
+
+    /// How large stacks are.
+    pub(crate) fn stack_kb(&self) -> usize {
+        self.stack_kb
+    }
+
+    /// Starts a coroutine on a carrier that is not late, if there is one, and tells which.
+    pub(crate) fn spawn(&self, body: Body) -> Result<(JoinHandle<()>, usize), String> {
+        let carrier = self.pick();
+        match panics::catch(|| spawn(carrier, body)) {
+            Ok(Ok(handle)) => Ok((handle, carrier)),
+            Ok(Err(error)) => Err(error.to_string()),
+            // That is how `may` says that there is no memory map left.
+            Err(panic) => Err(panic.message),
+        }
+    }
+
+    /// Wakes coroutines from outside of them all, on carriers that are not late: left to `may`, some would be given to
+    /// carriers that are blocked, and wait as long.
+    pub(crate) fn wake(&self, mut coroutines: Vec<Coroutine>) {
+        while !coroutines.is_empty() {
+            let some = coroutines.split_off(coroutines.len().saturating_sub(WOKEN_BY_ONE));
+            let theirs = some.clone();
+            let woken = self.spawn(Box::new(move || theirs.iter().for_each(Coroutine::unpark)));
+            if woken.is_err() {
+                some.iter().for_each(Coroutine::unpark);
+            }
+        }
+    }
+
+    /// Whether a carrier has not answered for a moment.
+    pub(crate) fn is_late(&self, carrier: usize) -> bool {
+        self.all[carrier].late.load(Ordering::Relaxed)
+    }
+
+    /// Asks all that have answered to do so again; for how long each has not.
+    pub(crate) fn ask(&'static self) -> Vec<Duration> {
+        self.all.iter().enumerate().map(|(index, carrier)| carrier.ask(index)).collect()
+    }
+
+    fn pick(&self) -> usize {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let count = self.all.len();
+        let in_turn = (0..count).map(|offset| turn.wrapping_add(offset) % count);
+        in_turn.clone().find(|&carrier| !self.is_late(carrier)).unwrap_or(turn % count)
+    }
+}
+
+impl Carrier {
+    fn new() -> Carrier {
+        let asked = Mutex::new(Asked { at: Instant::now(), answered: true });
+        Carrier { late: AtomicBool::new(false), asked }
+    }
+
+    fn ask(&'static self, index: usize) -> Duration {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let silent = if asked.answered { Duration::ZERO } else { asked.at.elapsed() };
+        self.late.store(silent >= LATE_AFTER, Ordering::Relaxed);
+        if asked.answered {
+            *asked = Asked { at: Instant::now(), answered: false };
+            drop(asked);
+            let answer = Box::new(|| self.answer());
+            // One that could not be asked is as good as one that does not answer.
+            let _ = panics::catch(|| spawn(index, answer));
+        }
+        silent
+    }
+
+    fn answer(&self) {
+        // Whoever sat on this thread has yielded.
+        seat().leave();
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).answered = true;
+        self.late.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Wakes a coroutine from wherever the caller is.
+pub(crate) fn wake(coroutine: &Coroutine) {
+    match Carriers::running() {
+        Some(carriers) if !coroutine::is_coroutine() => carriers.wake(vec![coroutine.clone()]),
+        _ => coroutine.unpark(),
+    }
+}
+
+/// Has a coroutine unwind from its next wait, or the one it is in, on a carrier that is not late.
+pub(crate) fn cancel(coroutine: &Coroutine) {
+    let theirs = coroutine.clone();
+    let cancelled =
+        Carriers::running().map(|carriers| carriers.spawn(Box::new(move || unchecked::cancel(&theirs))));
+    if !matches!(cancelled, Some(Ok(_))) {
+        unchecked::cancel(coroutine);
+    }
+}
+
+/// Runs the first coroutine, with which `may` starts its threads.
+fn first_coroutine(run: fn()) -> io::Result<()> {
+    let (tell, told) = mpsc::channel();
+    let body: Body = Box::new(move || {
+        run();
+        // Nobody hears it where it took too long.
+        let _ = tell.send(());
+    });
+    panics::catch(|| spawn(0, body)).map_err(|panic| io::Error::other(panic.message))??;
+    told.recv_timeout(START_LIMIT).map_err(|_| io::Error::other("the threads for coroutines do not start"))
+}
+
+/// Does what starts threads, which inherit that they do not take what asks the worker to stop: it would interrupt a
+/// system call of a job, which would then fail.
+fn without_signals<T>(start: impl FnOnce() -> T) -> io::Result<T> {
+    let asking = [Signal::SIGINT, Signal::SIGTERM].into_iter().collect::<SigSet>();
+    let before = asking.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+    let started = start();
+    before.thread_set_mask()?;
+    Ok(started)
+}

@@ -1,0 +1,110 @@
+//! [`Clock`]: wakes coroutines when their time has come.
+//!
+//! `may` has one, too. Its thread does not only wake a sleeper but runs it, up to its next wait: one that computes then,
+//! or blocks, holds up the sleep of all others.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use may::coroutine::{self, Coroutine};
+
+use crate::carriers::Carriers;
+use crate::seat::away;
+
+static CLOCK: OnceLock<Clock> = OnceLock::new();
+
+/// Wakes coroutines when their time has come, on carriers that are not late.
+#[derive(Default)]
+pub(crate) struct Clock {
+    sleepers: Mutex<Sleepers>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Sleepers {
+    by_time: BTreeMap<(Instant, u64), Coroutine>,
+    numbered: u64,
+}
+
+impl Clock {
+    /// Starts its thread, once a process.
+    pub(crate) fn start(carriers: &'static Carriers) -> io::Result<()> {
+        if CLOCK.get().is_some() {
+            return Ok(());
+        }
+        let clock = CLOCK.get_or_init(Clock::default);
+        thread::Builder::new().name("rq-green-clock".to_owned()).spawn(|| clock.run(carriers)).map(drop)
+    }
+
+    /// The one that was started.
+    pub(crate) fn running() -> Option<&'static Clock> {
+        CLOCK.get()
+    }
+
+    /// Waits until `at`, or until the coroutine is woken otherwise. Only in a coroutine.
+    pub(crate) fn wait_until(&self, at: Instant) {
+        let _entry = self.enter(at);
+        away(coroutine::park);
+    }
+
+    fn enter(&self, at: Instant) -> Entry<'_> {
+        let mut sleepers = self.sleepers();
+        sleepers.numbered += 1;
+        let key = (at, sleepers.numbered);
+        let is_next = sleepers.by_time.first_key_value().is_none_or(|(first, _)| key < *first);
+        sleepers.by_time.insert(key, coroutine::current());
+        drop(sleepers);
+        if is_next {
+            self.changed.notify_one();
+        }
+        Entry { clock: self, key }
+    }
+
+    fn run(&self, carriers: &Carriers) {
+        let mut sleepers = self.sleepers();
+        loop {
+            let due = sleepers.take_due(Instant::now());
+            if !due.is_empty() {
+                drop(sleepers);
+                carriers.wake(due);
+                sleepers = self.sleepers();
+                continue;
+            }
+            let next = sleepers.by_time.first_key_value().map(|((at, _), _)| *at);
+            sleepers = match next {
+                None => self.changed.wait(sleepers).unwrap_or_else(PoisonError::into_inner),
+                Some(at) => {
+                    let left = at.saturating_duration_since(Instant::now());
+                    self.changed.wait_timeout(sleepers, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    /// Never held across a wait of a coroutine.
+    fn sleepers(&self) -> MutexGuard<'_, Sleepers> {
+        self.sleepers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sleepers {
+    fn take_due(&mut self, now: Instant) -> Vec<Coroutine> {
+        let later = self.by_time.split_off(&(now, u64::MAX));
+        std::mem::replace(&mut self.by_time, later).into_values().collect()
+    }
+}
+
+/// A sleeper's place in the list; it leaves when it wakes, is cancelled, or its time has come.
+struct Entry<'a> {
+    clock: &'a Clock,
+    key: (Instant, u64),
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        self.clock.sleepers().by_time.remove(&self.key);
+    }
+}

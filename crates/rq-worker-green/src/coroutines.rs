@@ -1,0 +1,279 @@
+//! [`Coroutines`]: the executor.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use may::coroutine::JoinHandle;
+use rq_core::{Ended, Execution, ExecutionId, Executor, Failure, Stop};
+use rq_worker::{Jobs, RETURN_GRACE, SideRuntime};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use crate::CANCEL_GRACE;
+use crate::carriers::{Carriers, wake};
+use crate::task::{Shop, Task};
+use crate::watchdog::Watchdog;
+
+/// How often it is looked after the jobs that run.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
+/// How long a job waits behind a carrier that does not answer before another one is sent for it.
+const RESEND_AFTER: Duration = Duration::from_millis(500);
+/// How long all carriers may be blocked before the worker takes no more work.
+const ALL_BLOCKED_MAX: Duration = Duration::from_secs(10);
+/// How long a job that has not begun waits for a carrier of a worker that is exhausted.
+const BEGIN_LIMIT: Duration = Duration::from_secs(5);
+/// How long any job waits for one: no carrier will come back.
+const GIVE_UP_ALL_AFTER: Duration = Duration::from_secs(60);
+/// How many jobs may overflow their stacks before a fresh process is the better choice: each leaks what it held, and a
+/// little of its stack.
+const OVERFLOWS_MAX: usize = 1_000;
+
+/// Runs one coroutine for each execution.
+///
+/// The channel holds at most one message for each slot, as nothing is started without a free one.
+pub(crate) struct Coroutines {
+    slots: usize,
+    shop: Arc<Shop>,
+    carriers: &'static Carriers,
+    watchdog: Watchdog,
+    news: UnboundedReceiver<(ExecutionId, Ended)>,
+    watched: HashMap<ExecutionId, Watched>,
+    /// Jobs that were given up and go on.
+    stuck: Vec<Watched>,
+    overflows: usize,
+    /// Since when no carrier answers.
+    blocked_since: Option<Instant>,
+    /// Ends that were found out here, not told by a coroutine.
+    found: VecDeque<(ExecutionId, Ended)>,
+    /// When the jobs are looked after next.
+    look_at: Instant,
+}
+
+struct Watched {
+    task: Arc<Task>,
+    /// The coroutines sent for it; most often one.
+    sent: Vec<JoinHandle<()>>,
+    /// On which carrier the last one waits to begin, and since when.
+    carrier: usize,
+    sent_at: Instant,
+    /// When it was asked to stop, and how.
+    stop: Option<(Instant, Stop)>,
+}
+
+impl Coroutines {
+    /// An executor of so many jobs at once.
+    pub(crate) fn new(
+        jobs: Jobs,
+        slots: usize,
+        carriers: &'static Carriers,
+        watchdog: Watchdog,
+    ) -> Coroutines {
+        let (tell, news) = unbounded_channel();
+        Coroutines {
+            slots,
+            shop: Arc::new(Shop { jobs, runtime: SideRuntime::default(), tell }),
+            carriers,
+            watchdog,
+            news,
+            watched: HashMap::new(),
+            stuck: Vec::new(),
+            overflows: 0,
+            blocked_since: None,
+            found: VecDeque::new(),
+            look_at: Instant::now(),
+        }
+    }
+
+    /// Looks after all that run: cuts off and gives up whoever is over its time, finds whoever ended without a word, and
+    /// helps whoever waits behind a blocked carrier.
+    fn look(&mut self) {
+        self.stuck.retain(|watched| !watched.has_ended());
+        let now = Instant::now();
+        let some_answer = (0..self.carriers.count()).any(|carrier| !self.carriers.is_late(carrier));
+        self.blocked_since = if some_answer { None } else { self.blocked_since.or(Some(now)) };
+        let blocked_for = self.blocked_since.map_or(Duration::ZERO, |since| now.duration_since(since));
+        let is_exhausted = self.exhausted().is_some();
+        let mut over = Vec::new();
+        for (id, watched) in &mut self.watched {
+            if let Some(outcome) = watched.end_without_word(self.carriers) {
+                over.push((id.clone(), outcome, false));
+            } else if watched.is_to_be_given_up(now) {
+                if let Some((outcome, goes_on)) = watched.give_up() {
+                    over.push((id.clone(), outcome, goes_on));
+                }
+            } else if is_exhausted && watched.is_lost(blocked_for) {
+                if let Some((ended, goes_on)) = watched.give_up() {
+                    let outcome = Err(Failure::Executor(
+                        "the job cannot go on: other jobs block all threads that run coroutines".to_owned(),
+                    ));
+                    over.push((id.clone(), Ended { outcome, ..ended }, goes_on));
+                }
+            } else if watched.is_to_be_cut(now) {
+                watched.task.cut();
+            } else if watched.waits_in_vain(self.carriers, now) {
+                // One that cannot be sent has lost nothing: the first one is still on its way.
+                let _ = watched.send(&self.shop, self.carriers);
+            }
+        }
+        for (id, ended, goes_on) in over {
+            self.overflows += usize::from(matches!(ended.outcome, Err(Failure::StackOverflow { .. })));
+            let watched = self.watched.remove(&id);
+            self.stuck.extend(watched.filter(|_| goes_on));
+            self.found.push_back((id, ended));
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.watched.is_empty() && self.stuck.is_empty()
+    }
+}
+
+impl Watched {
+    fn new(execution: Execution) -> Watched {
+        let task = Arc::new(Task::new(execution));
+        Watched { task, sent: Vec::with_capacity(1), carrier: 0, sent_at: Instant::now(), stop: None }
+    }
+
+    /// Sends a coroutine for the job.
+    fn send(&mut self, shop: &Arc<Shop>, carriers: &Carriers) -> Result<(), String> {
+        let (task, shop, number) = (Arc::clone(&self.task), Arc::clone(shop), self.sent.len() + 1);
+        let (handle, carrier) = carriers.spawn(Box::new(move || task.run(number, &shop)))?;
+        self.sent.push(handle);
+        (self.carrier, self.sent_at) = (carrier, Instant::now());
+        Ok(())
+    }
+
+    /// Whether the coroutine that runs the job is gone.
+    fn has_ended(&self) -> bool {
+        self.task.begun_by().is_some_and(|number| self.sent[number - 1].is_done())
+    }
+
+    /// The end of a job whose coroutine is gone and has not told it. A stack that overflowed is not unwound.
+    fn end_without_word(&mut self, carriers: &Carriers) -> Option<Ended> {
+        // Whoever tells the end says so first.
+        if !self.has_ended() || !self.task.watch.returned() {
+            return None;
+        }
+        let number = self.task.begun_by()?;
+        let reason = self.sent.swap_remove(number - 1).join().err();
+        let overflowed = reason.and_then(|reason| reason.downcast::<generator::Error>().ok());
+        let failure = match overflowed.as_deref() {
+            Some(generator::Error::StackErr) => Failure::StackOverflow { stack_kb: carriers.stack_kb() },
+            _ => Failure::Executor("the job's coroutine ended without an outcome".to_owned()),
+        };
+        Some(Ended { outcome: Err(failure), ran: self.sent_at.elapsed() })
+    }
+
+    fn is_to_be_cut(&self, now: Instant) -> bool {
+        let stop_at = self.stop.map(|(at, _)| at);
+        let due = [self.task.deadline(), stop_at].into_iter().flatten().min();
+        due.is_some_and(|due| due + CANCEL_GRACE <= now)
+    }
+
+    fn is_to_be_given_up(&self, now: Instant) -> bool {
+        let killed_at = self.stop.filter(|(_, how)| *how == Stop::Kill).map(|(at, _)| at + RETURN_GRACE);
+        [self.task.watch.overdue_at(), killed_at].into_iter().flatten().any(|at| at <= now)
+    }
+
+    /// The end of a job that is given up, and whether its code goes on. `None` if it ended just now: that is on its way
+    /// through the channel.
+    fn give_up(&self) -> Option<(Ended, bool)> {
+        let goes_on = !self.task.forbid();
+        let failure = self.task.watch.give_up()?;
+        let ran = if goes_on { self.sent_at.elapsed() } else { Duration::ZERO };
+        Some((Ended { outcome: Err(failure), ran }, goes_on))
+    }
+
+    /// Whether it will not get a carrier any more.
+    fn is_lost(&self, blocked_for: Duration) -> bool {
+        blocked_for >= if self.task.has_begun() { GIVE_UP_ALL_AFTER } else { BEGIN_LIMIT }
+    }
+
+    /// Whether it has not begun because the carrier it was sent to is blocked, and another is not.
+    fn waits_in_vain(&self, carriers: &Carriers, now: Instant) -> bool {
+        !self.task.has_begun()
+            && now.duration_since(self.sent_at) >= RESEND_AFTER
+            && carriers.is_late(self.carrier)
+            && (0..carriers.count()).any(|carrier| !carriers.is_late(carrier))
+    }
+}
+
+#[async_trait]
+impl Executor for Coroutines {
+    fn slots(&self) -> usize {
+        self.slots
+    }
+
+    fn start(&mut self, execution: Execution) {
+        let id = execution.id.clone();
+        let mut watched = Watched::new(execution);
+        self.watchdog.wake();
+        match watched.send(&self.shop, self.carriers) {
+            Ok(()) => drop(self.watched.insert(id, watched)),
+            Err(reason) => {
+                let failure = Failure::Executor(format!(
+                    "no coroutine could be started: {reason}; if memory maps are short, lower --concurrency or raise \
+                     vm.max_map_count"
+                ));
+                self.found.push_back((id, Ended { outcome: Err(failure), ran: Duration::ZERO }));
+            }
+        }
+    }
+
+    fn stop(&mut self, id: &ExecutionId, how: Stop) {
+        let Some(watched) = self.watched.get_mut(id) else { return };
+        watched.task.watch.stop();
+        if let Some(coroutine) = watched.task.coroutine() {
+            wake(coroutine);
+        }
+        let first_at = watched.stop.map_or_else(Instant::now, |(at, _)| at);
+        watched.stop = Some((first_at, how));
+    }
+
+    async fn ended(&mut self) -> (ExecutionId, Ended) {
+        loop {
+            if let Some(found) = self.found.pop_front() {
+                return found;
+            }
+            if self.look_at <= Instant::now() {
+                self.look();
+                self.look_at = Instant::now() + LOOK_PAUSE;
+                continue;
+            }
+            let idle = self.is_idle();
+            if idle {
+                self.watchdog.rest();
+            }
+            tokio::select! {
+                biased;
+                news = self.news.recv() => match news {
+                    Some((id, ended)) => {
+                        self.watched.remove(&id);
+                        return (id, ended);
+                    }
+                    None => unreachable!("the shop holds a sender"),
+                },
+                () = tokio::time::sleep_until(self.look_at.into()), if !idle => {}
+            }
+        }
+    }
+
+    fn exhausted(&self) -> Option<String> {
+        let (stuck, carriers) = (self.stuck.len(), self.carriers.count());
+        // The others finish what runs, and are enough for that.
+        if stuck >= (carriers / 2).max(1) {
+            return Some(format!(
+                "{stuck} jobs that ignore their time limits block threads that run coroutines, of which there are {carriers}"
+            ));
+        }
+        if self.overflows >= OVERFLOWS_MAX {
+            return Some(format!("{} jobs have overflowed their stacks", self.overflows));
+        }
+        let blocked = self.blocked_since.is_some_and(|since| since.elapsed() >= ALL_BLOCKED_MAX);
+        blocked.then(|| {
+            let limit_s = ALL_BLOCKED_MAX.as_secs();
+            format!("jobs have blocked all {carriers} threads that run coroutines for {limit_s} seconds")
+        })
+    }
+}

@@ -1,0 +1,115 @@
+//! Runs each job in a coroutine: `-w green`, for thousands of jobs that wait.
+//!
+//! ```no_run
+//! use rq_core::{handlers, job, secs, Context};
+//! use rq_worker_green::Worker;
+//!
+//! #[job("reminders.wait")]
+//! fn wait(ctx: &Context, seconds: u64) -> rq_core::Result<()> {
+//!     Ok(ctx.sleep(secs(seconds))?)
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     Worker::new(handlers![wait]).concurrency(10_000).run()
+//! }
+//! ```
+//!
+//! # Waiting
+//!
+//! Coroutines share a few threads, the *carriers*. Whoever waits must do so in a way that gives the carrier to others:
+//! `ctx.sleep`, and here [`sleep`], [`sync`], [`net`] and [`redis`]. Async handlers are polled in their job's coroutine;
+//! a runtime of a few threads drives their I/O. What blocks a thread, or computes for long, blocks a carrier, which is
+//! logged [after a second](BLOCKED_AFTER). The chapter `docs/green.md` says what is safe, and what it costs where it is
+//! not.
+//!
+//! # What it promises, and what not
+//!
+//! At its time limit a job is told (`ctx.check()` fails, `ctx.sleep(..)` wakes). [Shortly after](CANCEL_GRACE) its coroutine
+//! is unwound from whatever it waits for here, or waits for next; it has reached its limit then, whatever it makes of that.
+//! One that goes on regardless is failed in Redis [at the end of the grace](RETURN_GRACE), its slot is free again, and it
+//! counts as stuck until it returns. When jobs are stuck on half of the carriers, the worker drains and exits for its
+//! supervisor to start a fresh one.
+//!
+//! A panic is the job's failure, and so is a stack overflow; but what was on an overflowed stack is never dropped: memory
+//! leaks, and locks stay locked. Nothing isolates jobs from each other otherwise.
+
+mod carriers;
+mod clock;
+mod coroutine;
+mod coroutines;
+mod drive;
+mod host;
+pub mod redis;
+mod seat;
+mod sleep;
+mod slots;
+mod task;
+mod watchdog;
+
+use std::cell::RefCell;
+use std::io;
+use std::time::Duration;
+
+use rq_core::Executor;
+use rq_core::panics::{self, Memory};
+pub use rq_worker::RETURN_GRACE;
+use rq_worker::{Jobs, Launch, Options, Program};
+
+pub use carriers::CARRIERS_MIN;
+use carriers::Carriers;
+use clock::Clock;
+use coroutines::Coroutines;
+pub use sleep::{sleep, yield_now};
+pub use slots::CONCURRENCY_DEFAULT;
+pub use watchdog::BLOCKED_AFTER;
+use watchdog::Watchdog;
+
+/// TCP, UDP and Unix sockets whose waits give the carrier to other coroutines: those of `may`, like the standard library's.
+///
+/// Looking up a host's name blocks.
+pub mod net {
+    pub use may::net::{TcpListener, TcpStream, UdpSocket};
+    pub use may::os::unix::net::{UnixListener, UnixStream};
+}
+
+/// Channels and locks whose waits give the carrier to other coroutines: those of `may`, like the standard library's.
+///
+/// A wait with a time limit that runs out (`recv_timeout`, `wait_timeout`) goes on in the thread that keeps `may`'s time:
+/// call [`yield_now`] then before you compute.
+pub mod sync {
+    pub use may::sync::{Barrier, Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+    pub use may::sync::{mpmc, mpsc, spsc};
+}
+
+/// How long a job that was told to end may take before its coroutine is unwound.
+pub const CANCEL_GRACE: Duration = Duration::from_millis(200);
+
+/// A worker whose jobs run in coroutines.
+pub type Worker = rq_worker::Worker<Green>;
+
+/// Starts the threads that run coroutines.
+#[derive(Debug)]
+pub struct Green;
+
+impl Launch for Green {
+    const NAME: &'static str = "green";
+
+    fn launch(program: Program, options: &Options) -> io::Result<Box<dyn Executor>> {
+        let slots = slots::slots(options)?;
+        panics::remember_by(swap);
+        let carriers = Carriers::start(options.job_stack_kb, slots)?;
+        Clock::start(carriers)?;
+        let watchdog = Watchdog::start(carriers)?;
+        let (jobs, preloads) = Jobs::of(program);
+        preloads.into_iter().for_each(|preload| preload());
+        Ok(Box::new(Coroutines::new(jobs, slots, carriers, watchdog)))
+    }
+}
+
+may::coroutine_local!(static MEMORY: RefCell<Memory> = RefCell::default());
+
+/// What a job remembers of its panics goes with its coroutine; outside of them it stays with the thread.
+#[inline(never)]
+fn swap(memory: Memory) -> Memory {
+    MEMORY.with(|place| place.replace(memory))
+}

@@ -1,0 +1,121 @@
+//! [`Task`]: one execution on its way through a coroutine.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use futures_util::future::BoxFuture;
+use may::coroutine::{self, Coroutine};
+use rq_core::{Ended, Execution, ExecutionId, Failure, Interrupted};
+use rq_worker::{Jobs, RETURN_GRACE, SideRuntime, Watch};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::carriers::cancel;
+use crate::drive::drive;
+use crate::host::GreenHost;
+use crate::seat::seat;
+
+/// What every task needs.
+pub(crate) struct Shop {
+    pub(crate) jobs: Jobs,
+    pub(crate) runtime: SideRuntime,
+    pub(crate) tell: UnboundedSender<(ExecutionId, Ended)>,
+}
+
+/// Nobody has begun it.
+const UNBEGUN: usize = 0;
+/// Nobody will.
+const NEVER: usize = usize::MAX;
+
+/// One execution on its way through a coroutine.
+///
+/// More than one coroutine may be sent for it, where one waits for a blocked thread: the first to come begins it.
+pub(crate) struct Task {
+    pub(crate) execution: Execution,
+    pub(crate) watch: Watch,
+    /// Which of the coroutines has begun it, counted from 1.
+    begun: AtomicUsize,
+    coroutine: OnceLock<Coroutine>,
+    /// Whether its coroutine was cancelled.
+    cut: AtomicBool,
+}
+
+impl Task {
+    pub(crate) fn new(execution: Execution) -> Task {
+        Task {
+            watch: Watch::new(execution.limit),
+            execution,
+            begun: AtomicUsize::new(UNBEGUN),
+            coroutine: OnceLock::new(),
+            cut: AtomicBool::new(false),
+        }
+    }
+
+    /// What the coroutine `number` does.
+    pub(crate) fn run(self: &Arc<Task>, number: usize, shop: &Shop) {
+        if !self.begin(number) {
+            return;
+        }
+        self.coroutine.get_or_init(coroutine::current);
+        seat().take(Arc::clone(self));
+        let ended = self.perform(shop);
+        seat().leave();
+        if self.watch.returned() {
+            // A worker that is gone needs no news.
+            let _ = shop.tell.send((self.execution.id.clone(), ended));
+        }
+    }
+
+    fn perform(&self, shop: &Shop) -> Ended {
+        let Execution { id, job, limit: _, host } = &self.execution;
+        let host = Arc::new(GreenHost(Arc::clone(host)));
+        let drive = |handler: BoxFuture<'_, _>| drive(shop.runtime.get()?, handler);
+        let mut ended = shop.jobs.run(id, job, self.watch.interrupt(), host, RETURN_GRACE, drive);
+        // However it took the cancel: swallowed, or as a panic.
+        if self.cut.load(Ordering::Acquire) {
+            ended.outcome = Err(Failure::interrupted(self.interrupted()));
+        }
+        ended
+    }
+
+    fn interrupted(&self) -> Interrupted {
+        self.watch.interrupt().check().err().unwrap_or(Interrupted::JobStopped)
+    }
+
+    fn begin(&self, number: usize) -> bool {
+        self.begun.compare_exchange(UNBEGUN, number, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Keeps it from ever beginning; `false` if it has.
+    pub(crate) fn forbid(&self) -> bool {
+        self.begin(NEVER)
+    }
+
+    /// Which of the coroutines has begun it, counted from 1; `None` if none has.
+    pub(crate) fn begun_by(&self) -> Option<usize> {
+        Some(self.begun.load(Ordering::Acquire)).filter(|&number| number != UNBEGUN && number != NEVER)
+    }
+
+    /// Whether a coroutine has begun it.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun_by().is_some()
+    }
+
+    /// When its time is up, where it has a limit and has begun.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        if self.has_begun() { self.watch.interrupt().deadline() } else { None }
+    }
+
+    /// The coroutine that has begun it.
+    pub(crate) fn coroutine(&self) -> Option<&Coroutine> {
+        self.coroutine.get()
+    }
+
+    /// Has the coroutine unwind from its next wait, or the one it is in.
+    pub(crate) fn cut(&self) {
+        let Some(coroutine) = self.coroutine() else { return };
+        if !self.cut.swap(true, Ordering::AcqRel) {
+            cancel(coroutine);
+        }
+    }
+}

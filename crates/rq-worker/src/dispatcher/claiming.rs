@@ -33,10 +33,10 @@ impl Dispatcher {
         self.start(async move { Event::Claimed(claim.await) });
     }
 
-    /// Jobs are claimed one claim at a time, and at once; while claimed ones are being fetched, or those that run lie about, a
-    /// further claim waits until it is worth it.
+    /// Jobs are claimed one claim at a time, and at once; but a further claim waits until it is worth it while those that were
+    /// claimed are being fetched, where jobs are short, and while those that run lie about.
     fn worth_claiming(&self, want: usize) -> bool {
-        let gathers = self.fetching > 0 || self.claim_gathers_until().is_some();
+        let gathers = self.fetching > 0 && self.pace.is_short() || self.claim_gathers_until().is_some();
         let worth = if gathers { self.batch_worth() } else { 1 };
         self.claiming == 0 && want >= worth
     }

@@ -8,8 +8,10 @@ const WAIT_MAX: Duration = Duration::from_millis(2);
 const WAIT_MIN: Duration = Duration::from_micros(500);
 /// Which part of the time that jobs lie about anyway a step may wait.
 const PART: u32 = 3;
-/// The weight of the newest job in the mean: the last few dozen count.
+/// The weight of the newest job in a mean: the last few dozen count.
 const WEIGHT: u32 = 32;
+/// Jobs that run no longer than this, in the mean, are so short that their slots are of little use in between.
+const SHORT: Duration = Duration::from_millis(1);
 
 /// How long a step may wait for company.
 ///
@@ -20,6 +22,8 @@ const WEIGHT: u32 = 32;
 pub(crate) struct Pace {
     /// How long jobs have been in the executor beside their run, in the mean.
     idle: Duration,
+    /// How long they have run, in the mean.
+    ran: Duration,
     claimed_at: Option<Instant>,
     settled_at: Option<Instant>,
 }
@@ -28,6 +32,12 @@ impl Pace {
     /// Notes how long a job was in the executor, and how long it ran there.
     pub(crate) fn note(&mut self, stayed: Duration, ran: Duration) {
         self.idle = (self.idle * (WEIGHT - 1) + stayed.saturating_sub(ran)) / WEIGHT;
+        self.ran = (self.ran * (WEIGHT - 1) + ran) / WEIGHT;
+    }
+
+    /// Whether a slot that is free for a moment matters little beside the cost of a step.
+    pub(crate) fn is_short(&self) -> bool {
+        self.ran <= SHORT
     }
 
     /// Notes that a claim begins.
@@ -78,6 +88,12 @@ mod tests {
         assert!(gathers_until(60 * MS) <= Instant::now() + WAIT_MAX);
         let until = gathers_until(6 * WAIT_MIN);
         assert!(until > Instant::now() + WAIT_MIN && until < Instant::now() + WAIT_MAX);
+    }
+
+    #[test]
+    fn slots_of_jobs_that_take_their_time_are_not_kept_free() {
+        assert!(Pace::default().is_short() && after(MS, MS / 2).is_short());
+        assert!(!after(10 * MS, 9 * MS).is_short());
     }
 
     #[test]

@@ -23,7 +23,7 @@ use rq_tests::PrivateRedis;
 const IN_FLIGHT: [usize; 3] = [1, 4, 16];
 /// How many jobs a horse runs, and how many jobs one measurement drains: enough that the worker's start counts little.
 const HORSES: [Horse; 3] = [
-    Horse { jobs: "1", drained: 3_000 },
+    Horse { jobs: "1", drained: 6_000 },
     Horse { jobs: "10", drained: 6_000 },
     Horse { jobs: "100", drained: 10_000 },
 ];

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rq_core::{Call, JobResult, ResultKind, blocking::JobHandle, secs};
 use rq_examples::fetch;
-use rq_tests::{Child, Scratch, Signal, Stream, eventually};
+use rq_tests::{Child, PrivateRedis, Scratch, Signal, Stream, eventually};
 
 use crate::dice;
 use crate::rq_test::{Books, LIMIT, RqTest};
@@ -224,6 +224,37 @@ fn redis_is_asked_from_coroutines() {
     let mut sums: Vec<(i64, i64)> = jobs.iter().map(|job| job.result().unwrap().unwrap()).collect();
     sums.sort_unstable();
     assert_eq!(sums, (0..JOBS).map(|number| (2 * number, 2 * number + 2)).collect::<Vec<_>>());
+}
+
+/// Whoever is asked, whichever way: with a login, in another database, in the newer protocol, over a Unix socket.
+#[test]
+fn redis_lets_in_who_may() {
+    const USER: [&str; 6] = ["--user", "alice", "on", ">secret", "~*", "+@all"];
+    let socket = std::env::temp_dir().join(format!("rq-test-{}.sock", std::process::id()));
+    let socket = socket.to_str().unwrap();
+    let redis = PrivateRedis::start(&[&USER[..], &["--unixsocket", socket]].concat());
+    let (address, key) = (redis.address(), "who");
+    let ask = |url: &str| -> redis::RedisResult<(String, Option<i64>)> {
+        let mut connection = rq_worker_green::redis::Connection::open(url)?;
+        let who = redis::cmd("ACL").arg("WHOAMI").query(&mut connection)?;
+        Ok((who, redis::cmd("GET").arg(key).query(&mut connection)?))
+    };
+    let mut plain = redis.connection();
+    redis::pipe().cmd("SELECT").arg(3).cmd("SET").arg(key).arg(7).exec(&mut plain).unwrap();
+    for (url, who, value) in [
+        (format!("redis://{address}/"), "default", None),
+        (format!("redis://{address}/3"), "default", Some(7)),
+        (format!("redis://alice:secret@{address}/3"), "alice", Some(7)),
+        (format!("redis://alice:secret@{address}/3?protocol=resp3"), "alice", Some(7)),
+        (format!("unix://{socket}?db=3&user=alice&pass=secret"), "alice", Some(7)),
+    ] {
+        assert_eq!(ask(&url).unwrap(), (who.to_owned(), value), "{url}");
+    }
+    for url in
+        [format!("redis://alice:guess@{address}/"), format!("redis://alice:guess@{address}/?protocol=resp3")]
+    {
+        assert!(ask(&url).unwrap_err().to_string().contains("WRONGPASS"), "{url}");
+    }
 }
 
 #[test]

@@ -61,6 +61,7 @@ zoo! {
     one_without_descriptors_that_goes_on: Call::to("zoo.close_all").arg(true) => &[LATE, KILLED, EXIT_0].concat(), within JOB_LIMIT + JOB_GRACE;
     one_that_hangs_up: Call::to("zoo.hang_up") => KILLED, within JOB_LIMIT;
     one_that_leaves_a_thread: Call::to("zoo.leave_thread") => WELL, within JOB_LIMIT;
+    one_whose_process_cannot_end: Call::to("zoo.hold_stdout") => WELL, within JOB_LIMIT;
     one_that_leaves_a_program: Call::to("zoo.children") => WELL, within JOB_LIMIT;
     one_that_kills_the_fork_server: Call::to("zoo.kill_master").arg(false) => BEREFT, within JOB_LIMIT;
     one_that_leaves_others_and_kills_the_fork_server: Call::to("zoo.kill_master").arg(true) => BEREFT, within JOB_LIMIT;

@@ -69,8 +69,6 @@ fn sockets() -> io::Result<(OwnedFd, OwnedFd)> {
 fn become_server(alone: &Alone, socket: OwnedFd, program: Program, options: &Options) -> ! {
     let worker = options.name.as_deref().unwrap_or_default();
     process::set_variable(alone, WORKER_VARIABLE, worker);
-    let title = Title::of_this_process();
-    title.into_iter().for_each(|title| title.set(alone, format_args!("rq: fork server of {worker}")));
     let (jobs, preloads) = Jobs::of(program);
     let stable = Stable {
         jobs,
@@ -78,10 +76,10 @@ fn become_server(alone: &Alone, socket: OwnedFd, program: Program, options: &Opt
         keys: options.keys.clone(),
         jobs_per_horse: options.jobs_per_horse.max(1),
         memory_mb: options.job_memory_mb,
-        title,
+        title: Title::of_this_process(),
         shows_calls: options.log_descriptions,
     };
-    server::serve(socket, stable, preloads)
+    server::serve(socket, stable, worker, preloads)
 }
 
 /// Waits for the preloads, which may take as long as they like.

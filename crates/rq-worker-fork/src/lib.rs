@@ -8,6 +8,13 @@
 //! At its time limit a job is told (`ctx.check()` fails, `ctx.sleep(..)` wakes). One that goes on regardless is sent
 //! SIGTERM after a grace, then SIGKILL, with all processes of its group. Whatever a job does, the worker lives: an abort, a
 //! stack overflow or a leak is the horse's own. Destructors do not run after SIGKILL.
+//!
+//! # What jobs find in their process
+//!
+//! The variables `RQ_WORKER_ID` and, where a horse runs one job, `RQ_JOB_ID`, which what they start inherits. `ps` shows which job
+//! it is in the place of the command line, so `std::env::args` is not what the program was called with. SIGTERM is blocked until the
+//! worker means it, since one for a whole control group is not for jobs; SIGINT is ignored. A horse ends without the program's exit
+//! handlers.
 
 mod control;
 mod frames;

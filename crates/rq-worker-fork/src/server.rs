@@ -33,8 +33,8 @@ use crate::horse::{self, Stable};
 use crate::oom::OomKills;
 use crate::process::{self, Alone, Children, Forked};
 
-/// Serves the worker at the other end of `control` until that is gone, then ends this process with all its horses.
-pub(crate) fn serve(control: OwnedFd, stable: Stable, preloads: Vec<Preload>) -> ! {
+/// Serves `worker`, at the other end of `control`, until that is gone; then ends this process with all its horses.
+pub(crate) fn serve(control: OwnedFd, stable: Stable, worker: &str, preloads: Vec<Preload>) -> ! {
     process::name_process(SERVER_NAME);
     let served = Server::new(control).and_then(|mut server| {
         preloads.into_iter().for_each(|load| load());
@@ -42,6 +42,9 @@ pub(crate) fn serve(control: OwnedFd, stable: Stable, preloads: Vec<Preload>) ->
             return Err(io::Error::other(
                 "a preload has started a thread, and a process with threads cannot fork; start it where a job first needs it",
             ));
+        }
+        if let Some(title) = stable.title {
+            title.set(&Alone::make_sure()?, format_args!("rq: fork server of {worker}"));
         }
         // What catching a panic first sets up, horses are born with.
         let _ = panics::catch(|| ());

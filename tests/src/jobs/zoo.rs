@@ -22,7 +22,7 @@ pub(super) fn handlers() -> Handlers {
     let ends = handlers![segfault, abort, exit, overflow, allocate, hoard, panic_in_thread, kill_master];
     let holds_on =
         handlers![spin, ignore_term, freeze, close_all, hang_up, leave_thread, children, daemon, daemons];
-    ends.merge(holds_on).merge(handlers![print])
+    ends.merge(holds_on).merge(handlers![print, hold_stdout])
 }
 
 /// Reads where nothing is.
@@ -145,6 +145,19 @@ fn open_descriptors() -> std::io::Result<Vec<RawFd>> {
 pub fn leave_thread() -> Result<()> {
     std::thread::spawn(|| spin_for_ever());
     Ok(())
+}
+
+/// Returns while a thread of its keeps all others from writing to standard output.
+#[job("zoo.hold_stdout")]
+pub fn hold_stdout() -> Result<()> {
+    let (tell, held) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let _held = std::io::stdout().lock();
+        // The job waits for it.
+        let _ = tell.send(());
+        spin_for_ever()
+    });
+    Ok(held.recv()?)
 }
 
 /// Returns while a program that it has started runs on.

@@ -4,9 +4,13 @@ use std::fmt;
 
 use rq_worker::{Launch, Options, Program, WorkerError};
 
-/// RQ's own worker classes. Whoever names one wants RQ's default.
-const PYTHON_DEFAULTS: [&str; 4] =
-    ["rq.Worker", "rq.worker.Worker", "rq.SimpleWorker", "rq.worker.SimpleWorker"];
+/// RQ's own worker classes, and which executor does as they do: the simple ones start no process for a job.
+const PYTHON_CLASSES: [(&str, &str); 4] = [
+    ("rq.Worker", "fork"),
+    ("rq.worker.Worker", "fork"),
+    ("rq.SimpleWorker", "thread"),
+    ("rq.worker.SimpleWorker", "thread"),
+];
 
 /// What `-w` can name, the default one first.
 #[derive(Debug, Default)]
@@ -52,27 +56,23 @@ impl Executors {
 
     /// The one that `word` names, the default where there is no word; else why not.
     ///
-    /// The word may be one of RQ's Python classes: the second value then says what is used in its place.
+    /// The word may be one of RQ's Python classes: the second value then says what is used in its place, the default where
+    /// what does as they do is not built in.
     pub(crate) fn choose(&self, word: Option<&str>) -> Result<(Executor, Option<String>), String> {
         let Some(default) = self.all.first() else {
             return Err(
                 "no executor is built into this program; build it with the cargo feature `fork`".to_owned()
             );
         };
-        match word {
-            None => Ok((*default, None)),
-            Some(word) if PYTHON_DEFAULTS.contains(&word) => {
-                let note = format!(
-                    "-w {word} is a Python class; the {} executor runs the jobs instead",
-                    default.name
-                );
-                Ok((*default, Some(note)))
-            }
-            Some(word) => match self.all.iter().find(|executor| executor.name == word) {
-                Some(executor) => Ok((*executor, None)),
-                None => Err(self.refusal(word)),
-            },
+        let Some(word) = word else { return Ok((*default, None)) };
+        let named = |name: &str| self.all.iter().find(|executor| executor.name == name);
+        if let Some((class, like_it)) = PYTHON_CLASSES.iter().find(|(class, _)| *class == word) {
+            let executor = named(like_it).unwrap_or(default);
+            let note =
+                format!("-w {class} is a Python class; the {} executor runs the jobs instead", executor.name);
+            return Ok((*executor, Some(note)));
         }
+        named(word).map(|executor| (*executor, None)).ok_or_else(|| self.refusal(word))
     }
 
     fn refusal(&self, word: &str) -> String {
@@ -112,6 +112,7 @@ mod tests {
             }
         };
     }
+    launch!(Fork = "fork");
     launch!(Thread = "thread");
     launch!(Own = "own");
     launch!(OwnThread = "thread");
@@ -130,8 +131,15 @@ mod tests {
         assert_eq!(choose(None), Ok(("thread", false)));
         assert_eq!(choose(Some("thread")), Ok(("thread", false)));
         assert_eq!(choose(Some("own")), Ok(("own", false)));
-        for class in PYTHON_DEFAULTS {
+        for (class, _) in PYTHON_CLASSES {
+            // Without processes, the default has to do.
             assert_eq!(choose(Some(class)), Ok(("thread", true)), "{class}");
+        }
+        let mut executors = Executors::default();
+        executors.add::<Fork>();
+        executors.add::<Thread>();
+        for (class, like_it) in PYTHON_CLASSES {
+            assert_eq!(executors.choose(Some(class)).unwrap().0.name, like_it, "{class}");
         }
         for (word, told) in [
             ("green", "the green executor is not built into this program, which has: thread, own"),

@@ -89,7 +89,7 @@ pub(crate) struct Args {
     /// How jobs run: fork (a process for each), thread (a pool of them) or green (coroutines, for many that wait)
     /// [default: fork].
     ///
-    /// RQ's own classes, such as rq.SimpleWorker, stand for the default.
+    /// RQ's own classes are understood: rq.Worker as fork, rq.SimpleWorker as thread.
     #[arg(
         short = 'w',
         long,

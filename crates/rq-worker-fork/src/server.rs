@@ -23,7 +23,6 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, killpg, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
 use nix::unistd::{Pid, setpgid};
-use rq_core::panics;
 use rq_worker::Preload;
 
 use crate::frames::{
@@ -46,8 +45,7 @@ pub(crate) fn serve(control: OwnedFd, stable: Stable, worker: &str, preloads: Ve
         if let Some(title) = stable.title {
             title.set(&Alone::make_sure()?, format_args!("rq: fork server of {worker}"));
         }
-        // What catching a panic first sets up, horses are born with.
-        let _ = panics::catch(|| ());
+        horse::rehearse(&stable);
         server.report(&Report::Ready)?;
         server.serve()
     });

@@ -135,7 +135,9 @@ impl From<Told> for Failure {
 
 /// The bytes of a packet, or of a frame without its length.
 pub(crate) fn encode(message: &impl Serialize) -> io::Result<Vec<u8>> {
-    bincode::serde::encode_to_vec(message, bincode::config::standard()).map_err(io::Error::other)
+    let mut packet = Vec::new();
+    encode_in(&mut packet, message)?;
+    Ok(packet)
 }
 
 /// [`encode`] in the place of what `packet` held.

@@ -54,7 +54,9 @@ fn serve_over(socket: &Arc<UnixStream>, stable: &Stable, alone: Alone) -> i32 {
     let mut alone = Some(alone).filter(|_| stable.jobs_per_horse == 1);
     for _ in 0..stable.jobs_per_horse {
         let Some(errand) = reins.next() else { return 0 };
-        alone.take().into_iter().for_each(|alone| introduce(&errand.task, stable, &alone));
+        if let Some(alone) = alone.take() {
+            introduce(&errand.task, stable, &alone);
+        }
         let outcome = run(errand, stable, &line);
         if tell(socket, outcome).is_err() {
             return UNTOLD;

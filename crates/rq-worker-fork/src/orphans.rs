@@ -1,5 +1,6 @@
 //! What a fork server that has died leaves behind: its horses, and what their jobs have started.
 
+use std::ffi::CStr;
 use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
@@ -43,11 +44,10 @@ pub(crate) fn end(worker: &str) {
 /// job has started, by its environment.
 fn is_orphan(pid: Pid, worker: &str) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name is in brackets, and may hold some itself (proc_pid_stat(5)).
-    let (head, state) = stat.rsplit_once(") ").unwrap_or_default();
-    let name = head.split_once('(').unwrap_or_default().1.as_bytes();
-    let is_dead = state.starts_with('Z');
-    let is_horse = name == HORSE_NAME.to_bytes() || is_dead && name == SERVER_NAME.to_bytes();
+    let (name, fields) = process::name_and_fields(&stat).unwrap_or_default();
+    let is_called = |wanted: &CStr| name.as_bytes() == wanted.to_bytes();
+    let is_dead = fields.starts_with('Z');
+    let is_horse = is_called(HORSE_NAME) || is_dead && is_called(SERVER_NAME);
     let is_started_by_job = || {
         let wanted = format!("{WORKER_VARIABLE}={worker}");
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();

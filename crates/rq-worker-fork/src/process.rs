@@ -191,9 +191,14 @@ impl Children {
                 self.text.resize(2 * length, 0);
             }
         }
-        let pids = self.text[..length].split(|byte| *byte == b' ');
-        pids.filter_map(|pid| std::str::from_utf8(pid).ok()?.parse().ok().map(Pid::from_raw))
+        pids(&self.text[..length])
     }
+}
+
+/// The ids of such a list.
+fn pids(list: &[u8]) -> impl Iterator<Item = Pid> {
+    let pids = list.split(|byte| *byte == b' ');
+    pids.filter_map(|pid| std::str::from_utf8(pid).ok()?.parse().ok().map(Pid::from_raw))
 }
 
 /// Takes a variable out of the environment, so that what jobs start does not inherit it.
@@ -205,11 +210,8 @@ pub(crate) fn forget_variable(_: &Alone, name: &str) {
 /// The children of this process, whichever of its threads the system counts them to.
 pub(crate) fn children_of_all_threads() -> Vec<Pid> {
     let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    let lists = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
-    let pids = |list: String| {
-        list.split(' ').filter_map(|pid| pid.parse().ok()).map(Pid::from_raw).collect::<Vec<_>>()
-    };
-    lists.flat_map(pids).collect()
+    let lists = threads.filter_map(|thread| std::fs::read(thread.path().join("children")).ok());
+    lists.flat_map(|list| pids(&list).collect::<Vec<_>>()).collect()
 }
 
 /// Takes over a descriptor that came with a message.
@@ -225,12 +227,20 @@ pub(crate) fn register(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
         .map_err(io::Error::from)
 }
 
+/// The name in a process's `stat`, and the fields behind it. The name is in brackets, and may hold some itself
+/// (proc_pid_stat(5)).
+pub(crate) fn name_and_fields(stat: &str) -> Option<(&str, &str)> {
+    let (head, fields) = stat.rsplit_once(") ")?;
+    Some((head.split_once('(')?.1, fields))
+}
+
 /// Where this process's command line lies, and how many bytes it has (`arg_start` and `arg_end` in proc_pid_stat(5)).
 fn command_line() -> Option<(usize, usize)> {
-    /// Behind the name, which may hold anything.
+    /// Behind the name.
     const ARG_START: usize = 45;
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(ARG_START);
+    let (_, fields) = name_and_fields(&stat)?;
+    let mut fields = fields.split(' ').skip(ARG_START);
     let start: usize = fields.next()?.parse().ok()?;
     let end: usize = fields.next()?.parse().ok()?;
     Some((start, end.checked_sub(start)?))

@@ -20,7 +20,7 @@ pub trait Launch {
 
     /// Starts what runs the jobs.
     ///
-    /// The options have a name by now. The executor takes the program's handlers, states, preloads and death penalties; exception handlers stay with
-    /// the worker.
+    /// The options have a name by now. The executor takes the program's handlers, states, preloads and death penalties;
+    /// exception handlers stay with the worker.
     fn launch(program: Program, options: &Options) -> io::Result<Box<dyn Executor>>;
 }

@@ -49,7 +49,8 @@ pub struct Options {
     pub jobs_per_horse: usize,
     /// How much memory a job's process may have; as much as there is unless told.
     pub job_memory_mb: Option<u64>,
-    /// How large the stack of a job is, where jobs run in coroutines: [256 kB](JOB_STACK_KB_DEFAULT). A part that is never used costs nothing.
+    /// How large the stack of a job is, where jobs run in coroutines: [256 kB](JOB_STACK_KB_DEFAULT). A part that is never
+    /// used costs nothing.
     pub job_stack_kb: usize,
     /// How many processes are forked ahead of the jobs they will run: none.
     pub spare_horses: usize,

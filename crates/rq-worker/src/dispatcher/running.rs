@@ -58,10 +58,15 @@ impl Running {
         let limit = job.limit();
         // The claim wrote it, and into the execution's own record.
         let claimed_at = job.started_at.unwrap_or_else(Timestamp::now);
-        let started_at = Instant::now();
-        let job_too = Arc::clone(&job);
-        let run =
-            Run { job: job_too, claimed, claimed_at, started_at, meta: None, occupies: true, lost: false };
+        let run = Run {
+            job: Arc::clone(&job),
+            claimed,
+            claimed_at,
+            started_at: Instant::now(),
+            meta: None,
+            occupies: true,
+            lost: false,
+        };
         let before = self.runs.insert(id.clone(), run);
         assert!(before.is_none(), "execution ids are fresh for every claim");
         self.occupied += 1;

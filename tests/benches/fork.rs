@@ -16,7 +16,7 @@ mod bare;
 
 use std::path::Path;
 
-use rq_examples::drain::Drain;
+use rq_examples::drain::{Drain, median};
 use rq_tests::PrivateRedis;
 
 /// How many jobs, or children, are under way at once.
@@ -93,9 +93,4 @@ fn print(rows: &mut [(usize, Row)]) {
         }
         println!();
     }
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

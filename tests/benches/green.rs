@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use rq_core::Call;
-use rq_examples::drain::Drain;
+use rq_examples::drain::{Drain, median};
 use rq_tests::PrivateRedis;
 
 /// How often each is measured; the median is shown.
@@ -79,9 +79,4 @@ fn main() {
             median(floor)
         );
     }
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

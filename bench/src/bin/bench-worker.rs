@@ -1,0 +1,53 @@
+//! The `rq` whose workers are measured.
+//!
+//! `-w heavy-fork` is `-w fork` in a worker that holds 200 MB.
+
+use std::hint::black_box;
+use std::io;
+use std::os::unix::net::UnixDatagram;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+use rq_cli::App;
+use rq_core::{Context, Executor, handlers, job};
+use rq_worker::{Launch, Options, Program};
+use rq_worker_fork::Fork;
+
+/// As good as no work, under the name of a function that Python has too.
+#[job("operator.add")]
+fn add(x: i64, y: i64) -> anyhow::Result<i64> {
+    Ok(x + y)
+}
+
+/// Waits, as a job does that asks another service.
+#[job("bench.wait")]
+fn wait(ctx: &Context, ms: u64) -> anyhow::Result<()> {
+    Ok(ctx.sleep(Duration::from_millis(ms))?)
+}
+
+/// Tells the socket at `path` what time it was when the job began, in nanoseconds of the machine's monotonic clock.
+#[job("bench.tell_start")]
+fn tell_start(path: String) -> anyhow::Result<()> {
+    let now = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC)?);
+    UnixDatagram::unbound()?.send_to(&u64::try_from(now.as_nanos())?.to_le_bytes(), path)?;
+    Ok(())
+}
+
+/// Starts the fork server; then the worker takes memory, as one may that keeps a cache.
+struct HeavyFork;
+
+impl Launch for HeavyFork {
+    const NAME: &'static str = "heavy-fork";
+
+    fn launch(program: Program, options: &Options) -> io::Result<Box<dyn Executor>> {
+        const HELD_BYTES: usize = 200 << 20;
+        let executor = Fork::launch(program, options)?;
+        std::mem::forget(black_box(vec![1_u8; HELD_BYTES]));
+        Ok(executor)
+    }
+}
+
+fn main() -> ExitCode {
+    App::new(handlers![add, wait, tell_start]).executor::<HeavyFork>().run()
+}

@@ -1,0 +1,3 @@
+//! `rq-bench`: measures whole systems. `cargo xtask bench` runs it.
+
+fn main() {}

@@ -1,3 +1,179 @@
-//! `rq-bench`: measures whole systems. `cargo xtask bench` runs it.
+//! `rq-bench`: measures whole systems. `cargo xtask bench` provides what it needs and runs it.
+//!
+//! | file | is |
+//! |---|---|
+//! | `stage.rs` | a Redis of our own, jobs in it, and workers that drain them |
+//! | `sections.rs`, `sections/*` | what is measured, one kind a file |
+//! | `floors/*` | what could be had at best: the same effect without what makes it safe, or without a worker |
+//! | `figures.rs` | what was measured, a value for each round |
+//! | `goals.rs` | what the figures ought to be, mostly as ratios within a round |
+//! | `report.rs`, `table.rs`, `chart.rs` | `results.json`, the tables, the picture |
+//!
+//! Rounds are interleaved: each measures everything once, so that whatever else the machine does hits all alike. What users
+//! get is measured: results, heartbeats, leases and fences are all there, and a worker's start and end count.
 
-fn main() {}
+mod chart;
+mod figures;
+mod floors;
+mod goals;
+mod machine;
+mod report;
+mod sections;
+mod stage;
+mod table;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use figures::Figures;
+use report::Report;
+use sections::{Extent, SECTIONS, Section};
+use stage::Stage;
+
+/// Rounds of a quick run, and of a whole one.
+const ROUNDS_QUICK: usize = 3;
+const ROUNDS: usize = 7;
+
+/// Measures RQ on a Redis that holds nothing.
+#[derive(Parser)]
+struct Options {
+    /// The Redis; it must be empty, and is emptied again and again
+    #[arg(long)]
+    url: String,
+    /// The program `bench-worker`
+    #[arg(long)]
+    worker: PathBuf,
+    /// A Python that has RQ
+    #[arg(long)]
+    python: Option<PathBuf>,
+    /// A Python that has other job queues; they are measured with the programs in `--peer-programs`
+    #[arg(long, requires = "peer_programs")]
+    peers: Option<PathBuf>,
+    /// Where the programs are that measure other job queues
+    #[arg(long)]
+    peer_programs: Option<PathBuf>,
+    /// Fewer rounds, fewer jobs
+    #[arg(long)]
+    quick: bool,
+    /// How often everything is measured
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Measure these sections alone
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Print the results as JSON, and no table
+    #[arg(long)]
+    json: bool,
+    /// Where `results.json` and `results.svg` go
+    #[arg(long)]
+    out: PathBuf,
+    /// A file in which the tables replace what stands between the lines that mark their place
+    #[arg(long)]
+    readme: Option<PathBuf>,
+    /// What a person types to see this
+    #[arg(long, default_value = "cargo xtask bench")]
+    command: String,
+}
+
+fn main() -> ExitCode {
+    floors::bare_forks::measure_if_asked();
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\n{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
+    let sections = chosen(&options.only)?;
+    let mut stage = Stage::open(&options.url, &options.worker, options.python.as_deref())?;
+    if let (Some(python), Some(programs)) = (&options.peers, &options.peer_programs) {
+        stage.invite_peers(python, programs)?;
+    }
+    let extent = if options.quick { Extent::Quick } else { Extent::Whole };
+    let rounds = options.rounds.unwrap_or(if options.quick { ROUNDS_QUICK } else { ROUNDS });
+    let figures = measure(&mut stage, &sections, extent, rounds)?;
+    let report = Report::new(figures, machine::describe(&mut stage)?, &options.command, rounds);
+    write(&report, options)
+}
+
+fn chosen(only: &[String]) -> Result<Vec<&'static Section>> {
+    let unknown: Vec<&String> =
+        only.iter().filter(|name| SECTIONS.iter().all(|section| section.name != **name)).collect();
+    let names: Vec<&str> = SECTIONS.iter().map(|section| section.name).collect();
+    ensure!(unknown.is_empty(), "There is no section {unknown:?}; there are: {}.", names.join(", "));
+    let wanted = |section: &&Section| only.is_empty() || only.iter().any(|name| name == section.name);
+    Ok(SECTIONS.iter().filter(wanted).collect())
+}
+
+fn measure(stage: &mut Stage, sections: &[&Section], extent: Extent, rounds: usize) -> Result<Figures> {
+    let mut figures = Figures::default();
+    let bar = progress(sections.len() * rounds);
+    for round in 1..=rounds {
+        figures.begin_round();
+        for section in sections {
+            bar.set_message(format!("round {round} of {rounds}: {}", section.does));
+            if round == 1 || !section.once {
+                stage.clear()?;
+                (section.measure)(stage, extent, &mut figures)
+                    .with_context(|| format!("The section {} could not be measured.", section.name))?;
+            }
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+    stage.clear()?;
+    Ok(figures)
+}
+
+fn progress(steps: usize) -> ProgressBar {
+    let bar = ProgressBar::new(steps as u64);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed_precise} {msg}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn write(report: &Report, options: &Options) -> Result<()> {
+    std::fs::create_dir_all(&options.out)?;
+    let (json, svg) = (options.out.join("results.json"), options.out.join("results.svg"));
+    std::fs::write(&json, report.to_json()?).with_context(|| format!("could not write {}", json.display()))?;
+    std::fs::write(&svg, chart::draw(report))?;
+    if options.json {
+        print!("{}", report.to_json()?);
+        return Ok(());
+    }
+    println!("{}", table::figures(report));
+    println!("{}", table::goals(report));
+    println!("{}", report.headline());
+    println!("Written: {} and {}.", json.display(), svg.display());
+    if let Some(readme) = &options.readme {
+        replace_tables(readme, report)?;
+        println!("The tables in {} are these.", readme.display());
+    }
+    Ok(())
+}
+
+/// The lines between which a text holds our tables.
+const TABLES_BEGIN: &str = "<!-- cargo xtask bench: begin -->";
+const TABLES_END: &str = "<!-- cargo xtask bench: end -->";
+
+fn replace_tables(path: &Path, report: &Report) -> Result<()> {
+    let text = std::fs::read_to_string(path)?;
+    let place = text.split_once(TABLES_BEGIN).and_then(|(before, rest)| {
+        let (_, after) = rest.split_once(TABLES_END)?;
+        Some((before, after))
+    });
+    let (before, after) = place.with_context(|| {
+        format!("{} has no lines `{TABLES_BEGIN}` and `{TABLES_END}`", path.display())
+    })?;
+    let tables = table::markdown(report);
+    std::fs::write(path, format!("{before}{TABLES_BEGIN}\n{tables}{TABLES_END}{after}"))?;
+    Ok(())
+}

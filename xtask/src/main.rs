@@ -3,6 +3,7 @@
 //! Written in Rust so that a machine with Rust and a C compiler is enough; whatever else a chore needs (a Redis, Python
 //! RQ, `cargo-deny`) it finds, makes or installs, and says so.
 
+mod bench;
 mod ci;
 mod demo;
 mod docker;
@@ -39,6 +40,7 @@ enum Chore {
     Demo(demo::Options),
     Test(test::Options),
     Rig(rig::Options),
+    Bench(bench::Options),
     Ci(ci::Options),
 }
 
@@ -57,6 +59,7 @@ fn run(chore: Chore) -> Result<ExitCode> {
         Chore::Demo(options) => demo::run(&options),
         Chore::Test(options) => test::run(&options),
         Chore::Rig(options) => rig::run(&options),
+        Chore::Bench(options) => bench::run(&options),
         Chore::Ci(options) => ci::run(&options),
     }
 }

@@ -1,4 +1,4 @@
-//! Python RQ, the one we speak with: in a virtual environment that is kept under the target directory.
+//! Python RQ, the one we speak with, and other job queues: in virtual environments that are kept under the target directory.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -20,35 +20,49 @@ const SUITABLE: &str = "import sys, venv, ensurepip; sys.exit(sys.version_info <
 
 /// The interpreter of an environment that holds Python RQ; made if it is not there, which takes ten seconds or so.
 pub(crate) fn interpreter() -> Result<PathBuf> {
+    environment(&PINNED[0].replace("==", "-"), &PINNED)
+}
+
+/// The interpreter of an environment that holds the packages which that file names; made if it is not there.
+pub(crate) fn with(requirements: &Path) -> Result<PathBuf> {
+    let wanted = fs::read_to_string(requirements)
+        .with_context(|| format!("could not read {}", requirements.display()))?;
+    let lines = wanted.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    environment("peers", &lines.collect::<Vec<&str>>())
+}
+
+/// The interpreter of the environment of that name, which holds `packages`.
+fn environment(name: &str, packages: &[&str]) -> Result<PathBuf> {
     let kept = target::directory()?.join("python");
     fs::create_dir_all(&kept)?;
     // Another run may be making it just now.
     let lock = File::create(kept.join("lock"))?;
     lock.lock()?;
-    let environment = kept.join(PINNED[0].replace("==", "-"));
+    let environment = kept.join(name);
     let interpreter = environment.join("bin/python");
-    if !is_complete(&environment, &interpreter) {
-        make(&environment, &interpreter).context("could not set up Python RQ, which we test against")?;
+    if !is_complete(&environment, &interpreter, packages) {
+        make(&environment, &interpreter, packages)
+            .with_context(|| format!("could not set up Python with {}", packages.join(", ")))?;
     }
     Ok(interpreter)
 }
 
-fn is_complete(environment: &Path, interpreter: &Path) -> bool {
+fn is_complete(environment: &Path, interpreter: &Path, packages: &[&str]) -> bool {
     let installed = fs::read_to_string(environment.join(COMPLETE)).unwrap_or_default();
     // An interpreter that was upgraded leaves a dangling link behind.
-    installed == PINNED.join("\n") && interpreter.exists()
+    installed == packages.join("\n") && interpreter.exists()
 }
 
-fn make(environment: &Path, interpreter: &Path) -> Result<()> {
-    say(format_args!("Setting up Python RQ ({}) in {}.", PINNED.join(", "), environment.display()));
+fn make(environment: &Path, interpreter: &Path, packages: &[&str]) -> Result<()> {
+    say(format_args!("Setting up Python with {} in {}.", packages.join(", "), environment.display()));
     let python = find_python()?;
     if environment.exists() {
         fs::remove_dir_all(environment)?;
     }
     Program::new(python).args(["-m", "venv"]).arg(environment).output()?;
     let pip = ["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"];
-    Program::new(interpreter).args(pip).args(PINNED).limit(INSTALL_LIMIT).output()?;
-    fs::write(environment.join(COMPLETE), PINNED.join("\n"))?;
+    Program::new(interpreter).args(pip).args(packages).limit(INSTALL_LIMIT).output()?;
+    fs::write(environment.join(COMPLETE), packages.join("\n"))?;
     Ok(())
 }
 

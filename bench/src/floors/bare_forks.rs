@@ -5,22 +5,23 @@
 use std::process::{Command, exit};
 use std::time::Instant;
 
+use anyhow::{Context, Result};
 use nix::libc;
 use nix::sys::wait::wait;
 use nix::unistd::{ForkResult, fork};
 
 /// How many children one measurement forks.
-const FORKS: usize = 10_000;
+const FORKS: usize = 5_000;
 /// Has this program measure with so many children at once and print the rate, instead of all else.
 const ASKED: &str = "RQ_BENCH_FORKS";
 
 /// How many children a second can be forked and waited for, with so many at once: measured in a process of its own, which has
 /// done nothing yet and so is as small as can be.
-pub(crate) fn forks_per_s(in_flight: usize) -> f64 {
-    let program = std::env::current_exe().expect("this program has a path");
-    let output = Command::new(program).env(ASKED, in_flight.to_string()).output();
-    let rate = String::from_utf8(output.expect("this program runs again").stdout).expect("a number is text");
-    rate.trim().parse().expect("it prints the rate and nothing else")
+pub(crate) fn per_s(in_flight: usize) -> Result<f64> {
+    let program = std::env::current_exe().context("this program cannot tell where it is")?;
+    let output = Command::new(program).env(ASKED, in_flight.to_string()).output()?;
+    let rate = String::from_utf8(output.stdout)?;
+    rate.trim().parse().with_context(|| format!("no rate of bare forks: {rate:?}"))
 }
 
 /// Measures and ends, where that is what this process is for.

@@ -166,6 +166,8 @@ keys! {
     rate_limit_waiting(name) = ":rl:", name, ":rate_limited";
     /// Ours: the number and answer of a worker's last claim, so that a re-sent claim is answered, not repeated.
     claims(name) = ":claims:", name;
+    /// Ours: set of the executions that a worker has claimed and not begun, `<id>:<x>`.
+    unbegun(name) = ":unbegun:", name;
     /// Ours: sorted set of the executions our workers hold, `<id>:<x>` by the millisecond of Redis TIME at which they
     /// count as silent.
     leases() = ":leases";

@@ -31,6 +31,7 @@ macro_rules! parts {
 }
 
 parts! {
+    FENCE = "fence",
     PLACE = "place",
     RATE_LIMIT = "rate_limit",
     RELEASING = "release",
@@ -54,7 +55,7 @@ macro_rules! scripts {
 
 scripts! {
     ABANDON = "abandon" [PLACE, RATE_LIMIT, RELEASING, REMOVE, CONCLUDE],
-    BEGIN = "begin" [],
+    BEGIN = "begin" [FENCE],
     BIRTH = "birth" [],
     CANCEL = "cancel" [PLACE, RATE_LIMIT, RELEASING, REMOVE, WITHDRAW],
     BURY = "bury" [],

@@ -29,7 +29,6 @@ pub(super) const DIFFERENCES: &[Difference] = &[
     difference(&["abandoned"], &["rq:job:*"], &[".crashes"], CRASHES),
     difference(AT_WORK, &["rq:claims:worker-*"], WHOLE, CLAIMS),
     difference(RUNNING, &["rq:leases"], WHOLE, LEASES),
-    difference(RUNNING, &["rq:execution:job-*"], &[".begun_at"], BEGUN_AT),
     difference(&["intermediate_stuck*"], &["rq:maintained", "rq:maintained:default"], WHOLE, MAINTAINED),
     difference(&["*"], &["rq:clean_groups"], WHOLE, CLEAN_GROUPS),
     // Results
@@ -189,7 +188,6 @@ const CRASHES: &str = "A field of ours: how many workers died while they ran the
 const CLAIMS: &str =
     "A key of ours, by which a claim that is sent twice is known. It goes when its worker goes.";
 const LEASES: &str = "A key of ours: until when each execution is its worker's.";
-const BEGUN_AT: &str = "A field of ours: before it is there, the job has provably not begun.";
 const MAINTAINED: &str =
     "Keys of ours: who did the latest round of maintenance. They expire before the next one is due.";
 const CLEAN_GROUPS: &str = "Python's lock for looking after groups. Our maintenance takes no lock.";

@@ -131,7 +131,6 @@ fn steady(field: &str, all: &fixture::Fields, value: &[u8]) -> String {
         | "last_heartbeat"
         | "birth"
         | "death"
-        | "begun_at"
         | "shutdown_requested_date" => {
             // Executions have the E form, all others the T form.
             let is_time = Timestamp::parse(&text()).is_ok() || text().parse::<f64>().is_ok();

@@ -125,6 +125,7 @@ fn what_is_not_kept_is_deleted() {
         stage.run("SADD group:g a b");
         stage.run("SADD job:a:dependents child");
         stage.run("SADD job::a:dependencies parent");
+        worker.begin(&claimed);
         let (first, second) =
             stage.twice(&worker.settle_step(&[settlement(&claimed[0], settled, Ttl::Seconds(0))]));
         assert_eq!((first, second), (vec![Settling::Done], vec![Settling::Lost]));

@@ -21,11 +21,10 @@ local function is_silent(origin, member)
   return not lease and until_s and until_s >= 0 and until_s <= now_ms / 1000
 end
 
--- Ours never began while its execution lacks the mark of begin.lua; Python's, while the job is still `queued`.
-local function never_began(id, x, status)
-  local execution = P .. ':execution:' .. id .. ':' .. x
+-- Ours never began while it is among what its worker has claimed and not begun; Python's, while the job is still `queued`.
+local function never_began(member, worker, status)
   if why == 'wip' then return status == 'queued' end
-  return redis.pcall('EXISTS', execution) == 1 and redis.pcall('HEXISTS', execution, 'begun_at') == 0
+  return redis.pcall('SISMEMBER', P .. ':unbegun:' .. worker, member) == 1
 end
 
 local function put_back(id, origin)
@@ -41,7 +40,7 @@ local function abandon(i)
   if not is_silent(origin, member) then return redis.pcall('HGET', job, 'settled') == x and 1 or 0 end
   local ours = redis.pcall('ZREM', P .. ':wip:' .. origin, member) == 1
   local status = redis.pcall('HGET', job, 'status')
-  local unbegun = never_began(id, x, status)
+  local unbegun = never_began(member, worker, status)
   forget_execution(id, x, origin, worker)
   if not ours or redis.pcall('HEXISTS', job, 'data') ~= 1 then return 3 end
   if unbegun then return put_back(id, origin) end

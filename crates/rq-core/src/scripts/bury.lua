@@ -2,7 +2,7 @@
 --
 -- KEYS  1 rq:workers or rq:workers:<q>
 -- ARGV  1 prefix   2 cursor, `0` to begin
--- Effect  the set; per dead worker its set of executions and its claims. What it ran is in rq:wip and rq:leases
+-- Effect  the set; per dead worker its sets of executions and its claims. What it ran is in rq:wip and rq:leases
 -- Result  the cursor to go on from, `0` when all were looked at; then the members taken off
 -- Re-send: looks at the same page again.
 -- The first write is SREM, which runs at maxmemory.
@@ -18,7 +18,8 @@ for _, member in ipairs(page[2]) do
   if not is_worker or redis.call('EXISTS', member) == 0 then
     redis.call('SREM', KEYS[1], member)
     if is_worker then
-      redis.call('DEL', member .. ':executions', P .. ':claims:' .. string.sub(member, #WORKER + 1))
+      local name = string.sub(member, #WORKER + 1)
+      redis.call('DEL', member .. ':executions', P .. ':claims:' .. name, P .. ':unbegun:' .. name)
     end
     answer[#answer + 1] = member
   end

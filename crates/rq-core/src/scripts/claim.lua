@@ -1,20 +1,26 @@
 -- claim: takes job ids off queues and makes them this worker's, so that no id is ever in nobody's books.
 --
 -- KEYS  1 worker hash   2 rq:worker:<w>:executions   3 rq:claims:<w>   4 rq:suspended   5 rq:leases
---       then the queue lists, in the order to serve
+--       6 rq:unbegun:<w>   then the queue lists, in the order to serve
 -- ARGV  1 prefix   2 worker name   3 now (T)   4 now (E)   5 now (I)   6 heartbeat ttl, seconds
 --       7 claim number, one more than the last   8 ttl of the worker hash   9 lease, ms
 --       10 most jobs of one queue before the next queue's turn, 0 for as many as it has   11 number of queues
 --       then the queues' names, then fresh execution ids: as many as jobs are wanted
--- Effect  per job: execution hash, rq:executions:<id>, rq:wip:<origin>, lease, job hash (started); worker's set, state
+-- Effect  per job: execution hash, rq:executions:<id>, rq:wip:<origin>, lease, job hash (started), rq:unbegun:<w>;
+--         worker's set, state
 -- Result  `suspended` | `stale` | `ok` or `more` (as many were dropped as one call may), then triples: `c`, id, origin (claimed; the k-th has the k-th execution id)
 --         or `d`, id, reason (dropped from the list)
 -- Re-send: the answer of that number is given again; a lower number is stale and does nothing.
 -- Wrong types of our own keys fail in the preflight, before anything is popped. The first write is EXPIRE or LPOP,
--- which run at maxmemory. What belongs to one job is checked or a pcall, so that it harms that job alone.
+-- which run at maxmemory. What belongs to one job is checked or a pcall, so that it harms that job alone, and so that
+-- nothing fails between an LPOP and the books: ids are popped several at once.
 local P, worker, T, E, I, ttl, number, worker_ttl =
   ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
 local lease_ms, per_turn, queues = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+local JOB, EXECUTION, EXECUTIONS = P .. ':job:', P .. ':execution:', P .. ':executions:'
+-- As text, made once: to write a number as text costs as much as a command.
+local index_ttl, index_score, wip_score =
+  string.format('%.0f', ttl + 60), string.format('%.0f', I + ttl + 60), string.format('%.0f', I + ttl)
 
 local before = redis.call('HMGET', KEYS[3], 'number', 'answer')
 local last = tonumber(before[1] or 0)
@@ -24,6 +30,7 @@ if redis.call('EXISTS', KEYS[4]) == 1 then return {'suspended'} end
 redis.call('SCARD', KEYS[2])
 redis.call('HLEN', KEYS[1])
 redis.call('ZCARD', KEYS[5])
+redis.call('SCARD', KEYS[6])
 local registered = redis.call('EXPIRE', KEYS[1], worker_ttl) == 1
 
 local function runs(id, origin)
@@ -42,17 +49,13 @@ local function elsewhere(id, origin, status)
   return registry and tonumber(redis.pcall('ZSCORE', P .. registry .. origin, id)) ~= nil
 end
 
-local function is(key, kind)
-  local found = redis.call('TYPE', key).ok
-  return found == kind or found == 'none'
-end
-
 -- Whether every reader can take it for text: well-formed UTF-8.
 local UTF8 = {'^[%z\1-\127]+', '^[\194-\223][\128-\191]', '^\224[\160-\191][\128-\191]',
   '^[\225-\236\238\239][\128-\191][\128-\191]', '^\237[\128-\159][\128-\191]',
   '^\240[\144-\191][\128-\191][\128-\191]', '^[\241-\243][\128-\191][\128-\191][\128-\191]',
   '^\244[\128-\143][\128-\191][\128-\191]'}
 local function is_text(name)
+  if not string.find(name, '[\128-\255]') then return true end
   local at = 1
   while at <= #name do
     local last
@@ -65,11 +68,28 @@ local function is_text(name)
   return true
 end
 
+-- The books of the origins met, whether they can hold jobs, and what is to be written into them.
+local books = {}
+
+local function book_of(origin)
+  local book = books[origin]
+  if not book then
+    local found = redis.pcall('TYPE', P .. ':wip:' .. origin).ok
+    book = {usable = found == 'zset' or found == 'none', is_text = is_text(origin), entries = {},
+      seen = P .. ':queue:' .. origin .. ':intermediate:first_seen:'}
+    books[origin] = book
+  end
+  return book
+end
+
+-- What was claimed in this call, `<id>:<x>`; whether an id is among it: a list may hold an id twice.
+local members, ours = {}, {}
+
 -- The origin if the id may be claimed; else nil and why not.
 local function claimable(id, job, queue)
   local was = redis.pcall('HMGET', job, 'status', 'origin')
   if was.err then return nil, 'wrongtype' end
-  if redis.call('HEXISTS', job, 'data') == 0 then return nil, 'gone' end
+  if redis.pcall('HEXISTS', job, 'data') ~= 1 then return nil, 'gone' end
   local status, origin = was[1], was[2]
   if not origin or origin == '' then
     origin = queue
@@ -77,32 +97,37 @@ local function claimable(id, job, queue)
   end
   -- Filed nowhere: Python could not read a registry that holds it.
   if not is_text(id) then return nil, 'nottext' end
-  if not is_text(origin) then
+  local book = book_of(origin)
+  if not book.is_text then
     file_as_failed(id, queue, T)
     return nil, 'badorigin'
   end
-  if status and elsewhere(id, origin, status) then return nil, status end
-  if not is(P .. ':executions:' .. id, 'zset') or not is(P .. ':wip:' .. origin, 'zset') then
+  if status and status ~= 'queued' and (ours[id] or elsewhere(id, origin, status)) then return nil, status end
+  if not book.usable then
     file_as_failed(id, origin, T)
     return nil, 'badkeys'
   end
   return origin
 end
 
-local answer, claimed, seen = {'ok'}, {}, {}
+local answer = {'ok'}
 
+-- Makes it this worker's. False where the index of its executions cannot hold it.
 local function claim(id, job, origin, x)
-  local execution, executions = P .. ':execution:' .. id .. ':' .. x, P .. ':executions:' .. id
-  redis.call('HSET', execution, 'id', x, 'job_id', id, 'created_at', E, 'last_heartbeat', E, 'worker_name', worker)
-  redis.call('EXPIRE', execution, ttl)
-  redis.call('ZADD', executions, I + ttl + 60, x)
-  redis.call('EXPIRE', executions, ttl + 60)
-  redis.call('HSET', job, 'status', 'started', 'started_at', T, 'last_heartbeat', T, 'worker_name', worker)
-  redis.call('PERSIST', job)
-  -- In the book at once: a second copy of the id in the list must find it here.
-  redis.call('ZADD', P .. ':wip:' .. origin, I + ttl, id .. ':' .. x)
-  claimed[#claimed + 1] = id .. ':' .. x
-  seen[#seen + 1] = P .. ':queue:' .. origin .. ':intermediate:first_seen:' .. id
+  local member, executions = id .. ':' .. x, EXECUTIONS .. id
+  if type(redis.pcall('ZADD', executions, index_score, x)) ~= 'number' then return false end
+  redis.pcall('EXPIRE', executions, index_ttl)
+  local execution = EXECUTION .. member
+  redis.pcall('HSET', execution, 'id', x, 'job_id', id, 'created_at', E, 'last_heartbeat', E, 'worker_name', worker)
+  redis.pcall('EXPIRE', execution, ARGV[6])
+  redis.pcall('HSET', job, 'status', 'started', 'started_at', T, 'last_heartbeat', T, 'worker_name', worker)
+  redis.pcall('PERSIST', job)
+  local entries = books[origin].entries
+  entries[#entries + 1] = wip_score
+  entries[#entries + 1] = member
+  members[#members + 1] = member
+  ours[id] = true
+  return true
 end
 
 local function tell(kind, id, what)
@@ -113,29 +138,44 @@ end
 
 -- Bounds one call: a list full of dropped ids must not hold Redis up. The answer is `more`, and the next call goes on.
 local DROPS_MAX = 1000
-local next_x, drops = 12 + queues, 0
+local next_x, drops, seen = 12 + queues, 0, {}
+
+-- Claims an id that was popped, or drops it.
+local function take(id, queue)
+  local job = JOB .. id
+  local origin, why = claimable(id, job, queue)
+  if origin and not claim(id, job, origin, ARGV[next_x]) then
+    file_as_failed(id, origin, T)
+    origin, why = nil, 'badkeys'
+  end
+  if not origin then
+    tell('d', id, why)
+    drops = drops + 1
+    return false
+  end
+  tell('c', id, origin)
+  seen[#seen + 1] = books[origin].seen .. id
+  next_x = next_x + 1
+  return true
+end
 
 -- Takes from one list until it is empty, or its turn is over. Whether it may have more.
 local function serve(list, queue)
   local taken = 0
   while next_x <= #ARGV and drops < DROPS_MAX do
     if per_turn > 0 and taken == per_turn then return true end
-    local id = redis.pcall('LPOP', list)
-    if not id then return false end
-    if type(id) == 'table' then
+    local wanted = #ARGV - next_x + 1
+    if per_turn > 0 then wanted = math.min(wanted, per_turn - taken) end
+    local ids = redis.pcall('LPOP', list, wanted)
+    if not ids then return false end
+    if ids.err then
       tell('d', queue, 'wronglist')
       return false
     end
-    local job = P .. ':job:' .. id
-    local origin, why = claimable(id, job, queue)
-    if origin then
-      claim(id, job, origin, ARGV[next_x])
-      tell('c', id, origin)
-      next_x, taken = next_x + 1, taken + 1
-    else
-      tell('d', id, why)
-      drops = drops + 1
+    for _, id in ipairs(ids) do
+      if take(id, queue) then taken = taken + 1 end
     end
+    if #ids < wanted then return false end
   end
   return false
 end
@@ -145,27 +185,33 @@ for q = 1, queues do turns[q] = q end
 while #turns > 0 do
   local again = {}
   for _, q in ipairs(turns) do
-    if serve(KEYS[5 + q], ARGV[11 + q]) then again[#again + 1] = q end
+    if serve(KEYS[6 + q], ARGV[11 + q]) then again[#again + 1] = q end
   end
   turns = again
 end
 
-if #claimed > 0 then
-  redis.call('SADD', KEYS[2], unpack(claimed))
-  redis.call('EXPIRE', KEYS[2], ttl + 60)
+if #members > 0 then
+  for origin, book in pairs(books) do
+    if #book.entries > 0 then redis.call('ZADD', P .. ':wip:' .. origin, unpack(book.entries)) end
+  end
+  local clock = redis.call('TIME')
+  local until_ms =
+    string.format('%.0f', tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000) + lease_ms)
+  local leases = {}
+  for k, member in ipairs(members) do
+    leases[2 * k - 1] = until_ms
+    leases[2 * k] = member
+  end
+  redis.call('ZADD', KEYS[5], unpack(leases))
+  redis.call('SADD', KEYS[2], unpack(members))
+  redis.call('EXPIRE', KEYS[2], index_ttl)
+  redis.call('SADD', KEYS[6], unpack(members))
+  redis.call('EXPIRE', KEYS[6], worker_ttl)
   -- A record that has expired comes back by a birth: a field of it would pass for the whole.
   if registered then redis.call('HSET', KEYS[1], 'state', 'busy') end
   redis.call('DEL', unpack(seen))
-  local clock = redis.call('TIME')
-  local until_ms = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000) + lease_ms
-  local leases = {}
-  for _, member in ipairs(claimed) do
-    leases[#leases + 1] = string.format('%.0f', until_ms)
-    leases[#leases + 1] = member
-  end
-  redis.call('ZADD', KEYS[5], unpack(leases))
 end
-if drops == DROPS_MAX then answer[1] = 'more' end
+if drops >= DROPS_MAX then answer[1] = 'more' end
 if #answer > 1 then
   redis.call('HSET', KEYS[3], 'number', number, 'answer', cmsgpack.pack(answer))
   redis.call('EXPIRE', KEYS[3], worker_ttl)

@@ -9,31 +9,34 @@
 --         3 the job was deleted meanwhile · 4 done, and dependents are left: call release until it says none
 -- Re-send: the job's private field `settled` holds <x>, so the answer is 2. With ttl 0 it is 0: the job is gone.
 -- The fence is the first write: ZREM from rq:wip, which runs at maxmemory, and then so does the rest. What belongs to
--- one job is a pcall, so that it harms that job alone.
+-- one job is a pcall, so that it harms that job alone. What can be asked or written once for many is.
 local P, worker, T, I = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
-local answers, execution_keys, members = {}, {}, {}
+local WIP, EXECUTIONS, EXECUTION, JOB = P .. ':wip:', P .. ':executions:', P .. ':execution:', P .. ':job:'
+local answers, execution_keys, members, ids, ats = {}, {}, {}, {}, {}
 local finished, failed, seconds_run = 0, 0, 0
-
-local function settle(i)
-  local o, id, x, seconds = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
-  local m, job = id .. ':' .. x, P .. ':job:' .. id
-  local fence = redis.pcall('ZREM', P .. ':wip:' .. o, m)
-  redis.pcall('ZREM', P .. ':executions:' .. id, x)
-  execution_keys[#execution_keys + 1] = P .. ':execution:' .. m
-  members[#members + 1] = m
-  if fence ~= 1 then return redis.pcall('HGET', job, 'settled') == x and 2 or 0 end
-  if redis.pcall('HEXISTS', job, 'data') ~= 1 then return 3 end
-  if ARGV[i + 4] == 'finished' then finished = finished + 1 else failed = failed + 1 end
-  seconds_run = seconds_run + seconds
-  return conclude(o, id, x, worker, i + 4, T, I)
-end
 
 local i = 5
 while i <= #ARGV do
-  answers[#answers + 1] = settle(i)
+  local k, id = #ids + 1, ARGV[i + 1]
+  local m = id .. ':' .. ARGV[i + 2]
+  ats[k], ids[k], members[k], execution_keys[k] = i, id, m, EXECUTION .. m
   i = i + 4 + conclusion_len(i + 4)
 end
+local alone = stand_alone(ids)
 
+local function settle(k, at)
+  local o, id, x = ARGV[at], ids[k], ARGV[at + 2]
+  local fence = redis.pcall('ZREM', WIP .. o, members[k])
+  redis.pcall('ZREM', EXECUTIONS .. id, x)
+  if fence ~= 1 then return redis.pcall('HGET', JOB .. id, 'settled') == x and 2 or 0 end
+  local answer = conclude(o, id, x, worker, at + 4, T, I, alone)
+  if answer == 3 then return 3 end
+  if ARGV[at + 4] == 'finished' then finished = finished + 1 else failed = failed + 1 end
+  seconds_run = seconds_run + tonumber(ARGV[at + 3])
+  return answer
+end
+
+for k, at in ipairs(ats) do answers[k] = settle(k, at) end
 write_registries()
 redis.call('DEL', unpack(execution_keys))
 if worker ~= '' then

@@ -19,7 +19,7 @@ use crate::worker_record::WorkerRecord;
 
 /// The most jobs one claim takes, and the most executions one settle ends: larger batches stall others for
 /// milliseconds and make slots wait for each other.
-pub const BATCH_MAX: usize = 16;
+pub const BATCH_MAX: usize = 32;
 /// The most executions one heartbeat covers.
 pub const HEARTBEAT_BATCH_MAX: usize = 100;
 /// How long Redis keeps a worker's record after its death, in seconds (wire spec §8.4).
@@ -183,6 +183,7 @@ pub fn claim(who: &Identity, queues: &[String], per_turn: usize, number: u64, wa
         keys.claims(&who.name),
         keys.suspended(),
         keys.leases(),
+        keys.unbegun(&who.name),
     ];
     claim_keys.extend(queues.iter().map(|queue| keys.queue(queue)));
     let now = Timestamp::now();
@@ -230,8 +231,8 @@ fn read_claim(xs: &[String], answer: Vec<Vec<u8>>) -> Result<Claim, Error> {
 pub fn begin(who: &Identity, claimed: &[Claimed]) -> Step<Vec<Option<Fields>>> {
     const NAME: &str = "begin";
     let keys = &who.keys;
-    let mut cmd = scripts::BEGIN.invoke(&[keys.suspended()]);
-    cmd.arg(keys.prefix()).arg(Timestamp::now().epoch_text()).arg(who.execution_ttl_s());
+    let mut cmd = scripts::BEGIN.invoke(&[keys.unbegun(&who.name)]);
+    cmd.arg(keys.prefix());
     for Claimed { id, origin } in claimed {
         cmd.arg(origin).arg(id.job_id()).arg(id.x());
     }

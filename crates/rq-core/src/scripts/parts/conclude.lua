@@ -10,36 +10,56 @@
 --   slot     the key of the rate limit the job has a slot of, empty for none
 --   next     where the job goes afterwards: empty for nowhere, `L` or `R` into its queue, else the second it is due
 --   n, then n times field and value: what changes in the job hash beside
--- Registries are written once for many jobs: `registered` gathers them, `write_registries` writes.
-local registered = {}
+-- What can be written once for many jobs is gathered: `registered` and `unregistered` hold registries with their entries,
+-- which `write_registries` writes.
+local registered, unregistered = {}, {}
+
+local function entries_of(books, key)
+  local entries = books[key] or {}
+  books[key] = entries
+  return entries
+end
 
 local function register(key, score, id)
-  local entries = registered[key] or {}
-  registered[key] = entries
+  local entries = entries_of(registered, key)
   entries[#entries + 1] = score
   entries[#entries + 1] = id
 end
 
+local function unregister(key, id)
+  local entries = entries_of(unregistered, key)
+  entries[#entries + 1] = id
+end
+
 local function write_registries()
+  for key, ids in pairs(unregistered) do redis.pcall('ZREM', key, unpack(ids)) end
   for key, entries in pairs(registered) do redis.pcall('ZADD', key, unpack(entries)) end
 end
 
 local function add_result(id, x, worker, kind, ttl, payload, claimed_e, ended_e)
   local results = PREFIX .. ':results:' .. id
-  local entry = {'type', kind, 'worker_name', worker, 'execution_id', x,
-    'execution_started_at', claimed_e, 'execution_ended_at', ended_e}
   if payload ~= '' then
-    entry[#entry + 1] = kind == '1' and 'return_value' or 'exc_string'
-    entry[#entry + 1] = payload
+    redis.pcall('XADD', results, 'MAXLEN', '~', '10', '*', 'type', kind, 'worker_name', worker, 'execution_id', x,
+      'execution_started_at', claimed_e, 'execution_ended_at', ended_e,
+      kind == '1' and 'return_value' or 'exc_string', payload)
+  else
+    redis.pcall('XADD', results, 'MAXLEN', '~', '10', '*', 'type', kind, 'worker_name', worker, 'execution_id', x,
+      'execution_started_at', claimed_e, 'execution_ended_at', ended_e)
   end
-  redis.pcall('XADD', results, 'MAXLEN', '~', '10', '*', unpack(entry))
-  if ttl > 0 then redis.pcall('EXPIRE', results, ttl) else redis.pcall('PERSIST', results) end
+  if tonumber(ttl) > 0 then redis.pcall('EXPIRE', results, ttl) else redis.pcall('PERSIST', results) end
 end
 
--- The score of an end that is kept for `ttl`; RQ writes `-1` into `failed` and `+inf` into `finished`.
+-- The score of an end that is kept for `ttl`; RQ writes `-1` into `failed` and `+inf` into `finished`. As text, made
+-- once: to write a number as text costs as much as a command.
+local SCORES = {finished = {}, failed = {}, stopped = {}}
 local function score(status, ttl, I)
-  if ttl >= 0 then return I + ttl end
-  return status == 'finished' and '+inf' or ttl
+  local known = SCORES[status][ttl]
+  if not known then
+    local seconds = tonumber(ttl)
+    known = seconds >= 0 and string.format('%.0f', I + seconds) or status == 'finished' and '+inf' or ttl
+    SCORES[status][ttl] = known
+  end
+  return known
 end
 
 -- An end that is not kept. Dependents go first: until they have all gone, the job stays, as an end that has expired.
@@ -54,30 +74,51 @@ local function end_without_trace(id, o, status, T, I)
   return 4
 end
 
--- Ends execution x of job id. 1 done · 4 done, and dependents are left to release
-local function conclude(o, id, x, worker, i, T, I)
-  local status, kind, ttl, payload = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3]
+-- Whether none of these jobs has dependents, or a set of dependencies.
+local function stand_alone(ids)
+  local JOB, sets = PREFIX .. ':job:', {}
+  for k, id in ipairs(ids) do
+    sets[2 * k - 1] = JOB .. id .. ':dependents'
+    sets[2 * k] = JOB .. ':' .. id .. ':dependencies'
+  end
+  return redis.call('EXISTS', unpack(sets)) == 0
+end
+
+-- Ends execution x of job id, which is known to stand alone or not.
+-- 1 done · 3 the job is gone · 4 done, and dependents are left to release
+local function conclude(o, id, x, worker, i, T, I, alone)
+  local status, kind, ttl, payload = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local claimed_e, started_t, ended_t, ended_e, meta, slot, next, n = ARGV[i + 4], ARGV[i + 5], ARGV[i + 6],
     ARGV[i + 7], ARGV[i + 8], ARGV[i + 9], ARGV[i + 10], tonumber(ARGV[i + 11])
   local job = PREFIX .. ':job:' .. id
   local stays_queued = next == 'L' or next == 'R'
 
+  -- For most ends the TTL tells whether the job is there; one that Redis cannot keep count of is refused, if it is.
+  local is_end, is_kept = status ~= 'again', tonumber(ttl) > 0
+  local expires = is_end and is_kept and next == ''
+  if expires and redis.pcall('EXPIRE', job, ttl) == 0 then return 3 end
+  if not expires and redis.pcall('HEXISTS', job, 'data') ~= 1 then return 3 end
   if slot ~= '' and not stays_queued then give_up_slot(id, slot, T, I) end
-  if ttl == 0 and next == '' then return end_without_trace(id, o, status, T, I) end
+  if ttl == '0' and next == '' then return end_without_trace(id, o, status, T, I) end
 
-  local is_end = status ~= 'again'
-  redis.pcall('HSET', job, 'started_at', started_t, 'ended_at', ended_t, 'last_heartbeat', ended_t, 'settled', x,
-    unpack(is_end and {'status', status} or {}))
+  if is_end then
+    redis.pcall('HSET', job, 'started_at', started_t, 'ended_at', ended_t, 'last_heartbeat', ended_t, 'settled', x,
+      'status', status)
+  else
+    redis.pcall('HSET', job, 'started_at', started_t, 'ended_at', ended_t, 'last_heartbeat', ended_t, 'settled', x)
+  end
   if meta ~= '' then redis.pcall('HSET', job, 'meta', meta) end
   if n > 0 then redis.pcall('HSET', job, unpack(ARGV, i + 12, i + 11 + 2 * n)) end
-  if kind ~= '' and ttl ~= 0 then add_result(id, x, worker, kind, ttl, payload, claimed_e, ended_e) end
+  if kind ~= '' and ttl ~= '0' then add_result(id, x, worker, kind, ttl, payload, claimed_e, ended_e) end
 
   local left = '0'
   if is_end then
-    if ttl ~= 0 then register(PREFIX .. REGISTRY[status] .. o, score(status, ttl, I), id) end
-    redis.pcall('ZREM', PREFIX .. (status == 'finished' and ':failed:' or ':finished:') .. o, id)
-    if next == '' and ttl > 0 then expire(id, ttl) end
-    left = release_dependents(id, '0', false, T, I)
+    if ttl ~= '0' then register(PREFIX .. REGISTRY[status] .. o, score(status, ttl, I), id) end
+    unregister(PREFIX .. (status == 'finished' and ':failed:' or ':finished:') .. o, id)
+    if not alone then
+      if expires then expire(id, ttl) end
+      left = release_dependents(id, '0', false, T, I)
+    end
   end
   if stays_queued then
     put_into_queue(id, o, next, T)

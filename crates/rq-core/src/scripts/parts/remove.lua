@@ -15,7 +15,10 @@ local function forget_execution(id, x, origin, worker)
   redis.pcall('ZREM', PREFIX .. ':executions:' .. id, x)
   redis.pcall('ZREM', PREFIX .. ':leases', member)
   redis.pcall('DEL', PREFIX .. ':execution:' .. member)
-  if worker and worker ~= '' then redis.pcall('SREM', PREFIX .. ':worker:' .. worker .. ':executions', member) end
+  if worker and worker ~= '' then
+    redis.pcall('SREM', PREFIX .. ':worker:' .. worker .. ':executions', member)
+    redis.pcall('SREM', PREFIX .. ':unbegun:' .. worker, member)
+  end
 end
 
 -- The job, what hangs on it, and its place in a group: gone.

@@ -1,4 +1,4 @@
-//! What many idle workers on one Redis cost it.
+//! What many idle workers on one Redis cost it, beyond what it uses without them.
 
 use std::time::{Duration, Instant};
 
@@ -18,19 +18,24 @@ const START_LONGEST: Duration = Duration::from_secs(120);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 pub(crate) fn measure(stage: &mut Stage, extent: Extent, figures: &mut Figures) -> Result<()> {
-    // A tenth of them costs a tenth.
-    let (workers, window) = extent.choose((WORKERS / 10, 8), (WORKERS, 30));
+    // A quarter of them costs a quarter.
+    let (workers, window) = extent.choose((WORKERS / 4, 10), (WORKERS, 30));
+    let alone = redis_share(stage, window)?;
     let crowd = (0..workers)
         .map(|_| IdleWorker::start(stage, "thread", &[QUEUE]))
         .collect::<Result<Vec<IdleWorker>>>()?;
     wait_until_registered(stage, workers)?;
-    let before = stage.spent()?;
-    std::thread::sleep(Duration::from_secs(window));
-    let spent = stage.spent()?.cpu.saturating_sub(before.cpu);
-    let share = spent.as_secs_f64() / window as f64 * WORKERS as f64 / workers as f64;
+    let share = (redis_share(stage, window)? - alone) * WORKERS as f64 / workers as f64;
     figures.add(REDIS_PERCENT, share * 100.0);
     drop(crowd);
     Ok(())
+}
+
+/// What part of a core Redis uses, during so many seconds.
+fn redis_share(stage: &mut Stage, window_s: u64) -> Result<f64> {
+    let before = stage.spent()?;
+    std::thread::sleep(Duration::from_secs(window_s));
+    Ok(stage.spent()?.cpu.saturating_sub(before.cpu).as_secs_f64() / window_s as f64)
 }
 
 fn wait_until_registered(stage: &mut Stage, workers: usize) -> Result<()> {

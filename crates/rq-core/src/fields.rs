@@ -108,6 +108,11 @@ impl Fields {
         }
     }
 
+    /// Whether both have fields of the same names.
+    pub(crate) fn has_fields_of(&self, other: &Fields) -> bool {
+        self.map.keys().eq(other.map.keys())
+    }
+
     /// What a Redis command takes as `field value field value …`.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> {
         self.map.iter().map(|(field, value)| (field.as_slice(), value.as_slice()))

@@ -26,6 +26,7 @@
 
 mod pool;
 mod task;
+mod tray;
 
 use std::io;
 

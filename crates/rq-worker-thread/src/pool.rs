@@ -7,25 +7,24 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use crossbeam_channel::{Receiver, Sender};
 use nix::sys::signal::{SigSet, Signal};
 use rq_core::{Ended, Execution, ExecutionId, Executor, Stop};
 use rq_worker::{Jobs, Program, RETURN_GRACE, SideRuntime, Watch};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::task::{Shop, Task};
+use crate::tray::Tray;
 
 /// How often overdue jobs are looked for, while any runs.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
 /// A pool of threads that runs one job each.
 ///
-/// Both channels hold at most one message for each slot and stuck thread, as nothing is started without a free slot.
+/// Tray and channel hold at most one message for each slot and stuck thread, as nothing is started without a free slot.
 pub(crate) struct Pool {
     slots: usize,
     shop: Arc<Shop>,
-    tasks: Sender<Task>,
-    taken: Receiver<Task>,
+    tasks: Arc<Tray<Task>>,
     news: UnboundedReceiver<News>,
     tell: UnboundedSender<News>,
     watched: HashMap<ExecutionId, Watched>,
@@ -56,13 +55,11 @@ impl Pool {
     pub(crate) fn start(program: Program, slots: usize) -> io::Result<Pool> {
         let (jobs, preloads) = Jobs::of(program);
         preloads.into_iter().for_each(|preload| preload());
-        let (tasks, taken) = crossbeam_channel::unbounded();
         let (tell, news) = unbounded_channel();
         let mut pool = Pool {
             slots,
             shop: Arc::new(Shop { jobs, runtime: SideRuntime::default() }),
-            tasks,
-            taken,
+            tasks: Arc::new(Tray::new()),
             news,
             tell,
             watched: HashMap::new(),
@@ -77,11 +74,11 @@ impl Pool {
 
     fn start_thread(&mut self) -> io::Result<()> {
         self.threads_started += 1;
-        let (shop, taken, tell) = (Arc::clone(&self.shop), self.taken.clone(), self.tell.clone());
+        let (shop, tasks, tell) = (Arc::clone(&self.shop), Arc::clone(&self.tasks), self.tell.clone());
         let thread = thread::Builder::new().name(format!("rq-job-{}", self.threads_started));
         let run = move || {
             leave_signals_to_the_worker();
-            work(&shop, &taken, &tell);
+            work(&shop, &tasks, &tell);
         };
         thread.spawn(run).map(drop)
     }
@@ -128,8 +125,7 @@ impl Executor for Pool {
         let watch = Arc::new(Watch::new(execution.limit));
         let watched = Watched { watch: Arc::clone(&watch), killed_at: None };
         self.watched.insert(execution.id.clone(), watched);
-        let sent = self.tasks.send(Task { execution, watch });
-        assert!(sent.is_ok(), "the pool itself holds a receiver");
+        self.tasks.put(Task { execution, watch });
     }
 
     fn stop(&mut self, id: &ExecutionId, how: Stop) {
@@ -174,6 +170,12 @@ impl Executor for Pool {
     }
 }
 
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.tasks.close();
+    }
+}
+
 /// Keeps what asks the worker to stop from interrupting a system call of a job, which would then fail. Threads that
 /// jobs start inherit it, as those of the runtime for async jobs do.
 fn leave_signals_to_the_worker() {
@@ -183,8 +185,8 @@ fn leave_signals_to_the_worker() {
 }
 
 /// What a thread does: one job after the other, until the pool is gone or gives it up.
-fn work(shop: &Shop, taken: &Receiver<Task>, tell: &UnboundedSender<News>) {
-    for task in taken {
+fn work(shop: &Shop, tasks: &Tray<Task>, tell: &UnboundedSender<News>) {
+    while let Some(task) = tasks.take() {
         let ended = task.run(shop);
         let in_time = task.watch.returned();
         let news = if in_time { News::Ended(task.execution.id, ended) } else { News::Returned };

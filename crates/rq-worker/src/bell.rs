@@ -13,7 +13,7 @@ use rq_core::link::{Link, is_broken};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// The longest wait for one ring: proxies and dead links drop rings without an error.
-const RING_LONGEST: Duration = Duration::from_secs(5);
+const RING_LONGEST: Duration = Duration::from_secs(10);
 /// How much longer than that Redis may take to answer.
 const ANSWER_MARGIN: Duration = Duration::from_secs(5);
 /// How often queues are looked at where no bell serves, as at `maxmemory`, where `BLMOVE` is refused.
@@ -27,8 +27,17 @@ pub(crate) struct Bell {
     /// The keys of the queue lists.
     lists: Vec<String>,
     /// A wait goes on while other events are handled: a blocking command cannot be taken back.
-    waiting: Option<BoxFuture<'static, Option<Rope>>>,
+    waiting: Option<BoxFuture<'static, (Option<Rope>, Ring)>>,
     rope: Option<Rope>,
+}
+
+/// What came of one wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ring {
+    /// A queue holds a job, or may: whoever waits has to look.
+    Rang,
+    /// Nothing came. The next wait looks at the queues before it waits, so nobody else has to.
+    Silence,
 }
 
 /// A connection of the bell's own.
@@ -43,29 +52,34 @@ impl Bell {
         Bell { link, lists, waiting: None, rope: None }
     }
 
-    /// Waits until a queue may hold a job, or for a few seconds. Cancel-safe.
+    /// Waits until a queue may hold a job. Cancel-safe.
     pub(crate) async fn rung(&mut self) {
-        let waiting = match &mut self.waiting {
-            Some(waiting) => waiting,
-            None => {
-                let wait = wait(self.link.clone(), self.lists.clone(), self.rope.take());
-                self.waiting.insert(Box::pin(wait))
+        loop {
+            let waiting = match &mut self.waiting {
+                Some(waiting) => waiting,
+                None => {
+                    let wait = wait(self.link.clone(), self.lists.clone(), self.rope.take());
+                    self.waiting.insert(Box::pin(wait))
+                }
+            };
+            let (rope, ring) = waiting.await;
+            (self.rope, self.waiting) = (rope, None);
+            if ring == Ring::Rang {
+                return;
             }
-        };
-        self.rope = waiting.await;
-        self.waiting = None;
+        }
     }
 }
 
 /// One wait, with the connection of the last one if that still serves. Gives the connection back unless it broke.
-async fn wait(link: Link, lists: Vec<String>, rope: Option<Rope>) -> Option<Rope> {
+async fn wait(link: Link, lists: Vec<String>, rope: Option<Rope>) -> (Option<Rope>, Ring) {
     let mut rope = match rope {
         Some(rope) => rope,
         None => match tie(&link, &lists).await {
             Ok(rope) => rope,
             Err(_) => {
                 tokio::time::sleep(RECONNECT_PAUSE).await;
-                return None;
+                return (None, Ring::Rang);
             }
         },
     };
@@ -74,15 +88,15 @@ async fn wait(link: Link, lists: Vec<String>, rope: Option<Rope>) -> Option<Rope
         lists => watch(&mut rope, lists).await,
     };
     match waited {
-        Ok(()) => Some(rope),
+        Ok(ring) => (Some(rope), ring),
         Err(error) if is_broken(&error) => {
             tokio::time::sleep(RECONNECT_PAUSE).await;
-            None
+            (None, Ring::Rang)
         }
         // Refused: the loop looks for itself instead.
         Err(_) => {
             tokio::time::sleep(POLL_PAUSE).await;
-            Some(rope)
+            (Some(rope), Ring::Rang)
         }
     }
 }
@@ -98,13 +112,15 @@ async fn tie(link: &Link, lists: &[String]) -> Result<Rope, rq_core::Error> {
     Ok(Rope { connection, pushes: tracking.is_ok().then_some(pushes) })
 }
 
-async fn rotate(rope: &mut Rope, list: &str) -> redis::RedisResult<()> {
+async fn rotate(rope: &mut Rope, list: &str) -> redis::RedisResult<Ring> {
     let mut cmd = redis::cmd("BLMOVE");
     cmd.arg(list).arg(list).arg("LEFT").arg("LEFT").arg(RING_LONGEST.as_secs());
-    answered(RING_LONGEST, cmd.exec_async(&mut rope.connection)).await
+    let moved: Option<redis::Value> =
+        answered(RING_LONGEST, cmd.query_async(&mut rope.connection)).await?;
+    Ok(moved.map_or(Ring::Silence, |_| Ring::Rang))
 }
 
-async fn watch(rope: &mut Rope, lists: &[String]) -> redis::RedisResult<()> {
+async fn watch(rope: &mut Rope, lists: &[String]) -> redis::RedisResult<Ring> {
     if let Some(pushes) = &mut rope.pushes {
         // Rings for what was read before; the reading below arms the bell anew.
         while pushes.try_recv().is_ok() {}
@@ -115,21 +131,17 @@ async fn watch(rope: &mut Rope, lists: &[String]) -> redis::RedisResult<()> {
     }
     let lengths: Vec<usize> = answered(Duration::ZERO, lengths.query_async(&mut rope.connection)).await?;
     if lengths.iter().any(|&length| length > 0) {
-        return Ok(());
+        return Ok(Ring::Rang);
     }
     match &mut rope.pushes {
-        Some(pushes) => {
-            let ring = tokio::time::timeout(RING_LONGEST, pushes.recv()).await;
-            let closed = matches!(ring, Ok(None));
-            if closed {
-                Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into())
-            } else {
-                Ok(())
-            }
-        }
+        Some(pushes) => match tokio::time::timeout(RING_LONGEST, pushes.recv()).await {
+            Ok(Some(_)) => Ok(Ring::Rang),
+            Ok(None) => Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into()),
+            Err(_) => Ok(Ring::Silence),
+        },
         None => {
             tokio::time::sleep(POLL_PAUSE).await;
-            Ok(())
+            Ok(Ring::Silence)
         }
     }
 }

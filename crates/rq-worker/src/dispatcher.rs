@@ -126,8 +126,8 @@ enum Event {
     MetaSaved(Result<Vec<bool>, rq_core::Error>),
     /// It is time to look for silent workers.
     LookDue,
-    /// These executions have no lease any more.
-    SilentFound(Result<Vec<Silent>, rq_core::Error>),
+    /// The leases of these executions are over; nobody holds any lease where there is nothing.
+    SilentFound(Result<Option<Vec<Silent>>, rq_core::Error>),
     /// These were ended because their worker is silent.
     Reaped(Result<Vec<Reaped>, rq_core::Error>),
     /// The scheduler's next tick is due.

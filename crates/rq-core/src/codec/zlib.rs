@@ -20,6 +20,14 @@ const STRATEGY: i32 = 0;
 /// Room for what does not get smaller.
 const ROOM_BYTES: usize = 64;
 
+/// The header that Python writes, and one that says that the only block holds bytes as they are.
+const HEADER: [u8; 2] = [0x78, 0x9c];
+const ONE_STORED_BLOCK: u8 = 1;
+/// What is not compressed: so little that it hardly gets smaller, and that Redis keeps the job's hash in its compact form, which
+/// it does up to 64 bytes a value, 11 of which are for what stands around the block. Compressing takes longer than all else that
+/// is done to enqueue a job.
+const STORED_BYTES_MAX: usize = 53;
+
 /// Room for the inflated bytes at the start: so many times the deflated ones, but no more than this.
 const FIRST_RATIO: usize = 4;
 const FIRST_BYTES: usize = 64 << 10;
@@ -36,8 +44,24 @@ thread_local! {
     static DECOMPRESSOR: RefCell<Box<DecompressorOxide>> = RefCell::default();
 }
 
-/// Compresses as Python does: level 6, header `78 9c`.
+/// Compresses as Python does: level 6, header `78 9c`. What is very short stays as it is, within such a stream.
 pub fn deflate(bytes: &[u8]) -> Vec<u8> {
+    match u8::try_from(bytes.len()) {
+        Ok(len) if bytes.len() <= STORED_BYTES_MAX => store(bytes, len),
+        _ => compress(bytes),
+    }
+}
+
+fn store(bytes: &[u8], len: u8) -> Vec<u8> {
+    let mut stored = Vec::with_capacity(bytes.len() + ROOM_BYTES);
+    stored.extend(HEADER);
+    stored.extend([ONE_STORED_BLOCK, len, 0, !len, 0xff]);
+    stored.extend_from_slice(bytes);
+    stored.extend(adler2::adler32_slice(bytes).to_be_bytes());
+    stored
+}
+
+fn compress(bytes: &[u8]) -> Vec<u8> {
     COMPRESSOR.with_borrow_mut(|compressor| {
         compressor.reset();
         let mut deflated = Vec::with_capacity(bytes.len() + ROOM_BYTES);
@@ -100,11 +124,11 @@ mod tests {
 
     #[test]
     fn what_is_deflated_inflates() {
-        for len in [0, 1, 10, 1000, 200_000, LIMIT_BYTES] {
+        for len in [0, 1, 10, STORED_BYTES_MAX, STORED_BYTES_MAX + 1, 1000, 200_000, LIMIT_BYTES] {
             let bytes: Vec<u8> =
                 (0..len).map(|index| (index.wrapping_mul(0x9e37_79b9) >> 13) as u8).collect();
             let deflated = deflate(&bytes);
-            assert_eq!(&deflated[..2], b"\x78\x9c");
+            assert_eq!(deflated[..2], HEADER);
             assert!(inflate(&deflated, LIMIT_BYTES) == Ok(Cow::Owned(bytes)), "{len} bytes");
         }
     }

@@ -1,8 +1,10 @@
 -- enqueue: writes jobs and puts them into one queue, into its schedule, behind other jobs, or begins their inline runs.
 --
--- KEYS  1 queue list   2 rq:queues
+-- KEYS  1 queue list   2 rq:queues   then those of rq:wip, the schedule and the deferred registry of the queue that a
+--       job may come into
 -- ARGV  1 prefix   2 queue name   3 now (T)   4 now (I)   then per job:
---       id, place, ttl, created_at, data, d, then d ids to wait for, n, then n times field and value
+--       id, place, ttl, created_at, data, d, then d ids to wait for, base, n, then n times field and value
+--         base   `new`: these are all other fields · `same`: so are those of the job before, but for these
 --         place  `L` the head of the queue · `R` its tail · `I:<x>:<score>` inline run <x>, in wip until <score>
 --                `S:<score>` the schedule, due at <score>; such a job waits for nobody else
 --         ttl    seconds the job may wait, 0 for no limit
@@ -14,9 +16,7 @@
 -- A wrong type of a global key fails here, before the first write. At maxmemory SADD is refused: nothing is done.
 local P, queue, T, I = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 redis.call('LLEN', KEYS[1])
-redis.call('ZCARD', P .. ':wip:' .. queue)
-redis.call('ZCARD', P .. ':scheduled:' .. queue)
-redis.call('ZCARD', P .. ':deferred:' .. queue)
+for k = 3, #KEYS do redis.call('ZCARD', KEYS[k]) end
 redis.call('SADD', KEYS[2], KEYS[1])
 local ENDED = {created = true, finished = true, failed = true, stopped = true, canceled = true}
 -- How many jobs are looked at to see whether one waits for the new job, directly or not.
@@ -31,6 +31,7 @@ end
 
 -- 1 or 2 or a status; nil when the way is free.
 local function known(id, job, created_at, data)
+  if redis.call('EXISTS', job) == 0 then return nil end
   local was = redis.pcall('HMGET', job, 'data', 'status', 'created_at', 'origin')
   if was.err then return 'wrongtype' end
   if not was[1] and not was[2] then return nil end
@@ -89,13 +90,14 @@ local function defer(id, job, ids, ttl)
 end
 
 local function put(id, place, ttl, job, ids)
-  local due = string.match(place, '^S:(.*)$')
+  local into_queue = place == 'L' or place == 'R'
+  local due = not into_queue and string.match(place, '^S:(.*)$')
   if due then
     redis.call('ZADD', P .. ':scheduled:' .. queue, due, id)
     return 1
   end
   if #ids > 0 and defer(id, job, ids, ttl) then return 3 end
-  if place == 'L' or place == 'R' then
+  if into_queue then
     redis.call(place .. 'PUSH', KEYS[1], id)
   else
     local x, score = string.match(place, '^I:(.*):(.*)$')
@@ -104,15 +106,39 @@ local function put(id, place, ttl, job, ids)
   return 1
 end
 
+-- Where the fields are on which those of a `same` job are based; made into a table when there is one.
+local base_from, base_to, fields, value_at
+
+local function change(from, to)
+  if not fields then
+    fields, value_at = {unpack(ARGV, base_from, base_to)}, {}
+    for k = 1, #fields, 2 do value_at[fields[k]] = k + 1 end
+  end
+  for k = from, to, 2 do fields[value_at[ARGV[k]]] = ARGV[k + 1] end
+end
+
+-- Takes note of a job's fields, whether it is written or not: the next one may be based on it.
+local function note(base, from, to)
+  if base == 'new' then base_from, base_to, fields = from, to, nil else change(from, to) end
+end
+
+local function write(job, created_at, data)
+  if fields then
+    redis.call('HSET', job, 'created_at', created_at, 'data', data, unpack(fields))
+  else
+    redis.call('HSET', job, 'created_at', created_at, 'data', data, unpack(ARGV, base_from, base_to))
+  end
+end
+
 local function enqueue(i, ids, after)
   local id, place, ttl, created_at, data = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4]
   local job = P .. ':job:' .. id
   local answer, replaced_origin = known(id, job, created_at, data)
   answer = answer or (#ids > 0 and waits_for(ids, id)) or nil
+  note(ARGV[after], after + 2, after + 1 + 2 * tonumber(ARGV[after + 1]))
   if answer then return answer end
   if replaced_origin then replace(id, job, replaced_origin) end
-  local n = tonumber(ARGV[after])
-  redis.call('HSET', job, 'created_at', created_at, 'data', data, unpack(ARGV, after + 1, after + 2 * n))
+  write(job, created_at, data)
   if ttl > 0 then redis.call('EXPIRE', job, ttl) end
   return put(id, place, ttl, job, ids)
 end
@@ -125,6 +151,6 @@ while i <= #ARGV do
   for k = i + 6, i + 5 + d do ids[#ids + 1] = ARGV[k] end
   local after = i + 6 + d
   answers[#answers + 1] = enqueue(i, ids, after)
-  i = after + 1 + 2 * tonumber(ARGV[after])
+  i = after + 2 + 2 * tonumber(ARGV[after + 1])
 end
 return answers

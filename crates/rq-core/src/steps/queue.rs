@@ -1,9 +1,10 @@
 //! Steps on a queue.
 
-use redis::Value as Reply;
+use redis::{Cmd, Value as Reply};
 
 use crate::error::Error;
 use crate::execution::ExecutionId;
+use crate::fields::Fields;
 use crate::job::Job;
 use crate::keys::Keys;
 use crate::link::Step;
@@ -69,20 +70,17 @@ pub fn enqueue(keys: &Keys, queue: &str, jobs: &[(Job, Place)]) -> Step<Vec<Enqu
     let mut pipeline = redis::Pipeline::with_capacity(jobs.len().div_ceil(JOBS_PER_SCRIPT_MAX));
     let now = Timestamp::now();
     for chunk in jobs.chunks(JOBS_PER_SCRIPT_MAX) {
-        let mut cmd = scripts::ENQUEUE.invoke(&[keys.queue(queue), keys.queues()]);
+        let mut cmd = scripts::ENQUEUE.invoke(&books(keys, queue, chunk));
         cmd.arg(keys.prefix()).arg(queue).arg(now.to_string()).arg(now.epoch_secs());
+        let mut before = None;
         for (job, place) in chunk {
             let mut fields = job.to_fields();
             let (created_at, data) = (fields.take("created_at"), fields.take("data"));
             cmd.arg(&job.id).arg(place.to_wire()).arg(job.ttl_s.unwrap_or(0)).arg(created_at).arg(data);
-            // A scheduled job keeps the names of those it depends on, and does not wait for them (wire spec §9.3).
-            let waits_for = job.dependency_ids.as_deref().filter(|_| !matches!(place, Place::At(_)));
-            let waits_for = waits_for.unwrap_or_default();
+            let waits_for = waits_for(job, place);
             cmd.arg(waits_for.len()).arg(waits_for);
-            cmd.arg(fields.iter().len());
-            for (field, value) in fields.iter() {
-                cmd.arg(field).arg(value);
-            }
+            push_fields(&mut cmd, &fields, before.as_ref());
+            before = Some(fields);
         }
         pipeline.add_command(cmd);
     }
@@ -96,6 +94,43 @@ pub fn enqueue(keys: &Keys, queue: &str, jobs: &[(Job, Place)]) -> Step<Vec<Enqu
     });
     let leaves_a_trace = |job: &Job| job.result_ttl != Some(crate::Ttl::Seconds(0));
     if jobs.iter().all(|(job, _)| leaves_a_trace(job)) { step } else { step.once() }
+}
+
+/// All fields, or those that differ where the job before has the same ones: jobs that are enqueued together have most in
+/// common.
+fn push_fields(cmd: &mut Cmd, fields: &Fields, before: Option<&Fields>) {
+    let base = before.filter(|before| before.has_fields_of(fields));
+    let pairs: Vec<(&[u8], &[u8])> = match base {
+        Some(base) => fields.iter().zip(base.iter()).filter(|(a, b)| a != b).map(|(pair, _)| pair).collect(),
+        None => fields.iter().collect(),
+    };
+    cmd.arg(if base.is_some() { "same" } else { "new" }).arg(pairs.len());
+    for (field, value) in pairs {
+        cmd.arg(field).arg(value);
+    }
+}
+
+/// A scheduled job keeps the names of those it depends on, and does not wait for them (wire spec §9.3).
+fn waits_for<'a>(job: &'a Job, place: &Place) -> &'a [String] {
+    match place {
+        Place::At(_) => &[],
+        _ => job.dependency_ids.as_deref().unwrap_or_default(),
+    }
+}
+
+/// The keys that enqueueing `jobs` may write to, beside their own.
+fn books(keys: &Keys, queue: &str, jobs: &[(Job, Place)]) -> Vec<String> {
+    let mut books = vec![keys.queue(queue), keys.queues()];
+    if jobs.iter().any(|(_, place)| matches!(place, Place::Inline(..))) {
+        books.push(keys.wip(queue));
+    }
+    if jobs.iter().any(|(_, place)| matches!(place, Place::At(_))) {
+        books.push(keys.scheduled(queue));
+    }
+    if jobs.iter().any(|(job, place)| !waits_for(job, place).is_empty()) {
+        books.push(keys.deferred(queue));
+    }
+    books
 }
 
 fn read_enqueued(reply: Reply) -> Enqueued {

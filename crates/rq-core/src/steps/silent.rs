@@ -76,6 +76,14 @@ pub struct End {
     pub settlement: Settlement,
 }
 
+/// Whether any worker of ours holds an execution (`EXISTS rq:leases`): where none does, none can be silent.
+pub fn any_leases(keys: &Keys) -> Step<bool> {
+    const NAME: &str = "look for leases";
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("EXISTS").arg(keys.leases());
+    Step::new(NAME, pipeline, |answers| single(NAME, answers))
+}
+
 /// Our executions whose lease is over, by Redis' clock (`TIME`, `ZRANGE rq:leases`).
 pub fn leases_over(keys: &Keys) -> Step<Vec<Silent>> {
     const NAME: &str = "look for silent workers";

@@ -19,7 +19,7 @@ use crate::worker_record::WorkerRecord;
 
 /// The most jobs one claim takes, and the most executions one settle ends: larger batches stall others for
 /// milliseconds and make slots wait for each other.
-pub const BATCH_MAX: usize = 32;
+pub const BATCH_MAX: usize = 16;
 /// The most executions one heartbeat covers.
 pub const HEARTBEAT_BATCH_MAX: usize = 100;
 /// How long Redis keeps a worker's record after its death, in seconds (wire spec §8.4).

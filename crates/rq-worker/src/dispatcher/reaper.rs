@@ -18,6 +18,8 @@ use super::{Dispatcher, Event};
 
 /// How many looks may be missed before it is this worker, or Redis, that was away, and not the others.
 const LOOKS_MISSED_MAX: u32 = 2;
+/// How many periods pass until the next look where nobody holds a lease: one that is made at once lasts for three.
+const PERIODS_WITHOUT_LEASES: u32 = 2;
 /// The most pages of one queue's `rq:wip` that one round of maintenance goes through.
 const WIP_PAGES_MAX: usize = 100;
 
@@ -130,15 +132,26 @@ fn reaped(end: &End, abandoned: Abandoned) -> Option<Reaped> {
 impl Dispatcher {
     pub(super) fn start_looking(&mut self) {
         self.reaping = true;
-        let (link, step) = (self.link.clone(), silent::leases_over(&self.who.keys));
-        self.start(async move { Event::SilentFound(link.take(&step).await) });
+        let (link, keys) = (self.link.clone(), self.who.keys.clone());
+        self.start(async move {
+            let found = match link.take(&silent::any_leases(&keys)).await {
+                Ok(true) => link.take(&silent::leases_over(&keys)).await.map(Some),
+                Ok(false) => Ok(None),
+                Err(error) => Err(error),
+            };
+            Event::SilentFound(found)
+        });
     }
 
-    pub(super) fn absorb_silent(&mut self, found: Result<Vec<Silent>, Error>) {
+    pub(super) fn absorb_silent(&mut self, found: Result<Option<Vec<Silent>>, Error>) {
         self.reaping = false;
         self.looked = true;
         // Not insisted upon: the next look comes soon.
         let Ok(found) = found else { return };
+        if found.is_none() {
+            self.look.reset_after(self.look.period() * PERIODS_WITHOUT_LEASES);
+        }
+        let found = found.unwrap_or_default();
         let may_reap = self.reaper.heed_look(Instant::now(), self.look.period());
         if !may_reap || found.is_empty() {
             return;

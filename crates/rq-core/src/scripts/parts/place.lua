@@ -1,13 +1,4 @@
--- part place: where a job that waits is put. The caller has the job fenced and its hash known to hold `data`.
-local PREFIX = ARGV[1]
-
--- The dependents and dependencies of a job live as long as its hash.
-local function expire(id, ttl)
-  local job = PREFIX .. ':job:' .. id
-  redis.pcall('EXPIRE', job, ttl)
-  redis.pcall('EXPIRE', job .. ':dependents', ttl)
-  redis.pcall('EXPIRE', PREFIX .. ':job::' .. id .. ':dependencies', ttl)
-end
+-- part place: where a job that waits is put. Needs lifetime. The caller has the job fenced and its hash known to hold `data`.
 
 -- A job that waits lives as long as its `ttl` says, counted anew; without one, until it has run. So do its dependents and
 -- dependencies, whatever end it may have had before.

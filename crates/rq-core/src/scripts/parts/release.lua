@@ -1,19 +1,10 @@
--- part release: dependents that wait no longer, straight from deferred to queued (wire spec §11). Needs place and
--- rate_limit.
+-- part release: dependents that wait no longer, straight from deferred to queued (wire spec §11). Needs lifetime, over,
+-- place and rate_limit.
 
 -- How many dependents one call looks at, or the whole of a small set, which SSCAN gives at once (512 at the most).
 local LOOKED_AT = 100
 -- How long a job lives that goes, and still has dependents to release: whoever ends or deletes it is at it.
 local RELEASING_S = 3600
-
--- Whether `id` holds nobody back: it ended well, or as badly as is allowed, or is gone. A canceled one whose
--- dependents were let go has the private field `released`.
-local function is_over(id, failures_allowed)
-  local job = PREFIX .. ':job:' .. id
-  local was = redis.pcall('HMGET', job, 'status', 'released')
-  if was.err or redis.pcall('HEXISTS', job, 'data') ~= 1 then return true end
-  return was[1] == 'finished' or (was[1] == 'failed' and failures_allowed) or (was[1] == 'canceled' and was[2] == '1')
-end
 
 -- The jobs that `id` waits for, as far as they are registered.
 local function dependencies_of(id)

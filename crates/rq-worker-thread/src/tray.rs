@@ -1,0 +1,135 @@
+//! [`Tray`]: where tasks lie until a thread takes them.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// What lies here is taken by whichever thread is free first.
+///
+/// To wake a thread costs more than a small job. So no more threads are on their way at once than the machine has processors
+/// for; each that arrives and finds more than it can take calls the next. Jobs that take their time have all their threads
+/// after a few such steps; small ones are all done by the first threads, which need not sleep in between. Nobody spins: what
+/// waits here must not take the processor from Redis.
+pub(crate) struct Tray<T> {
+    state: Mutex<State<T>>,
+    filled: Condvar,
+    on_their_way_max: usize,
+}
+
+struct State<T> {
+    waiting: VecDeque<T>,
+    /// How many threads sleep, those that were woken and have not arrived included.
+    idle: usize,
+    /// How many threads were woken and have not arrived.
+    on_their_way: usize,
+    closed: bool,
+}
+
+impl<T> Tray<T> {
+    pub(crate) fn new() -> Tray<T> {
+        let state = State { waiting: VecDeque::new(), idle: 0, on_their_way: 0, closed: false };
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Tray { state: Mutex::new(state), filled: Condvar::new(), on_their_way_max: processors }
+    }
+
+    /// Lays something down.
+    pub(crate) fn put(&self, item: T) {
+        let mut state = self.lock();
+        state.waiting.push_back(item);
+        self.call_one(&mut state);
+    }
+
+    /// Takes what has lain here longest, and waits for it. `None` once the tray is closed.
+    pub(crate) fn take(&self) -> Option<T> {
+        let mut state = self.lock();
+        loop {
+            if state.closed {
+                return None;
+            }
+            if let Some(item) = state.waiting.pop_front() {
+                self.call_one(&mut state);
+                return Some(item);
+            }
+            state.idle += 1;
+            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
+            // One that woke without being called is counted as if it had been: at worst another is called in its place.
+            state.on_their_way = state.on_their_way.saturating_sub(1);
+        }
+    }
+
+    /// Sends everybody away; what still lies here is dropped with the tray.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.filled.notify_all();
+    }
+
+    fn call_one(&self, state: &mut State<T>) {
+        let asleep = state.idle - state.on_their_way.min(state.idle);
+        if !state.waiting.is_empty() && asleep > 0 && state.on_their_way < self.on_their_way_max {
+            state.on_their_way += 1;
+            self.filled.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::sync::{Arc, Barrier};
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    const THREADS: usize = 32;
+    const LONGEST: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn every_item_is_taken_once() {
+        const ITEMS: usize = 20_000;
+        let tray = Arc::new(Tray::new());
+        let (tell, told) = mpsc::channel();
+        let threads: Vec<_> = (0..THREADS)
+            .map(|_| {
+                let (tray, tell) = (Arc::clone(&tray), tell.clone());
+                thread::spawn(move || {
+                    while let Some(item) = tray.take() {
+                        tell.send(item).unwrap();
+                    }
+                })
+            })
+            .collect();
+        (0..ITEMS).for_each(|item| tray.put(item));
+        let mut taken: Vec<usize> = (0..ITEMS).map(|_| told.recv_timeout(LONGEST).unwrap()).collect();
+        taken.sort_unstable();
+        assert!(taken.into_iter().eq(0..ITEMS));
+        tray.close();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    }
+
+    /// Each waits for all others: none may be left lying while a thread sleeps.
+    #[test]
+    fn as_many_run_at_once_as_there_are_threads() {
+        let tray = Arc::new(Tray::<Arc<Barrier>>::new());
+        let (tell, told) = mpsc::channel();
+        for _ in 0..THREADS {
+            let (tray, tell) = (Arc::clone(&tray), tell.clone());
+            thread::spawn(move || {
+                while let Some(barrier) = tray.take() {
+                    barrier.wait();
+                    let _ = tell.send(());
+                }
+            });
+        }
+        for _ in 0..50 {
+            let barrier = Arc::new(Barrier::new(THREADS));
+            (0..THREADS).for_each(|_| tray.put(Arc::clone(&barrier)));
+            (0..THREADS).for_each(|_| told.recv_timeout(LONGEST).unwrap());
+        }
+        tray.close();
+    }
+}

@@ -99,13 +99,13 @@ impl Stage {
         })
     }
 
-    /// Has other job queues take part: `programs/*.py`, run by that Python.
+    /// Has other job queues take part: `programs/*_peer.py`, run by that Python.
     pub(crate) fn invite_peers(&mut self, python: &Path, programs: &Path) -> Result<()> {
         let entries = std::fs::read_dir(programs)
             .with_context(|| format!("could not list {}", programs.display()))?;
         let paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<PathBuf>>>()?;
-        let mut programs: Vec<PathBuf> =
-            paths.into_iter().filter(|path| path.extension().is_some_and(|end| end == "py")).collect();
+        let is_peer = |path: &PathBuf| path.to_string_lossy().ends_with("_peer.py");
+        let mut programs: Vec<PathBuf> = paths.into_iter().filter(is_peer).collect();
         programs.sort();
         self.peers = programs.into_iter().map(|program| (python.to_owned(), program)).collect();
         Ok(())

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use rq_core::blocking::Queue;
-use rq_core::{Call, Codec, Keys, Ttl};
+use rq_core::{Codec, Keys, Ttl};
 
 use crate::word_count::add;
 
@@ -43,15 +43,6 @@ impl Drained {
     }
 }
 
-/// The middle one of what several rounds gave: what else the machine did in one of them does not move it.
-///
-/// # Panics
-/// Without any.
-pub fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
 /// A queue of trivial jobs, `operator.add(2, 3)`, which both Rust and Python can run.
 pub struct Drain {
     url: String,
@@ -70,26 +61,9 @@ impl Drain {
 
     /// Fills the queue with `jobs` jobs and has our worker drain it: `program worker -w thread --burst`.
     pub fn by_rust(&mut self, program: &Path, jobs: usize) -> Result<Drained> {
-        self.by_worker(program, &["-w", "thread"], jobs)
-    }
-
-    /// The same by a worker with these options.
-    pub fn by_worker(&mut self, program: &Path, options: &[&str], jobs: usize) -> Result<Drained> {
-        self.of(|| add::call(2, 3), program, options, jobs)
-    }
-
-    /// The same with another call.
-    pub fn of<T>(
-        &mut self,
-        call: impl Fn() -> Call<T>,
-        program: &Path,
-        options: &[&str],
-        jobs: usize,
-    ) -> Result<Drained> {
         let mut worker = Command::new(program);
-        worker.arg("worker").args(options).args(["--burst", "--quiet", "--url", &self.url]);
-        worker.arg(self.queue.name());
-        self.fill(call, jobs)?;
+        worker.args(["worker", "-w", "thread", "--burst", "--quiet", "--url", &self.url, self.queue.name()]);
+        self.fill(jobs)?;
         self.measure(worker, jobs)
     }
 
@@ -101,7 +75,7 @@ impl Drain {
              .work(burst=True, logging_level='WARNING')";
         let mut worker = Command::new(python);
         worker.args(["-c", WORK, &self.url, self.queue.name()]);
-        self.fill(|| add::call(2, 3), jobs)?;
+        self.fill(jobs)?;
         self.measure(worker, jobs)
     }
 
@@ -123,10 +97,11 @@ impl Drain {
         })
     }
 
-    fn fill<T>(&mut self, call: impl Fn() -> Call<T>, jobs: usize) -> Result<()> {
+    fn fill(&mut self, jobs: usize) -> Result<()> {
         self.clear()?;
         for begin in (0..jobs).step_by(BATCH) {
-            let calls = (begin..jobs.min(begin + BATCH)).map(|_| call().result_ttl(Ttl::RESULT_DEFAULT));
+            let add = |_| add::call(2, 3).result_ttl(Ttl::RESULT_DEFAULT);
+            let calls = (begin..jobs.min(begin + BATCH)).map(add);
             self.queue.enqueue_many(calls)?;
         }
         Ok(())

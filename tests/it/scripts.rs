@@ -59,7 +59,7 @@ const MONITORING_INTERVAL: Duration = Duration::from_secs(30);
 /// As the worker has it unless told.
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
 /// How far two readings of a TTL may differ because time passed between them, in seconds.
-const TTL_SLACK_S: i64 = 3;
+const TTL_SLACK_S: i64 = 20;
 
 /// A key space, and a connection that takes steps in it.
 pub(crate) struct Stage {

@@ -1,19 +1,16 @@
 //! An `rq` with the jobs that the tests enqueue; `rq_tests::jobs` lists them.
 //!
 //! `RQ_TEST_APP` says what else it is: `empty`, as the stock `rq`, which has no jobs; or `watched`, which says what
-//! its preload, death penalties and exception handlers see. `-w heavy-fork` is `-w fork` in a worker that holds much memory.
+//! its preload, death penalties and exception handlers see.
 
-use std::hint::black_box;
-use std::io::{self, Write};
+use std::io::Write;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use rq_cli::App;
-use rq_core::{Context, DeathPenalty, Executor, Failure, Guard, Handlers, Job};
+use rq_core::{Context, DeathPenalty, Failure, Guard, Handlers, Job};
 use rq_tests::jobs::{self, Counter};
-use rq_worker::{Launch, Options, Program};
-use rq_worker_fork::Fork;
 
 fn main() -> ExitCode {
     let app = match std::env::var("RQ_TEST_APP").as_deref() {
@@ -21,21 +18,7 @@ fn main() -> ExitCode {
         Ok("watched") => watched(App::new(jobs::handlers())),
         _ => App::new(jobs::handlers()),
     };
-    app.state(Counter::default).executor::<HeavyFork>().run()
-}
-
-/// Starts the fork server; then the worker takes memory, as one may that keeps a cache.
-struct HeavyFork;
-
-impl Launch for HeavyFork {
-    const NAME: &'static str = "heavy-fork";
-
-    fn launch(program: Program, options: &Options) -> io::Result<Box<dyn Executor>> {
-        const HELD_BYTES: usize = 200 << 20;
-        let executor = Fork::launch(program, options)?;
-        std::mem::forget(black_box(vec![1_u8; HELD_BYTES]));
-        Ok(executor)
-    }
+    app.state(Counter::default).run()
 }
 
 /// Two death penalties around each job, three handlers for each failure. The second keeps timeouts from the third, and

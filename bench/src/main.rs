@@ -143,7 +143,8 @@ fn progress(steps: usize) -> ProgressBar {
 fn write(report: &Report, options: &Options) -> Result<()> {
     std::fs::create_dir_all(&options.out)?;
     let (json, svg) = (options.out.join("results.json"), options.out.join("results.svg"));
-    std::fs::write(&json, report.to_json()?).with_context(|| format!("could not write {}", json.display()))?;
+    std::fs::write(&json, report.to_json()?)
+        .with_context(|| format!("could not write {}", json.display()))?;
     std::fs::write(&svg, chart::draw(report))?;
     if options.json {
         print!("{}", report.to_json()?);
@@ -170,9 +171,8 @@ fn replace_tables(path: &Path, report: &Report) -> Result<()> {
         let (_, after) = rest.split_once(TABLES_END)?;
         Some((before, after))
     });
-    let (before, after) = place.with_context(|| {
-        format!("{} has no lines `{TABLES_BEGIN}` and `{TABLES_END}`", path.display())
-    })?;
+    let (before, after) = place
+        .with_context(|| format!("{} has no lines `{TABLES_BEGIN}` and `{TABLES_END}`", path.display()))?;
     let tables = table::markdown(report);
     std::fs::write(path, format!("{before}{TABLES_BEGIN}\n{tables}{TABLES_END}{after}"))?;
     Ok(())

@@ -87,7 +87,10 @@ impl Stage {
     pub(crate) fn open(url: &str, worker: &Path, python: Option<&Path>) -> Result<Stage> {
         let mut redis = redis::Client::open(url)?.get_connection()?;
         let held: usize = redis::cmd("DBSIZE").query(&mut redis)?;
-        ensure!(held == 0, "This Redis holds {held} keys, and measuring would remove them: give an empty one.");
+        ensure!(
+            held == 0,
+            "This Redis holds {held} keys, and measuring would remove them: give an empty one."
+        );
         Ok(Stage {
             url: url.to_owned(),
             keys: Keys::default(),
@@ -101,8 +104,8 @@ impl Stage {
 
     /// Has other job queues take part: `programs/*_peer.py`, run by that Python.
     pub(crate) fn invite_peers(&mut self, python: &Path, programs: &Path) -> Result<()> {
-        let entries = std::fs::read_dir(programs)
-            .with_context(|| format!("could not list {}", programs.display()))?;
+        let entries =
+            std::fs::read_dir(programs).with_context(|| format!("could not list {}", programs.display()))?;
         let paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<PathBuf>>>()?;
         let is_peer = |path: &PathBuf| path.to_string_lossy().ends_with("_peer.py");
         let mut programs: Vec<PathBuf> = paths.into_iter().filter(is_peer).collect();
@@ -212,8 +215,7 @@ impl Stage {
     pub(crate) fn check_finished(&mut self, queues: &[&str], jobs: usize) -> Result<()> {
         let mut finished = 0;
         for queue in queues {
-            let there: usize =
-                redis::cmd("ZCARD").arg(self.keys.finished(queue)).query(&mut self.redis)?;
+            let there: usize = redis::cmd("ZCARD").arg(self.keys.finished(queue)).query(&mut self.redis)?;
             finished += there;
         }
         ensure!(finished == jobs, "{finished} of {jobs} jobs finished.");

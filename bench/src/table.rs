@@ -32,12 +32,7 @@ pub(crate) fn markdown(report: &Report) -> String {
 fn figure_rows(report: &Report) -> Vec<Vec<String>> {
     let row = |figure: &crate::figures::Figure| {
         let Spread { median, .. } = figure.spread;
-        vec![
-            figure.name.row.to_owned(),
-            figure.name.unit.to_owned(),
-            number(median),
-            from_to(figure.spread),
-        ]
+        vec![figure.name.row.to_owned(), figure.name.unit.to_owned(), number(median), from_to(figure.spread)]
     };
     report.figures().iter().map(row).collect()
 }
@@ -116,9 +111,14 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        for (value, text) in
-            [(0.0, "0"), (0.0123, "0.012"), (0.917, "0.92"), (12.34, "12.3"), (999.6, "1,000"), (1234567.0, "1,234,567")]
-        {
+        for (value, text) in [
+            (0.0, "0"),
+            (0.0123, "0.012"),
+            (0.917, "0.92"),
+            (12.34, "12.3"),
+            (999.6, "1,000"),
+            (1234567.0, "1,234,567"),
+        ] {
             assert_eq!(number(value), text);
         }
     }

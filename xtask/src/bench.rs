@@ -80,11 +80,9 @@ fn command(options: &Options, redis: &PrivateRedis) -> Result<Program> {
 /// What a person types for the same.
 fn typed(options: &Options) -> String {
     let mut typed = "cargo xtask bench".to_string();
-    for (flag, on) in [
-        (" --quick", options.quick),
-        (" --peers", options.peers),
-        (" --no-python", options.no_python),
-    ] {
+    for (flag, on) in
+        [(" --quick", options.quick), (" --peers", options.peers), (" --no-python", options.no_python)]
+    {
         if on {
             typed += flag;
         }

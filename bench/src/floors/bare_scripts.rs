@@ -10,7 +10,7 @@ use rq_core::{Conclusion, Fields, Job, Keys, Timestamp, Ttl, WorkerRecord};
 use crate::stage::{Drained, QUEUE, Stage};
 
 /// How many loops are at it at once, each a worker of its own.
-const LOOPS: usize = 4;
+const LOOPS: usize = 8;
 /// RQ's defaults, and the lease of our workers.
 const WORKER_TTL: Duration = Duration::from_secs(420);
 const MONITORING_INTERVAL: Duration = Duration::from_secs(30);

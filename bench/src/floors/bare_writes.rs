@@ -79,7 +79,12 @@ impl<'a> Batch<'a> {
             pipeline.cmd("HSET").arg(&execution).arg(&["id", x, "job_id", id, "created_at", &e]);
             pipeline.arg(&["last_heartbeat", &e, "worker_name", WORKER]).ignore();
             pipeline.cmd("EXPIRE").arg(&execution).arg(EXECUTION_TTL_S).ignore();
-            pipeline.cmd("ZADD").arg(&executions).arg(now.epoch_secs() + EXECUTION_TTL_S + 60).arg(x).ignore();
+            pipeline
+                .cmd("ZADD")
+                .arg(&executions)
+                .arg(now.epoch_secs() + EXECUTION_TTL_S + 60)
+                .arg(x)
+                .ignore();
             pipeline.cmd("EXPIRE").arg(&executions).arg(EXECUTION_TTL_S + 60).ignore();
             pipeline.cmd("HSET").arg(&job).arg(&["status", "started", "started_at", &t]);
             pipeline.arg(&["last_heartbeat", &t, "worker_name", WORKER]).ignore();

@@ -12,14 +12,25 @@ use crate::floors::bare_forks;
 use crate::stage::Stage;
 
 pub(crate) const BARE_16: Name = Name::new("fork, 16 in flight, bare fork+wait", "jobs/s");
-pub(crate) const BOTH_16: Name = Name::new("fork, 16 in flight, bare fork+wait and -w thread, both", "jobs/s");
+pub(crate) const BOTH_16: Name =
+    Name::new("fork, 16 in flight, bare fork+wait and -w thread, both", "jobs/s");
 pub(crate) const FORK_16: Name = Name::new("fork, 16 in flight", "jobs/s");
 pub(crate) const HEAVY_16: Name = Name::new("fork, 16 in flight, worker holds 200 MB", "jobs/s");
 pub(crate) const FORK_16_OF_10: Name = Name::new("fork, 16 in flight, 10 jobs a process", "jobs/s");
 pub(crate) const FORK_16_OF_100: Name = Name::new("fork, 16 in flight, 100 jobs a process", "jobs/s");
 const FEWER: [(&str, usize, Name, Name); 2] = [
-    ("1", 1, Name::new("fork, 1 in flight, bare fork+wait", "jobs/s"), Name::new("fork, 1 in flight", "jobs/s")),
-    ("4", 4, Name::new("fork, 4 in flight, bare fork+wait", "jobs/s"), Name::new("fork, 4 in flight", "jobs/s")),
+    (
+        "1",
+        1,
+        Name::new("fork, 1 in flight, bare fork+wait", "jobs/s"),
+        Name::new("fork, 1 in flight", "jobs/s"),
+    ),
+    (
+        "4",
+        4,
+        Name::new("fork, 4 in flight, bare fork+wait", "jobs/s"),
+        Name::new("fork, 4 in flight", "jobs/s"),
+    ),
 ];
 
 pub(crate) fn measure(stage: &mut Stage, extent: Extent, figures: &mut Figures) -> Result<()> {

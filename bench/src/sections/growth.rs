@@ -22,7 +22,10 @@ macro_rules! waiting {
             jobs: $jobs,
             drain_redis_us: Name::new(concat!("drain, ", $words, " queued"), "Redis CPU µs/job"),
             enqueue_redis_us: Name::new(concat!("enqueue, ", $words, " queued"), "Redis CPU µs/job"),
-            due_redis_us: Name::new(concat!("schedule and drain, ", $words, " scheduled"), "Redis CPU µs/job"),
+            due_redis_us: Name::new(
+                concat!("schedule and drain, ", $words, " scheduled"),
+                "Redis CPU µs/job",
+            ),
         }
     };
 }

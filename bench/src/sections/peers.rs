@@ -26,7 +26,8 @@ pub(crate) fn measure(stage: &mut Stage, extent: Extent, figures: &mut Figures) 
             (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         ensure!(output.status.success(), "{} ended with {}: {stderr}", program.display(), output.status);
         let line = stdout.lines().last().context("the program printed nothing")?;
-        let measured: Measured = serde_json::from_str(line).with_context(|| format!("not a result: {line}"))?;
+        let measured: Measured =
+            serde_json::from_str(line).with_context(|| format!("not a result: {line}"))?;
         ensure!(measured.jobs == jobs, "{} drained {} of {jobs} jobs", measured.peer, measured.jobs);
         // A name lives as long as the program; there are a handful.
         let row: &'static str = Box::leak(format!("peer, {}", measured.peer).into_boxed_str());

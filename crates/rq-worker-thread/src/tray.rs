@@ -35,7 +35,7 @@ impl<T> Tray<T> {
     pub(crate) fn put(&self, item: T) {
         let mut state = self.lock();
         state.waiting.push_back(item);
-        self.call_one(&mut state);
+        self.call_one(state);
     }
 
     /// Takes what has lain here longest, and waits for it. `None` once the tray is closed.
@@ -46,7 +46,7 @@ impl<T> Tray<T> {
                 return None;
             }
             if let Some(item) = state.waiting.pop_front() {
-                self.call_one(&mut state);
+                self.call_one(state);
                 return Some(item);
             }
             state.idle += 1;
@@ -63,10 +63,12 @@ impl<T> Tray<T> {
         self.filled.notify_all();
     }
 
-    fn call_one(&self, state: &mut State<T>) {
+    /// Wakes a thread, if there is something for one more. Without the lock, which that thread needs first of all.
+    fn call_one(&self, mut state: MutexGuard<'_, State<T>>) {
         let asleep = state.idle - state.on_their_way.min(state.idle);
         if !state.waiting.is_empty() && asleep > 0 && state.on_their_way < self.on_their_way_max {
             state.on_their_way += 1;
+            drop(state);
             self.filled.notify_one();
         }
     }

@@ -115,8 +115,7 @@ async fn tie(link: &Link, lists: &[String]) -> Result<Rope, rq_core::Error> {
 async fn rotate(rope: &mut Rope, list: &str) -> redis::RedisResult<Ring> {
     let mut cmd = redis::cmd("BLMOVE");
     cmd.arg(list).arg(list).arg("LEFT").arg("LEFT").arg(RING_LONGEST.as_secs());
-    let moved: Option<redis::Value> =
-        answered(RING_LONGEST, cmd.query_async(&mut rope.connection)).await?;
+    let moved: Option<redis::Value> = answered(RING_LONGEST, cmd.query_async(&mut rope.connection)).await?;
     Ok(moved.map_or(Ring::Silence, |_| Ring::Rang))
 }
 

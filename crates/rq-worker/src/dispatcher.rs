@@ -65,6 +65,8 @@ use schedule::Schedule;
 
 /// How many jobs make a step worth its round trip while one of its kind is under way, or may [gather](Pace).
 const BATCH_WORTH_MIN: usize = BATCH_MAX / 2;
+/// How many claims may be under way: the script knows the last two apart.
+const CLAIMS_MAX: usize = 2;
 /// How many events one turn absorbs before steps are started again.
 const EVENTS_PER_TURN_MAX: usize = 256;
 /// How often leases are renewed while they last: two renewals may be late before one is lost.
@@ -109,7 +111,7 @@ enum Event {
     /// A failure was shown to the exception handlers.
     Handled(Settlement),
     /// A claim was answered.
-    Claimed(Result<Claim, rq_core::Error>),
+    Claimed(u64, Result<Claim, rq_core::Error>),
     /// Claimed jobs were marked and fetched.
     Begun(Vec<Claimed>, Result<Vec<Option<Fields>>, rq_core::Error>),
     /// Executions were settled.
@@ -214,8 +216,8 @@ struct Dispatcher {
     order: Order,
     claim_number: u64,
     pace: Pace,
-    /// How many jobs the claim under way asks for.
-    claiming: usize,
+    /// How many jobs each claim under way asks for; its number says which is whose.
+    claiming: [usize; CLAIMS_MAX],
     /// How many claimed jobs are being fetched.
     fetching: usize,
     /// Whether the last claim found less than it asked for, and nothing has rung since.
@@ -271,7 +273,7 @@ impl Dispatcher {
             order: Order::new(options.dequeue, options.queues.clone()),
             claim_number: 0,
             pace: Pace::default(),
-            claiming: 0,
+            claiming: [0; CLAIMS_MAX],
             fetching: 0,
             queues_empty: false,
             suspended: false,
@@ -349,7 +351,7 @@ impl Dispatcher {
             Event::Command(command) => self.absorb_command(command),
             Event::Ended(id, ended) => self.absorb_ended(&id, ended),
             Event::Handled(settlement) => self.unsettled.push(settlement),
-            Event::Claimed(claim) => self.absorb_claim(claim),
+            Event::Claimed(number, claim) => self.absorb_claim(number, claim),
             Event::Begun(claimed, fetched) => self.absorb_begun(claimed, fetched),
             Event::Settled(settlements, settled) => self.absorb_settled(settlements, settled),
             Event::PutBack(claimed, put_back) => self.absorb_put_back(&claimed, put_back),

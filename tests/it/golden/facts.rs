@@ -145,7 +145,7 @@ fn steady(field: &str, all: &fixture::Fields, value: &[u8]) -> String {
         }
         "meta" | "result" => decoded(value),
         "canceled" | "requeued" => "a call".to_owned(),
-        "answer" => "to a claim".to_owned(),
+        "answer0" | "answer1" => "to a claim".to_owned(),
         "exc_info" => {
             let text = zlib::inflate(value, EXC_INFO_BYTES_MAX).expect("it is deflated").into_owned();
             String::from_utf8(text).expect("it is text")

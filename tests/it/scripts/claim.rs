@@ -210,10 +210,23 @@ fn a_claim_overtaken_by_a_later_one_does_nothing() {
     let stage = Stage::new();
     stage.enqueue(&["a", "b"]);
     let worker = stage.worker("w", &[QUEUE]);
-    let (late, next) = (worker.claim_step(1), worker.claim_step(1));
+    let (late, _, next) = (worker.claim_step(1), worker.claim_step(1), worker.claim_step(1));
     assert_eq!(job_ids(&taken(stage.take(&next)).0), ["a"]);
     stage.refuse(&late);
     assert_eq!(stage.waiting(QUEUE), ["b"]);
+}
+
+/// Two may be under way at once, and a broken connection may have both sent again, in any order.
+#[test]
+fn the_last_two_claims_are_answered_as_the_first_time() {
+    let stage = Stage::new();
+    stage.enqueue(&["a", "b", "c"]);
+    let worker = stage.worker("w", &[QUEUE]);
+    let (first, second) = (worker.claim_step(1), worker.claim_step(1));
+    let answers = (stage.take(&first), stage.take(&second));
+    assert_eq!(stage.take(&second), answers.1);
+    assert_eq!(stage.take(&first), answers.0);
+    assert_eq!(stage.waiting(QUEUE), ["c"]);
 }
 
 #[test]

@@ -169,7 +169,7 @@ pub enum Claim {
 
 /// Claims at most `want` jobs off `queues`, in that order: at most `per_turn` of one queue before the next one's turn,
 /// and as many as it has where that is 0. `number` rises by one from one claim to the next; a step
-/// sent again gets the first answer.
+/// sent again gets the first answer, as long as the claim after the next has not been sent.
 ///
 /// # Panics
 /// If `want` is zero or above [`BATCH_MAX`].

@@ -7,16 +7,21 @@ use rq_core::{Ended, Error, Fields};
 
 use super::running::Begun;
 use super::schedule::Schedule;
-use super::{BATCH_WORTH_MIN, Course, Dispatcher, Event};
+use super::{BATCH_WORTH_MIN, CLAIMS_MAX, Course, Dispatcher, Event};
 
 /// How many ended executions may wait for their settlement, per slot, before no more are claimed.
 const UNSETTLED_PER_SLOT_MAX: usize = 4;
 /// How often a suspended or refused worker tries to claim.
 const CLAIM_PAUSE: Duration = Duration::from_secs(1);
 
+/// Where the claim of that number is noted while it is under way.
+fn place_of(number: u64) -> usize {
+    (number % CLAIMS_MAX as u64) as usize
+}
+
 impl Dispatcher {
     pub(super) fn start_claim(&mut self) {
-        if self.claiming == 0 && std::mem::take(&mut self.refilled) {
+        if self.claiming() == 0 && std::mem::take(&mut self.refilled) {
             self.queues_empty = false;
         }
         let want = self.wanted();
@@ -24,27 +29,34 @@ impl Dispatcher {
         if !self.worth_claiming(want) || self.queues_empty || self.claim_after.is_some() || schedule_first {
             return;
         }
-        self.claiming = want;
         self.claim_number += 1;
+        let number = self.claim_number;
+        self.claiming[place_of(number)] = want;
         self.pace.claim();
         let per_turn = self.order.per_turn();
-        let step = steps::claim(&self.who, self.order.queues(), per_turn, self.claim_number, want);
+        let step = steps::claim(&self.who, self.order.queues(), per_turn, number, want);
         let claim = self.insist(step);
-        self.start(async move { Event::Claimed(claim.await) });
+        self.start(async move { Event::Claimed(number, claim.await) });
     }
 
-    /// Jobs are claimed one claim at a time, and at once; but a further claim waits until it is worth it while those that were
+    /// Jobs are claimed at once; but a further claim waits until it is worth it while one is under way, while those that were
     /// claimed are being fetched, where jobs are short, and while those that run lie about.
     fn worth_claiming(&self, want: usize) -> bool {
+        let under_way = self.claiming() > 0;
         let gathers = self.fetching > 0 && self.pace.is_short() || self.claim_gathers_until().is_some();
-        let worth = if gathers { self.batch_worth() } else { 1 };
-        self.claiming == 0 && want >= worth
+        let worth = if under_way || gathers { self.batch_worth() } else { 1 };
+        self.claiming[place_of(self.claim_number + 1)] == 0 && want >= worth
+    }
+
+    /// How many jobs the claims under way ask for.
+    pub(super) fn claiming(&self) -> usize {
+        self.claiming.iter().sum()
     }
 
     /// Until when the next claim may wait for more free slots.
     pub(super) fn claim_gathers_until(&self) -> Option<Instant> {
         let is_small = (1..self.batch_worth()).contains(&self.wanted());
-        self.pace.claim_gathers_until().filter(|_| is_small && self.claiming == 0 && !self.queues_empty)
+        self.pace.claim_gathers_until().filter(|_| is_small && self.claiming() == 0 && !self.queues_empty)
     }
 
     /// How many jobs make a step worth its round trip where it could wait for more: no more than a quarter of those that
@@ -62,7 +74,7 @@ impl Dispatcher {
         }
         let free = self.executor.slots().saturating_sub(self.running.occupied() + self.fetching);
         let left = self.jobs_left().map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
-        free.min(left).min(BATCH_MAX)
+        free.min(left).saturating_sub(self.claiming()).min(BATCH_MAX)
     }
 
     /// How many jobs `--max-jobs` still allows.
@@ -70,8 +82,8 @@ impl Dispatcher {
         self.options.max_jobs.map(|max| max.saturating_sub(self.jobs_begun + self.fetching as u64))
     }
 
-    pub(super) fn absorb_claim(&mut self, claim: Result<Claim, Error>) {
-        let asked = std::mem::take(&mut self.claiming);
+    pub(super) fn absorb_claim(&mut self, number: u64, claim: Result<Claim, Error>) {
+        let asked = std::mem::take(&mut self.claiming[place_of(number)]);
         match claim {
             Ok(Claim::Taken { claimed, dropped, more }) => {
                 self.suspended = false;

@@ -146,7 +146,7 @@ impl Dispatcher {
 
     /// Whether there is no job and none is being asked for.
     fn is_idle(&self) -> bool {
-        self.running.is_empty() && self.fetching == 0 && self.claiming == 0
+        self.running.is_empty() && self.fetching == 0 && self.claiming() == 0
     }
 
     /// Whether nothing is left to do on the way out.
@@ -156,7 +156,7 @@ impl Dispatcher {
             Course::Leaving(by) if by <= Instant::now() => true,
             _ => {
                 let taking_on =
-                    self.claiming + self.fetching + self.put_backs_under_way + self.releases_under_way;
+                    self.claiming() + self.fetching + self.put_backs_under_way + self.releases_under_way;
                 taking_on == 0
                     && self.schedule.is_none()
                     && self.running.is_empty()
@@ -174,7 +174,7 @@ impl Dispatcher {
     pub(super) fn wants_bell(&self) -> bool {
         self.queues_empty
             && self.wanted() > 0
-            && self.claiming == 0
+            && self.claiming() == 0
             && self.claim_after.is_none()
             && !self.options.burst
     }

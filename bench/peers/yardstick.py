@@ -33,7 +33,7 @@ def url():
     if VARIABLE not in os.environ:
         if len(sys.argv) != 3:
             sys.exit(f"usage: python {sys.argv[0]} REDIS_URL JOBS")
-        os.environ[VARIABLE] = sys.argv[1]
+        os.environ[VARIABLE] = sys.argv[1].rstrip("/")
     return os.environ[VARIABLE]
 
 

@@ -21,9 +21,28 @@ pub(crate) struct Section {
     pub(crate) name: &'static str,
     /// In words, for people who wait.
     pub(crate) does: &'static str,
-    /// Whether one round is enough: it counts rather than times.
-    pub(crate) once: bool,
+    pub(crate) repeats: Repeats,
     pub(crate) measure: fn(&mut Stage, Extent, &mut Figures) -> Result<()>,
+}
+
+/// In which rounds something is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repeats {
+    Always,
+    /// Once in a quick run: it takes long.
+    OnceIfQuick,
+    /// Once: it counts rather than times.
+    Once,
+}
+
+impl Repeats {
+    pub(crate) fn includes(self, round: usize, extent: Extent) -> bool {
+        match self {
+            Repeats::Always => true,
+            Repeats::OnceIfQuick => round == 1 || extent == Extent::Whole,
+            Repeats::Once => round == 1,
+        }
+    }
 }
 
 /// How much is measured.
@@ -46,14 +65,23 @@ impl Extent {
 
 /// All of them, in the order in which a round measures them.
 pub(crate) const SECTIONS: [Section; 10] = [
-    Section { name: "enqueue", does: "enqueueing", once: false, measure: enqueue::measure },
-    Section { name: "drain", does: "draining trivial jobs", once: false, measure: drain::measure },
-    Section { name: "fork", does: "a process for each job", once: false, measure: fork::measure },
-    Section { name: "waits", does: "jobs that wait 10 ms", once: false, measure: waits::measure },
-    Section { name: "wake-up", does: "from enqueue to start, idle", once: false, measure: wake_up::measure },
-    Section { name: "python", does: "Python RQ", once: false, measure: python::measure },
-    Section { name: "peers", does: "other job queues", once: false, measure: peers::measure },
-    Section { name: "growth", does: "many jobs, queues and workers", once: false, measure: growth::measure },
-    Section { name: "idle", does: "an idle worker", once: true, measure: idle::measure },
-    Section { name: "crowd", does: "many idle workers", once: true, measure: crowd::measure },
+    section("enqueue", "enqueueing", Repeats::Always, enqueue::measure),
+    section("drain", "draining trivial jobs", Repeats::Always, drain::measure),
+    section("fork", "a process for each job", Repeats::Always, fork::measure),
+    section("waits", "jobs that wait 10 ms", Repeats::Always, waits::measure),
+    section("wake-up", "from enqueue to start, idle", Repeats::Always, wake_up::measure),
+    section("python", "Python RQ", Repeats::Always, python::measure),
+    section("peers", "other job queues", Repeats::Always, peers::measure),
+    section("growth", "many jobs, queues and workers", Repeats::OnceIfQuick, growth::measure),
+    section("idle", "an idle worker", Repeats::Once, idle::measure),
+    section("crowd", "many idle workers", Repeats::Once, crowd::measure),
 ];
+
+const fn section(
+    name: &'static str,
+    does: &'static str,
+    repeats: Repeats,
+    measure: fn(&mut Stage, Extent, &mut Figures) -> Result<()>,
+) -> Section {
+    Section { name, does, repeats, measure }
+}

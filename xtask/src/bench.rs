@@ -15,7 +15,7 @@ use crate::{python, target};
 
 /// Measures workers, enqueueing and latencies on a Redis of its own, and compares them.
 ///
-/// Prints the figures, and how far the goals are met; writes them as JSON and as a picture. A whole run takes half an hour,
+/// Prints the figures, and how far the goals are met; writes them as JSON and as a picture. A whole run takes twenty minutes,
 /// replaces `bench/results.json` and `bench/results.svg`, and puts its tables into the README. A quick one takes five minutes and
 /// writes below the target directory. Close other programs meanwhile.
 #[derive(Args)]

@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use crate::figures::Figure;
+use crate::figures::{Figure, Name};
 use crate::report::Report;
+use crate::sections::{enqueue, waits};
 
 const UNIT: &str = "jobs/s";
 /// Sizes, in the picture's own units.
@@ -20,10 +21,8 @@ const OTHERS: &str = "#3d6fa5";
 
 /// Draws the figures that have that unit.
 pub(crate) fn draw(report: &Report) -> String {
-    let bars: Vec<&Figure> = report.figures().iter().filter(|figure| figure.name.unit == UNIT).collect();
-    // Enqueueing in bulk is another kind of thing, and would make all others small.
-    let bars: Vec<&Figure> =
-        bars.into_iter().filter(|figure| !figure.name.row.starts_with("enqueue, 1,000 a call")).collect();
+    let drawn = |figure: &&Figure| figure.name.unit == UNIT && !dwarfs_others(figure.name);
+    let bars: Vec<&Figure> = report.figures().iter().filter(drawn).collect();
     let largest = bars.iter().map(|figure| figure.spread.max).fold(1.0, f64::max);
     let height = TITLE_HEIGHT + bars.len() * (BAR_HEIGHT + GAP) + GAP;
     let mut svg = format!(
@@ -36,6 +35,11 @@ pub(crate) fn draw(report: &Report) -> String {
         bar(&mut svg, TITLE_HEIGHT + at * (BAR_HEIGHT + GAP), figure, largest);
     }
     svg + "</svg>\n"
+}
+
+/// Enqueueing in bulk, and what a thousand slots would allow.
+fn dwarfs_others(name: Name) -> bool {
+    [enqueue::BULK, enqueue::BARE_BULK, waits::SLOTS_1000.ideal].contains(&name)
 }
 
 /// A bar to the median, with a line from the smallest to the largest value.

@@ -121,6 +121,9 @@ fn measure(stage: &mut Stage, sections: &[&Section], extent: Extent, rounds: usi
     let bar = progress(sections.len() * rounds);
     for round in 1..=rounds {
         figures.begin_round();
+        if bar.is_hidden() {
+            eprintln!("round {round} of {rounds}");
+        }
         for section in sections {
             bar.set_message(format!("round {round} of {rounds}: {}", section.does));
             if section.repeats.includes(round, extent) {

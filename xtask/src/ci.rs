@@ -35,7 +35,7 @@ enum Outcome {
     Skipped(String),
 }
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     Step { name: "format", command: "cargo fmt --all --check", needs: nothing },
     Step {
         name: "lints",
@@ -57,6 +57,12 @@ const STEPS: [Step; 8] = [
         needs: advisory_database,
     },
     Step { name: "demo", command: "cargo xtask demo --pages 30 --drain 2000", needs: nothing },
+    // Whether it measures at all: a machine that does other things as well says nothing about speed.
+    Step {
+        name: "bench",
+        command: "cargo xtask bench --quick --rounds 1 --only enqueue,drain,waits,wake-up --no-python",
+        needs: nothing,
+    },
 ];
 
 /// The version that `deny.toml` is written for.

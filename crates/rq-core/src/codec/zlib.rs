@@ -24,8 +24,8 @@ const ROOM_BYTES: usize = 64;
 const HEADER: [u8; 2] = [0x78, 0x9c];
 const ONE_STORED_BLOCK: u8 = 1;
 /// What is not compressed: so little that it hardly gets smaller, and that Redis keeps the job's hash in its compact form, which
-/// it does up to 64 bytes a value, 11 of which are for what stands around the block. Compressing takes longer than all else that
-/// is done to enqueue a job.
+/// it does up to 64 bytes a value, 11 of which are for what stands around the block. Compressing was a third of what it took to enqueue
+/// such a job.
 const STORED_BYTES_MAX: usize = 53;
 
 /// Room for the inflated bytes at the start: so many times the deflated ones, but no more than this.

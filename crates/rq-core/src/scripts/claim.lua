@@ -3,13 +3,14 @@
 -- KEYS  1 worker hash   2 rq:worker:<w>:executions   3 rq:claims:<w>   4 rq:suspended   5 rq:leases
 --       6 rq:unbegun:<w>   then the queue lists, in the order to serve
 -- ARGV  1 prefix   2 worker name   3 now (T)   4 now (E)   5 now (I)   6 heartbeat ttl, seconds
---       7 claim number, rising; of two claims that are under way at once one is even, one odd   8 ttl of the worker hash   9 lease, ms
+--       7 claim number, rising; of two claims that are under way at once one is even, one odd
+--       8 ttl of the worker hash   9 lease, ms
 --       10 most jobs of one queue before the next queue's turn, 0 for as many as it has   11 number of queues
 --       then the queues' names, then fresh execution ids: as many as jobs are wanted
 -- Effect  per job: execution hash, rq:executions:<id>, rq:wip:<origin>, lease, job hash (started), rq:unbegun:<w>;
 --         worker's set, state
--- Result  `suspended` | `stale` | `ok` or `more` (as many were dropped as one call may), then triples: `c`, id, origin (claimed; the k-th has the k-th execution id)
---         or `d`, id, reason (dropped from the list)
+-- Result  `suspended` | `stale` | `ok` or `more` (as many were dropped as one call may), then triples: `c`, id, origin
+--         (claimed; the k-th has the k-th execution id) or `d`, id, reason (dropped from the list)
 -- Re-send: the answer of that number is given again; a lower one that is as even or odd is stale and does nothing.
 -- Wrong types of our own keys fail in the preflight, before anything is popped. The first write is EXPIRE or LPOP,
 -- which run at maxmemory. What belongs to one job is checked or a pcall, so that it harms that job alone, and so that

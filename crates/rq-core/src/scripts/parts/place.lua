@@ -1,4 +1,5 @@
--- part place: where a job that waits is put. Needs lifetime. The caller has the job fenced and its hash known to hold `data`.
+-- part place: where a job that waits is put. Needs lifetime. The caller has the job fenced and its hash known to hold
+-- `data`.
 
 -- A job that waits lives as long as its `ttl` says, counted anew; without one, until it has run. So do its dependents and
 -- dependencies, whatever end it may have had before.

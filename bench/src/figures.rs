@@ -65,17 +65,13 @@ impl Figures {
 
     /// Writes down what this round gave.
     pub(crate) fn add(&mut self, name: Name, value: f64) {
-        let round = self.round;
-        let known = self.all.iter_mut().find(|figure| figure.name == name);
-        match known {
-            Some(figure) => figure.rounds.push((round, value)),
-            None => {
-                self.all.push(Figure { name, spread: Spread::default(), rounds: vec![(round, value)] });
-            }
-        }
-        if let Some(figure) = self.all.iter_mut().find(|figure| figure.name == name) {
-            figure.spread = Spread::of(figure.rounds.iter().map(|(_, value)| *value)).unwrap_or_default();
-        }
+        let at = self.all.iter().position(|figure| figure.name == name).unwrap_or_else(|| {
+            self.all.push(Figure { name, spread: Spread::default(), rounds: Vec::new() });
+            self.all.len() - 1
+        });
+        let figure = &mut self.all[at];
+        figure.rounds.push((self.round, value));
+        figure.spread = Spread::of(figure.rounds.iter().map(|(_, value)| *value)).unwrap_or_default();
     }
 
     pub(crate) fn all(&self) -> &[Figure] {

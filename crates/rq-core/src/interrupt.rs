@@ -40,7 +40,7 @@ type Listen = Box<dyn FnOnce() + Send>;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
-    stop: bool,
+    stopped_at: Option<Instant>,
     told: Option<Interrupted>,
 }
 
@@ -66,7 +66,7 @@ impl Interrupt {
 
     /// Asks the job to stop. Wakes its sleeps.
     pub fn stop(&self) {
-        self.state().stop = true;
+        self.state().stopped_at.get_or_insert_with(Instant::now);
         self.stopped.notify_all();
         self.stopped_async.notify_waiters();
     }
@@ -138,9 +138,11 @@ impl Interrupt {
     }
 
     fn check_locked(&self, state: &mut State) -> Result<(), Interrupted> {
+        let until = state.stopped_at.unwrap_or_else(Instant::now);
         let interrupted = match (self.deadline, self.limit) {
-            _ if state.stop => Interrupted::JobStopped,
-            (Some(deadline), Some(limit)) if Instant::now() >= deadline => Interrupted::JobTimeout { limit },
+            // Whichever came first is why the job has to end.
+            (Some(deadline), Some(limit)) if until >= deadline => Interrupted::JobTimeout { limit },
+            _ if state.stopped_at.is_some() => Interrupted::JobStopped,
             _ => return Ok(()),
         };
         state.told = Some(interrupted);
@@ -199,6 +201,20 @@ mod tests {
             interrupt.stop();
             assert_eq!(sleeper.join().unwrap(), Err(Interrupted::JobStopped));
         });
+    }
+
+    #[test]
+    fn the_first_reason_to_end_counts() {
+        let limit = Duration::from_millis(1);
+        let over = Interrupt::new(Some(limit));
+        std::thread::sleep(limit);
+        over.stop();
+        assert_eq!(over.check(), Err(Interrupted::JobTimeout { limit }));
+        let stopped = Interrupt::new(Some(Duration::from_millis(20)));
+        stopped.stop();
+        std::thread::sleep(Duration::from_millis(20));
+        stopped.stop();
+        assert_eq!(stopped.check(), Err(Interrupted::JobStopped));
     }
 
     #[test]

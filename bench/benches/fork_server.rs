@@ -13,7 +13,7 @@ use rq_core::{
     zlib,
 };
 use rq_worker::{Launch, Options, Program};
-use rq_worker_fork::Fork;
+use rq_worker_fork::{Fork, ForkOptions};
 
 /// How many jobs are under way at once.
 const IN_FLIGHT: [usize; 3] = [1, 4, 16];
@@ -47,8 +47,8 @@ fn launch(horse_jobs: usize) -> Box<dyn Executor> {
     let mut options = Options::default();
     options.name = Some(format!("bench-{horse_jobs}"));
     options.concurrency = IN_FLIGHT.into_iter().max();
-    options.jobs_per_horse = horse_jobs;
-    Fork::launch(Program::new(handlers![add]), &options).expect("the system lets processes fork")
+    let own = ForkOptions::default().horse_jobs(horse_jobs);
+    Fork::launch(Program::new(handlers![add]), &options, own).expect("the system lets processes fork")
 }
 
 /// Takes so many jobs through the executor; how long they took in all.

@@ -193,3 +193,31 @@ fn what_is_no_value_is_refused_in_rqs_words() {
     check(&["--maintenance-interval", "1.5"], 2, "'1.5' is not a valid integer.");
     check(&["--results-ttl", "x"], 2, "'x' is not a valid integer.");
 }
+
+#[test]
+fn options_of_one_executor_are_refused_with_another() {
+    let scratch = Scratch::new();
+    for (args, reason) in [
+        (
+            ["-w", "thread", "--job-memory", "10"],
+            "No such option '--job-memory' with -w thread; it is one of -w fork.",
+        ),
+        (
+            ["-w", "green", "--horse-jobs", "2"],
+            "No such option '--horse-jobs' with -w green; it is one of -w fork.",
+        ),
+        (
+            ["-w", "fork", "--job-stack", "128"],
+            "No such option '--job-stack' with -w fork; it is one of -w green.",
+        ),
+        (["-w", "fork", "--job-memory", "0"], "Invalid value for '--job-memory': it must be at least 1."),
+        (
+            ["-w", "green", "--job-stack", "63"],
+            "Invalid value for '--job-stack': it must be from 64 to 1048576.",
+        ),
+    ] {
+        let (code, _, stderr) = RqTest::new(&scratch).outcome(&[&["worker", "--burst"], &args[..]].concat());
+        assert_eq!(code, Some(2), "{stderr}");
+        assert!(stderr.ends_with(&format!("\n\nError: {reason}\n")), "{stderr}");
+    }
+}

@@ -64,6 +64,7 @@ macro_rules! suite {
                 stops::a_cold_stop_waits_for_nobody
                 stops::a_warm_stop_turns_cold_when_it_has_taken_long_enough
                 stops::a_cold_stop_gives_back_what_may_run_twice
+                stops::a_job_that_was_stopped_stays_stopped_in_a_cold_stop
                 stops::signals_within_a_second_are_one
             }
         }

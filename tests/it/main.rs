@@ -10,6 +10,7 @@ mod codec_interop;
 mod conformance;
 mod dice;
 mod drain;
+mod embedded;
 mod fleet;
 mod fork;
 mod fork_kills;

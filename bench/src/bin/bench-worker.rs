@@ -3,7 +3,6 @@
 //! `-w heavy-fork` is `-w fork` in a worker that holds 200 MB.
 
 use std::hint::black_box;
-use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,8 +10,8 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 use rq_cli::App;
 use rq_core::{Context, Executor, handlers, job};
-use rq_worker::{Launch, Options, Program};
-use rq_worker_fork::Fork;
+use rq_worker::{Launch, LaunchError, Options, Program};
+use rq_worker_fork::{Fork, ForkOptions};
 
 /// As good as no work, under the name of a function that Python has too.
 #[job("operator.add")]
@@ -40,9 +39,15 @@ struct HeavyFork;
 impl Launch for HeavyFork {
     const NAME: &'static str = "heavy-fork";
 
-    fn launch(program: Program, options: &Options) -> io::Result<Box<dyn Executor>> {
+    type Options = ForkOptions;
+
+    fn launch(
+        program: Program,
+        options: &Options,
+        own: ForkOptions,
+    ) -> Result<Box<dyn Executor>, LaunchError> {
         const HELD_BYTES: usize = 200 << 20;
-        let executor = Fork::launch(program, options)?;
+        let executor = Fork::launch(program, options, own)?;
         std::mem::forget(black_box(vec![1_u8; HELD_BYTES]));
         Ok(executor)
     }

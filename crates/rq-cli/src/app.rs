@@ -1,15 +1,11 @@
 //! [`App`]: a program that is an `rq`.
 
 use std::ffi::OsString;
-use std::path::Path;
-use std::process::ExitCode;
 
+use rq_core::Handlers;
 use rq_worker::{Launch, Program, program_methods};
 
-use crate::command_line;
 use crate::executors::Executors;
-use crate::refusal::Refusal;
-use rq_core::Handlers;
 
 /// A program that is an `rq`: its jobs, what they need, and the executors it offers for `-w`.
 ///
@@ -39,78 +35,15 @@ impl App {
 
     program_methods!(App, program);
 
-    /// Adds an executor of the program's own, for `-w` by its name; one of the same name is replaced.
-    pub fn executor<L: Launch>(mut self) -> App {
-        self.executors.add::<L>();
+    /// Adds an executor of the program's own, for `-w` by its name; one of the same name is replaced. Its
+    /// [options](Launch::Options) are options of `rq worker` then.
+    pub fn executor<L: Launch>(self) -> App {
+        self.executor_with::<L>(L::Options::default())
+    }
+
+    /// [`executor`](App::executor) with options for what the command line leaves open; so for executors that are built in, too.
+    pub fn executor_with<L: Launch>(mut self, options: L::Options) -> App {
+        self.executors.add::<L>(options);
         self
-    }
-
-    /// Runs the command that this program's arguments name. Exits as RQ does: 0 done, 1 failed, 2 not understood.
-    ///
-    /// Call it before the program starts a thread or a runtime.
-    pub fn run(self) -> ExitCode {
-        self.run_from(std::env::args_os())
-    }
-
-    /// [`run`](App::run) with other arguments, the program's name first.
-    pub fn run_from(mut self, arguments: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCode {
-        self.arguments = arguments.into_iter().map(Into::into).collect();
-        let name = program_name(&self.arguments);
-        match self.obey(&name) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(refusal) => refusal.report(&name),
-        }
-    }
-
-    fn obey(self, name: &str) -> Result<(), Refusal> {
-        match command_line::read(name, &self.arguments)? {
-            Some(command) => command.run(self),
-            None => Ok(()),
-        }
-    }
-}
-
-/// What the program is called in usage lines: the last part of how it was started.
-fn program_name(arguments: &[OsString]) -> String {
-    let file_name = arguments.first().and_then(|path| Path::new(path).file_name());
-    file_name.map_or_else(|| "rq".to_owned(), |name| name.to_string_lossy().into_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn run(arguments: &[&str]) -> ExitCode {
-        App::new(Handlers::new()).run_from(arguments)
-    }
-
-    #[test]
-    fn exit_codes_are_rqs() {
-        for (arguments, code) in [
-            (&["rq", "--version"][..], ExitCode::SUCCESS),
-            (&["rq", "--help"], ExitCode::SUCCESS),
-            (&["rq", "worker", "-h"], ExitCode::SUCCESS),
-            (&["rq"], ExitCode::from(2)),
-            (&["rq", "nosuch"], ExitCode::from(2)),
-            (&["rq", "enqueue"], ExitCode::from(2)),
-            // no handlers
-            (&["rq", "worker", "-u", "redis://127.0.0.1:1/"], ExitCode::from(2)),
-            (&["rq", "info", "-u", "redis://127.0.0.1:1/"], ExitCode::FAILURE),
-            (&["rq", "worker", "--app", "/nonexistent/my-jobs"], ExitCode::FAILURE),
-            (&["rq", "enqueue", "f", "@/nonexistent/file"], ExitCode::FAILURE),
-            (&["rq", "empty", "-u", "redis://127.0.0.1:1/"], ExitCode::SUCCESS),
-            (&["rq", "requeue", "--queue", "q"], ExitCode::SUCCESS),
-            (&["rq", "requeue", "--all"], ExitCode::from(2)),
-            (&["rq", "suspend", "--duration", "0"], ExitCode::FAILURE),
-            (&["rq", "resume", "-u", "redis://127.0.0.1:1/"], ExitCode::FAILURE),
-        ] {
-            assert_eq!(run(arguments), code, "{arguments:?}");
-        }
-    }
-
-    #[test]
-    fn the_program_is_called_what_it_was_started_as() {
-        assert_eq!(program_name(&["/usr/bin/my-jobs".into()]), "my-jobs");
-        assert_eq!(program_name(&[]), "rq");
     }
 }

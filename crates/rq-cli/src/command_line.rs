@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::app::App;
 use crate::commands::{empty, enqueue, info, requeue, resume, suspend, worker};
+use crate::executors::{Executors, Given};
 use crate::output;
 use crate::refusal::Refusal;
 use crate::usage;
@@ -69,8 +70,12 @@ impl Command {
 }
 
 /// The command that `arguments` name; `None` where they ask for help or the version, which have been printed then.
-pub(crate) fn read(program_name: &str, arguments: &[OsString]) -> Result<Option<Command>, Refusal> {
-    let command = definition(program_name);
+pub(crate) fn read(
+    program_name: &str,
+    arguments: &[OsString],
+    executors: &Executors,
+) -> Result<Option<Command>, Refusal> {
+    let command = definition(program_name, executors);
     let matches = match command.try_get_matches_from(usage::with_long_dashes(arguments)) {
         Ok(matches) => matches,
         Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => {
@@ -81,16 +86,20 @@ pub(crate) fn read(program_name: &str, arguments: &[OsString]) -> Result<Option<
     let line = CommandLine::from_arg_matches(&matches).map_err(|error| usage::refusal(&error, arguments))?;
     match line {
         CommandLine { version: true, .. } => output::say(version()).map(|()| None),
+        CommandLine { command: Some(Command::Worker(mut args)), .. } => {
+            args.own = given(&matches, executors);
+            Ok(Some(Command::Worker(args)))
+        }
         CommandLine { command: Some(command), .. } => Ok(Some(command)),
         CommandLine { command: None, .. } => {
-            Err(Refusal::CommandMissing(definition(program_name).render_help().to_string()))
+            Err(Refusal::CommandMissing(definition(program_name, executors).render_help().to_string()))
         }
     }
 }
 
 /// The first two lines of a usage error.
 pub(crate) fn usage(program_name: &str, command: Option<&str>) -> String {
-    let definition = definition(program_name);
+    let definition = definition(program_name, &Executors::default());
     let command = command.and_then(|command| definition.find_subcommand(command));
     let usage = match command {
         Some(command) => usage::line(program_name, command),
@@ -109,13 +118,33 @@ fn version() -> String {
     )
 }
 
-/// The definition that parses arguments and writes help, for a program of this name.
-fn definition(program_name: &str) -> clap::Command {
+/// What was given of the options that only some executors have.
+fn given(matches: &ArgMatches, executors: &Executors) -> Vec<Given> {
+    let worker = matches.subcommand_matches(worker::NAME);
+    let options = executors.options().into_iter();
+    let given = options.filter_map(|(option, _)| {
+        let value = worker?.get_one::<String>(option.name)?;
+        Some(Given { name: option.name, value: value.clone() })
+    });
+    given.collect()
+}
+
+/// The definition that parses arguments and writes help, for a program of this name with these executors.
+fn definition(program_name: &str, executors: &Executors) -> clap::Command {
+    let own = executors.options().into_iter().map(|(option, executors)| {
+        Arg::new(option.name)
+            .long(option.name)
+            .value_name(option.value_name)
+            .help(option.help)
+            .help_heading(format!("With -w {executors}"))
+            .allow_negative_numbers(true)
+    });
     let name = program_name.to_owned();
     CommandLine::command()
         .bin_name(name.clone())
         .help_template(HELP_TEMPLATE)
         .override_usage(usage::program_line(program_name))
+        .mut_subcommand(worker::NAME, |worker| worker.args(own))
         .mut_subcommands(|command| {
             let usage = usage::line(&name, &command);
             command.help_template(HELP_TEMPLATE).override_usage(usage).args_override_self(true)
@@ -129,7 +158,7 @@ mod tests {
     /// What is wrong with `line`, and with which command.
     fn refused(line: &str) -> (Option<String>, String) {
         let arguments: Vec<OsString> = line.split(' ').map(Into::into).collect();
-        match read("rq", &arguments) {
+        match read("rq", &arguments, &Executors::built_in()) {
             Err(Refusal::Usage { command, message }) => (command, message),
             other => panic!("{line}: {other:?}"),
         }
@@ -137,7 +166,17 @@ mod tests {
 
     #[test]
     fn the_definition_is_consistent() {
-        definition("rq").debug_assert();
+        definition("rq", &Executors::built_in()).debug_assert();
+    }
+
+    #[test]
+    fn usage_errors_have_rqs_shape() {
+        let text = "Usage: rq enqueue [OPTIONS] FUNCTION [ARGUMENTS]...\n\
+                    Try 'rq enqueue --help' for help.";
+        assert_eq!(usage("rq", Some("enqueue")), text);
+        let text = "Usage: my-jobs [OPTIONS] COMMAND [ARGS]...\n\
+                    Try 'my-jobs --help' for help.";
+        assert_eq!(usage("my-jobs", None), text);
     }
 
     #[test]
@@ -192,7 +231,7 @@ mod tests {
             "rq worker -ds=random high",
         ] {
             let arguments: Vec<OsString> = line.split(' ').map(Into::into).collect();
-            match read("rq", &arguments) {
+            match read("rq", &arguments, &Executors::built_in()) {
                 Ok(Some(Command::Worker(args))) => {
                     assert_eq!(args.dequeue_strategy.as_deref(), Some("random"), "{line}");
                     assert_eq!(args.queues, ["high"], "{line}");
@@ -207,7 +246,7 @@ mod tests {
     fn the_last_of_repeated_options_counts() {
         let arguments =
             ["rq", "worker", "--name", "a", "--name", "b", "-v", "-v", "high", "low"].map(Into::into);
-        match read("rq", &arguments) {
+        match read("rq", &arguments, &Executors::built_in()) {
             Ok(Some(Command::Worker(args))) => {
                 assert_eq!(args.name.as_deref(), Some("b"));
                 assert_eq!(args.queues, ["high", "low"]);

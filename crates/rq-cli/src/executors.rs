@@ -1,8 +1,9 @@
 //! [`Executors`]: what `-w` can name.
 
 use std::fmt;
+use std::rc::Rc;
 
-use rq_worker::{Launch, Options, Program, WorkerError};
+use rq_worker::{ExecutorOptions, Launch, Options, Program, WorkerError};
 
 /// RQ's own worker classes, and which executor does as they do: the simple ones start no process for a job.
 const PYTHON_CLASSES: [(&str, &str); 4] = [
@@ -18,11 +19,76 @@ pub(crate) struct Executors {
     all: Vec<Executor>,
 }
 
-/// One executor: its word, and the worker that uses it.
-#[derive(Clone, Copy)]
+/// One executor: its word, its options, and the worker that uses it.
+#[derive(Clone)]
 pub(crate) struct Executor {
     pub(crate) name: &'static str,
-    pub(crate) run: fn(Program, Options) -> Result<(), WorkerError>,
+    options: Vec<OwnOption>,
+    make: Make,
+}
+
+/// Makes what runs a worker, with what is given of the executor's options.
+type Make = Rc<dyn Fn(&[Given]) -> Result<Run, Invalid>>;
+
+/// Runs a worker until it is told to stop.
+pub(crate) type Run = Box<dyn FnOnce(Program, Options) -> Result<(), WorkerError>>;
+
+/// An option that some executors have, and not all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OwnOption {
+    /// Without dashes before it.
+    pub(crate) name: &'static str,
+    pub(crate) value_name: &'static str,
+    pub(crate) help: &'static str,
+}
+
+/// What somebody has given for such an option.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Given {
+    pub(crate) name: &'static str,
+    pub(crate) value: String,
+}
+
+/// What is wrong with what was given.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Invalid {
+    /// The executor has no such option.
+    Option(&'static str),
+    /// The option takes no such value; why.
+    Value(&'static str, String),
+}
+
+impl Executor {
+    fn new<L: Launch>(defaults: L::Options) -> Executor {
+        let options = L::Options::ALL.iter().map(|option| OwnOption {
+            name: option.name,
+            value_name: option.value_name,
+            help: option.help,
+        });
+        let make = move |given: &[Given]| {
+            let own = with_given(defaults.clone(), given)?;
+            let run: Run = Box::new(move |program, options| rq_worker::run::<L>(program, options, own));
+            Ok(run)
+        };
+        Executor { name: L::NAME, options: options.collect(), make: Rc::new(make) }
+    }
+
+    /// What runs a worker, with what was given of this executor's options.
+    pub(crate) fn make(&self, given: &[Given]) -> Result<Run, Invalid> {
+        (self.make)(given)
+    }
+
+    fn has(&self, option: &str) -> bool {
+        self.options.iter().any(|known| known.name == option)
+    }
+}
+
+fn with_given<O: ExecutorOptions>(mut own: O, given: &[Given]) -> Result<O, Invalid> {
+    for Given { name, value } in given {
+        let option = O::ALL.iter().find(|option| option.name == *name).ok_or(Invalid::Option(name))?;
+        (option.set)(&mut own, value).map_err(|reason| Invalid::Value(name, reason))?;
+    }
+    Ok(own)
 }
 
 impl fmt::Debug for Executor {
@@ -37,21 +103,42 @@ impl Executors {
         #[allow(unused_mut, reason = "all features may be off")]
         let mut executors = Executors::default();
         #[cfg(feature = "fork")]
-        executors.add::<rq_worker_fork::Fork>();
+        executors.add::<rq_worker_fork::Fork>(Default::default());
         #[cfg(feature = "thread")]
-        executors.add::<rq_worker_thread::Thread>();
+        executors.add::<rq_worker_thread::Thread>(());
         #[cfg(feature = "green")]
-        executors.add::<rq_worker_green::Green>();
+        executors.add::<rq_worker_green::Green>(Default::default());
         executors
     }
 
-    /// Adds one; it takes the place of one of the same name.
-    pub(crate) fn add<L: Launch>(&mut self) {
-        let executor = Executor { name: L::NAME, run: rq_worker::run::<L> };
+    /// Adds one, with options for what the command line leaves open; it takes the place of one of the same name.
+    pub(crate) fn add<L: Launch>(&mut self, defaults: L::Options) {
+        let executor = Executor::new::<L>(defaults);
         match self.all.iter_mut().find(|known| known.name == L::NAME) {
             Some(known) => *known = executor,
             None => self.all.push(executor),
         }
+    }
+
+    /// All options that some executors have, each once, with the names of those.
+    pub(crate) fn options(&self) -> Vec<(OwnOption, String)> {
+        let mut options: Vec<(OwnOption, String)> = Vec::new();
+        for executor in &self.all {
+            for option in &executor.options {
+                match options.iter_mut().find(|(known, _)| known.name == option.name) {
+                    Some((_, names)) => *names = format!("{names} or {}", executor.name),
+                    None => options.push((*option, executor.name.to_owned())),
+                }
+            }
+        }
+        options
+    }
+
+    /// What to say of an option that `chosen` does not have.
+    pub(crate) fn option_refusal(&self, option: &str, chosen: &Executor) -> String {
+        let having = self.all.iter().filter(|executor| executor.has(option));
+        let having: Vec<String> = having.map(|executor| format!("-w {}", executor.name)).collect();
+        format!("No such option '--{option}' with -w {}; it is one of {}.", chosen.name, having.join(", "))
     }
 
     /// The one that `word` names, the default where there is no word; else why not.
@@ -64,15 +151,15 @@ impl Executors {
                 "no executor is built into this program; build it with the cargo feature `fork`".to_owned()
             );
         };
-        let Some(word) = word else { return Ok((*default, None)) };
+        let Some(word) = word else { return Ok((default.clone(), None)) };
         let named = |name: &str| self.all.iter().find(|executor| executor.name == name);
         if let Some((class, like_it)) = PYTHON_CLASSES.iter().find(|(class, _)| *class == word) {
             let executor = named(like_it).unwrap_or(default);
             let note =
                 format!("-w {class} is a Python class; the {} executor runs the jobs instead", executor.name);
-            return Ok((*executor, Some(note)));
+            return Ok((executor.clone(), Some(note)));
         }
-        named(word).map(|executor| (*executor, None)).ok_or_else(|| self.refusal(word))
+        named(word).map(|executor| (executor.clone(), None)).ok_or_else(|| self.refusal(word))
     }
 
     fn refusal(&self, word: &str) -> String {
@@ -95,35 +182,63 @@ impl Executors {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
+    use rq_worker::{ExecutorOption, LaunchError, number};
 
     use super::*;
 
     macro_rules! launch {
-        ($name:ident = $word:literal) => {
+        ($name:ident = $word:literal, $options:ty) => {
             struct $name;
 
             impl Launch for $name {
                 const NAME: &'static str = $word;
 
-                fn launch(_: Program, _: &Options) -> io::Result<Box<dyn rq_core::Executor>> {
-                    Err(io::Error::other("not in this test"))
+                type Options = $options;
+
+                fn launch(
+                    _: Program,
+                    _: &Options,
+                    _: $options,
+                ) -> Result<Box<dyn rq_core::Executor>, LaunchError> {
+                    Err(LaunchError::Refused("not in this test".to_owned()))
                 }
             }
         };
     }
-    launch!(Fork = "fork");
-    launch!(Thread = "thread");
-    launch!(Own = "own");
-    launch!(OwnThread = "thread");
+    launch!(Fork = "fork", Depth);
+    launch!(Thread = "thread", ());
+    launch!(Own = "own", Depth);
+    launch!(OwnThread = "thread", ());
+
+    #[derive(Clone, Debug, Default)]
+    struct Depth(u64);
+
+    impl ExecutorOptions for Depth {
+        const ALL: &'static [ExecutorOption<Depth>] = &[ExecutorOption {
+            name: "depth",
+            value_name: "INTEGER",
+            help: "How deep",
+            set: |depth, text| {
+                depth.0 = number::count(text)?;
+                Ok(())
+            },
+        }];
+    }
 
     fn choose(word: Option<&str>) -> Result<(&'static str, bool), String> {
         let mut executors = Executors::default();
-        executors.add::<Thread>();
-        executors.add::<Own>();
+        executors.add::<Thread>(());
+        executors.add::<Own>(Depth::default());
         // In the place of the first, not behind it.
-        executors.add::<OwnThread>();
+        executors.add::<OwnThread>(());
         executors.choose(word).map(|(executor, note)| (executor.name, note.is_some()))
+    }
+
+    fn fork_and_thread() -> Executors {
+        let mut executors = Executors::default();
+        executors.add::<Fork>(Depth::default());
+        executors.add::<Thread>(());
+        executors
     }
 
     #[test]
@@ -135,9 +250,7 @@ mod tests {
             // Without processes, the default has to do.
             assert_eq!(choose(Some(class)), Ok(("thread", true)), "{class}");
         }
-        let mut executors = Executors::default();
-        executors.add::<Fork>();
-        executors.add::<Thread>();
+        let executors = fork_and_thread();
         for (class, like_it) in PYTHON_CLASSES {
             assert_eq!(executors.choose(Some(class)).unwrap().0.name, like_it, "{class}");
         }
@@ -156,5 +269,24 @@ mod tests {
         assert!(
             Executors::default().choose(None).unwrap_err().contains("no executor is built into this program")
         );
+    }
+
+    #[test]
+    fn options_belong_to_their_executor() {
+        let mut executors = fork_and_thread();
+        executors.add::<Own>(Depth::default());
+        let made = |word, value: &str| {
+            let given = [Given { name: "depth", value: value.to_owned() }];
+            executors.choose(Some(word)).unwrap().0.make(&given).map(drop)
+        };
+        assert_eq!(made("fork", "3"), Ok(()));
+        assert_eq!(made("fork", "0"), Err(Invalid::Value("depth", "it must be at least 1".to_owned())));
+        assert_eq!(made("thread", "3"), Err(Invalid::Option("depth")));
+        let thread = executors.choose(Some("thread")).unwrap().0;
+        let refusal = executors.option_refusal("depth", &thread);
+        assert_eq!(refusal, "No such option '--depth' with -w thread; it is one of -w fork, -w own.");
+        let options = executors.options();
+        let options: Vec<_> = options.iter().map(|(option, names)| (option.name, names.as_str())).collect();
+        assert_eq!(options, [("depth", "fork or own")]);
     }
 }

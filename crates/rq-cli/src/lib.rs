@@ -23,7 +23,7 @@
 //!
 //! # Layout
 //!
-//! * [`App`], and `executors`: what a program brings
+//! * [`App`], and `executors`: what a program brings; `run`: how it is run
 //! * `command_line`, `usage`: arguments to a command, or to RQ's words for what is wrong with them
 //! * `commands`: one file a command, each with its `Args` and its `run`
 //! * `server`: the options all commands share, and the Redis they name
@@ -43,6 +43,7 @@ mod output;
 mod paint;
 mod progress;
 mod refusal;
+mod run;
 mod server;
 mod usage;
 

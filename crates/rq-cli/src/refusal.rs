@@ -3,8 +3,6 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::command_line;
-
 /// RQ's exit code for arguments that were not understood.
 const EXIT_USAGE: u8 = 2;
 /// RQ's exit code for everything else that went wrong.
@@ -38,18 +36,18 @@ impl Refusal {
         Refusal::Usage { command: Some(command.to_owned()), message: message.into() }
     }
 
-    /// Says it on standard error.
-    pub(crate) fn report(self, program_name: &str) -> ExitCode {
-        let (text, code) = self.text(program_name);
+    /// Says it on standard error. `usage` has the lines about how a command, or the program itself, is used.
+    pub(crate) fn report(self, usage: impl Fn(Option<&str>) -> String) -> ExitCode {
+        let (text, code) = self.text(usage);
         // Nobody may be listening any more; the exit code still tells.
         let _ = io::stderr().write_all(text.as_bytes());
         ExitCode::from(code)
     }
 
-    fn text(&self, program_name: &str) -> (String, u8) {
+    fn text(&self, usage: impl Fn(Option<&str>) -> String) -> (String, u8) {
         match self {
             Refusal::Usage { command, message } => {
-                let usage = command_line::usage(program_name, command.as_deref());
+                let usage = usage(command.as_deref());
                 (format!("{usage}\n\nError: {message}\n"), EXIT_USAGE)
             }
             Refusal::CommandMissing(help) => (help.clone(), EXIT_USAGE),
@@ -75,24 +73,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn usage_errors_have_rqs_shape() {
-        let text = "Usage: rq enqueue [OPTIONS] FUNCTION [ARGUMENTS]...\n\
-                    Try 'rq enqueue --help' for help.\n\
-                    \n\
-                    Error: Missing argument 'FUNCTION'.\n";
+    fn usage_errors_come_behind_the_usage() {
+        let usage = |command: Option<&str>| format!("Usage: {command:?}");
         let refusal = Refusal::usage("enqueue", "Missing argument 'FUNCTION'.");
-        assert_eq!(refusal.text("rq"), (text.to_owned(), 2));
-        let text = "Usage: my-jobs [OPTIONS] COMMAND [ARGS]...\n\
-                    Try 'my-jobs --help' for help.\n\
-                    \n\
-                    Error: No such command 'x'.\n";
-        let refusal = Refusal::Usage { command: None, message: "No such command 'x'.".to_owned() };
-        assert_eq!(refusal.text("my-jobs"), (text.to_owned(), 2));
+        let text = "Usage: Some(\"enqueue\")\n\nError: Missing argument 'FUNCTION'.\n";
+        assert_eq!(refusal.text(usage), (text.to_owned(), 2));
     }
 
     #[test]
     fn a_reader_who_left_is_told_nothing() {
         let refusal = Refusal::from(io::Error::from(io::ErrorKind::BrokenPipe));
-        assert_eq!(refusal.text("rq"), (String::new(), 1));
+        assert_eq!(refusal.text(|_| String::new()), (String::new(), 1));
     }
 }

@@ -53,6 +53,8 @@ pub(crate) struct Herd {
     rules: Rules,
     /// The worker's name.
     worker: String,
+    /// What tells a process that it helps this worker.
+    helper_mark: String,
     server: Server,
     /// The way to the server, opened with the first execution: there is a runtime by then.
     controls: Option<watch::Sender<Control>>,
@@ -97,11 +99,12 @@ enum After {
 }
 
 impl Herd {
-    pub(crate) fn new(rules: Rules, worker: String, server: Server) -> Herd {
+    pub(crate) fn new(rules: Rules, worker: String, helper_mark: String, server: Server) -> Herd {
         let (tell, news) = unbounded_channel();
         Herd {
             rules,
             worker,
+            helper_mark,
             server,
             controls: None,
             idle: Vec::new(),
@@ -151,7 +154,7 @@ impl Herd {
             return Err(io::Error::other(self.broken.insert(told).clone()));
         }
         self.restarts.push(Instant::now());
-        let server = launch::execute_server(&self.worker);
+        let server = launch::execute_server(&self.helper_mark);
         self.server = server.inspect_err(|error| {
             self.broken =
                 Some(format!("no fork server could be started in the place of a dead one: {error}"));
@@ -376,7 +379,7 @@ impl Ride {
                 Some(command) = self.commands.recv() => match command {
                     Command::Crash => self.signal(horse, Signal::SIGKILL).await,
                     Command::Stop(how) => {
-                        end.stopped = true;
+                        end.stop();
                         // A horse that cannot be told any more is gone.
                         if let Ok(order) = frame(&Order::Stop) {
                             let _ = horse.send(&order).await;
@@ -427,8 +430,11 @@ fn run_order(execution: &Execution) -> io::Result<Vec<u8>> {
 /// Why a job had to end, as far as we had a hand in it.
 struct End {
     limit: Option<Duration>,
+    /// When the limit has passed.
+    over_at: Option<Instant>,
     memory_mb: Option<u64>,
-    stopped: bool,
+    /// Whether it was told to stop, and whether that was before its limit had passed.
+    stop: Stopped,
     /// Whether the job may have had effects.
     began: bool,
     steps: Steps,
@@ -438,23 +444,33 @@ impl End {
     fn new(limit: Option<Duration>, rules: &Rules) -> End {
         End {
             limit,
+            over_at: limit.and_then(|limit| Instant::now().checked_add(limit)),
             memory_mb: rules.memory_mb,
-            stopped: false,
+            stop: Stopped::Not,
             began: false,
             steps: Steps::new(limit, rules.job_grace),
         }
     }
 
+    /// Notes that the job is told to stop. Whichever came first, that or its limit, is why it ends.
+    fn stop(&mut self) {
+        if self.stop == Stopped::Not {
+            let is_over = self.over_at.is_some_and(|over_at| over_at <= Instant::now());
+            self.stop = if is_over { Stopped::BehindLimit } else { Stopped::First };
+        }
+    }
+
     /// Whether a process that is gone is the end of the job.
     fn is_due(&self) -> bool {
-        self.began || self.stopped || self.steps.taken > 0
+        self.began || self.stop != Stopped::Not || self.steps.taken > 0
     }
 
     /// What a horse that is gone without an outcome means for its job.
     fn cause(&self, death: Death) -> Failure {
         let usage = Usage { peak_rss_bytes: death.peak_rss_bytes, cpu: death.cpu };
         match (death.exit, self.limit, self.memory_mb) {
-            _ if self.stopped => Failure::Stopped,
+            _ if self.stop == Stopped::First => Failure::Stopped,
+            (_, Some(limit), _) if self.stop == Stopped::BehindLimit => Failure::Timeout { limit },
             (Exit::Signal(_), Some(limit), _) if self.steps.taken > 0 => Failure::Timeout { limit },
             (Exit::Signal(signal), ..) if death.of_memory => {
                 Failure::OutOfMemory { limit_mb: None, signal, usage }
@@ -467,6 +483,15 @@ impl End {
             (Exit::Code(code), ..) => Failure::Exited { code },
         }
     }
+}
+
+/// Whether a job was told to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stopped {
+    Not,
+    /// Before its time limit had passed, if it has one.
+    First,
+    BehindLimit,
 }
 
 /// What is done to a job that does not end by itself: SIGTERM, then SIGKILL.

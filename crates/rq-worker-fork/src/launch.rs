@@ -7,9 +7,10 @@ use std::process::{Command, Stdio};
 
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, socketpair};
 use nix::unistd::{Pid, dup2_stdin};
-use rq_worker::{HELPER_VARIABLE, Jobs, Options, Program};
+use rq_worker::{HELPER_VARIABLE, Jobs, LaunchError, Options, Preload};
 
 use crate::frames::{REPORT_BYTES_MAX, Report, decode};
+use crate::herd::Rules;
 use crate::horse::Stable;
 use crate::process::{self, Alone, Forked, Title};
 use crate::server::{self, WORKER_VARIABLE};
@@ -20,16 +21,45 @@ pub(crate) struct Server {
     pub(crate) socket: OwnedFd,
 }
 
-/// Forks the server. Does not return where this program was executed to be one.
-pub(crate) fn fork_server(program: Program, options: &Options) -> io::Result<Server> {
-    if std::env::var_os(HELPER_VARIABLE).is_some() {
-        // Its parent's socket is its standard input.
-        let socket = io::stdin().as_fd().try_clone_to_owned()?;
-        dup2_stdin(std::fs::File::open("/dev/null")?)?;
-        let alone = Alone::make_sure()?;
-        process::forget_variable(&alone, HELPER_VARIABLE);
-        become_server(&alone, socket, program, options);
+/// What a process needs to be a fork server.
+pub(crate) struct Birthright {
+    pub(crate) stable: Stable,
+    pub(crate) preloads: Vec<Preload>,
+    /// The worker's name.
+    pub(crate) worker: String,
+}
+
+impl Birthright {
+    pub(crate) fn new(jobs: Jobs, preloads: Vec<Preload>, options: &Options, rules: Rules) -> Birthright {
+        let stable = Stable {
+            jobs,
+            url: options.url.clone(),
+            keys: options.keys.clone(),
+            jobs_per_horse: rules.jobs_per_horse,
+            memory_mb: rules.memory_mb,
+            title: Title::of_this_process(),
+            shows_calls: options.log_descriptions,
+        };
+        Birthright { stable, preloads, worker: options.name.clone().unwrap_or_default() }
     }
+}
+
+/// Forks the server, while this process has one thread. Does not return where this program was executed to be one.
+pub(crate) fn fork_server(birthright: Birthright) -> Result<Server, LaunchError> {
+    if std::env::var_os(HELPER_VARIABLE).is_some() {
+        return Err(serve_parent(birthright).into());
+    }
+    if tokio::runtime::Handle::try_current().is_ok() || process::threads()? > 1 {
+        return Err(LaunchError::Refused(
+            "a fork server has to be forked before there are threads or a runtime: call `prepare()` first in `main`, and run \
+             what it returns later"
+                .to_owned(),
+        ));
+    }
+    Ok(fork_now(birthright)?)
+}
+
+fn fork_now(birthright: Birthright) -> io::Result<Server> {
     let (ours, theirs) = sockets()?;
     match process::fork()? {
         Forked::Parent(pid) => {
@@ -41,13 +71,30 @@ pub(crate) fn fork_server(program: Program, options: &Options) -> io::Result<Ser
         }
         Forked::Child(alone) => {
             drop(ours);
-            become_server(&alone, theirs, program, options)
+            become_server(&alone, theirs, birthright)
         }
     }
 }
 
-/// Executes this program anew to be the server: a worker that runs has threads, and must not fork.
-pub(crate) fn execute_server(worker: &str) -> io::Result<Server> {
+/// Serves the worker that has executed this program anew. Returns only what keeps it from that.
+fn serve_parent(birthright: Birthright) -> io::Error {
+    let prepared = || {
+        // The parent's socket is this process's standard input.
+        let socket = io::stdin().as_fd().try_clone_to_owned()?;
+        dup2_stdin(std::fs::File::open("/dev/null")?)?;
+        let alone = Alone::make_sure()?;
+        process::forget_variable(&alone, HELPER_VARIABLE);
+        Ok((alone, socket))
+    };
+    match prepared() {
+        Ok((alone, socket)) => become_server(&alone, socket, birthright),
+        Err(error) => error,
+    }
+}
+
+/// Executes this program anew to be the server: a worker that runs has threads, and must not fork. `mark` tells that process
+/// whom it helps.
+pub(crate) fn execute_server(mark: &str) -> io::Result<Server> {
     let (ours, theirs) = sockets()?;
     // As it runs, even if its file has been replaced since.
     let mut command = Command::new("/proc/self/exe");
@@ -55,7 +102,7 @@ pub(crate) fn execute_server(worker: &str) -> io::Result<Server> {
     command
         .arg0(arguments.next().unwrap_or_default())
         .args(arguments)
-        .env(HELPER_VARIABLE, worker)
+        .env(HELPER_VARIABLE, mark)
         .stdin(Stdio::from(theirs));
     let child = command.spawn()?;
     let pid = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
@@ -66,20 +113,10 @@ fn sockets() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?)
 }
 
-fn become_server(alone: &Alone, socket: OwnedFd, program: Program, options: &Options) -> ! {
-    let worker = options.name.as_deref().unwrap_or_default();
-    process::set_variable(alone, WORKER_VARIABLE, worker);
-    let (jobs, preloads) = Jobs::of(program);
-    let stable = Stable {
-        jobs,
-        url: options.url.clone(),
-        keys: options.keys.clone(),
-        jobs_per_horse: options.jobs_per_horse.max(1),
-        memory_mb: options.job_memory_mb,
-        title: Title::of_this_process(),
-        shows_calls: options.log_descriptions,
-    };
-    server::serve(socket, stable, worker, preloads)
+fn become_server(alone: &Alone, socket: OwnedFd, birthright: Birthright) -> ! {
+    let Birthright { stable, preloads, worker } = birthright;
+    process::set_variable(alone, WORKER_VARIABLE, &worker);
+    server::serve(socket, stable, &worker, preloads)
 }
 
 /// Waits for the preloads, which may take as long as they like.

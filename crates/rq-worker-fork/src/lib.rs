@@ -22,18 +22,20 @@ mod herd;
 mod horse;
 mod launch;
 mod oom;
+mod options;
 mod orphans;
 mod process;
 mod reins;
 mod server;
 
-use std::io;
 use std::time::Duration;
 
 use rq_core::Executor;
-use rq_worker::{Launch, Options, Program};
+use rq_worker::{Jobs, Launch, LaunchError, Options, Program};
 
 use herd::{Herd, Rules};
+use launch::Birthright;
+pub use options::ForkOptions;
 
 /// How long an async handler that was told to end may take to do so before it is dropped, five times over.
 pub(crate) const RETURN_GRACE: Duration = Duration::from_millis(500);
@@ -50,20 +52,32 @@ pub struct Fork;
 impl Launch for Fork {
     const NAME: &'static str = "fork";
 
-    fn launch(program: Program, options: &Options) -> io::Result<Box<dyn Executor>> {
-        let rules = rules(options)?;
-        let worker = options.name.clone().unwrap_or_default();
-        Ok(Box::new(Herd::new(rules, worker, launch::fork_server(program, options)?)))
+    type Options = ForkOptions;
+
+    fn launch(
+        program: Program,
+        options: &Options,
+        own: ForkOptions,
+    ) -> Result<Box<dyn Executor>, LaunchError> {
+        let (jobs, preloads) = Jobs::of(program)?;
+        let rules = rules(options, &own)?;
+        let server = launch::fork_server(Birthright::new(jobs, preloads, options, rules))?;
+        Ok(Box::new(Herd::new(
+            rules,
+            options.name.clone().unwrap_or_default(),
+            options.helper_mark(),
+            server,
+        )))
     }
 }
 
-fn rules(options: &Options) -> io::Result<Rules> {
+fn rules(options: &Options, own: &ForkOptions) -> Result<Rules, LaunchError> {
     let slots = options.slots(CONCURRENCY_MAX, |cores| cores)?;
     Ok(Rules {
         slots,
-        jobs_per_horse: options.jobs_per_horse.max(1),
-        job_grace: options.job_grace,
-        memory_mb: options.job_memory_mb,
-        spares: options.spare_horses.min(slots),
+        jobs_per_horse: own.horse_jobs.max(1),
+        job_grace: own.job_grace,
+        memory_mb: own.job_memory_mb,
+        spares: own.spare_horses.min(slots),
     })
 }

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use may::coroutine::{self, Coroutine, JoinHandle};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use rq_core::panics;
-use rq_worker::JOB_STACK_KB_MIN;
+use rq_worker::LaunchError;
 
 use crate::coroutine::{self as unchecked, Body, measure, spawn};
+use crate::options::JOB_STACK_KB_MIN;
 use crate::seat::seat;
 
 /// How many carriers there are at least. More than most machines have cores: one that a job blocks is lost to all others
@@ -48,12 +49,12 @@ struct Asked {
 
 impl Carriers {
     /// Starts them, once a process, for so many jobs at once.
-    pub(crate) fn start(stack_kb: usize, jobs: usize) -> io::Result<&'static Carriers> {
+    pub(crate) fn start(stack_kb: usize, jobs: usize) -> Result<&'static Carriers, LaunchError> {
         if let Some(running) = CARRIERS.get() {
             if running.stack_kb != stack_kb {
                 let kept =
                     format!("coroutines of this process have stacks of {} kB already", running.stack_kb);
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, kept));
+                return Err(LaunchError::Refused(kept));
             }
             return Ok(running);
         }
@@ -61,7 +62,7 @@ impl Carriers {
             let least = format!(
                 "a stack of {stack_kb} kB is too small for any job; {JOB_STACK_KB_MIN} kB is the least"
             );
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, least));
+            return Err(LaunchError::Refused(least));
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let count = cores.max(CARRIERS_MIN);

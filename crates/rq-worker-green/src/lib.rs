@@ -39,6 +39,7 @@ mod coroutine;
 mod coroutines;
 mod drive;
 mod host;
+mod options;
 pub mod redis;
 mod seat;
 mod sleep;
@@ -47,18 +48,18 @@ mod task;
 mod watchdog;
 
 use std::cell::RefCell;
-use std::io;
 use std::time::Duration;
 
 use rq_core::Executor;
 use rq_core::panics::{self, Memory};
 pub use rq_worker::RETURN_GRACE;
-use rq_worker::{Jobs, Launch, Options, Program};
+use rq_worker::{Jobs, Launch, LaunchError, Options, Program};
 
 pub use carriers::CARRIERS_MIN;
 use carriers::Carriers;
 use clock::Clock;
 use coroutines::Coroutines;
+pub use options::{GreenOptions, JOB_STACK_KB_DEFAULT, JOB_STACK_KB_MAX, JOB_STACK_KB_MIN};
 pub use sleep::{sleep, yield_now};
 pub use slots::CONCURRENCY_DEFAULT;
 pub use watchdog::BLOCKED_AFTER;
@@ -94,13 +95,19 @@ pub struct Green;
 impl Launch for Green {
     const NAME: &'static str = "green";
 
-    fn launch(program: Program, options: &Options) -> io::Result<Box<dyn Executor>> {
+    type Options = GreenOptions;
+
+    fn launch(
+        program: Program,
+        options: &Options,
+        own: GreenOptions,
+    ) -> Result<Box<dyn Executor>, LaunchError> {
+        let (jobs, preloads) = Jobs::of(program)?;
         let slots = slots::slots(options)?;
         panics::remember_by(swap);
-        let carriers = Carriers::start(options.job_stack_kb, slots)?;
+        let carriers = Carriers::start(own.job_stack_kb, slots)?;
         Clock::start(carriers)?;
         let watchdog = Watchdog::start(carriers)?;
-        let (jobs, preloads) = Jobs::of(program);
         preloads.into_iter().for_each(|preload| preload());
         Ok(Box::new(Coroutines::new(jobs, slots, carriers, watchdog)))
     }

@@ -1,9 +1,8 @@
 //! How many coroutines the system lets a process have.
 
 use std::fs;
-use std::io;
 
-use rq_worker::Options;
+use rq_worker::{LaunchError, Options};
 
 /// How many memory maps a coroutine's stack is: the guard, the page that `may` looks at, and the stack.
 const MAPS_OF_ONE: usize = 3;
@@ -17,21 +16,18 @@ const MAPS_MAX_USUAL: usize = 65_530;
 pub const CONCURRENCY_DEFAULT: usize = 1_000;
 
 /// How many jobs run at once.
-pub(crate) fn slots(options: &Options) -> io::Result<usize> {
+pub(crate) fn slots(options: &Options) -> Result<usize, LaunchError> {
     let maps_max = number("/proc/sys/vm/max_map_count").unwrap_or(MAPS_MAX_USUAL);
     let maps = fs::read_to_string("/proc/self/maps").map_or(0, |maps| maps.lines().count());
     let max = maps_max.saturating_sub(maps + MAPS_SPARED) / MAPS_OF_ONE;
     match options.concurrency {
         Some(asked) if asked > max => {
             let wanted = asked * MAPS_OF_ONE + maps + MAPS_SPARED;
-            Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!(
-                    "a concurrency of {asked} is not possible: each coroutine takes {MAPS_OF_ONE} memory maps, and \
-                     vm.max_map_count = {maps_max} leaves room for {max}; choose 1 to {max}, or raise it: \
-                     sysctl -w vm.max_map_count={wanted}"
-                ),
-            ))
+            Err(LaunchError::Refused(format!(
+                "a concurrency of {asked} is not possible: each coroutine takes {MAPS_OF_ONE} memory maps, and \
+                 vm.max_map_count = {maps_max} leaves room for {max}; choose 1 to {max}, or raise it: \
+                 sysctl -w vm.max_map_count={wanted}"
+            )))
         }
         _ => options.slots(max, |_cores| CONCURRENCY_DEFAULT),
     }

@@ -28,11 +28,9 @@ mod pool;
 mod task;
 mod tray;
 
-use std::io;
-
 use rq_core::Executor;
 pub use rq_worker::RETURN_GRACE;
-use rq_worker::{Launch, Options, Program};
+use rq_worker::{Launch, LaunchError, Options, Program};
 
 use pool::Pool;
 
@@ -53,7 +51,9 @@ pub struct Thread;
 impl Launch for Thread {
     const NAME: &'static str = "thread";
 
-    fn launch(program: Program, options: &Options) -> io::Result<Box<dyn Executor>> {
+    type Options = ();
+
+    fn launch(program: Program, options: &Options, (): ()) -> Result<Box<dyn Executor>, LaunchError> {
         let by_default = |cores| CONCURRENCY_MIN.max(cores * CONCURRENCY_PER_CORE);
         let slots = options.slots(CONCURRENCY_MAX, by_default)?;
         Ok(Box::new(Pool::start(program, slots)?))

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use nix::sys::signal::{SigSet, Signal};
 use rq_core::{Ended, Execution, ExecutionId, Executor, Stop};
-use rq_worker::{Jobs, Program, RETURN_GRACE, SideRuntime, Watch};
+use rq_worker::{Jobs, LaunchError, Program, RETURN_GRACE, SideRuntime, Watch};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::task::{Shop, Task};
@@ -52,8 +52,8 @@ enum News {
 
 impl Pool {
     /// Starts the threads, and does here what the program wants done before its first job.
-    pub(crate) fn start(program: Program, slots: usize) -> io::Result<Pool> {
-        let (jobs, preloads) = Jobs::of(program);
+    pub(crate) fn start(program: Program, slots: usize) -> Result<Pool, LaunchError> {
+        let (jobs, preloads) = Jobs::of(program)?;
         preloads.into_iter().for_each(|preload| preload());
         let (tell, news) = unbounded_channel();
         let mut pool = Pool {

@@ -1,4 +1,4 @@
-//! [`Commands`]: what people ask of this worker over its channel (wire spec §15).
+//! [`Commands`]: the requests that come over this worker's channel (wire spec §15).
 
 use std::time::Duration;
 
@@ -8,52 +8,33 @@ use redis::aio::PubSubStream;
 use rq_core::link::Link;
 use rq_core::{Codec, Value};
 
+use crate::request::Request;
+
 /// The pause before a broken subscription is made anew.
 const RESUBSCRIBE_PAUSE: Duration = Duration::from_secs(1);
 /// The longest message that is looked at; commands have less than 200 bytes.
 const MESSAGE_BYTES_MAX: usize = 64 << 10;
 
-/// What a worker may be asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Command {
-    /// To stop, as by SIGINT.
-    Shutdown,
-    /// To kill the process that runs its job.
-    KillHorse,
-    /// To stop a job.
-    StopJob { job_id: String },
-    /// To stop one run of a job.
-    StopExecution { job_id: String, execution_id: String },
-    /// Something that is no command of RQ, or none at all.
-    Unknown,
-}
-
-impl Command {
-    /// Reads a message. Whatever is sent, nothing breaks of it: anybody may publish.
-    fn parse(message: &[u8]) -> Command {
-        let read = || {
-            let fields = match Codec::Json.decode_value(message).ok()? {
-                Value::Dict(fields) => fields,
-                _ => return None,
-            };
-            let text = |name: &str| {
-                fields.iter().find_map(|(key, value)| match (key, value) {
-                    (Value::Str(key), Value::Str(value)) if key == name => Some(value.clone()),
-                    _ => None,
-                })
-            };
-            match text("command")?.as_str() {
-                "shutdown" => Some(Command::Shutdown),
-                "kill-horse" => Some(Command::KillHorse),
-                "stop-job" => Some(Command::StopJob { job_id: text("job_id")? }),
-                "stop-execution" => Some(Command::StopExecution {
-                    job_id: text("job_id")?,
-                    execution_id: text("execution_id")?,
-                }),
-                _ => None,
-            }
-        };
-        if message.len() > MESSAGE_BYTES_MAX { Command::Unknown } else { read().unwrap_or(Command::Unknown) }
+/// Reads a message; `None` for one that is no command of RQ. Whatever is sent, nothing breaks of it: anybody may publish.
+fn parse(message: &[u8]) -> Option<Request> {
+    if message.len() > MESSAGE_BYTES_MAX {
+        return None;
+    }
+    let Value::Dict(fields) = Codec::Json.decode_value(message).ok()? else { return None };
+    let text = |name: &str| {
+        fields.iter().find_map(|(key, value)| match (key, value) {
+            (Value::Str(key), Value::Str(value)) if key == name => Some(value.clone()),
+            _ => None,
+        })
+    };
+    match text("command")?.as_str() {
+        "shutdown" => Some(Request::StopWarm),
+        "kill-horse" => Some(Request::KillHorses),
+        "stop-job" => Some(Request::StopJob { job_id: text("job_id")? }),
+        "stop-execution" => {
+            Some(Request::StopExecution { job_id: text("job_id")?, execution_id: text("execution_id")? })
+        }
+        _ => None,
     }
 }
 
@@ -63,11 +44,13 @@ pub(crate) struct Commands {
     channel: String,
     messages: Option<PubSubStream>,
     subscribing: Option<BoxFuture<'static, Option<PubSubStream>>>,
+    /// How many messages were no commands.
+    ignored: u64,
 }
 
 impl Commands {
     pub(crate) fn new(link: Link, channel: String) -> Commands {
-        Commands { link, channel, messages: None, subscribing: None }
+        Commands { link, channel, messages: None, subscribing: None, ignored: 0 }
     }
 
     /// The channel listened to.
@@ -80,12 +63,12 @@ impl Commands {
         self.messages = self.link.subscribe(&self.channel).await.ok();
     }
 
-    /// Waits for the next command. Cancel-safe.
-    pub(crate) async fn next(&mut self) -> Command {
+    /// Waits for the next command; `None` for a message that is none. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Option<Request> {
         loop {
             if let Some(messages) = &mut self.messages {
                 match messages.next().await {
-                    Some(message) => return Command::parse(message.get_payload_bytes()),
+                    Some(message) => return self.read(message.get_payload_bytes()),
                     None => self.messages = None,
                 }
             }
@@ -98,6 +81,17 @@ impl Commands {
             self.messages = subscribing.await;
             self.subscribing = None;
         }
+    }
+
+    fn read(&mut self, message: &[u8]) -> Option<Request> {
+        let request = parse(message);
+        self.ignored += u64::from(request.is_none());
+        request
+    }
+
+    /// How many messages were no commands.
+    pub(crate) fn ignored(&self) -> u64 {
+        self.ignored
     }
 }
 
@@ -112,16 +106,16 @@ mod tests {
 
     #[test]
     fn commands_are_read_and_nothing_else() {
-        let stop = || Command::StopJob { job_id: "j".to_owned() };
-        let stop_execution = Command::StopExecution { job_id: "j".to_owned(), execution_id: "x".to_owned() };
-        for (message, command) in [
-            (r#"{"command": "shutdown"}"#, Command::Shutdown),
-            (r#"{"command": "kill-horse"}"#, Command::KillHorse),
+        let stop = || Request::StopJob { job_id: "j".to_owned() };
+        let stop_execution = Request::StopExecution { job_id: "j".to_owned(), execution_id: "x".to_owned() };
+        for (message, request) in [
+            (r#"{"command": "shutdown"}"#, Request::StopWarm),
+            (r#"{"command": "kill-horse"}"#, Request::KillHorses),
             (r#"{"command": "stop-job", "job_id": "j"}"#, stop()),
             (r#"{"job_id":"j","command":"stop-job","more":[1]}"#, stop()),
             (r#"{"command": "stop-execution", "job_id": "j", "execution_id": "x"}"#, stop_execution),
         ] {
-            assert_eq!(Command::parse(message.as_bytes()), command, "{message}");
+            assert_eq!(parse(message.as_bytes()), Some(request), "{message}");
         }
         let deep = "[".repeat(100_000);
         let long = format!(r#"{{"command": "shutdown", "x": "{}"}}"#, "x".repeat(MESSAGE_BYTES_MAX));
@@ -130,8 +124,8 @@ mod tests {
                 .into_iter()
                 .chain([deep.as_str(), long.as_str()])
         {
-            assert_eq!(Command::parse(message.as_bytes()), Command::Unknown, "{:.40}", message);
+            assert_eq!(parse(message.as_bytes()), None, "{:.40}", message);
         }
-        assert_eq!(Command::parse(b"\xff\xfe"), Command::Unknown);
+        assert_eq!(parse(b"\xff\xfe"), None);
     }
 }

@@ -2,25 +2,39 @@
 
 use std::io;
 
+use crate::launch::LaunchError;
+
 /// Why a worker did not start, or ended before it should.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WorkerError {
-    /// There is nothing the worker could run.
+    /// The program brings no handlers, and the executor runs nothing else.
     #[error(
         "this program has no job handlers, so a worker could run nothing. Ways on:\n  \
          * make your program an rq:  fn main() -> ExitCode {{ rq_cli::main(handlers![add, fetch]) }}\n  \
          * let this rq run it:       rq worker --app ./my-jobs"
     )]
     NoHandlers,
-    /// The executor could not be started.
+    /// The executor could not be launched.
     #[error("the {executor} executor could not start: {source}")]
     Launch {
         /// Its word for `-w`.
         executor: &'static str,
         /// What went wrong.
-        source: io::Error,
+        source: LaunchError,
     },
+    /// A worker that blocks its thread was started in an async runtime.
+    #[error(
+        "a worker cannot block a thread of an async runtime; await `run_until(..)` there, or call `run`, or `rq_cli::main`, \
+         from a `main` that is not async"
+    )]
+    InsideRuntime,
+    /// This process was executed to help another of its program's workers, which the program did not get to prepare.
+    #[error(
+        "this process was started to help another worker of its program; prepare all workers first in `main`, in the same order \
+         each time"
+    )]
+    Bystander,
     /// Something the worker needs from the system could not be had.
     #[error("{what}: {source}")]
     System {

@@ -1,6 +1,8 @@
 //! The dispatcher: claims, settles and heartbeats, whatever runs the jobs.
 //!
-//! An executor's crate implements [`Launch`] and exports `Worker` as an alias; `rq-cli` calls [`run`].
+//! An executor's crate implements [`Launch`] and exports `Worker` as an alias; `rq-cli` calls [`run`]. What a worker is asked
+//! comes from outside, as a stream of [`Request`]s, and what it does is told to [`Observer`]s, of which its [`Log`] is the
+//! first; so a program can run workers inside of its own runtime ([`Worker::run_until`]).
 //!
 //! This crate never runs a job and never decodes a payload. Exception handlers run on threads beside its loop.
 
@@ -8,26 +10,31 @@ mod bell;
 mod commands;
 mod dispatcher;
 mod error;
+mod event;
 mod launch;
 mod line;
+mod log;
+pub mod number;
 mod options;
 mod perform;
 mod program;
-mod report;
+mod request;
 mod side_runtime;
 mod signals;
 mod watch;
 mod worker;
 
 pub use error::WorkerError;
-pub use launch::{HELPER_VARIABLE, Launch};
+pub use event::{Observer, ReapedFate, WorkerEvent};
+pub use launch::{ExecutorOption, ExecutorOptions, HELPER_VARIABLE, Launch, LaunchError};
 pub use line::Line;
-pub use options::{
-    DequeueStrategy, JOB_STACK_KB_DEFAULT, JOB_STACK_KB_MIN, LEASE_DEFAULT, LEASE_MIN, Options, QUEUE_DEFAULT,
-};
+pub use log::Log;
+pub use options::{DequeueStrategy, LEASE_DEFAULT, LEASE_MIN, Options, QUEUE_DEFAULT};
 pub use perform::Jobs;
 pub use program::{Preload, Program};
+pub use request::Request;
 pub use rq_core::{DeathPenalty, ExceptionHandler, Failure, Job};
 pub use side_runtime::SideRuntime;
+pub use signals::signals;
 pub use watch::{RETURN_GRACE, Watch};
-pub use worker::{Worker, run};
+pub use worker::{Prepared, Worker, run};

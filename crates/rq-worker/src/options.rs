@@ -1,9 +1,10 @@
 //! [`Options`]: what the operator decides about a worker.
 
-use std::io;
 use std::time::Duration;
 
 use rq_core::{Keys, OnCrash, Ttl};
+
+use crate::launch::LaunchError;
 
 /// The queue served where none is named.
 pub const QUEUE_DEFAULT: &str = "default";
@@ -12,12 +13,6 @@ pub const QUEUE_DEFAULT: &str = "default";
 pub const LEASE_DEFAULT: Duration = Duration::from_secs(10);
 /// The shortest lease: workers renew theirs three times as often, each time with one command.
 pub const LEASE_MIN: Duration = Duration::from_millis(100);
-
-/// How large the stack of a job in a coroutine is, in kB: twice what enqueuing over a first connection takes, which is
-/// the deepest of our own. Code that is not optimised needs four times as much.
-pub const JOB_STACK_KB_DEFAULT: usize = if cfg!(debug_assertions) { 1024 } else { 256 };
-/// The least it may be: enough for a job to begin.
-pub const JOB_STACK_KB_MIN: usize = 64;
 
 /// In which order a worker serves its queues: RQ's `--dequeue-strategy`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,7 +26,8 @@ pub enum DequeueStrategy {
     Random,
 }
 
-/// What the operator decides about a worker. The defaults are RQ's.
+/// What the operator decides about a worker, whatever runs its jobs. The defaults are RQ's. What concerns one executor alone
+/// is among [its own options](crate::Launch::Options).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
@@ -45,17 +41,6 @@ pub struct Options {
     pub name: Option<String>,
     /// How many jobs run at once; the executor's own default unless told.
     pub concurrency: Option<usize>,
-    /// How many jobs one process runs before it is replaced, where jobs run in processes: 1.
-    pub jobs_per_horse: usize,
-    /// How much memory a job's process may have; as much as there is unless told.
-    pub job_memory_mb: Option<u64>,
-    /// How large the stack of a job is, where jobs run in coroutines: [256 kB](JOB_STACK_KB_DEFAULT). A part that is never
-    /// used costs nothing.
-    pub job_stack_kb: usize,
-    /// How many processes are forked ahead of the jobs they will run: none.
-    pub spare_horses: usize,
-    /// How long a job that was told to end may take before its process is ended: 5 s.
-    pub job_grace: Duration,
     /// How long a warm stop waits for running jobs before it turns cold; as long as they take unless told.
     pub stop_timeout: Option<Duration>,
     /// Stop when all queues are empty.
@@ -82,6 +67,8 @@ pub struct Options {
     pub with_scheduler: bool,
     /// Log what is called with which arguments, not the job's id alone.
     pub log_descriptions: bool,
+    /// Which of the workers that this process prepares it is, from 0.
+    pub(crate) ordinal: usize,
 }
 
 impl Options {
@@ -90,18 +77,22 @@ impl Options {
         self.name.get_or_insert_with(|| uuid::Uuid::new_v4().simple().to_string())
     }
 
+    /// What [`HELPER_VARIABLE`](crate::HELPER_VARIABLE) says in a process that is executed to help this worker.
+    pub fn helper_mark(&self) -> String {
+        format!("{}:{}", self.ordinal, self.name.as_deref().unwrap_or_default())
+    }
+
     /// How many jobs an executor runs at once that can run `max`: [`concurrency`](Options::concurrency), or `default`,
     /// which is told how many cores there are.
     ///
     /// # Errors
     /// If the concurrency is 0 or more than `max`.
-    pub fn slots(&self, max: usize, default: impl FnOnce(usize) -> usize) -> io::Result<usize> {
+    pub fn slots(&self, max: usize, default: impl FnOnce(usize) -> usize) -> Result<usize, LaunchError> {
         match self.concurrency {
             Some(slots) if (1..=max).contains(&slots) => Ok(slots),
-            Some(slots) => Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!("a concurrency of {slots} is not possible; choose 1 to {max}"),
-            )),
+            Some(slots) => Err(LaunchError::Refused(format!(
+                "a concurrency of {slots} is not possible; choose 1 to {max}"
+            ))),
             None => Ok(default(std::thread::available_parallelism().map_or(1, usize::from)).min(max)),
         }
     }
@@ -115,11 +106,6 @@ impl Default for Options {
             queues: vec![QUEUE_DEFAULT.to_owned()],
             name: None,
             concurrency: None,
-            jobs_per_horse: 1,
-            job_memory_mb: None,
-            job_stack_kb: JOB_STACK_KB_DEFAULT,
-            spare_horses: 0,
-            job_grace: Duration::from_secs(5),
             stop_timeout: None,
             burst: false,
             max_jobs: None,
@@ -133,6 +119,7 @@ impl Default for Options {
             maintenance_interval: Duration::from_secs(600),
             with_scheduler: false,
             log_descriptions: true,
+            ordinal: 0,
         }
     }
 }

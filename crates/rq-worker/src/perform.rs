@@ -11,6 +11,7 @@ use rq_core::{
     panics,
 };
 
+use crate::launch::LaunchError;
 use crate::program::{Preload, Program};
 
 /// The value of a job in its codec, or why there is none.
@@ -25,9 +26,16 @@ pub struct Jobs {
 
 impl Jobs {
     /// A program's jobs, and what must be done before the first of them runs.
-    pub fn of(program: Program) -> (Jobs, Vec<Preload>) {
-        let Program { handlers, states, preloads, death_penalties, exception_handlers: _ } = program;
-        (Jobs { handlers, states: Arc::new(states), death_penalties }, preloads)
+    ///
+    /// # Errors
+    /// If the program has no handlers.
+    pub fn of(program: Program) -> Result<(Jobs, Vec<Preload>), LaunchError> {
+        if program.handlers.is_empty() {
+            return Err(LaunchError::NoHandlers);
+        }
+        let Program { handlers, states, preloads, death_penalties, exception_handlers: _, observers: _ } =
+            program;
+        Ok((Jobs { handlers, states: Arc::new(states), death_penalties }, preloads))
     }
 
     /// Runs one job here and now, whatever it does, with the death penalties armed.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use rq_core::{DeathPenalty, ExceptionHandler, Handlers, States};
 
+use crate::event::Observer;
+
 /// Something to be done once, in the process that runs jobs, before the first.
 pub type Preload = Box<dyn FnOnce() + Send>;
 
@@ -12,6 +14,7 @@ pub type Preload = Box<dyn FnOnce() + Send>;
 ///
 /// `rq_cli::App` and [`Worker`](crate::Worker) have the same methods and hand over one of these.
 #[derive(Default)]
+#[non_exhaustive]
 pub struct Program {
     /// The functions that can run.
     pub handlers: Handlers,
@@ -23,6 +26,8 @@ pub struct Program {
     pub exception_handlers: Vec<Arc<dyn ExceptionHandler>>,
     /// Armed for each job, in order.
     pub death_penalties: Vec<Arc<dyn DeathPenalty>>,
+    /// Told what the worker does, in order.
+    pub observers: Vec<Arc<dyn Observer>>,
 }
 
 impl Program {
@@ -85,6 +90,12 @@ macro_rules! program_methods {
                 }
                 ::std::ops::ControlFlow::Continue(())
             })
+        }
+
+        /// Adds somebody who is told what the worker does, behind its log and those that are there.
+        pub fn observer(mut self, observer: impl $crate::Observer + 'static) -> $holder {
+            self.$program.observers.push(::std::sync::Arc::new(observer));
+            self
         }
 
         /// Adds a death penalty behind those that are there.

@@ -1,44 +1,42 @@
-//! [`Signals`]: what the operating system asks of the worker. They only record; the dispatcher's loop decides.
+//! [`signals`]: what the operating system asks of a worker. Handlers only record; the dispatcher's loop decides.
 
+use std::io;
 use std::time::{Duration, Instant};
 
+use futures_util::stream::{self, Stream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::error::WorkerError;
+use crate::request::Request;
 
 /// A second signal sooner than this after the first is the same one: a pool forwards what the terminal also sends.
 const DISTINCT_AFTER: Duration = Duration::from_secs(1);
 
-/// What a signal asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Request {
-    /// SIGINT or SIGTERM: to stop.
-    Stop,
-    /// SIGUSR1: to say what the worker is at.
-    Tell,
+/// The requests that signals make: SIGINT and SIGTERM to [stop](Request::Stop), SIGUSR1 to [tell](Request::Tell).
+///
+/// They are taken over from the system's defaults for as long as the process lives. Others do what the system does: SIGHUP
+/// and SIGQUIT end a worker at once, as they end RQ's, and what it ran goes on as after a crash.
+///
+/// # Errors
+/// Outside of a runtime, and where the system refuses.
+pub fn signals() -> io::Result<impl Stream<Item = Request> + Send> {
+    let signals = Signals {
+        interrupt: signal(SignalKind::interrupt())?,
+        terminate: signal(SignalKind::terminate())?,
+        user: signal(SignalKind::user_defined1())?,
+        last_stop: None,
+    };
+    Ok(stream::unfold(signals, |mut signals| async { Some((signals.next().await, signals)) }))
 }
 
-/// The signals a worker hears. Others do what the system does: SIGHUP and SIGQUIT end it at once, as they end RQ's, and
-/// what it ran goes on as after a crash.
-pub(crate) struct Signals {
+struct Signals {
     interrupt: Signal,
     terminate: Signal,
     user: Signal,
-    last: Option<Instant>,
+    last_stop: Option<Instant>,
 }
 
 impl Signals {
-    /// Takes them over from the system's defaults.
-    pub(crate) fn install() -> Result<Signals, WorkerError> {
-        let failed = |source| WorkerError::System { what: "signals cannot be handled", source };
-        let interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-        let terminate = signal(SignalKind::terminate()).map_err(failed)?;
-        let user = signal(SignalKind::user_defined1()).map_err(failed)?;
-        Ok(Signals { interrupt, terminate, user, last: None })
-    }
-
-    /// Waits for the next request. Cancel-safe.
-    pub(crate) async fn next(&mut self) -> Request {
+    async fn next(&mut self) -> Request {
         loop {
             tokio::select! {
                 _ = self.interrupt.recv() => {}
@@ -46,9 +44,9 @@ impl Signals {
                 _ = self.user.recv() => return Request::Tell,
             }
             let now = Instant::now();
-            let repeated = self.last.is_some_and(|last| now - last < DISTINCT_AFTER);
+            let repeated = self.last_stop.is_some_and(|last| now - last < DISTINCT_AFTER);
             if !repeated {
-                self.last = Some(now);
+                self.last_stop = Some(now);
                 return Request::Stop;
             }
         }

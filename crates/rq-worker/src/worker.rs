@@ -1,17 +1,24 @@
 //! [`Worker`]: the builder that programs use, whatever executor they choose.
 
-use std::marker::PhantomData;
+use std::fmt;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rq_core::{Handlers, Keys, OnCrash, Ttl};
+use futures_util::stream::{self, Stream, StreamExt};
+use rq_core::{ExceptionHandler, Executor, Handlers, Keys, OnCrash, Ttl};
 
 use crate::dispatcher;
 use crate::error::WorkerError;
-use crate::launch::{HELPER_VARIABLE, Launch};
+use crate::event::Observer;
+use crate::launch::{Helper, Launch, LaunchError};
+use crate::log::Log;
 use crate::options::{DequeueStrategy, LEASE_MIN, Options};
 use crate::program::Program;
 use crate::program_methods;
+use crate::request::{self, Request};
+use crate::signals::signals;
 
 /// A worker whose jobs run in `L`. Each executor's crate exports it as its own `Worker`.
 ///
@@ -23,16 +30,17 @@ use crate::program_methods;
 /// ```
 #[must_use = "a worker does nothing until it is run"]
 #[derive(Debug)]
-pub struct Worker<L> {
+pub struct Worker<L: Launch> {
     program: Program,
     options: Options,
-    launches: PhantomData<fn() -> L>,
+    /// What concerns the executor alone.
+    own: L::Options,
 }
 
 impl<L: Launch> Worker<L> {
     /// A worker for these jobs, which serves the queue `default` of a Redis on this machine.
     pub fn new(handlers: Handlers) -> Worker<L> {
-        Worker { program: Program::new(handlers), options: Options::default(), launches: PhantomData }
+        Worker { program: Program::new(handlers), options: Options::default(), own: L::Options::default() }
     }
 
     program_methods!(Worker<L>, program);
@@ -70,12 +78,6 @@ impl<L: Launch> Worker<L> {
     /// How long a warm stop waits for running jobs before it ends them; as long as they take unless told.
     pub fn stop_timeout(mut self, timeout: Duration) -> Worker<L> {
         self.options.stop_timeout = Some(timeout);
-        self
-    }
-
-    /// How large the stack of a job is, where jobs run in coroutines; 256 kB unless told.
-    pub fn job_stack_kb(mut self, kilobytes: usize) -> Worker<L> {
-        self.options.job_stack_kb = kilobytes;
         self
     }
 
@@ -133,8 +135,15 @@ impl<L: Launch> Worker<L> {
         self
     }
 
-    /// Runs until it is told to stop, and says on standard error why it could not. Must be called before the program
-    /// starts a runtime.
+    /// What concerns the executor alone.
+    pub fn executor_options(mut self, own: L::Options) -> Worker<L> {
+        self.own = own;
+        self
+    }
+
+    /// Runs until it is told to stop by a signal, and says on standard error why it could not.
+    ///
+    /// Blocks this thread, and must be called outside of a runtime.
     pub fn run(self) -> ExitCode {
         match self.try_run() {
             Ok(()) => ExitCode::SUCCESS,
@@ -147,27 +156,148 @@ impl<L: Launch> Worker<L> {
 
     /// [`run`](Worker::run) for programs that report errors themselves.
     pub fn try_run(self) -> Result<(), WorkerError> {
-        run::<L>(self.program, self.options)
+        run::<L>(self.program, self.options, self.own)
+    }
+
+    /// Runs in the runtime of the caller until `shutdown` completes, which is a warm stop, or until it stops by itself.
+    /// Signals stay the program's.
+    ///
+    /// Preloads are done on a thread beside the runtime. An executor that forks refuses: there are threads by now; see
+    /// [`prepare`](Worker::prepare).
+    ///
+    /// Whoever drops the future gives up what runs: other workers take it over as from one that died.
+    pub async fn run_until(
+        self,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), WorkerError> {
+        let prepared = tokio::task::spawn_blocking(|| self.prepare()).await;
+        prepared
+            .unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))?
+            .run_until(shutdown)
+            .await
+    }
+
+    /// Launches the executor: what forks forks now. Call it first in `main`, before there is a thread or a runtime, in
+    /// programs that run the worker in a runtime later:
+    ///
+    /// ```ignore
+    /// fn main() -> anyhow::Result<()> {
+    ///     let worker = rq_worker_fork::Worker::new(handlers![add]).prepare()?;
+    ///     tokio::runtime::Runtime::new()?.block_on(async {
+    ///         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    ///         let worker = tokio::spawn(worker.run_until(async { drop(stopped.await) }));
+    ///         serve().await?;
+    ///         drop(stop);
+    ///         Ok(worker.await??)
+    ///     })
+    /// }
+    /// ```
+    pub fn prepare(self) -> Result<Prepared, WorkerError> {
+        prepare::<L>(self.program, self.options, self.own)
     }
 }
 
-/// Runs a worker until it is told to stop: launches the executor, then builds a runtime, then dispatches.
-pub fn run<L: Launch>(mut program: Program, mut options: Options) -> Result<(), WorkerError> {
-    if program.handlers.is_empty() {
-        return Err(WorkerError::NoHandlers);
+/// A worker whose executor is launched.
+#[must_use = "a worker does nothing until it is run"]
+pub struct Prepared {
+    pub(crate) options: Options,
+    pub(crate) executor_name: &'static str,
+    /// None in a process that helps another worker.
+    pub(crate) executor: Option<Box<dyn Executor>>,
+    pub(crate) exception_handlers: Vec<Arc<dyn ExceptionHandler>>,
+    pub(crate) observers: Vec<Arc<dyn Observer>>,
+}
+
+impl Prepared {
+    fn bystander(options: Options, executor_name: &'static str) -> Prepared {
+        let (exception_handlers, observers) = (Vec::new(), Vec::new());
+        Prepared { options, executor_name, executor: None, exception_handlers, observers }
     }
+
+    /// Runs until it is told to stop by a [signal](signals()). Blocks this thread, and must be called outside of a runtime.
+    pub fn run(self) -> Result<(), WorkerError> {
+        refuse_runtime()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|source| WorkerError::System { what: "the runtime could not start", source })?;
+        let result = runtime.block_on(async {
+            let signals = signals();
+            let signals = signals
+                .map_err(|source| WorkerError::System { what: "signals cannot be handled", source })?;
+            self.run_with(signals).await
+        });
+        // A connection attempt or an exception handler may still be under way; nobody waits for it any more.
+        runtime.shutdown_background();
+        result
+    }
+
+    /// Runs in the runtime of the caller until `shutdown` completes, which is a warm stop, or until it stops by itself. See
+    /// [`Worker::run_until`].
+    pub async fn run_until(
+        self,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), WorkerError> {
+        self.run_with(stream::once(shutdown).map(|()| Request::StopWarm)).await
+    }
+
+    /// Runs in the runtime of the caller, doing what is asked of it, until it has stopped. Commands over Redis are heard
+    /// besides. Where `requests` end, nothing more is asked.
+    pub async fn run_with(
+        self,
+        requests: impl Stream<Item = Request> + Send + 'static,
+    ) -> Result<(), WorkerError> {
+        dispatcher::run(self, request::requests(requests)).await
+    }
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.options.name.as_deref();
+        f.debug_struct("Prepared")
+            .field("name", &name)
+            .field("executor", &self.executor_name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runs a worker until it is told to stop by a signal: launches the executor, then builds a runtime, then dispatches.
+pub fn run<L: Launch>(program: Program, options: Options, own: L::Options) -> Result<(), WorkerError> {
+    refuse_runtime()?;
+    prepare::<L>(program, options, own)?.run()
+}
+
+fn refuse_runtime() -> Result<(), WorkerError> {
+    match tokio::runtime::Handle::try_current() {
+        Ok(_) => Err(WorkerError::InsideRuntime),
+        Err(_) => Ok(()),
+    }
+}
+
+/// How many workers this process has prepared.
+static PREPARED: AtomicUsize = AtomicUsize::new(0);
+
+fn prepare<L: Launch>(
+    mut program: Program,
+    mut options: Options,
+    own: L::Options,
+) -> Result<Prepared, WorkerError> {
     rq_core::panics::record_locations();
-    options.name = std::env::var(HELPER_VARIABLE).ok().or(options.name);
+    options.ordinal = PREPARED.fetch_add(1, Ordering::Relaxed);
+    if let Some(helper) = Helper::of_this_process() {
+        if helper.ordinal != options.ordinal {
+            return Ok(Prepared::bystander(options, L::NAME));
+        }
+        options.name = Some(helper.worker);
+    }
     options.named();
     let exception_handlers = std::mem::take(&mut program.exception_handlers);
-    let executor =
-        L::launch(program, &options).map_err(|source| WorkerError::Launch { executor: L::NAME, source })?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|source| WorkerError::System { what: "the runtime could not start", source })?;
-    let result = runtime.block_on(dispatcher::run(options, executor, L::NAME, exception_handlers));
-    // A connection attempt or an exception handler may still be under way; nobody waits for it any more.
-    runtime.shutdown_background();
-    result
+    let mut observers: Vec<Arc<dyn Observer>> =
+        vec![Arc::new(Log { descriptions: options.log_descriptions })];
+    observers.append(&mut program.observers);
+    let executor = L::launch(program, &options, own).map_err(|error| match error {
+        LaunchError::NoHandlers => WorkerError::NoHandlers,
+        source => WorkerError::Launch { executor: L::NAME, source },
+    })?;
+    Ok(Prepared { options, executor_name: L::NAME, executor: Some(executor), exception_handlers, observers })
 }

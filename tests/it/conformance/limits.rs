@@ -12,10 +12,13 @@ use crate::rq_test::Books;
 const TEXT: &str = "JobTimeoutException: Task exceeded maximum timeout value (1 seconds)";
 /// How much later than its limit a job may be settled, whatever it does.
 const LATE_MAX: Duration = Duration::from_secs(3);
-/// How long jobs here have to end by themselves, where the executor can end them by force.
-const FORCE: [&str; 2] = ["--job-grace", "1"];
 /// Longer than any test.
 const LONG_MS: u64 = 600_000;
+
+/// How long jobs here have to end by themselves, where the executor can end them by force.
+fn force(executor: &str) -> &'static [&'static str] {
+    if executor == "fork" { &["--job-grace", "1"] } else { &[] }
+}
 
 pub(super) fn every_kind_of_job_ends_at_its_time_limit(executor: &'static str) {
     let stage = Stage::new(executor);
@@ -29,7 +32,7 @@ pub(super) fn every_kind_of_job_ends_at_its_time_limit(executor: &'static str) {
         Call::to("test.stubborn").arg(gate.key()),
     ];
     let jobs = stage.queue().enqueue_many(calls.map(|call| call.timeout(secs(1)))).unwrap();
-    stage.drain(&[&["--concurrency", "8"][..], &FORCE].concat());
+    stage.drain(&[&["--concurrency", "8"][..], force(executor)].concat());
     jobs.iter().for_each(check_timed_out);
     assert_eq!(stage.scratch.count("wip:default"), 0);
 }
@@ -45,7 +48,7 @@ fn check_timed_out(job: &JobHandle<()>) {
 
 pub(super) fn a_job_that_ignores_its_limit_holds_nobody_up(executor: &'static str) {
     let stage = Stage::new(executor);
-    let worker = stage.worker(&[&["--concurrency", "1"][..], &FORCE].concat());
+    let worker = stage.worker(&[&["--concurrency", "1"][..], force(executor)].concat());
     let (queue, gate) = (stage.queue(), Gate::new(&stage.scratch, "gate"));
     let stubborn = Call::<()>::to("test.stubborn").arg(gate.key()).timeout(secs(1)).job_id("stubborn");
     let stubborn = queue.enqueue(stubborn).unwrap();

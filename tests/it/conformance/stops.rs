@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use rq_core::{Call, Timestamp, secs};
+use rq_core::{Call, Retry, Timestamp, secs};
 use rq_tests::{Child, Gate, Signal, Stream, eventually};
 
 use super::{SOON, Stage, assert_exit};
@@ -119,6 +119,31 @@ pub(super) fn a_cold_stop_gives_back_what_may_run_twice(executor: &'static str) 
     assert_eq!((scratch.count("wip:default"), scratch.count("failed:default")), (0, 0));
     let crashes = &scratch.hash("job:a").get("crashes").cloned();
     assert_eq!(*crashes, None, "nobody has crashed");
+}
+
+/// The first cause counts: a job that somebody has stopped is not retried because its worker is shut down next.
+pub(super) fn a_job_that_was_stopped_stays_stopped_in_a_cold_stop(executor: &'static str) {
+    let stage = Stage::new(executor);
+    let gate = Gate::new(&stage.scratch, "gate");
+    let call = |id| Call::<()>::to("test.stubborn").arg(gate.key()).retry(Retry::up_to(3)).job_id(id);
+    let jobs = stage.queue().enqueue_many([call("stopped"), call("cut-off"), call("waiting")]).unwrap();
+    let worker = stage.worker(&["--name", "w", "--concurrency", "2"]);
+    gate.wait_for_arrival();
+    gate.wait_for_arrival();
+    let mut scene = Scene { stage, worker };
+    let asked_at = scene.stop_warm(Signal::SIGTERM);
+    // Within a second it would be the same signal, and half a second after its stop a thread's job is given up.
+    std::thread::sleep(secs(1).saturating_sub(asked_at.elapsed()));
+    assert!(jobs[0].stop().unwrap(), "the worker listens");
+    scene.worker.wait_for_line("stopping job stopped on request", SOON);
+    scene.stop_cold(Signal::SIGTERM, asked_at);
+    let status = scene.worker.wait(SOON);
+    assert_exit(&scene.worker, status, 0);
+    let job = |id: &str| scene.stage.scratch.hash(&format!("job:{id}"));
+    let fate = |id: &str| (job(id)["status"].clone(), job(id)["retries_left"].clone());
+    assert_eq!(fate("stopped"), ("stopped".to_owned(), "3".to_owned()));
+    assert_eq!(fate("cut-off"), ("queued".to_owned(), "2".to_owned()));
+    assert!(scene.stage.scratch.score("failed:default", "stopped").is_some());
 }
 
 /// Running jobs of a cold stop have failed, with a text that says so.

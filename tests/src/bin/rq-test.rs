@@ -1,7 +1,8 @@
 //! An `rq` with the jobs that the tests enqueue; `rq_tests::jobs` lists them.
 //!
-//! `RQ_TEST_APP` says what else it is: `empty`, as the stock `rq`, which has no jobs; or `watched`, which says what
-//! its preload, death penalties and exception handlers see.
+//! `RQ_TEST_APP` says what else it is: `empty`, as the stock `rq`, which has no jobs; `watched`, which says what its
+//! preload, death penalties and exception handlers see; `service`, which runs two workers in a runtime of its own;
+//! `late-service`, which gets to that too late; or `async-main`, which calls `rq_cli::main` in a runtime.
 
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -9,16 +10,64 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use rq_cli::App;
-use rq_core::{Context, DeathPenalty, Failure, Guard, Handlers, Job};
+use rq_core::{Context, DeathPenalty, Failure, Guard, Handlers, Job, Keys};
 use rq_tests::jobs::{self, Counter};
+use rq_worker_fork::{ForkOptions, Worker};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
     let app = match std::env::var("RQ_TEST_APP").as_deref() {
         Ok("empty") => App::new(Handlers::new()),
         Ok("watched") => watched(App::new(jobs::handlers())),
+        Ok("service") => return told(service()),
+        Ok("late-service") => return told(late_service()),
+        Ok("async-main") => {
+            let runtime = Runtime::new().expect("the system has what a runtime needs");
+            return runtime.block_on(async { rq_cli::main(jobs::handlers()) });
+        }
         _ => App::new(jobs::handlers()),
     };
     app.state(Counter::default).run()
+}
+
+/// A service with a runtime of its own, which runs two workers until it gets a SIGTERM: the first on the queue `one`, the
+/// second on the queue `two`.
+fn service() -> anyhow::Result<()> {
+    let [one, two] = [worker("one")?.prepare()?, worker("two")?.prepare()?];
+    Runtime::new()?.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let (stop_one, stop_two) =
+            (tokio::sync::oneshot::channel::<()>(), tokio::sync::oneshot::channel::<()>());
+        let one = tokio::spawn(one.run_until(async { drop(stop_one.1.await) }));
+        let two = tokio::spawn(two.run_until(async { drop(stop_two.1.await) }));
+        terminate.recv().await;
+        drop((stop_one.0, stop_two.0));
+        one.await??;
+        Ok(two.await??)
+    })
+}
+
+/// One that has a runtime before it thinks of its worker.
+fn late_service() -> anyhow::Result<()> {
+    Runtime::new()?.block_on(async { Ok(worker("one")?.run_until(std::future::pending()).await?) })
+}
+
+fn worker(queue: &str) -> anyhow::Result<Worker> {
+    let worker = Worker::new(jobs::handlers()).state(Counter::default).keys(Keys::from_env()?);
+    let worker = worker.url(std::env::var("RQ_REDIS_URL")?).queues([queue]).concurrency(1);
+    Ok(worker.executor_options(ForkOptions::default().job_grace(Duration::from_secs(1))))
+}
+
+/// How a service ends.
+fn told(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(error.to_string());
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Two death penalties around each job, three handlers for each failure. The second keeps timeouts from the third, and

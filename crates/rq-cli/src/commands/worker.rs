@@ -9,24 +9,22 @@ use std::process::Command;
 use std::time::Duration;
 
 use rq_core::{OnCrash, Ttl};
-use rq_worker::{
-    DequeueStrategy, JOB_STACK_KB_DEFAULT, JOB_STACK_KB_MIN, LEASE_DEFAULT, LEASE_MIN, Options, WorkerError,
-};
+use rq_worker::number::{self, SECONDS_MAX};
+use rq_worker::{DequeueStrategy, LEASE_DEFAULT, LEASE_MIN, Options, WorkerError};
 use tracing::Level;
 
 use crate::app::App;
+use crate::executors::{Executors, Given, Invalid, Run};
 use crate::log::{self, Format};
 use crate::output::{note, say};
 use crate::paint::{Colour, Paint};
 use crate::refusal::Refusal;
 use crate::server::{Server, Shared};
 
-/// The command's name in usage lines.
-const NAME: &str = "worker";
+/// The command's name.
+pub(crate) const NAME: &str = "worker";
 /// The option that names another program, which that program must not see.
 const APP: &str = "--app";
-/// The longest time an option takes: ten years.
-const SECONDS_MAX: i64 = 315_360_000;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -107,25 +105,8 @@ pub(crate) struct Args {
     #[arg(short, long)]
     pub(crate) name: Option<String>,
     /// How many jobs run at once [default: with fork 1 for each core, with thread 8, at least 16; with green 1000].
-    #[arg(long, value_name = "INTEGER", value_parser = count, allow_negative_numbers = true)]
+    #[arg(long, value_name = "INTEGER", value_parser = number::count, allow_negative_numbers = true)]
     concurrency: Option<u64>,
-    /// How many jobs one process runs before a fresh one takes its place, where jobs run in processes.
-    ///
-    /// One isolates jobs from each other; more spare the cost of a process for each.
-    #[arg(long, value_name = "INTEGER", default_value_t = 1, value_parser = count, allow_negative_numbers = true)]
-    horse_jobs: u64,
-    /// How many megabytes of memory a job's process may have, where jobs run in processes [default: as many as there are].
-    #[arg(long, value_name = "MB", value_parser = count, allow_negative_numbers = true)]
-    job_memory: Option<u64>,
-    /// How many kilobytes of stack a job has, where jobs run in coroutines.
-    #[arg(long, value_name = "KB", default_value_t = JOB_STACK_KB_DEFAULT, value_parser = stack_kb, allow_negative_numbers = true)]
-    job_stack: usize,
-    /// How many processes are forked ahead of the jobs they will run [default: 0].
-    #[arg(long, value_name = "INTEGER", value_parser = count, allow_negative_numbers = true)]
-    spare_horses: Option<u64>,
-    /// How many seconds a job that was told to end, at its time limit or on request, may take before its process is ended.
-    #[arg(long, help_heading = "Times", value_name = "SECONDS", default_value_t = 5, allow_negative_numbers = true, value_parser = seconds)]
-    job_grace: u64,
     /// In which order the queues are served: default (as given), round_robin or random [default: default].
     ///
     /// RQ's `-ds` is understood, too.
@@ -142,35 +123,38 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH")]
     pid: Option<PathBuf>,
     /// How many seconds a warm stop waits for running jobs before it ends them [default: as long as they take].
-    #[arg(long, help_heading = "Times", value_name = "SECONDS", allow_negative_numbers = true, value_parser = seconds)]
-    stop_timeout: Option<u64>,
+    #[arg(long, help_heading = "Times", value_name = "SECONDS", allow_negative_numbers = true, value_parser = number::seconds)]
+    stop_timeout: Option<Duration>,
     /// Stop when all queues are empty.
     #[arg(short, long, help_heading = "When to stop")]
     burst: bool,
     /// Stop after so many jobs.
-    #[arg(long, help_heading = "When to stop", value_name = "INTEGER", value_parser = count, allow_negative_numbers = true)]
+    #[arg(long, help_heading = "When to stop", value_name = "INTEGER", value_parser = number::count, allow_negative_numbers = true)]
     max_jobs: Option<u64>,
     /// Stop after so many seconds without a job.
-    #[arg(long, help_heading = "When to stop", value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
-    max_idle_time: Option<u64>,
+    #[arg(long, help_heading = "When to stop", value_name = "SECONDS", value_parser = number::seconds, allow_negative_numbers = true)]
+    max_idle_time: Option<Duration>,
     /// How many seconds results are kept where the job does not say; -1 for ever.
-    #[arg(long, help_heading = "Times", value_name = "SECONDS", default_value_t = 500, allow_negative_numbers = true, value_parser = integer)]
+    #[arg(long, help_heading = "Times", value_name = "SECONDS", default_value_t = 500, allow_negative_numbers = true, value_parser = number::seconds_or_negative)]
     results_ttl: i64,
     /// How many seconds the worker may be silent before it counts as gone.
-    #[arg(long, help_heading = "Times", value_name = "SECONDS", default_value_t = 420, allow_negative_numbers = true, value_parser = seconds)]
-    worker_ttl: u64,
+    #[arg(long, help_heading = "Times", value_name = "SECONDS", default_value = "420", allow_negative_numbers = true, value_parser = number::seconds)]
+    worker_ttl: Duration,
     /// How many seconds lie between two signs of life of a running job.
-    #[arg(long, help_heading = "Times", value_name = "SECONDS", default_value_t = 30, allow_negative_numbers = true, value_parser = seconds)]
-    job_monitoring_interval: u64,
+    #[arg(long, help_heading = "Times", value_name = "SECONDS", default_value = "30", allow_negative_numbers = true, value_parser = number::seconds)]
+    job_monitoring_interval: Duration,
     /// How many seconds lie between two looks after what other workers have left lying.
-    #[arg(long, help_heading = "Times", value_name = "SECONDS", default_value_t = 600, allow_negative_numbers = true, value_parser = seconds)]
-    maintenance_interval: u64,
+    #[arg(long, help_heading = "Times", value_name = "SECONDS", default_value = "600", allow_negative_numbers = true, value_parser = number::seconds)]
+    maintenance_interval: Duration,
     /// How many seconds a worker that has fallen silent keeps what it runs [default: 10].
     ///
     /// Short enough to lose little time with a dead worker, long enough for one that is starved or swapped out; 0.1 at
     /// least.
     #[arg(long, help_heading = "Times", value_name = "SECONDS", allow_negative_numbers = true, value_parser = lease)]
     lease: Option<Duration>,
+    /// What is given of the options that only some executors have.
+    #[arg(skip)]
+    pub(crate) own: Vec<Given>,
     #[command(flatten)]
     logging: Logging,
     #[command(flatten)]
@@ -205,13 +189,8 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
     if let Some(program) = &args.app {
         return Err(hand_over(program, &app.arguments));
     }
-    let executor = app.executors.choose(args.executor.as_deref().filter(|word| !word.is_empty()));
-    let (executor, remark) =
-        executor.map_err(|reason| Refusal::usage(NAME, format!("Invalid value for '-w': {reason}.")))?;
+    let (run, remark) = executor(&app.executors, args.executor.as_deref(), &args.own)?;
     let dequeue = dequeue_strategy(args.dequeue_strategy.as_deref())?;
-    if app.program.handlers.is_empty() {
-        return Err(Refusal::Unable(WorkerError::NoHandlers.to_string()));
-    }
     let format = Format::new(&args.logging.log_format, &args.logging.date_format)
         .map_err(|reason| Refusal::usage(NAME, format!("Invalid value for a format: {reason}.")))?;
     let server = args.shared.server()?;
@@ -225,7 +204,26 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
     log::install(args.logging.level(), format, Paint::of_stdout());
     let mut options = args.options(&server);
     options.dequeue = dequeue;
-    (executor.run)(app.program, options).or_else(|error| refuse(error, &server))
+    run(app.program, options).or_else(|error| refuse(error, &server))
+}
+
+/// What runs the worker whose jobs run as `word` says, and what is used in the place of a Python class.
+fn executor(
+    executors: &Executors,
+    word: Option<&str>,
+    given: &[Given],
+) -> Result<(Run, Option<String>), Refusal> {
+    let chosen = executors.choose(word.filter(|word| !word.is_empty()));
+    let (executor, remark) =
+        chosen.map_err(|reason| Refusal::usage(NAME, format!("Invalid value for '-w': {reason}.")))?;
+    let run = executor.make(given).map_err(|invalid| {
+        let message = match invalid {
+            Invalid::Option(option) => executors.option_refusal(option, &executor),
+            Invalid::Value(option, reason) => format!("Invalid value for '--{option}': {reason}."),
+        };
+        Refusal::usage(NAME, message)
+    })?;
+    Ok((run, remark))
 }
 
 impl Args {
@@ -238,20 +236,14 @@ impl Args {
         }
         options.name = self.name.filter(|name| !name.is_empty());
         options.concurrency = self.concurrency.map(|jobs| usize::try_from(jobs).unwrap_or(usize::MAX));
-        options.jobs_per_horse = usize::try_from(self.horse_jobs).unwrap_or(usize::MAX);
-        options.job_memory_mb = self.job_memory;
-        options.job_stack_kb = self.job_stack;
-        options.spare_horses =
-            self.spare_horses.map_or(0, |horses| usize::try_from(horses).unwrap_or(usize::MAX));
-        options.job_grace = Duration::from_secs(self.job_grace);
-        options.stop_timeout = self.stop_timeout.map(Duration::from_secs);
+        options.stop_timeout = self.stop_timeout;
         options.burst = self.burst;
         options.max_jobs = self.max_jobs;
-        options.max_idle = self.max_idle_time.map(Duration::from_secs);
+        options.max_idle = self.max_idle_time;
         options.result_ttl = Ttl::from_wire(self.results_ttl);
-        options.worker_ttl = Duration::from_secs(self.worker_ttl);
-        options.monitoring_interval = Duration::from_secs(self.job_monitoring_interval);
-        options.maintenance_interval = Duration::from_secs(self.maintenance_interval);
+        options.worker_ttl = self.worker_ttl;
+        options.monitoring_interval = self.job_monitoring_interval;
+        options.maintenance_interval = self.maintenance_interval;
         options.lease = self.lease.unwrap_or(LEASE_DEFAULT);
         options.on_crash = self.on_crash.unwrap_or_default();
         options.with_scheduler = self.with_scheduler;
@@ -329,40 +321,6 @@ fn write_pid(path: &Path) -> Result<(), Refusal> {
     })
 }
 
-fn integer(text: &str) -> Result<i64, String> {
-    match text.parse::<i64>() {
-        Ok(number) if number <= SECONDS_MAX => Ok(number),
-        Ok(_) => Err(format!("it must be at most {SECONDS_MAX}")),
-        Err(_) => Err(format!("'{text}' is not a valid integer")),
-    }
-}
-
-/// At least one second.
-fn seconds(text: &str) -> Result<u64, String> {
-    match integer(text)? {
-        ..1 => Err("it must be at least 1".to_owned()),
-        seconds => Ok(seconds.unsigned_abs()),
-    }
-}
-
-/// Enough for a job to begin, and no more than any needs.
-fn stack_kb(text: &str) -> Result<usize, String> {
-    const KB_MAX: usize = 1 << 20;
-    match usize::try_from(count(text)?) {
-        Ok(kilobytes @ JOB_STACK_KB_MIN..=KB_MAX) => Ok(kilobytes),
-        _ => Err(format!("it must be from {JOB_STACK_KB_MIN} to {KB_MAX}")),
-    }
-}
-
-/// At least one.
-fn count(text: &str) -> Result<u64, String> {
-    match text.parse::<i64>() {
-        Ok(..1) => Err("it must be at least 1".to_owned()),
-        Ok(number) => Ok(number.unsigned_abs()),
-        Err(_) => Err(format!("'{text}' is not a valid integer")),
-    }
-}
-
 /// Some part of a second at least.
 fn lease(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| format!("'{text}' is not a valid float"))?;
@@ -405,18 +363,6 @@ mod tests {
         check("rq worker --app ./my-jobs -w thread high", "worker -w thread high");
         check("rq worker -b --app=./my-jobs high", "worker -b high");
         check("rq worker --app a -- --app b", "worker -- --app b");
-    }
-
-    #[test]
-    fn numbers_have_bounds() {
-        assert_eq!(integer("-1"), Ok(-1));
-        assert_eq!(seconds("1"), Ok(1));
-        assert_eq!(count("9223372036854775807"), Ok(i64::MAX.unsigned_abs()));
-        assert_eq!(stack_kb("64"), Ok(64));
-        assert!(stack_kb("63").is_err() && stack_kb("1048577").is_err());
-        for refused in [seconds("0"), seconds("315360001"), seconds("x"), count("-1"), count("1.5")] {
-            assert!(refused.is_err());
-        }
     }
 
     #[test]

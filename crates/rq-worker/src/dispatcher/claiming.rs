@@ -1,184 +1,319 @@
-//! Claiming: jobs are taken off the queues, marked as begun, and handed to the executor; or given back.
+//! [`Claiming`]: jobs are taken off the queues, marked as begun, and handed to the executor; or given back.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use rq_core::steps::worker::{self as steps, BATCH_MAX, Claim, Claimed};
+use rq_core::link::{Link, Step};
+use rq_core::steps::worker::{self as steps, BATCH_MAX, Claim, Claimed, Identity};
 use rq_core::{Ended, Error, Fields};
 
+use super::Dispatcher;
+use super::order::Order;
+use super::pace::{BATCH_WORTH_MIN, Pace, batch_worth};
 use super::running::Begun;
-use super::schedule::Schedule;
-use super::{BATCH_WORTH_MIN, CLAIMS_MAX, Course, Dispatcher, Event};
+use crate::bell::Bell;
+use crate::event::{Observers, WorkerEvent};
+use crate::options::Options;
 
+/// How many claims may be under way: the script knows the last two apart.
+const CLAIMS_MAX: usize = 2;
 /// How many ended executions may wait for their settlement, per slot, before no more are claimed.
 const UNSETTLED_PER_SLOT_MAX: usize = 4;
 /// How often a suspended or refused worker tries to claim.
 const CLAIM_PAUSE: Duration = Duration::from_secs(1);
+
+/// The claims of a worker, and what it knows of its queues.
+pub(super) struct Claiming {
+    bell: Bell,
+    /// In which order the next claim serves the queues.
+    order: Order,
+    /// The number of the last claim.
+    number: u64,
+    /// How many jobs each claim under way asks for; its number says which is whose.
+    asked: [usize; CLAIMS_MAX],
+    last_at: Option<Instant>,
+    /// How many claimed jobs are being fetched.
+    fetching: usize,
+    put_backs_under_way: usize,
+    /// Whether the last claim found less than it asked for, and nothing has rung since.
+    queues_empty: bool,
+    /// Whether a step of ours may have put jobs into queues, and no claim has begun since.
+    refilled: bool,
+    suspended: bool,
+    /// The queues whose key holds no list, as was told.
+    wrong_lists: HashSet<String>,
+    /// No claim before then.
+    not_before: Option<Instant>,
+    jobs_begun: u64,
+    /// How many may be begun in all.
+    jobs_max: Option<u64>,
+}
+
+/// What a worker has room for, for whoever decides about a step.
+#[derive(Clone, Copy)]
+pub(super) struct Room {
+    /// How many jobs may run at once.
+    pub(super) slots: usize,
+    /// How many run.
+    pub(super) occupied: usize,
+    /// How many have ended and wait to be settled.
+    pub(super) unsettled: usize,
+    /// Whether jobs may be begun at all.
+    pub(super) takes_jobs: bool,
+    pub(super) pace: Pace,
+}
+
+impl Claiming {
+    pub(super) fn new(options: &Options, link: Link) -> Claiming {
+        let lists = options.queues.iter().map(|queue| options.keys.queue(queue)).collect();
+        Claiming {
+            bell: Bell::new(link, lists),
+            order: Order::new(options.dequeue, options.queues.clone()),
+            number: 0,
+            asked: [0; CLAIMS_MAX],
+            last_at: None,
+            fetching: 0,
+            put_backs_under_way: 0,
+            queues_empty: false,
+            refilled: false,
+            suspended: false,
+            wrong_lists: HashSet::new(),
+            not_before: None,
+            jobs_begun: 0,
+            jobs_max: options.max_jobs,
+        }
+    }
+
+    /// The next claim and its number, if it is time for one.
+    ///
+    /// Jobs are claimed at once; but a further claim waits until it is worth it while one is under way, while those that were
+    /// claimed are being fetched, where jobs are short, and while those that run lie about.
+    fn begin(&mut self, who: &Identity, room: Room) -> Option<(u64, Step<Claim>)> {
+        if self.asked() == 0 && std::mem::take(&mut self.refilled) {
+            self.queues_empty = false;
+        }
+        let want = self.wanted(room);
+        let gathers = self.fetching > 0 && room.pace.is_short() || self.gathers_until(room).is_some();
+        let worth = if self.asked() > 0 || gathers { batch_worth(room.slots) } else { 1 };
+        let number = self.number + 1;
+        if want < worth || self.asked[place_of(number)] > 0 || self.queues_empty || self.not_before.is_some()
+        {
+            return None;
+        }
+        self.number = number;
+        self.asked[place_of(number)] = want;
+        self.last_at = Some(Instant::now());
+        Some((number, steps::claim(who, self.order.queues(), self.order.per_turn(), number, want)))
+    }
+
+    /// What was claimed. `is_idle` says that nothing runs.
+    fn end(
+        &mut self,
+        number: u64,
+        claim: Result<Claim, Error>,
+        is_idle: bool,
+        observers: &Observers,
+    ) -> Vec<Claimed> {
+        let asked = std::mem::take(&mut self.asked[place_of(number)]);
+        match claim {
+            Ok(Claim::Taken { claimed, dropped, more }) => {
+                self.suspended = false;
+                self.queues_empty = claimed.len() < asked && !more;
+                for (id, reason) in &dropped {
+                    self.on_dropped(id, reason, is_idle, observers);
+                }
+                self.order.advance(claimed.last().map(|claimed| claimed.origin.as_str()));
+                return claimed;
+            }
+            Ok(Claim::Suspended) => {
+                if !std::mem::replace(&mut self.suspended, true) {
+                    observers.tell(WorkerEvent::Suspended);
+                }
+            }
+            Err(error) => observers.step_failed("claiming jobs", &error),
+        }
+        self.not_before = Some(Instant::now() + CLAIM_PAUSE);
+        Vec::new()
+    }
+
+    /// A list of another type is met at every claim: told once, and no reason to look all the time.
+    fn on_dropped(&mut self, id: &str, reason: &str, is_idle: bool, observers: &Observers) {
+        let is_list = reason == "wronglist";
+        if !is_list || self.wrong_lists.insert(id.to_owned()) {
+            observers.tell(WorkerEvent::JobSkipped { id, reason });
+        }
+        if is_list && is_idle {
+            self.not_before = Some(Instant::now() + CLAIM_PAUSE);
+        }
+    }
+
+    /// Waits until a queue may hold a job. Cancel-safe.
+    pub(super) async fn rung(&mut self) {
+        self.bell.rung().await;
+    }
+
+    pub(super) fn on_ring(&mut self) {
+        self.queues_empty = false;
+    }
+
+    /// The pause after a refusal may be over.
+    pub(super) fn on_look(&mut self) {
+        if self.not_before.is_some_and(|at| at <= Instant::now()) {
+            self.not_before = None;
+            self.queues_empty = false;
+        }
+    }
+
+    /// Jobs may have been put into the queues by this worker, which its bell does not tell where it is a burst.
+    pub(super) fn on_refill(&mut self) {
+        self.refilled = true;
+    }
+
+    /// When the state of claims must be looked at even if nothing happens.
+    pub(super) fn next_look(&self, room: Room) -> Option<Instant> {
+        [self.not_before, self.gathers_until(room)].into_iter().flatten().min()
+    }
+
+    /// Until when the next claim may wait for more free slots.
+    fn gathers_until(&self, room: Room) -> Option<Instant> {
+        let is_small = (1..batch_worth(room.slots)).contains(&self.wanted(room));
+        let until = room.pace.gathers_until(self.last_at);
+        until.filter(|_| is_small && self.asked() == 0 && !self.queues_empty)
+    }
+
+    /// A bell is of use while a slot is free and the queues were empty.
+    pub(super) fn wants_bell(&self, room: Room) -> bool {
+        self.queues_empty && self.wanted(room) > 0 && self.asked() == 0 && self.not_before.is_none()
+    }
+
+    /// How many jobs could be begun now.
+    fn wanted(&self, room: Room) -> usize {
+        if !room.takes_jobs || room.unsettled > room.slots * UNSETTLED_PER_SLOT_MAX {
+            return 0;
+        }
+        let free = room.slots.saturating_sub(room.occupied + self.fetching);
+        let left = self.jobs_left().map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
+        free.min(left).saturating_sub(self.asked()).min(BATCH_MAX)
+    }
+
+    /// How many jobs `--max-jobs` still allows.
+    pub(super) fn jobs_left(&self) -> Option<u64> {
+        self.jobs_max.map(|max| max.saturating_sub(self.jobs_begun + self.fetching as u64))
+    }
+
+    /// How many jobs were begun.
+    pub(super) fn jobs_begun(&self) -> u64 {
+        self.jobs_begun
+    }
+
+    /// How many jobs the claims under way ask for.
+    fn asked(&self) -> usize {
+        self.asked.iter().sum()
+    }
+
+    /// How many claimed jobs are being fetched.
+    pub(super) fn fetching(&self) -> usize {
+        self.fetching
+    }
+
+    /// Whether no job is being asked for or fetched.
+    pub(super) fn is_idle(&self) -> bool {
+        self.asked() + self.fetching == 0
+    }
+
+    /// Whether nothing is left to be done with what was claimed.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_idle() && self.put_backs_under_way == 0
+    }
+
+    /// Whether the queues are empty, as far as is known.
+    pub(super) fn queues_empty(&self) -> bool {
+        self.queues_empty
+    }
+
+    /// Whether what this worker has put into queues has not been claimed yet.
+    pub(super) fn is_refilled(&self) -> bool {
+        self.refilled
+    }
+
+    /// Whether all workers are suspended, as far as is known.
+    pub(super) fn suspended(&self) -> bool {
+        self.suspended
+    }
+}
 
 /// Where the claim of that number is noted while it is under way.
 fn place_of(number: u64) -> usize {
     (number % CLAIMS_MAX as u64) as usize
 }
 
+const _: () = assert!(BATCH_WORTH_MIN <= BATCH_MAX);
+
 impl Dispatcher {
-    pub(super) fn start_claim(&mut self) {
-        if self.claiming() == 0 && std::mem::take(&mut self.refilled) {
-            self.queues_empty = false;
-        }
-        let want = self.wanted();
-        let schedule_first = self.schedule.as_ref().is_some_and(Schedule::comes_first);
-        if !self.worth_claiming(want) || self.queues_empty || self.claim_after.is_some() || schedule_first {
-            return;
-        }
-        self.claim_number += 1;
-        let number = self.claim_number;
-        self.claiming[place_of(number)] = want;
-        self.pace.claim();
-        let per_turn = self.order.per_turn();
-        let step = steps::claim(&self.who, self.order.queues(), per_turn, number, want);
-        let claim = self.insist(step);
-        self.start(async move { Event::Claimed(number, claim.await) });
-    }
-
-    /// Jobs are claimed at once; but a further claim waits until it is worth it while one is under way, while those that were
-    /// claimed are being fetched, where jobs are short, and while those that run lie about.
-    fn worth_claiming(&self, want: usize) -> bool {
-        let under_way = self.claiming() > 0;
-        let gathers = self.fetching > 0 && self.pace.is_short() || self.claim_gathers_until().is_some();
-        let worth = if under_way || gathers { self.batch_worth() } else { 1 };
-        self.claiming[place_of(self.claim_number + 1)] == 0 && want >= worth
-    }
-
-    /// How many jobs the claims under way ask for.
-    pub(super) fn claiming(&self) -> usize {
-        self.claiming.iter().sum()
-    }
-
-    /// Until when the next claim may wait for more free slots.
-    pub(super) fn claim_gathers_until(&self) -> Option<Instant> {
-        let is_small = (1..self.batch_worth()).contains(&self.wanted());
-        self.pace.claim_gathers_until().filter(|_| is_small && self.claiming() == 0 && !self.queues_empty)
-    }
-
-    /// How many jobs make a step worth its round trip where it could wait for more: no more than a quarter of those that
-    /// may run, or some would have to wait for it.
-    pub(super) fn batch_worth(&self) -> usize {
-        BATCH_WORTH_MIN.min(self.executor.slots() / 4).max(1)
-    }
-
-    /// How many jobs could be begun now.
-    pub(super) fn wanted(&self) -> usize {
-        if self.course != Course::Working
-            || self.unsettled.len() > self.executor.slots() * UNSETTLED_PER_SLOT_MAX
-        {
-            return 0;
-        }
-        let free = self.executor.slots().saturating_sub(self.running.occupied() + self.fetching);
-        let left = self.jobs_left().map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
-        free.min(left).saturating_sub(self.claiming()).min(BATCH_MAX)
-    }
-
-    /// How many jobs `--max-jobs` still allows.
-    pub(super) fn jobs_left(&self) -> Option<u64> {
-        self.options.max_jobs.map(|max| max.saturating_sub(self.jobs_begun + self.fetching as u64))
-    }
-
-    pub(super) fn absorb_claim(&mut self, number: u64, claim: Result<Claim, Error>) {
-        let asked = std::mem::take(&mut self.claiming[place_of(number)]);
-        match claim {
-            Ok(Claim::Taken { claimed, dropped, more }) => {
-                self.suspended = false;
-                self.queues_empty = claimed.len() < asked && !more;
-                for (id, reason) in &dropped {
-                    self.heed_dropped(id, reason);
-                }
-                self.order.advance(claimed.last().map(|claimed| claimed.origin.as_str()));
-                self.take_on(claimed);
-            }
-            Ok(Claim::Suspended) => {
-                if !std::mem::replace(&mut self.suspended, true) {
-                    self.report.suspended();
-                }
-                self.claim_after = Some(Instant::now() + CLAIM_PAUSE);
-            }
-            Err(error) => {
-                self.report.refused("claiming jobs", &error);
-                self.claim_after = Some(Instant::now() + CLAIM_PAUSE);
-            }
-        }
-    }
-
-    /// A list of another type is met at every claim: told once, and no reason to look all the time.
-    fn heed_dropped(&mut self, id: &str, reason: &str) {
-        if reason != "wronglist" {
-            return self.report.dropped(id, reason);
-        }
-        if self.wrong_lists.insert(id.to_owned()) {
-            self.report.dropped(id, reason);
-        }
-        if self.running.is_empty() {
-            self.claim_after = Some(Instant::now() + CLAIM_PAUSE);
+    pub(super) fn start_claims(&mut self) {
+        let room = self.room();
+        if let Some((number, claim)) = self.claiming.begin(&self.who, room) {
+            self.send(claim, move |worker, claim| worker.on_claimed(number, claim));
         }
     }
 
     /// Fetches what was claimed, or gives it back if the worker is on its way out.
-    fn take_on(&mut self, claimed: Vec<Claimed>) {
+    fn on_claimed(&mut self, number: u64, claim: Result<Claim, Error>) {
+        let claimed = self.claiming.end(number, claim, self.running.is_empty(), &self.observers);
         if claimed.is_empty() {
             return;
         }
-        if self.course != Course::Working {
+        if !self.shutdown.is_working() {
             return self.start_putting_back(claimed);
         }
-        self.fetching += claimed.len();
-        let begin = self.insist(steps::begin(&self.who, &claimed));
-        self.start(async move { Event::Begun(claimed, begin.await) });
+        self.claiming.fetching += claimed.len();
+        let begin = steps::begin(&self.who, &claimed);
+        self.send(begin, |worker, fetched| worker.on_fetched(claimed, fetched));
     }
 
-    pub(super) fn absorb_begun(
-        &mut self,
-        claimed: Vec<Claimed>,
-        fetched: Result<Vec<Option<Fields>>, Error>,
-    ) {
-        self.fetching -= claimed.len();
-        let fetched = match fetched {
-            Ok(fetched) => fetched,
-            Err(error) => {
-                self.report.refused("fetching claimed jobs", &error);
-                return self.start_putting_back(claimed);
-            }
+    fn on_fetched(&mut self, claimed: Vec<Claimed>, fetched: Result<Vec<Option<Fields>>, Error>) {
+        self.claiming.fetching -= claimed.len();
+        let Some(fetched) = self.accepted("fetching claimed jobs", fetched) else {
+            return self.start_putting_back(claimed);
         };
         for (claimed, fields) in claimed.into_iter().zip(fetched) {
             match fields {
                 Some(fields) => self.begin(claimed, fields),
-                None => self.report.called_off(claimed.id.job_id()),
+                None => self.observers.tell(WorkerEvent::JobCalledOff { id: claimed.id.job_id() }),
             }
         }
     }
 
-    pub(super) fn begin(&mut self, claimed: Claimed, fields: Fields) {
-        self.jobs_begun += 1;
+    fn begin(&mut self, claimed: Claimed, fields: Fields) {
+        self.claiming.jobs_begun += 1;
         let id = claimed.id.clone();
-        match self.running.begin(claimed, fields, &self.meta_box) {
-            Begun::Runs(execution, origin) => {
-                self.report.begins(&origin, &execution.job);
+        match self.running.begin(claimed, fields, self.meta.host()) {
+            Begun::Runs(execution, queue) => {
+                self.observers.tell(WorkerEvent::JobBegan { job: &execution.job, queue: &queue });
                 self.executor.start(execution);
             }
             Begun::Malformed(failure) => {
-                self.absorb_ended(&id, Ended { outcome: Err(failure), ran: Duration::ZERO });
+                self.on_ended(&id, Ended { outcome: Err(failure), ran: Duration::ZERO });
             }
         }
     }
 
     fn start_putting_back(&mut self, claimed: Vec<Claimed>) {
-        self.put_backs_under_way += 1;
-        let put_back = self.insist(steps::put_back(&self.who, &claimed));
-        self.start(async move { Event::PutBack(claimed, put_back.await) });
+        self.claiming.put_backs_under_way += 1;
+        let put_back = steps::put_back(&self.who, &claimed);
+        self.send(put_back, move |worker, put_back| worker.on_put_back(&claimed, put_back));
     }
 
-    pub(super) fn absorb_put_back(&mut self, claimed: &[Claimed], put_back: Result<Vec<bool>, Error>) {
-        self.put_backs_under_way -= 1;
+    fn on_put_back(&mut self, claimed: &[Claimed], put_back: Result<Vec<bool>, Error>) {
+        self.claiming.put_backs_under_way -= 1;
         for claimed in claimed {
-            self.report.called_off(claimed.id.job_id());
+            self.observers.tell(WorkerEvent::JobCalledOff { id: claimed.id.job_id() });
         }
-        self.tell_refused("giving jobs back", put_back);
+        self.accepted("giving jobs back", put_back);
+    }
+
+    pub(super) fn wants_bell(&self) -> bool {
+        // A burst has no use for one: it is over when the queues are empty.
+        !self.options.burst && self.claiming.wants_bell(self.room())
     }
 }

@@ -1,254 +1,63 @@
-//! [`Round`]: looking once after the books of a worker's queues, and after those that belong to no queue.
-//!
-//! A round is a list of steps, each small and safe at any time, so that others are served between them and a worker may
-//! leave in the middle. Which worker does it is settled per queue by a key that expires; nothing is ever locked.
+//! [`Maintenance`]: the books are looked after, beside all else.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use rq_core::link::{Link, Step};
-use rq_core::steps::job::Cursor;
-use rq_core::steps::maintenance::{self as steps, Page, PickedUp, Scope, Undeferred};
-use rq_core::{Keys, Timestamp};
+use tokio::time::Interval;
 
-use super::outage::insist;
-use super::reaper::{Reaped, Scythe};
-use super::{Course, Dispatcher, Event};
-use crate::report::Report;
+use super::round::{Found, Round};
+use super::{Dispatcher, every};
+use crate::options::Options;
 
-/// More pages than any book has: a walk that takes more goes in circles.
-const PAGES_MAX: usize = 10_000_000;
-/// Which part of the interval nobody else takes a round; the rest is the leeway for a worker's own next one.
-const EXCLUSIVE: (u32, u32) = (9, 10);
+/// The shortest time between two rounds.
+const INTERVAL_MIN: Duration = Duration::from_millis(100);
 
-/// One round of maintenance.
-pub(super) struct Round {
-    pub(super) link: Link,
-    pub(super) keys: Keys,
-    pub(super) queues: Vec<String>,
-    /// The worker that does it.
-    pub(super) worker: String,
-    /// How long it is until the next one.
-    pub(super) interval: Duration,
-    pub(super) report: Arc<Report>,
-    /// For what Python's workers left running.
-    pub(super) scythe: Scythe,
+/// When the books are looked after.
+pub(super) struct Maintenance {
+    interval: Interval,
+    is_under_way: bool,
 }
 
-/// What a round found that concerns the worker.
-#[derive(Default)]
-pub(super) struct Found {
-    /// How many jobs it has put into queues.
-    pub(super) queued: usize,
-    /// The executions it has ended.
-    pub(super) reaped: Vec<Reaped>,
-}
-
-/// How far a walk over a book has come.
-struct Walk {
-    next: Option<Cursor>,
-    pages: usize,
-}
-
-impl Round {
-    /// Looks after what nobody else looks after this time.
-    pub(super) async fn run(self) -> Found {
-        let name = format!("{} {}", self.worker, Timestamp::now().epoch_text());
-        let mut found = Found::default();
-        for queue in &self.queues {
-            if self.is_mine(Scope::Queue(queue), &name).await {
-                self.report.cleaning_queue(queue);
-                found.queued += self.look_after_queue(queue).await;
-                found.reaped.extend(self.reap(queue).await);
-            }
-        }
-        if self.is_mine(Scope::AtLarge, &name).await {
-            found.queued += self.look_after_the_rest().await;
-        }
-        found
+impl Maintenance {
+    pub(super) fn new(options: &Options) -> Maintenance {
+        Maintenance { interval: every(options.maintenance_interval.max(INTERVAL_MIN)), is_under_way: false }
     }
 
-    async fn is_mine(&self, scope: Scope<'_>, name: &str) -> bool {
-        let exclusive = self.interval * EXCLUSIVE.0 / EXCLUSIVE.1;
-        let exclusive_ms = u64::try_from(exclusive.as_millis()).unwrap_or(u64::MAX).max(1);
-        self.take(steps::take_round(&self.keys, scope, name, exclusive_ms)).await.unwrap_or(false)
+    /// Waits until the next round is due. Cancel-safe.
+    pub(super) async fn due(&mut self) {
+        self.interval.tick().await;
     }
 
-    async fn look_after_queue(&self, queue: &str) -> usize {
-        for registry in [self.keys.finished(queue), self.keys.failed(queue)] {
-            self.expire(&registry).await;
-        }
-        let queued = self.push_ready(queue).await + self.pick_up(queue).await + self.undefer(queue).await;
-        for registry in [self.keys.scheduled(queue), self.keys.canceled(queue)] {
-            self.prune(&registry).await;
-        }
-        self.bury(Scope::Queue(queue)).await;
-        queued
-    }
-
-    async fn reap(&self, queue: &str) -> Vec<Reaped> {
-        let reaped = self.scythe.reap_wip(queue).await;
-        reaped.inspect_err(|error| self.report.refused("ending what workers left", error)).unwrap_or_default()
-    }
-
-    async fn look_after_the_rest(&self) -> usize {
-        let queued = self.free_slots().await;
-        self.bury(Scope::AtLarge).await;
-        self.report.cleaning_groups();
-        self.tidy_groups().await;
-        queued
-    }
-
-    async fn expire(&self, registry: &str) {
-        let mut walk = Walk::new();
-        while self.page(&mut walk, |_| steps::expire(registry)).await.is_some() {}
-    }
-
-    async fn prune(&self, registry: &str) {
-        let mut walk = Walk::new();
-        while self.page(&mut walk, |at| steps::prune(&self.keys, registry, at)).await.is_some() {}
-    }
-
-    async fn push_ready(&self, queue: &str) -> usize {
-        let (mut walk, mut queued) = (Walk::new(), 0);
-        while let Some(ready) = self.page(&mut walk, |_| steps::push_ready(&self.keys, queue)).await {
-            for (id, is_queued) in ready {
-                queued += usize::from(is_queued);
-                let found = if is_queued { "was ready: queued" } else { "is not ready: taken off the book" };
-                self.report.repaired(&id, found);
-            }
-        }
-        queued
-    }
-
-    async fn pick_up(&self, queue: &str) -> usize {
-        let (mut walk, mut queued) = (Walk::new(), 0);
-        while let Some(picked_up) = self.page(&mut walk, |at| steps::pick_up(&self.keys, queue, at)).await {
-            for (id, became) in picked_up {
-                queued += usize::from(became == PickedUp::Queued);
-                self.report.repaired(&id, described(became));
-            }
-        }
-        queued
-    }
-
-    async fn undefer(&self, queue: &str) -> usize {
-        let (mut walk, mut queued) = (Walk::new(), 0);
-        while let Some(ids) = self.page(&mut walk, |at| steps::deferred(&self.keys, queue, at)).await {
-            queued += self.undefer_page(queue, &ids).await;
-        }
-        queued
-    }
-
-    async fn undefer_page(&self, queue: &str, mut ids: &[Vec<u8>]) -> usize {
-        let mut queued = 0;
-        while !ids.is_empty() {
-            let Some(answers) = self.take(steps::undefer(&self.keys, queue, ids)).await else { break };
-            let (looked_at, rest) = ids.split_at(answers.len().clamp(1, ids.len()));
-            for (id, undeferred) in looked_at.iter().zip(answers) {
-                let found = match undeferred {
-                    Undeferred::Waits => continue,
-                    Undeferred::Gone => "was deferred and is gone: taken off the book",
-                    Undeferred::Queued => "was deferred, and nobody held it back: queued",
-                };
-                queued += usize::from(undeferred == Undeferred::Queued);
-                self.report.repaired(&String::from_utf8_lossy(id), found);
-            }
-            ids = rest;
-        }
-        queued
-    }
-
-    async fn bury(&self, scope: Scope<'_>) {
-        let mut walk = Walk::new();
-        while let Some(dead) = self.page(&mut walk, |at| steps::bury(&self.keys, scope, at)).await {
-            for worker in dead {
-                self.report.buried(&worker);
-            }
-        }
-    }
-
-    async fn free_slots(&self) -> usize {
-        let (mut limits, mut queued) = (Walk::new(), 0);
-        while let Some(names) = self.page(&mut limits, |at| steps::rate_limits(&self.keys, at)).await {
-            for name in names {
-                let mut walk = Walk::new();
-                while let Some(slots) =
-                    self.page(&mut walk, |at| steps::free_slots(&self.keys, &name, at)).await
-                {
-                    queued += slots.given;
-                    for id in slots.freed {
-                        self.report.repaired(&id, "neither waits nor runs: its slot was taken back");
-                    }
-                }
-            }
-        }
-        queued
-    }
-
-    async fn tidy_groups(&self) {
-        let mut groups = Walk::new();
-        while let Some(names) = self.page(&mut groups, |at| steps::groups(&self.keys, at)).await {
-            for name in names {
-                let mut walk = Walk::new();
-                while self.page(&mut walk, |at| steps::tidy_group(&self.keys, &name, at)).await.is_some() {}
-            }
-        }
-    }
-
-    /// The next page of a walk; `None` when it is over, or when Redis refuses, which ends this walk alone.
-    async fn page<T>(&self, walk: &mut Walk, step: impl Fn(&Cursor) -> Step<Page<T>>) -> Option<T> {
-        let at = walk.next.take()?;
-        let page = self.take(step(&at)).await?;
-        walk.pages += 1;
-        walk.next = page.next.filter(|_| walk.pages < PAGES_MAX);
-        Some(page.found)
-    }
-
-    async fn take<T>(&self, step: Step<T>) -> Option<T> {
-        let name = step.name();
-        let answer = insist(self.link.clone(), step, Arc::clone(&self.report)).await;
-        answer.inspect_err(|error| self.report.refused(name, error)).ok()
-    }
-}
-
-impl Walk {
-    fn new() -> Walk {
-        Walk { next: Some(Cursor::default()), pages: 0 }
-    }
-}
-
-fn described(picked_up: PickedUp) -> &'static str {
-    match picked_up {
-        PickedUp::Gone => "was taken off its queue and is gone: forgotten",
-        PickedUp::Left => "was taken off its queue, and another book has it: forgotten here",
-        PickedUp::Queued => "was taken off its queue and never began: queued again",
-        PickedUp::Started => "is started, and nobody runs it: taken for abandoned",
+    /// Whether a round is under way.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.is_under_way
     }
 }
 
 impl Dispatcher {
-    /// Looks after the books beside all else. It may be left in the middle: the next round finds the rest.
+    /// Begins a round. It may be left in the middle: the next one finds the rest.
     pub(super) fn start_maintenance(&mut self) {
-        if self.maintaining || self.course != Course::Working {
+        if self.maintenance.is_under_way || !self.shutdown.is_working() {
             return;
         }
-        self.maintaining = true;
+        self.maintenance.is_under_way = true;
         let round = Round {
             link: self.link.clone(),
             keys: self.who.keys.clone(),
             queues: self.options.queues.clone(),
             worker: self.who.name.clone(),
             interval: self.options.maintenance_interval,
-            report: Arc::clone(&self.report),
-            scythe: self.scythe(),
+            observers: Arc::clone(&self.observers),
+            reaper: self.reaper(),
         };
-        self.start(async move { Event::Maintained(round.run().await) });
+        self.beside(round.run(), Dispatcher::on_maintained);
     }
 
-    pub(super) fn absorb_maintained(&mut self, found: Found) {
-        self.maintaining = false;
-        self.refilled |= found.queued > 0;
-        self.heed_reaped(found.reaped);
+    fn on_maintained(&mut self, found: Found) {
+        self.maintenance.is_under_way = false;
+        if found.queued > 0 {
+            self.claiming.on_refill();
+        }
+        self.on_reaped(found.reaped);
     }
 }

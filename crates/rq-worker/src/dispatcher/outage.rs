@@ -1,4 +1,4 @@
-//! [`insist`]: carrying a step through an outage of Redis.
+//! [`until_answered`]: carrying a step through an outage of Redis.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rq_core::Error;
 use rq_core::link::{Link, Step, is_broken};
 
-use crate::report::Report;
+use crate::event::{Observers, WorkerEvent};
 
 /// The first pause between two attempts; it doubles.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -20,14 +20,18 @@ const PASSING: &[&str] =
     &["LOADING", "BUSY", "READONLY", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN", "UNKILLABLE", "NOSCRIPT"];
 
 /// Sends a step until Redis answers it. The step must be safe to send twice, as all of the worker's are.
-pub(crate) async fn insist<T>(link: Link, step: Step<T>, report: Arc<Report>) -> Result<T, Error> {
+pub(crate) async fn until_answered<T>(
+    link: Link,
+    step: Step<T>,
+    observers: Arc<Observers>,
+) -> Result<T, Error> {
     let (began, mut pause) = (Instant::now(), PAUSE_MIN);
     loop {
         let error = match link.take(&step).await {
             Err(error) if is_passing(&error) && began.elapsed() < OUTAGE_LONGEST => error,
             answered => return answered,
         };
-        report.unreachable(&error, pause);
+        observers.tell(WorkerEvent::Unreachable { error: &error.to_string(), pause });
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
     }

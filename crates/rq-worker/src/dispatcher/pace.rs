@@ -2,6 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use rq_core::steps::worker::BATCH_MAX;
+
+/// How many jobs make a step worth its round trip while one of its kind is under way, or may [gather](Pace).
+pub(super) const BATCH_WORTH_MIN: usize = BATCH_MAX / 2;
+
 /// How long a step waits at most.
 const WAIT_MAX: Duration = Duration::from_millis(2);
 /// What is not worth a timer, which may be a millisecond late.
@@ -18,53 +23,38 @@ const SHORT: Duration = Duration::from_millis(1);
 /// A step for four jobs costs Redis and the worker little more than one for one. Where jobs lie about in the executor, waiting
 /// for a processor or a process, a further one would too; so the next claim may wait for more free slots, and the next
 /// settlement for more ends. Where they run at once nothing waits, however long they run.
-#[derive(Debug, Default)]
-pub(crate) struct Pace {
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pace {
     /// How long jobs have been in the executor beside their run, in the mean.
     idle: Duration,
     /// How long they have run, in the mean.
     ran: Duration,
-    claimed_at: Option<Instant>,
-    settled_at: Option<Instant>,
 }
 
 impl Pace {
     /// Notes how long a job was in the executor, and how long it ran there.
-    pub(crate) fn note(&mut self, stayed: Duration, ran: Duration) {
+    pub(super) fn note(&mut self, stayed: Duration, ran: Duration) {
         self.idle = (self.idle * (WEIGHT - 1) + stayed.saturating_sub(ran)) / WEIGHT;
         self.ran = (self.ran * (WEIGHT - 1) + ran) / WEIGHT;
     }
 
     /// Whether a slot that is free for a moment matters little beside the cost of a step.
-    pub(crate) fn is_short(&self) -> bool {
+    pub(super) fn is_short(&self) -> bool {
         self.ran <= SHORT
     }
 
-    /// Notes that a claim begins.
-    pub(crate) fn claim(&mut self) {
-        self.claimed_at = Some(Instant::now());
-    }
-
-    /// Notes that a settlement begins.
-    pub(crate) fn settle(&mut self) {
-        self.settled_at = Some(Instant::now());
-    }
-
-    /// Until when a claim that is small may wait; `None` for not at all.
-    pub(crate) fn claim_gathers_until(&self) -> Option<Instant> {
-        self.gathers_until(self.claimed_at)
-    }
-
-    /// Until when a settlement that is small may wait.
-    pub(crate) fn settlement_gathers_until(&self) -> Option<Instant> {
-        self.gathers_until(self.settled_at)
-    }
-
-    fn gathers_until(&self, last: Option<Instant>) -> Option<Instant> {
+    /// Until when a small step may wait whose kind was last begun then; `None` for not at all.
+    pub(super) fn gathers_until(&self, last: Option<Instant>) -> Option<Instant> {
         let wait = (self.idle / PART).min(WAIT_MAX);
         let until = last? + wait;
         (wait >= WAIT_MIN && until > Instant::now()).then_some(until)
     }
+}
+
+/// How many jobs make a step worth its round trip where it could wait for more: no more than a quarter of those that may
+/// run, or some would have to wait for it.
+pub(super) fn batch_worth(slots: usize) -> usize {
+    BATCH_WORTH_MIN.min(slots / 4).max(1)
 }
 
 #[cfg(test)]
@@ -76,15 +66,18 @@ mod tests {
     fn after(stayed: Duration, ran: Duration) -> Pace {
         let mut pace = Pace::default();
         (0..10 * WEIGHT).for_each(|_| pace.note(stayed, ran));
-        pace.claim();
         pace
+    }
+
+    fn gathers_until(stayed: Duration, ran: Duration) -> Option<Instant> {
+        after(stayed, ran).gathers_until(Some(Instant::now()))
     }
 
     #[test]
     fn steps_gather_only_where_jobs_lie_about() {
-        assert_eq!(after(10 * MS, 10 * MS).claim_gathers_until(), None, "jobs that run, however long");
-        assert_eq!(after(MS / 10, Duration::ZERO).claim_gathers_until(), None, "jobs that end at once");
-        let gathers_until = |idle| after(idle, Duration::ZERO).claim_gathers_until().unwrap();
+        assert_eq!(gathers_until(10 * MS, 10 * MS), None, "jobs that run, however long");
+        assert_eq!(gathers_until(MS / 10, Duration::ZERO), None, "jobs that end at once");
+        let gathers_until = |idle| gathers_until(idle, Duration::ZERO).unwrap();
         assert!(gathers_until(60 * MS) <= Instant::now() + WAIT_MAX);
         let until = gathers_until(6 * WAIT_MIN);
         assert!(until > Instant::now() + WAIT_MIN && until < Instant::now() + WAIT_MAX);
@@ -98,9 +91,13 @@ mod tests {
 
     #[test]
     fn the_first_step_and_one_after_a_pause_are_for_whoever_is_there() {
-        let mut pace = after(60 * MS, Duration::ZERO);
-        assert_eq!(pace.settlement_gathers_until(), None, "none has been");
-        pace.claimed_at = Instant::now().checked_sub(WAIT_MAX);
-        assert_eq!(pace.claim_gathers_until(), None);
+        let pace = after(60 * MS, Duration::ZERO);
+        assert_eq!(pace.gathers_until(None), None, "none has been");
+        assert_eq!(pace.gathers_until(Instant::now().checked_sub(WAIT_MAX)), None);
+    }
+
+    #[test]
+    fn a_batch_leaves_most_slots_alone() {
+        assert_eq!([1, 8, 16, 1_000].map(batch_worth), [1, 2, 4, BATCH_WORTH_MIN]);
     }
 }

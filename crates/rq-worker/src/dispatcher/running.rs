@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rq_core::steps::worker::{Claimed, Settlement};
 use rq_core::{Conclusion, Ended, Execution, ExecutionId, Failure, Fields, Host, Job, Timestamp};
 
+use super::pace::Pace;
 use crate::options::Options;
 
 /// The executions this worker has begun and not settled yet.
@@ -14,6 +15,7 @@ use crate::options::Options;
 pub(crate) struct Running {
     runs: HashMap<ExecutionId, Run>,
     occupied: usize,
+    pace: Pace,
 }
 
 /// One of them.
@@ -23,13 +25,24 @@ pub(crate) struct Run {
     claimed: Claimed,
     claimed_at: Timestamp,
     /// When the executor got it.
-    pub(crate) started_at: Instant,
+    started_at: Instant,
+    /// Why it was asked to end, and when: the first cause counts.
+    cause: Option<(Cause, Instant)>,
     /// The newest meta the job has saved.
     meta: Option<Vec<u8>>,
     /// Whether the executor still has it.
     occupies: bool,
     /// Whether Redis no longer holds it as ours, and that was told.
     pub(crate) lost: bool,
+}
+
+/// Why this worker has an execution end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// Somebody asked for that.
+    Asked,
+    /// The worker stops cold.
+    ShutDown,
 }
 
 /// How beginning an execution went.
@@ -63,6 +76,7 @@ impl Running {
             claimed,
             claimed_at,
             started_at: Instant::now(),
+            cause: None,
             meta: None,
             occupies: true,
             lost: false,
@@ -79,19 +93,38 @@ impl Running {
         }
     }
 
-    /// Frees the slot of an execution. `None` if that was done before: its end came in a second way.
-    pub(crate) fn end(&mut self, id: &ExecutionId) -> Option<Run> {
+    /// Notes why an execution has to end, unless there is a cause already.
+    pub(crate) fn give_cause(&mut self, id: &ExecutionId, cause: Cause) {
+        if let Some(run) = self.runs.get_mut(id) {
+            run.cause.get_or_insert((cause, Instant::now()));
+        }
+    }
+
+    /// How an execution ends whose own end is not waited for.
+    pub(crate) fn end_by_force(&self, id: &ExecutionId) -> Failure {
+        let over_limit = self.runs.get(id).and_then(Run::over_limit_first);
+        over_limit.map_or(Failure::Stopped, |limit| Failure::Timeout { limit })
+    }
+
+    /// Frees the slot of an execution whose job ran so long. `None` if that was done before: its end came in a second way.
+    pub(crate) fn end(&mut self, id: &ExecutionId, ran: Duration) -> Option<Run> {
         let run = self.runs.get_mut(id)?;
         if !std::mem::replace(&mut run.occupies, false) {
             return None;
         }
         self.occupied -= 1;
+        self.pace.note(run.started_at.elapsed(), ran);
         Some(run.clone())
     }
 
     /// Drops a settled execution.
     pub(crate) fn forget(&mut self, id: &ExecutionId) -> Option<Run> {
         self.runs.remove(id)
+    }
+
+    /// How long a step may wait for company, where jobs run as these do.
+    pub(crate) fn pace(&self) -> Pace {
+        self.pace
     }
 
     /// How many slots are taken.
@@ -143,7 +176,7 @@ impl Run {
     ) -> (Settlement, Option<Failure>) {
         let (value, failure) = match ended.outcome {
             Ok(value) => (value, None),
-            Err(failure) => (None, Some(failure)),
+            Err(failure) => (None, Some(self.first_cause(failure))),
         };
         let ended_at = Timestamp::now();
         let conclusion = match &failure {
@@ -165,5 +198,79 @@ impl Run {
             meta: meta.or_else(|| self.meta.clone()),
         };
         (settlement, failure)
+    }
+
+    /// The failure for the first cause there was. Executors know that they were asked to end a job, and its time limit, but
+    /// not who asked; and where a job learns of a request late, its limit may have passed meanwhile.
+    fn first_cause(&self, failure: Failure) -> Failure {
+        let asked = self.cause.filter(|_| self.over_limit_first().is_none());
+        match (failure, asked) {
+            (Failure::Timeout { .. }, Some((Cause::Asked, _))) => Failure::Stopped,
+            (Failure::Timeout { .. } | Failure::Stopped, Some((Cause::ShutDown, _))) => Failure::ShutDown,
+            (failure, _) => failure,
+        }
+    }
+
+    /// The job's time limit, where that had passed before there was another cause.
+    fn over_limit_first(&self) -> Option<Duration> {
+        let limit = self.job.limit()?;
+        let over_at = self.started_at.checked_add(limit)?;
+        let asked_at = self.cause.map_or_else(Instant::now, |(_, at)| at);
+        (over_at <= asked_at).then_some(limit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rq_core::{BoxError, TIMEOUT_DEFAULT};
+
+    use super::*;
+
+    struct Nowhere;
+
+    impl Host for Nowhere {
+        fn save_meta(&self, _: &ExecutionId, _: Vec<u8>) -> Result<(), BoxError> {
+            Ok(())
+        }
+    }
+
+    /// What becomes of a job that has run for so long, is asked to end for these reasons, in this order, and then ends like
+    /// this.
+    fn failure(ran: Duration, causes: &[Cause], told: Option<Failure>) -> Failure {
+        let mut running = Running::default();
+        let mut job = Job::new("j", "q", Vec::new());
+        job.timeout = Some(TIMEOUT_DEFAULT);
+        let id = ExecutionId::new("j");
+        let claimed = Claimed { id: id.clone(), origin: "q".to_owned() };
+        running.begin(claimed, job.to_fields(), &Arc::new(Nowhere));
+        running.runs.get_mut(&id).unwrap().started_at = Instant::now().checked_sub(ran).unwrap();
+        causes.iter().for_each(|cause| running.give_cause(&id, *cause));
+        let outcome = Err(told.unwrap_or_else(|| running.end_by_force(&id)));
+        let run = running.end(&id, ran).unwrap();
+        run.settlement(Ended { outcome, ran }, &Options::default(), None).1.unwrap()
+    }
+
+    #[test]
+    fn the_first_cause_of_an_end_counts() {
+        use Cause::{Asked, ShutDown};
+        let limit = TIMEOUT_DEFAULT.limit().unwrap();
+        let timeout = || Some(Failure::Timeout { limit });
+        for (ran, causes, told, kind) in [
+            (Duration::ZERO, &[Asked][..], Some(Failure::Stopped), "Stopped"),
+            (Duration::ZERO, &[Asked, ShutDown], Some(Failure::Stopped), "Stopped"),
+            (Duration::ZERO, &[Asked, ShutDown], None, "Stopped"),
+            (Duration::ZERO, &[ShutDown, Asked], Some(Failure::Stopped), "ShutDown"),
+            (Duration::ZERO, &[ShutDown], None, "ShutDown"),
+            // It learned of that late.
+            (Duration::ZERO, &[Asked], timeout(), "Stopped"),
+            (Duration::ZERO, &[ShutDown], timeout(), "ShutDown"),
+            (Duration::ZERO, &[], timeout(), "JobTimeoutException"),
+            (limit, &[Asked], timeout(), "JobTimeoutException"),
+            (limit, &[ShutDown], timeout(), "JobTimeoutException"),
+            (limit, &[ShutDown], None, "JobTimeoutException"),
+        ] {
+            let failure = failure(ran, causes, told);
+            assert_eq!(failure.kind(), kind, "{ran:?}, {causes:?}");
+        }
     }
 }

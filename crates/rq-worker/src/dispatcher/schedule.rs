@@ -8,9 +8,9 @@ use rq_core::steps::schedule::{self as steps, Holder, QueueTick, Scheduler};
 use rq_core::{Error, Timestamp};
 use tokio::time::{Interval, MissedTickBehavior};
 
-use super::{Course, Dispatcher, Event, registration};
+use super::{Dispatcher, registration};
+use crate::event::{Observers, WorkerEvent};
 use crate::options::Options;
-use crate::report::Report;
 
 /// How often it looks for due jobs, as RQ's does.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -67,7 +67,7 @@ impl Schedule {
     }
 
     /// Waits until the next tick is due. Cancel-safe; never ready while none may begin.
-    pub(crate) async fn tick_due(schedule: &mut Option<Schedule>) {
+    pub(crate) async fn due(schedule: &mut Option<Schedule>) {
         match schedule {
             Some(Schedule { stage: Stage::Waiting, interval, .. }) => {
                 interval.tick().await;
@@ -88,16 +88,23 @@ impl Schedule {
     }
 
     /// Ends a tick, and tells what it did.
-    pub(crate) fn end_tick(&mut self, ticked: Result<Vec<QueueTick>, Error>, report: &Report) -> Ticked {
+    pub(crate) fn end_tick(
+        &mut self,
+        ticked: Result<Vec<QueueTick>, Error>,
+        observers: &Observers,
+    ) -> Ticked {
         let ticked = match ticked {
             Ok(ticks) => {
                 self.refusal = None;
-                self.tell_holders(&ticks, report);
-                report.unscheduled(ticks.iter().map(|tick| tick.dropped).sum());
+                self.tell_holders(&ticks, observers);
+                let jobs = ticks.iter().map(|tick| tick.dropped).sum();
+                if jobs > 0 {
+                    observers.tell(WorkerEvent::Unscheduled { jobs });
+                }
                 Ticked::of(&ticks)
             }
             Err(error) => {
-                self.tell_refusal(error.to_string(), report);
+                self.tell_refusal(error.to_string(), observers);
                 Ticked::default()
             }
         };
@@ -115,23 +122,30 @@ impl Schedule {
     }
 
     /// The same refusal may come at every tick: told once.
-    fn tell_refusal(&mut self, refusal: String, report: &Report) {
+    fn tell_refusal(&mut self, refusal: String, observers: &Observers) {
         if self.refusal.as_ref() != Some(&refusal) {
-            report.refused("scheduling", &refusal);
+            observers.step_failed("scheduling", &refusal);
             self.refusal = Some(refusal);
         }
     }
 
-    fn tell_holders(&mut self, ticks: &[QueueTick], report: &Report) {
+    fn tell_holders(&mut self, ticks: &[QueueTick], observers: &Observers) {
         for ((queue, before), tick) in self.who.queues.iter().zip(&mut self.holders).zip(ticks) {
             let before = before.replace(tick.holder);
+            let not_scheduled = |reason| WorkerEvent::NotScheduled { queue, reason };
             match (before, tick.holder) {
                 (before, now) if before == Some(now) => {}
-                (_, Holder::Us) => report.scheduler_lock_acquired(queue),
-                (Some(Holder::Us), Holder::Another) => report.scheduler_lock_lost(queue),
+                (_, Holder::Us) => observers.tell(WorkerEvent::SchedulerLockAcquired { queue }),
+                (Some(Holder::Us), Holder::Another) => {
+                    observers.tell(WorkerEvent::SchedulerLockLost { queue });
+                }
                 (_, Holder::Another) => {}
-                (_, Holder::BadLock) => report.not_scheduled(queue, "the key of its lock holds no string"),
-                (_, Holder::BadSchedule) => report.not_scheduled(queue, "its schedule is no sorted set"),
+                (_, Holder::BadLock) => {
+                    observers.tell(not_scheduled("the key of its lock holds no string"));
+                }
+                (_, Holder::BadSchedule) => {
+                    observers.tell(not_scheduled("its schedule is no sorted set"));
+                }
             }
         }
     }
@@ -164,31 +178,28 @@ impl Dispatcher {
     pub(super) fn start_tick(&mut self) {
         let Some(schedule) = &mut self.schedule else { return };
         let tick = take(self.link.clone(), schedule.begin_tick());
-        self.start(async move { Event::Ticked(tick.await) });
+        self.beside(tick, Dispatcher::on_ticked);
     }
 
-    pub(super) fn absorb_ticked(&mut self, ticked: Result<Vec<QueueTick>, Error>) {
+    fn on_ticked(&mut self, ticked: Result<Vec<QueueTick>, Error>) {
         let Some(schedule) = &mut self.schedule else { return };
-        let ticked = schedule.end_tick(ticked, &self.report);
+        let ticked = schedule.end_tick(ticked, &self.observers);
         if ticked.moved {
-            self.refilled = true;
+            self.claiming.on_refill();
         }
-        if ticked.more && self.course == Course::Working {
+        if ticked.more && self.shutdown.is_working() {
             self.start_tick();
         }
     }
 
     /// A worker on its way out gives its queues to other schedulers before it finishes what runs.
     pub(super) fn start_leaving_schedule(&mut self) {
-        let stops = self.course != Course::Working;
+        let stops = !self.shutdown.is_working();
         if let Some(step) = self.schedule.as_mut().and_then(|schedule| schedule.begin_leaving(stops)) {
-            let leave = take(self.link.clone(), step);
-            self.start(async move { Event::ScheduleLeft(leave.await) });
+            self.beside(take(self.link.clone(), step), |worker, left| {
+                worker.accepted("leaving the schedule", left);
+                worker.schedule = None;
+            });
         }
-    }
-
-    pub(super) fn absorb_schedule_left(&mut self, left: Result<usize, Error>) {
-        self.tell_refused("leaving the schedule", left);
-        self.schedule = None;
     }
 }

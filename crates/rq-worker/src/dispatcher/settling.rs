@@ -1,15 +1,18 @@
-//! Settling: what has ended is shown to the exception handlers, and written down once.
+//! [`Settling`]: what has ended is shown to the exception handlers, and written down once.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rq_core::steps::job::{self as job_steps, Cursor, Release};
-use rq_core::steps::worker::{self as steps, BATCH_MAX, Settlement, Settling};
-use rq_core::{Ended, Error, ExceptionHandler, ExecutionId, Failure, Job, Ttl};
+use rq_core::steps::worker::{self as steps, BATCH_MAX, Settlement, Settling as Settled};
+use rq_core::{Ended, Error, ExecutionId, Job, Next, Settled as Outcome, Timestamp, Ttl};
 
-use super::outage::insist;
+use super::Dispatcher;
+use super::claiming::Room;
+use super::outage::until_answered;
+use super::pace::{BATCH_WORTH_MIN, batch_worth};
 use super::running::Run;
-use super::{BATCH_WORTH_MIN, Course, Dispatcher, Event};
+use crate::event::{Observers, WorkerEvent};
 
 /// How many settle steps may be under way: the next batch gathers meanwhile.
 const SETTLES_MAX: usize = 2;
@@ -17,129 +20,59 @@ const SETTLES_MAX: usize = 2;
 /// sends it a gigabyte at once.
 const BATCH_BYTES_MAX: usize = 16 << 20;
 
-impl Dispatcher {
-    pub(super) fn absorb_ended(&mut self, id: &ExecutionId, ended: Ended) {
-        let Some(run) = self.running.end(id) else { return };
-        self.pace.note(run.started_at.elapsed(), ended.ran);
-        let ended = self.explained(ended);
-        let (settlement, failure) = run.settlement(ended, &self.options, self.meta_box.take(id));
-        match failure {
-            // How it ended concerns nobody any more; settling it clears what is left of it.
-            _ if run.lost => self.unsettled.push(settlement),
-            None => self.unsettled.push(settlement),
-            Some(failure) => {
-                self.report.ended(&run.job, &settlement);
-                self.show_failure(run, failure, settlement);
-            }
-        }
-        self.heed_exhaustion();
+/// What has ended and is not settled yet.
+#[derive(Default)]
+pub(super) struct Settling {
+    /// Not yet being settled.
+    waiting: Vec<Settlement>,
+    settles_under_way: usize,
+    last_at: Option<Instant>,
+    releases_under_way: usize,
+}
+
+impl Settling {
+    /// Takes in what is to be settled.
+    pub(super) fn push(&mut self, settlement: Settlement) {
+        self.waiting.push(settlement);
     }
 
-    /// A job that was stopped by a cold stop was not stopped by a user.
-    fn explained(&self, mut ended: Ended) -> Ended {
-        let cold = matches!(self.course, Course::Ending(_) | Course::Leaving(_));
-        if cold && matches!(ended.outcome, Err(Failure::Stopped)) {
-            ended.outcome = Err(Failure::ShutDown);
-        }
-        ended
+    /// How many wait to be settled.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
     }
 
-    /// Shows a failure to the exception handlers, on a thread beside the loop.
-    fn show_failure(&mut self, run: Run, failure: Failure, settlement: Settlement) {
-        if self.exception_handlers.is_empty() {
-            return self.unsettled.push(settlement);
-        }
-        let handlers = self.exception_handlers.clone();
-        let shown = tokio::task::spawn_blocking(move || show(&handlers, &run.job, &failure));
-        self.start(async move {
-            // A thread that could not be had is no reason to lose the settlement.
-            let _ = shown.await;
-            Event::Handled(settlement)
-        });
+    /// How many steps are under way.
+    pub(super) fn settles_under_way(&self) -> usize {
+        self.settles_under_way
     }
 
-    /// Settles what has ended. While steps are under way the next batch gathers.
-    pub(super) fn start_settling(&mut self) {
-        while self.worth_settling() {
-            let rest = self.unsettled.split_off(batch_len(&self.unsettled));
-            let batch = std::mem::replace(&mut self.unsettled, rest);
-            self.settles_under_way += 1;
-            self.pace.settle();
-            let settle = self.insist(steps::settle(&self.who.keys, Some(&self.who), &batch));
-            self.start(async move { Event::Settled(batch, settle.await) });
-        }
+    /// Whether jobs that waited for those which ended are being queued.
+    pub(super) fn is_releasing(&self) -> bool {
+        self.releases_under_way > 0
     }
 
+    /// The next batch, if it is time for one.
+    ///
     /// What has ended is settled at once, or gathers until a step is worth it while one is under way.
-    fn worth_settling(&self) -> bool {
+    fn begin(&mut self, room: Room) -> Option<Vec<Settlement>> {
         let worth = match self.settles_under_way {
-            0 if self.settlement_gathers_until().is_some() => self.batch_worth(),
+            0 if self.gathers_until(room).is_some() => batch_worth(room.slots),
             0 => 1,
             _ => BATCH_WORTH_MIN,
         };
-        self.settles_under_way < SETTLES_MAX && self.unsettled.len() >= worth
+        if self.settles_under_way >= SETTLES_MAX || self.waiting.len() < worth {
+            return None;
+        }
+        let rest = self.waiting.split_off(batch_len(&self.waiting));
+        self.settles_under_way += 1;
+        self.last_at = Some(Instant::now());
+        Some(std::mem::replace(&mut self.waiting, rest))
     }
 
     /// Until when what has ended may wait for more.
-    pub(super) fn settlement_gathers_until(&self) -> Option<Instant> {
-        let is_small = (1..self.batch_worth()).contains(&self.unsettled.len());
-        self.pace.settlement_gathers_until().filter(|_| is_small && self.settles_under_way == 0)
-    }
-
-    pub(super) fn absorb_settled(&mut self, batch: Vec<Settlement>, settled: Result<Vec<Settling>, Error>) {
-        self.settles_under_way -= 1;
-        // It may have put jobs into the queues: dependents, repetitions. Who waits hears the bell; a burst would be over.
-        if self.options.burst {
-            self.refilled = true;
-        }
-        let settled = match settled {
-            Ok(settled) => settled,
-            Err(error) => {
-                // Not ours to repair: the executions expire, and maintenance files them.
-                self.report.refused("settling jobs", &error);
-                vec![Settling::Lost; batch.len()]
-            }
-        };
-        for (settlement, settling) in batch.iter().zip(settled) {
-            let Some(run) = self.running.forget(&settlement.claimed.id) else { continue };
-            match settling {
-                Settling::Done => self.report.settled(&run.job, settlement),
-                Settling::DependentsLeft => {
-                    self.report.settled(&run.job, settlement);
-                    self.start_releasing(&run.job.id, settlement);
-                }
-                Settling::Lost | Settling::Deleted if run.lost => {}
-                Settling::Lost | Settling::Deleted => self.report.lost(&run.job.id),
-            }
-        }
-    }
-
-    /// Releases the dependents that a settlement has left. Maintenance finds those that a crash leaves.
-    fn start_releasing(&mut self, job_id: &str, settlement: &Settlement) {
-        let discarded = settlement.conclusion.ttl == Ttl::Seconds(0) && settlement.conclusion.next.is_none();
-        let why = if discarded { Release::Discarded } else { Release::Ended };
-        let (link, report) = (self.link.clone(), Arc::clone(&self.report));
-        let (keys, id) = (self.who.keys.clone(), job_id.to_owned());
-        self.releases_under_way += 1;
-        self.start(async move {
-            let mut cursor = Cursor::default();
-            loop {
-                let step = job_steps::release(&keys, &id, &cursor, why);
-                match insist(link.clone(), step, Arc::clone(&report)).await {
-                    Ok(Some(next)) => cursor = next,
-                    Ok(None) => return Event::Released(Ok(())),
-                    Err(error) => return Event::Released(Err(error)),
-                }
-            }
-        });
-    }
-}
-
-/// Calls the exception handlers in order, until one says that it is enough.
-pub(super) fn show(handlers: &[Arc<dyn ExceptionHandler>], job: &Job, failure: &Failure) {
-    let handle = || handlers.iter().any(|handler| handler.handle(job, failure).is_break());
-    if let Err(panic) = rq_core::panics::catch(handle) {
-        tracing::error!("exception handler: {panic}");
+    pub(super) fn gathers_until(&self, room: Room) -> Option<Instant> {
+        let is_small = (1..batch_worth(room.slots)).contains(&self.waiting.len());
+        room.pace.gathers_until(self.last_at).filter(|_| is_small && self.settles_under_way == 0)
     }
 }
 
@@ -151,4 +84,113 @@ fn batch_len(settlements: &[Settlement]) -> usize {
         bytes <= BATCH_BYTES_MAX
     };
     settlements.iter().take(BATCH_MAX).take_while(fits).count().max(1)
+}
+
+impl Dispatcher {
+    pub(super) fn on_ended(&mut self, id: &ExecutionId, ended: Ended) {
+        let Some(run) = self.running.end(id, ended.ran) else { return };
+        let (settlement, failure) = run.settlement(ended, &self.options, self.meta.take(id));
+        match failure {
+            // How a lost one ended concerns nobody any more; settling it clears what is left of it.
+            Some(failure) if !run.lost => {
+                tell_ended(&self.observers, &run.job, &settlement);
+                self.show_failure(run.job, failure, settlement);
+            }
+            _ => self.settling.push(settlement),
+        }
+        self.look_at_executor();
+    }
+
+    pub(super) fn start_settling(&mut self) {
+        let room = self.room();
+        while let Some(batch) = self.settling.begin(room) {
+            let settle = steps::settle(&self.who.keys, Some(&self.who), &batch);
+            self.send(settle, |worker, settled| worker.on_settled(batch, settled));
+        }
+    }
+
+    fn on_settled(&mut self, batch: Vec<Settlement>, settled: Result<Vec<Settled>, Error>) {
+        self.settling.settles_under_way -= 1;
+        // It may have put jobs into the queues: dependents, repetitions. Who waits hears the bell; a burst would be over.
+        if self.options.burst {
+            self.claiming.on_refill();
+        }
+        let settled = self.accepted("settling jobs", settled);
+        // Not ours to repair where it was refused: the executions expire, and maintenance files them.
+        let settled = settled.unwrap_or_else(|| vec![Settled::Lost; batch.len()]);
+        for (settlement, settled) in batch.iter().zip(settled) {
+            if let Some(run) = self.running.forget(&settlement.claimed.id) {
+                self.on_settled_one(&run, settlement, settled);
+            }
+        }
+    }
+
+    fn on_settled_one(&mut self, run: &Run, settlement: &Settlement, settled: Settled) {
+        match settled {
+            Settled::Done => tell_settled(&self.observers, &run.job, settlement),
+            Settled::DependentsLeft => {
+                tell_settled(&self.observers, &run.job, settlement);
+                self.start_releasing(&run.job.id, settlement);
+            }
+            Settled::Lost | Settled::Deleted if run.lost => {}
+            Settled::Lost | Settled::Deleted => {
+                self.observers.tell(WorkerEvent::JobLost { id: &run.job.id });
+            }
+        }
+    }
+
+    /// Releases the dependents that a settlement has left. Maintenance finds those that a crash leaves.
+    fn start_releasing(&mut self, job_id: &str, settlement: &Settlement) {
+        let discarded = settlement.conclusion.ttl == Ttl::Seconds(0) && settlement.conclusion.next.is_none();
+        let why = if discarded { Release::Discarded } else { Release::Ended };
+        let (link, observers) = (self.link.clone(), Arc::clone(&self.observers));
+        let (keys, id) = (self.who.keys.clone(), job_id.to_owned());
+        self.settling.releases_under_way += 1;
+        let release = async move {
+            let mut next = Some(Cursor::default());
+            while let Some(cursor) = next {
+                let step = job_steps::release(&keys, &id, &cursor, why);
+                next = until_answered(link.clone(), step, Arc::clone(&observers)).await?;
+            }
+            Ok(())
+        };
+        self.beside(release, Dispatcher::on_released);
+    }
+
+    fn on_released(&mut self, released: Result<(), Error>) {
+        self.settling.releases_under_way -= 1;
+        self.claiming.on_refill();
+        self.accepted("releasing dependents", released);
+    }
+}
+
+/// How an execution ended, before that is settled.
+fn tell_ended(observers: &Observers, job: &Job, settlement: &Settlement) {
+    match &settlement.conclusion.settled {
+        Outcome::Failed(text) | Outcome::Again(Some(text)) => {
+            observers.tell(WorkerEvent::JobFailed { job, text });
+        }
+        Outcome::Stopped(_) => observers.tell(WorkerEvent::JobStopped { job }),
+        Outcome::Exhausted => observers.tell(WorkerEvent::JobExhausted { job }),
+        Outcome::Finished(_) | Outcome::Again(None) => {}
+    }
+}
+
+/// An execution was settled.
+fn tell_settled(observers: &Observers, job: &Job, settlement: &Settlement) {
+    let Settlement { claimed, conclusion, ran, .. } = settlement;
+    if let Outcome::Finished(_) = conclusion.settled {
+        let (queue, ran, kept) = (claimed.origin.as_str(), *ran, conclusion.ttl);
+        observers.tell(WorkerEvent::JobFinished { job, queue, ran, kept });
+    }
+    if let Some(next) = conclusion.next {
+        let after = match next {
+            Next::Head | Next::Tail => None,
+            Next::At(due_s) => {
+                let pause_s = due_s.saturating_sub(Timestamp::now().epoch_secs()).max(0);
+                Some(Duration::from_secs(pause_s.unsigned_abs()))
+            }
+        };
+        observers.tell(WorkerEvent::JobRunsAgain { job, after });
+    }
 }

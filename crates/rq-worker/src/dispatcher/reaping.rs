@@ -1,4 +1,4 @@
-//! [`Reaper`]: ends what silent workers have left running.
+//! [`Reaping`]: what silent workers have left running is ended.
 //!
 //! Ours renew a lease on each execution; one that is over by Redis' clock belongs to nobody. Python's have none: their
 //! entry in `rq:wip` tells, which is looked at with the rest of the maintenance. Every worker looks; the step that ends an
@@ -12,9 +12,12 @@ use rq_core::steps::job::{self as job_steps, Cursor, Release};
 use rq_core::steps::silent::{self, Abandoned, End, Remains, Sign, Silent};
 use rq_core::steps::worker::BATCH_MAX;
 use rq_core::{Conclusion, Error, Failure, Job, Keys, OnCrash};
+use tokio::time::Interval;
 
-use super::settling::show;
-use super::{Dispatcher, Event};
+use super::leases::RENEWALS_PER_LEASE;
+use super::{Dispatcher, every};
+use crate::event::{ReapedFate, WorkerEvent};
+use crate::options::Options;
 
 /// How many looks may be missed before it is this worker, or Redis, that was away, and not the others.
 const LOOKS_MISSED_MAX: u32 = 2;
@@ -23,24 +26,71 @@ const PERIODS_WITHOUT_LEASES: u32 = 2;
 /// The most pages of one queue's `rq:wip` that one round of maintenance goes through.
 const WIP_PAGES_MAX: usize = 100;
 
+/// When silent workers are looked for, and whether what they hold may be ended.
+pub(super) struct Reaping {
+    /// As often as leases are renewed.
+    interval: Interval,
+    guard: AbsenceGuard,
+    /// Whether silent workers are being looked for, or what they left ended.
+    is_under_way: bool,
+    /// Whether they were looked for once.
+    has_looked: bool,
+}
+
+impl Reaping {
+    pub(super) fn new(options: &Options) -> Reaping {
+        let mut interval = every(options.lease / RENEWALS_PER_LEASE);
+        interval.reset_immediately();
+        let guard = AbsenceGuard::new(options.lease);
+        Reaping { interval, guard, is_under_way: false, has_looked: false }
+    }
+
+    /// Waits until it is time to look, and no other look under way. Cancel-safe.
+    pub(super) async fn due(&mut self) {
+        match self.is_under_way {
+            true => std::future::pending().await,
+            false => drop(self.interval.tick().await),
+        }
+    }
+
+    /// Whether what silent workers left before this worker began is ended.
+    pub(super) fn is_done(&self) -> bool {
+        self.has_looked && !self.is_under_way
+    }
+
+    /// Which of what was found may be ended.
+    fn read(&mut self, found: Result<Option<Vec<Silent>>, Error>) -> Vec<Silent> {
+        self.is_under_way = false;
+        self.has_looked = true;
+        // Not insisted upon: the next look comes soon.
+        let Ok(found) = found else { return Vec::new() };
+        let period = self.interval.period();
+        if found.is_none() {
+            self.interval.reset_after(period * PERIODS_WITHOUT_LEASES);
+        }
+        let may_end = self.guard.on_look(Instant::now(), period);
+        found.filter(|_| may_end).unwrap_or_default()
+    }
+}
+
 /// Decides when what looks silent may be ended.
 ///
 /// While Redis was away, or this worker was stopped, nobody's leases could be seen renewed: then nothing is ended for one
 /// lease, in which those that live renew theirs.
-pub(crate) struct Reaper {
+struct AbsenceGuard {
     lease: Duration,
     looked_at: Option<Instant>,
     hold_until: Option<Instant>,
 }
 
-impl Reaper {
-    pub(crate) fn new(lease: Duration) -> Reaper {
-        Reaper { lease, looked_at: None, hold_until: None }
+impl AbsenceGuard {
+    fn new(lease: Duration) -> AbsenceGuard {
+        AbsenceGuard { lease, looked_at: None, hold_until: None }
     }
 
     /// Takes note of a look that was answered at `now`, looks being made every `period`. Whether what it found may be
     /// ended.
-    pub(crate) fn heed_look(&mut self, now: Instant, period: Duration) -> bool {
+    fn on_look(&mut self, now: Instant, period: Duration) -> bool {
         let before = self.looked_at.replace(now);
         if before.is_some_and(|before| now - before > period * (LOOKS_MISSED_MAX + 1)) {
             self.hold_until = Some(now + self.lease);
@@ -49,27 +99,27 @@ impl Reaper {
     }
 }
 
-/// What the ending of silent executions needs to know.
+/// Ends silent executions: what that needs to know.
 #[derive(Clone)]
-pub(crate) struct Scythe {
-    pub(crate) link: Link,
-    pub(crate) keys: Keys,
-    pub(crate) lease: Duration,
+pub(super) struct Reaper {
+    pub(super) link: Link,
+    pub(super) keys: Keys,
+    pub(super) lease: Duration,
     /// For jobs that do not say.
-    pub(crate) on_crash: OnCrash,
+    pub(super) on_crash: OnCrash,
 }
 
 /// An execution that was ended because its worker is silent.
-pub(crate) struct Reaped {
-    pub(crate) job: Arc<Job>,
-    pub(crate) worker: String,
-    pub(crate) conclusion: Conclusion,
-    pub(crate) abandoned: Abandoned,
+pub(super) struct Reaped {
+    pub(super) job: Arc<Job>,
+    pub(super) worker: String,
+    pub(super) conclusion: Conclusion,
+    pub(super) abandoned: Abandoned,
 }
 
-impl Scythe {
+impl Reaper {
     /// Ends those of `found` that are silent indeed.
-    pub(crate) async fn reap(&self, sign: Sign, found: &[Silent]) -> Result<Vec<Reaped>, Error> {
+    pub(super) async fn reap(&self, sign: Sign, found: &[Silent]) -> Result<Vec<Reaped>, Error> {
         let mut reaped = Vec::new();
         let Remains { uptime, jobs } = self.link.take(&silent::remains(&self.keys, found)).await?;
         if uptime < self.lease {
@@ -89,7 +139,7 @@ impl Scythe {
     }
 
     /// Ends what Python's workers have left in `rq:wip` of a queue.
-    pub(crate) async fn reap_wip(&self, queue: &str) -> Result<Vec<Reaped>, Error> {
+    pub(super) async fn reap_wip(&self, queue: &str) -> Result<Vec<Reaped>, Error> {
         let mut reaped = Vec::new();
         for _ in 0..WIP_PAGES_MAX {
             let found = self.link.take(&silent::wip_over(&self.keys, queue)).await?;
@@ -131,38 +181,35 @@ fn reaped(end: &End, abandoned: Abandoned) -> Option<Reaped> {
 
 impl Dispatcher {
     pub(super) fn start_looking(&mut self) {
-        self.reaping = true;
+        self.reaping.is_under_way = true;
         let (link, keys) = (self.link.clone(), self.who.keys.clone());
-        self.start(async move {
-            let found = match link.take(&silent::any_leases(&keys)).await {
-                Ok(true) => link.take(&silent::leases_over(&keys)).await.map(Some),
-                Ok(false) => Ok(None),
-                Err(error) => Err(error),
-            };
-            Event::SilentFound(found)
+        let look = async move {
+            match link.take(&silent::any_leases(&keys)).await? {
+                true => link.take(&silent::leases_over(&keys)).await.map(Some),
+                false => Ok(None),
+            }
+        };
+        self.beside(look, Dispatcher::on_looked);
+    }
+
+    fn on_looked(&mut self, found: Result<Option<Vec<Silent>>, Error>) {
+        let found = self.reaping.read(found);
+        if found.is_empty() {
+            return;
+        }
+        self.reaping.is_under_way = true;
+        let reaper = self.reaper();
+        let reap = async move { reaper.reap(Sign::Lease, &found).await };
+        self.beside(reap, |worker, reaped| {
+            worker.reaping.is_under_way = false;
+            if let Some(reaped) = worker.accepted("ending what silent workers left", reaped) {
+                worker.on_reaped(reaped);
+            }
         });
     }
 
-    pub(super) fn absorb_silent(&mut self, found: Result<Option<Vec<Silent>>, Error>) {
-        self.reaping = false;
-        self.looked = true;
-        // Not insisted upon: the next look comes soon.
-        let Ok(found) = found else { return };
-        if found.is_none() {
-            self.look.reset_after(self.look.period() * PERIODS_WITHOUT_LEASES);
-        }
-        let found = found.unwrap_or_default();
-        let may_reap = self.reaper.heed_look(Instant::now(), self.look.period());
-        if !may_reap || found.is_empty() {
-            return;
-        }
-        self.reaping = true;
-        let scythe = self.scythe();
-        self.start(async move { Event::Reaped(scythe.reap(Sign::Lease, &found).await) });
-    }
-
-    pub(super) fn scythe(&self) -> Scythe {
-        Scythe {
+    pub(super) fn reaper(&self) -> Reaper {
+        Reaper {
             link: self.link.clone(),
             keys: self.who.keys.clone(),
             lease: self.options.lease,
@@ -170,29 +217,23 @@ impl Dispatcher {
         }
     }
 
-    pub(super) fn absorb_reaped(&mut self, reaped: Result<Vec<Reaped>, Error>) {
-        self.reaping = false;
-        if let Some(reaped) = self.tell_refused("ending what silent workers left", reaped) {
-            self.heed_reaped(reaped);
-        }
-    }
-
-    pub(super) fn heed_reaped(&mut self, reaped: Vec<Reaped>) {
+    pub(super) fn on_reaped(&mut self, reaped: Vec<Reaped>) {
         for Reaped { job, worker, conclusion, abandoned } in reaped {
-            self.report.reaped(&job, &conclusion, abandoned);
-            if abandoned != Abandoned::PutBack {
+            let fate = fate(&conclusion, abandoned);
+            self.observers.tell(WorkerEvent::JobReaped { job: &job, fate });
+            if fate != ReapedFate::Waits {
                 self.show_abandoned(job, Failure::Abandoned { worker });
             }
-            self.refilled = true;
+            self.claiming.on_refill();
         }
     }
+}
 
-    /// Shows the failure of a job whose worker is silent to the exception handlers, after it was settled.
-    fn show_abandoned(&self, job: Arc<Job>, failure: Failure) {
-        if !self.exception_handlers.is_empty() {
-            let handlers = self.exception_handlers.clone();
-            tokio::task::spawn_blocking(move || show(&handlers, &job, &failure));
-        }
+fn fate(conclusion: &Conclusion, abandoned: Abandoned) -> ReapedFate {
+    match (abandoned, conclusion.next) {
+        (Abandoned::PutBack, _) => ReapedFate::Waits,
+        (_, Some(_)) => ReapedFate::RunsAgain,
+        (_, None) => ReapedFate::Failed,
     }
 }
 
@@ -204,14 +245,10 @@ mod tests {
     fn nothing_is_ended_for_a_lease_after_an_absence() {
         const PERIOD: Duration = Duration::from_secs(3);
         let begin = Instant::now();
-        let mut reaper = Reaper::new(Duration::from_secs(10));
+        let mut guard = AbsenceGuard::new(Duration::from_secs(10));
         let looks = [(0, true), (3, true), (7, true), (30, false), (33, false), (39, false), (42, true)];
         for (after_s, may_end) in looks {
-            assert_eq!(
-                reaper.heed_look(begin + Duration::from_secs(after_s), PERIOD),
-                may_end,
-                "{after_s} s"
-            );
+            assert_eq!(guard.on_look(begin + Duration::from_secs(after_s), PERIOD), may_end, "{after_s} s");
         }
     }
 }

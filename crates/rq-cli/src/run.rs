@@ -1,0 +1,82 @@
+//! Running an [`App`]: its arguments are read, and the command that they name is run.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::app::App;
+use crate::command_line;
+use crate::refusal::Refusal;
+
+impl App {
+    /// Runs the command that this program's arguments name. Exits as RQ does: 0 done, 1 failed, 2 not understood.
+    ///
+    /// Call it before the program starts a thread or a runtime.
+    pub fn run(self) -> ExitCode {
+        self.run_from(std::env::args_os())
+    }
+
+    /// [`run`](App::run) with other arguments, the program's name first.
+    pub fn run_from(mut self, arguments: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCode {
+        self.arguments = arguments.into_iter().map(Into::into).collect();
+        let name = program_name(&self.arguments);
+        match self.command(&name) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(refusal) => refusal.report(|command| command_line::usage(&name, command)),
+        }
+    }
+
+    fn command(self, name: &str) -> Result<(), Refusal> {
+        match command_line::read(name, &self.arguments, &self.executors)? {
+            Some(command) => command.run(self),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What the program is called in usage lines: the last part of how it was started.
+fn program_name(arguments: &[OsString]) -> String {
+    let file_name = arguments.first().and_then(|path| Path::new(path).file_name());
+    file_name.map_or_else(|| "rq".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use rq_core::Handlers;
+
+    use super::*;
+
+    fn run(arguments: &[&str]) -> ExitCode {
+        App::new(Handlers::new()).run_from(arguments)
+    }
+
+    #[test]
+    fn exit_codes_are_rqs() {
+        for (arguments, code) in [
+            (&["rq", "--version"][..], ExitCode::SUCCESS),
+            (&["rq", "--help"], ExitCode::SUCCESS),
+            (&["rq", "worker", "-h"], ExitCode::SUCCESS),
+            (&["rq"], ExitCode::from(2)),
+            (&["rq", "nosuch"], ExitCode::from(2)),
+            (&["rq", "enqueue"], ExitCode::from(2)),
+            // no handlers
+            (&["rq", "worker", "-u", "redis://127.0.0.1:1/"], ExitCode::from(2)),
+            (&["rq", "info", "-u", "redis://127.0.0.1:1/"], ExitCode::FAILURE),
+            (&["rq", "worker", "--app", "/nonexistent/my-jobs"], ExitCode::FAILURE),
+            (&["rq", "enqueue", "f", "@/nonexistent/file"], ExitCode::FAILURE),
+            (&["rq", "empty", "-u", "redis://127.0.0.1:1/"], ExitCode::SUCCESS),
+            (&["rq", "requeue", "--queue", "q"], ExitCode::SUCCESS),
+            (&["rq", "requeue", "--all"], ExitCode::from(2)),
+            (&["rq", "suspend", "--duration", "0"], ExitCode::FAILURE),
+            (&["rq", "resume", "-u", "redis://127.0.0.1:1/"], ExitCode::FAILURE),
+        ] {
+            assert_eq!(run(arguments), code, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn the_program_is_called_what_it_was_started_as() {
+        assert_eq!(program_name(&["/usr/bin/my-jobs".into()]), "my-jobs");
+        assert_eq!(program_name(&[]), "rq");
+    }
+}

@@ -1,0 +1,89 @@
+//! [`Heartbeats`]: the worker says that it lives, and what it does.
+
+use rq_core::steps::worker::{self as steps, Claimed, HEARTBEAT_BATCH_MAX, News, Pulse};
+use rq_core::{Error, ExecutionId, Timestamp};
+use tokio::time::Interval;
+
+use super::{Dispatcher, every, registration};
+use crate::error::WorkerError;
+use crate::event::WorkerEvent;
+use crate::options::Options;
+
+/// When the worker says that it lives, and what it has said of itself.
+pub(super) struct Heartbeats {
+    interval: Interval,
+    /// What the worker's record says it does.
+    state: &'static str,
+}
+
+impl Heartbeats {
+    pub(super) fn new(options: &Options) -> Heartbeats {
+        Heartbeats { interval: every(options.monitoring_interval), state: "started" }
+    }
+
+    /// Waits until the next heartbeat is due. Cancel-safe.
+    pub(super) async fn due(&mut self) {
+        self.interval.tick().await;
+    }
+
+    /// What is new about what the worker does, to be written; a claim writes `busy` itself.
+    fn changed(&mut self, state: &'static str) -> Option<News> {
+        let before = std::mem::replace(&mut self.state, state);
+        (before != state && state != "busy").then(|| News { state: Some(state), ..News::default() })
+    }
+}
+
+impl Dispatcher {
+    pub(super) fn start_heartbeats(&mut self) {
+        let all = self.running.all();
+        if all.is_empty() {
+            return self.start_heartbeat(News::default(), &[]);
+        }
+        for batch in all.chunks(HEARTBEAT_BATCH_MAX) {
+            self.start_heartbeat(News::default(), batch);
+        }
+    }
+
+    fn start_heartbeat(&self, news: News, running: &[Claimed]) {
+        let ids: Vec<ExecutionId> = running.iter().map(|claimed| claimed.id.clone()).collect();
+        let beat = steps::heartbeat(&self.who, news, running);
+        self.send(beat, move |worker, pulse| worker.on_pulse(&ids, pulse));
+    }
+
+    fn on_pulse(&mut self, ids: &[ExecutionId], pulse: Result<Pulse, Error>) {
+        let Some(pulse) = self.accepted("the heartbeat", pulse) else { return };
+        if pulse.record_gone {
+            let (link, who, queues) = (self.link.clone(), self.who.clone(), self.options.queues.clone());
+            let register = async move { registration::register(&link, &who, &queues).await };
+            self.beside(register, |worker, registered| worker.on_registered(registered));
+        }
+        self.on_held(ids, &pulse.alive);
+    }
+
+    fn on_registered(&mut self, registered: Result<(), WorkerError>) {
+        match registered {
+            Ok(()) => self.observers.tell(WorkerEvent::RegisteredAgain),
+            Err(error) => self.observers.step_failed("registering again", &error),
+        }
+    }
+
+    /// Writes the worker's state when it has changed.
+    pub(super) fn report_state(&mut self) {
+        let state = match () {
+            () if self.claiming.suspended() => "suspended",
+            () if !self.running.is_empty() || self.claiming.fetching() > 0 => "busy",
+            () if self.claiming.queues_empty() => "idle",
+            () => return,
+        };
+        if let Some(news) = self.heartbeats.changed(state) {
+            self.start_heartbeat(news, &[]);
+        }
+    }
+
+    /// Writes that the worker was asked to stop, where it is busy (wire spec §10.10).
+    pub(super) fn report_shutdown(&self) {
+        if !self.running.is_empty() {
+            self.start_heartbeat(News { shutdown_requested: Some(Timestamp::now()), ..News::default() }, &[]);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! [`Leases`]: the worker keeps what it runs from being taken for abandoned.
+
+use rq_core::steps::worker::{self as steps, HEARTBEAT_BATCH_MAX};
+use rq_core::{Error, ExecutionId, Stop};
+use tokio::time::Interval;
+
+use super::{Dispatcher, every};
+use crate::event::WorkerEvent;
+use crate::options::Options;
+
+/// How often leases are renewed while they last: two renewals may be late before one is lost.
+pub(super) const RENEWALS_PER_LEASE: u32 = 3;
+
+/// When leases are renewed.
+pub(super) struct Leases {
+    interval: Interval,
+    renewals_under_way: usize,
+}
+
+impl Leases {
+    pub(super) fn new(options: &Options) -> Leases {
+        Leases { interval: every(options.lease / RENEWALS_PER_LEASE), renewals_under_way: 0 }
+    }
+
+    /// Waits until leases are to be renewed. Cancel-safe.
+    pub(super) async fn due(&mut self) {
+        self.interval.tick().await;
+    }
+}
+
+impl Dispatcher {
+    pub(super) fn start_renewing(&mut self) {
+        if self.leases.renewals_under_way > 0 {
+            return;
+        }
+        for batch in self.running.all().chunks(HEARTBEAT_BATCH_MAX) {
+            let ids: Vec<ExecutionId> = batch.iter().map(|claimed| claimed.id.clone()).collect();
+            self.leases.renewals_under_way += 1;
+            self.send(steps::renew(&self.who, batch), move |worker, held| worker.on_renewed(&ids, held));
+        }
+    }
+
+    fn on_renewed(&mut self, ids: &[ExecutionId], held: Result<Vec<bool>, Error>) {
+        self.leases.renewals_under_way -= 1;
+        if let Some(held) = self.accepted("renewing leases", held) {
+            self.on_held(ids, &held);
+        }
+    }
+
+    /// What Redis no longer holds as ours was canceled, deleted or given to another: it is asked to end.
+    pub(super) fn on_held(&mut self, ids: &[ExecutionId], held: &[bool]) {
+        for (id, held) in ids.iter().zip(held) {
+            if !held && self.running.notice_loss(id) {
+                self.observers.tell(WorkerEvent::JobLost { id: id.job_id() });
+                self.executor.stop(id, Stop::Ask);
+            }
+        }
+    }
+}

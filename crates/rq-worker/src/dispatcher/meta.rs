@@ -1,0 +1,61 @@
+//! [`Meta`]: what running jobs save is stored while they run.
+
+use std::sync::Arc;
+
+use rq_core::ExecutionId;
+use rq_core::steps::worker::{self as steps, BATCH_MAX};
+
+use super::Dispatcher;
+use super::meta_box::MetaBox;
+use crate::line::Line;
+use crate::options::Options;
+
+/// What running jobs save, on its way to Redis.
+pub(super) struct Meta {
+    saved: Arc<MetaBox>,
+    is_storing: bool,
+}
+
+impl Meta {
+    pub(super) fn new(options: &Options) -> Meta {
+        let line = Line::new(options.url.clone(), options.keys.clone());
+        Meta { saved: Arc::new(MetaBox::new(line)), is_storing: false }
+    }
+
+    /// Where jobs save it.
+    pub(super) fn host(&self) -> &Arc<MetaBox> {
+        &self.saved
+    }
+
+    /// Takes out what an execution has saved last, if that is not stored yet.
+    pub(super) fn take(&self, id: &ExecutionId) -> Option<Vec<u8>> {
+        self.saved.take(id)
+    }
+
+    /// Waits until there is something to store, and no other storing under way. Cancel-safe.
+    pub(super) async fn due(&self) {
+        match self.is_storing {
+            true => std::future::pending().await,
+            false => self.saved.filled().await,
+        }
+    }
+}
+
+impl Dispatcher {
+    pub(super) fn start_saving_meta(&mut self) {
+        let saved = self.meta.saved.drain(BATCH_MAX);
+        let metas: Vec<_> =
+            saved.into_iter().filter_map(|(id, meta)| Some((self.running.claimed(&id)?, meta))).collect();
+        for (claimed, meta) in &metas {
+            self.running.note_meta(&claimed.id, meta);
+        }
+        if metas.is_empty() {
+            return;
+        }
+        self.meta.is_storing = true;
+        self.send(steps::save_meta(&self.who.keys, &metas), |worker, saved| {
+            worker.meta.is_storing = false;
+            worker.accepted("saving meta", saved);
+        });
+    }
+}

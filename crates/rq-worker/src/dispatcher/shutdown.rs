@@ -1,0 +1,232 @@
+//! [`Shutdown`]: how far the worker is on its way out; on request, and by itself where the options say so.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use rq_core::Ended;
+use rq_core::steps::worker as steps;
+
+use super::Dispatcher;
+use super::running::Cause;
+use crate::error::WorkerError;
+use crate::event::WorkerEvent;
+
+/// How long a cold stop waits for running jobs to end by themselves.
+const COLD_GRACE: Duration = Duration::from_secs(2);
+/// How long it then waits for Redis to take what is left to say.
+const LEAVE_GRACE: Duration = Duration::from_secs(2);
+
+/// How far the worker is on its way out.
+#[derive(Default)]
+pub(super) struct Shutdown {
+    phase: Phase,
+    /// When a warm stop turns cold.
+    cold_at: Option<Instant>,
+    /// Why the worker must end with an error, once it has drained.
+    broken: Option<WorkerError>,
+    /// Since when nothing runs; `None` while something does.
+    idle_since: Option<Instant>,
+}
+
+/// The phases, in order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It is not on its way out.
+    #[default]
+    Working,
+    /// It claims nothing more and finishes what runs.
+    Draining,
+    /// It ends what runs, until then at the latest.
+    Ending(Instant),
+    /// Nothing runs any more; it leaves then, whether or not Redis has answered.
+    Leaving(Instant),
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Phase::Working => "Working",
+            Phase::Draining => "Stopping warm",
+            Phase::Ending(_) => "Stopping cold",
+            Phase::Leaving(_) => "Leaving",
+        })
+    }
+}
+
+impl Shutdown {
+    /// Whether the worker is not on its way out.
+    pub(super) fn is_working(&self) -> bool {
+        self.phase == Phase::Working
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// How the worker has ended.
+    pub(super) fn result(&mut self) -> Result<(), WorkerError> {
+        self.broken.take().map_or(Ok(()), Err)
+    }
+
+    fn drain(&mut self) {
+        self.phase = Phase::Draining;
+    }
+
+    /// When a warm stop has taken long enough.
+    fn cold_at(&self) -> Option<Instant> {
+        self.cold_at.filter(|_| self.phase == Phase::Draining)
+    }
+
+    /// When the phase ends, whatever happens.
+    fn phase_ends_at(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Working | Phase::Draining => None,
+            Phase::Ending(by) | Phase::Leaving(by) => Some(by),
+        }
+    }
+}
+
+fn is_past(at: Option<Instant>) -> bool {
+    at.is_some_and(|at| at <= Instant::now())
+}
+
+impl Dispatcher {
+    /// Asked once, the worker stops warm, asked again, cold.
+    pub(super) fn stop(&mut self) {
+        match self.shutdown.phase {
+            Phase::Working => self.stop_warm(),
+            Phase::Draining => self.stop_cold(),
+            Phase::Ending(_) => self.end_what_runs(),
+            Phase::Leaving(_) => {}
+        }
+    }
+
+    /// No more jobs are claimed; those that run are finished.
+    pub(super) fn stop_warm(&mut self) {
+        if !self.shutdown.is_working() {
+            return;
+        }
+        self.shutdown.drain();
+        let timeout = self.options.stop_timeout;
+        self.shutdown.cold_at = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let running = self.running.occupied() + self.claiming.fetching();
+        self.observers.tell(WorkerEvent::WarmStop { running });
+        self.report_shutdown();
+    }
+
+    /// What runs is ended.
+    pub(super) fn stop_cold(&mut self) {
+        self.stop_warm();
+        if self.shutdown.phase != Phase::Draining {
+            return;
+        }
+        self.shutdown.phase = Phase::Ending(Instant::now() + COLD_GRACE);
+        self.observers.tell(WorkerEvent::ColdStop);
+        for claimed in self.running.all() {
+            self.stop_execution(&claimed.id, Cause::ShutDown);
+        }
+    }
+
+    /// The grace of a cold stop is over: what still runs is settled as failed, here, and its end no longer waited for.
+    fn end_what_runs(&mut self) {
+        self.shutdown.phase = Phase::Leaving(Instant::now() + LEAVE_GRACE);
+        for claimed in self.running.all() {
+            let outcome = Err(self.running.end_by_force(&claimed.id));
+            self.on_ended(&claimed.id, Ended { outcome, ran: Duration::ZERO });
+        }
+    }
+
+    pub(super) fn look_at_shutdown(&mut self) {
+        if is_past(self.shutdown.cold_at()) {
+            self.stop_cold();
+        }
+        if matches!(self.shutdown.phase, Phase::Ending(by) if is_past(Some(by))) {
+            self.end_what_runs();
+        }
+    }
+
+    /// When the shutdown must be looked at even if nothing happens.
+    pub(super) fn next_look_at_shutdown(&self) -> Option<Instant> {
+        let idle_since = self.shutdown.idle_since.filter(|_| self.shutdown.is_working());
+        let idle_ends_at = idle_since.zip(self.options.max_idle).map(|(since, max)| since + max);
+        let looks = [self.shutdown.phase_ends_at(), self.shutdown.cold_at(), idle_ends_at];
+        looks.into_iter().flatten().min()
+    }
+
+    /// A worker whose executor takes no more jobs drains, and ends with that error.
+    pub(super) fn look_at_executor(&mut self) {
+        if !self.shutdown.is_working() {
+            return;
+        }
+        if let Some(reason) = self.executor.exhausted() {
+            self.observers.tell(WorkerEvent::Exhausted { reason: &reason });
+            self.shutdown.broken = Some(WorkerError::Exhausted { reason });
+            self.shutdown.drain();
+        }
+    }
+
+    /// Stops by itself where the options say so.
+    pub(super) fn consider_stopping(&mut self) {
+        let idle_for = self.idle_for();
+        if !self.shutdown.is_working() || !self.running.is_empty() || !self.claiming.is_idle() {
+            return;
+        }
+        let why = if self.claiming.jobs_left() == Some(0) {
+            WorkerEvent::JobsReached { jobs: self.claiming.jobs_begun() }
+        } else if self.options.burst && self.claiming.suspended() {
+            WorkerEvent::BurstSuspended
+        } else if self.options.burst && self.claiming.queues_empty() && self.has_tidied() {
+            WorkerEvent::BurstDone
+        } else if self.options.max_idle.is_some_and(|max| idle_for >= max) {
+            WorkerEvent::IdleReached { idle: idle_for }
+        } else {
+            return;
+        };
+        self.observers.tell(why);
+        self.shutdown.drain();
+    }
+
+    /// How long nothing has run.
+    fn idle_for(&mut self) -> Duration {
+        if self.running.is_empty() && self.claiming.fetching() == 0 {
+            self.shutdown.idle_since.get_or_insert_with(Instant::now).elapsed()
+        } else {
+            self.shutdown.idle_since = None;
+            Duration::ZERO
+        }
+    }
+
+    /// Whether a burst may end, as far as jobs are concerned that others left, or that wait for those which ended: the
+    /// looks at its start are over, and what they put into queues has been claimed.
+    fn has_tidied(&self) -> bool {
+        self.reaping.is_done()
+            && !self.settling.is_releasing()
+            && !self.maintenance.is_under_way()
+            && !self.claiming.is_refilled()
+    }
+
+    /// Whether nothing is left to do on the way out.
+    pub(super) fn is_over(&self) -> bool {
+        match self.shutdown.phase {
+            Phase::Working => false,
+            Phase::Leaving(by) if is_past(Some(by)) => true,
+            _ => {
+                self.claiming.is_over()
+                    && !self.settling.is_releasing()
+                    && self.schedule.is_none()
+                    && self.running.is_empty()
+                    && self.settling.waiting() == 0
+            }
+        }
+    }
+
+    pub(super) async fn unregister(&mut self) {
+        let was_asked = self.shutdown.phase == Phase::Draining && !self.options.burst;
+        if was_asked && self.shutdown.broken.is_none() {
+            self.observers.tell(WorkerEvent::Stopping);
+        }
+        let death = self.link.take(&steps::death(&self.who, &self.options.queues)).await;
+        self.accepted("unregistering", death);
+        self.observers.tell(WorkerEvent::Unsubscribing { channel: self.commands.channel() });
+    }
+}

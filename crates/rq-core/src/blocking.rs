@@ -18,13 +18,11 @@ use crate::inline::Inline;
 use crate::job::Job;
 use crate::keys::{Keys, check_queue_name};
 use crate::link::BlockingLink;
-use crate::queue::{
-    FETCHED_PER_ROUND_TRIP_MAX, all_enqueued, begins_inline, unconfirmed, with_due, with_place,
-};
+use crate::queue::{all_enqueued, begins_inline, unconfirmed, with_due, with_place};
 use crate::result::{JobResult, ResultKind};
 use crate::status::Status;
 use crate::steps;
-use crate::steps::job::{Latest, Release};
+use crate::steps::job::{FETCHED_PER_ROUND_TRIP_MAX, Latest, Release};
 use crate::steps::queue::{EMPTIED_PER_SCRIPT_MAX, JOBS_PER_ROUND_TRIP_MAX, Place};
 use crate::steps::worker::Settling;
 use crate::time::Timestamp;

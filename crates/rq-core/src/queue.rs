@@ -14,15 +14,12 @@ use crate::job::Job;
 use crate::keys::{Keys, check_queue_name};
 use crate::link::Link;
 use crate::steps;
-use crate::steps::job::Release;
+use crate::steps::job::{FETCHED_PER_ROUND_TRIP_MAX, Release};
 use crate::steps::queue::{EMPTIED_PER_SCRIPT_MAX, Enqueued, JOBS_PER_ROUND_TRIP_MAX, Place};
 use crate::steps::worker::Settling;
 use crate::time::Timestamp;
 
 mod management;
-
-/// How many jobs one round trip fetches.
-pub(crate) const FETCHED_PER_ROUND_TRIP_MAX: usize = 500;
 
 /// Where calls go: a named queue in one Redis.
 ///

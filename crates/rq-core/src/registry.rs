@@ -4,111 +4,19 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::entry::Entry;
 use crate::error::Error;
-use crate::execution::ExecutionId;
 use crate::job::Job;
 use crate::keys::Keys;
 use crate::link::Link;
-use crate::queue::FETCHED_PER_ROUND_TRIP_MAX;
+use crate::registry_kind::RegistryKind;
 use crate::steps;
+use crate::steps::job::FETCHED_PER_ROUND_TRIP_MAX;
 use crate::steps::management::{Ended, Requeued};
 use crate::steps::queue::JOBS_PER_ROUND_TRIP_MAX;
-use crate::time::Timestamp;
 
 /// The most entries one round trip reads.
 pub(crate) const ENTRIES_PER_ROUND_TRIP_MAX: usize = 10_000;
-
-/// Which registry of a queue (wire spec §3.2, §5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum RegistryKind {
-    /// Running executions, by when they count as abandoned unless their worker says that it lives.
-    Started,
-    /// Jobs that ended well, by when they are forgotten.
-    Finished,
-    /// Jobs that failed or were stopped, by when they are forgotten.
-    Failed,
-    /// Jobs that wait for others, by since when.
-    Deferred,
-    /// Jobs that wait for their time, by that time.
-    Scheduled,
-    /// Jobs that were called off, by when that was.
-    Canceled,
-    /// Jobs that waited for others and that Python 3.0 is about to queue, by since when.
-    Ready,
-}
-
-impl RegistryKind {
-    /// Every kind there is.
-    pub const ALL: [RegistryKind; 7] = {
-        use RegistryKind::{Canceled, Deferred, Failed, Finished, Ready, Scheduled, Started};
-        [Started, Finished, Failed, Deferred, Scheduled, Canceled, Ready]
-    };
-
-    /// Its name: `failed`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            RegistryKind::Started => "started",
-            RegistryKind::Finished => "finished",
-            RegistryKind::Failed => "failed",
-            RegistryKind::Deferred => "deferred",
-            RegistryKind::Scheduled => "scheduled",
-            RegistryKind::Canceled => "canceled",
-            RegistryKind::Ready => "ready",
-        }
-    }
-
-    /// Whether its jobs have ended with an outcome, so that they can be requeued.
-    pub const fn can_requeue(self) -> bool {
-        matches!(self, RegistryKind::Failed | RegistryKind::Finished)
-    }
-
-    /// The sorted set in Redis.
-    pub fn key(self, keys: &Keys, queue: &str) -> String {
-        match self {
-            RegistryKind::Started => keys.wip(queue),
-            RegistryKind::Finished => keys.finished(queue),
-            RegistryKind::Failed => keys.failed(queue),
-            RegistryKind::Deferred => keys.deferred(queue),
-            RegistryKind::Scheduled => keys.scheduled(queue),
-            RegistryKind::Canceled => keys.canceled(queue),
-            RegistryKind::Ready => keys.ready(queue),
-        }
-    }
-}
-
-impl fmt::Display for RegistryKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// One entry of a registry.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
-    /// The job. Its record may be gone: entries outlive records.
-    pub job_id: String,
-    /// Which run, in [`RegistryKind::Started`].
-    pub execution: Option<ExecutionId>,
-    /// What the entry is sorted by: seconds since 1970, infinite or negative for never.
-    pub score: f64,
-}
-
-impl Entry {
-    pub(crate) fn read(kind: RegistryKind, member: &str, score: f64) -> Entry {
-        let execution = match kind {
-            RegistryKind::Started => ExecutionId::parse(member),
-            _ => None,
-        };
-        let job_id = execution.as_ref().map_or(member, ExecutionId::job_id).to_owned();
-        Entry { job_id, execution, score }
-    }
-
-    /// The moment that the registry sorts it by, see [`RegistryKind`]; `None` for never.
-    pub fn moment(&self) -> Option<Timestamp> {
-        (self.score.is_finite() && self.score >= 0.0).then(|| Timestamp::from_epoch_seconds(self.score))
-    }
-}
 
 /// The ids of a queue's jobs in one state: [`Queue::registry`](crate::Queue::registry).
 ///
@@ -244,27 +152,5 @@ pub(crate) fn check_requeue(kind: RegistryKind) -> Result<(), Error> {
         false => {
             Err(Error::Option { option: "registry", reason: "only failed and finished jobs can be requeued" })
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn entries_are_read_as_their_registry_writes_them() {
-        let run = Entry::read(RegistryKind::Started, "j:0d2d", 5.0);
-        assert_eq!((run.job_id.as_str(), run.execution.as_ref().map(ExecutionId::x)), ("j", Some("0d2d")));
-        // Before RQ 2.0.
-        assert_eq!(Entry::read(RegistryKind::Started, "j", 5.0).job_id, "j");
-        let odd = Entry::read(RegistryKind::Failed, "j:0d2d", 5.0);
-        assert_eq!((odd.job_id.as_str(), odd.execution), ("j:0d2d", None));
-    }
-
-    #[test]
-    fn what_never_comes_has_no_moment() {
-        let moment = |score| Entry::read(RegistryKind::Failed, "j", score).moment();
-        assert_eq!(moment(5.0), Some(Timestamp::from_epoch_us(5_000_000)));
-        assert_eq!((moment(f64::INFINITY), moment(-1.0)), (None, None));
     }
 }

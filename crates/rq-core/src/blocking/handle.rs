@@ -7,10 +7,9 @@ use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::family::Family;
 use crate::handle::{RESULTS_MAX, check_canceled, check_runner};
-use crate::queue::FETCHED_PER_ROUND_TRIP_MAX;
 use crate::result::JobResult;
 use crate::steps;
-use crate::steps::job::{Cursor, Release};
+use crate::steps::job::{Cursor, FETCHED_PER_ROUND_TRIP_MAX, Release};
 use crate::steps::management::{Deleted, Ended, Requeued};
 
 impl<T> JobHandle<T> {

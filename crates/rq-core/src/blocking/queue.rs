@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::{Queue, Registry};
 use crate::error::Error;
 use crate::job::Job;
-use crate::queue::FETCHED_PER_ROUND_TRIP_MAX;
-use crate::registry::RegistryKind;
+use crate::registry_kind::RegistryKind;
 use crate::steps;
+use crate::steps::job::FETCHED_PER_ROUND_TRIP_MAX;
 use crate::worker_record::WorkerRecord;
 
 impl Queue {

@@ -3,13 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::entry::Entry;
 use crate::error::Error;
 use crate::job::Job;
 use crate::keys::Keys;
 use crate::link::BlockingLink;
-use crate::queue::FETCHED_PER_ROUND_TRIP_MAX;
-use crate::registry::{ENTRIES_PER_ROUND_TRIP_MAX, Entry, RegistryKind, check_requeue, job_ids};
+use crate::registry::{ENTRIES_PER_ROUND_TRIP_MAX, check_requeue, job_ids};
+use crate::registry_kind::RegistryKind;
 use crate::steps;
+use crate::steps::job::FETCHED_PER_ROUND_TRIP_MAX;
 use crate::steps::management::{Ended, Requeued};
 use crate::steps::queue::JOBS_PER_ROUND_TRIP_MAX;
 

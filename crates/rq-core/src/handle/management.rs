@@ -4,10 +4,9 @@ use super::JobHandle;
 use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::family::Family;
-use crate::queue::FETCHED_PER_ROUND_TRIP_MAX;
 use crate::result::JobResult;
 use crate::steps;
-use crate::steps::job::{Cursor, Release};
+use crate::steps::job::{Cursor, FETCHED_PER_ROUND_TRIP_MAX, Release};
 use crate::steps::management::{Canceled, Deleted, Ended, Requeued, Runner};
 
 /// The most results that are read; RQ keeps about ten, and Redis up to a hundred or so (wire spec §7).

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{FETCHED_PER_ROUND_TRIP_MAX, Queue};
+use super::Queue;
 use crate::error::Error;
 use crate::job::Job;
-use crate::registry::{Registry, RegistryKind};
+use crate::registry::Registry;
+use crate::registry_kind::RegistryKind;
 use crate::steps;
+use crate::steps::job::FETCHED_PER_ROUND_TRIP_MAX;
 use crate::worker_record::WorkerRecord;
 
 impl Queue {

@@ -53,6 +53,7 @@ mod executor;
 mod failure;
 mod family;
 mod fields;
+mod front;
 mod handle;
 mod handlers;
 mod inline;
@@ -92,7 +93,7 @@ pub use execution::{ExecutionId, ExecutionRecord};
 pub use executor::{Ended, Execution, Executor, Stop};
 pub use failure::{ArgumentError, BoxError, Failure, Result, Usage};
 pub use fields::{FieldError, Fields};
-pub use handle::JobHandle;
+pub use handle::asynchronous::JobHandle;
 pub use handlers::{
     Arguments, Handler, Handlers, Outcome, Perform, Prepared, Returned, Returns, Run, Running, same_params,
 };
@@ -101,8 +102,8 @@ pub use job::{Callback, Job, TIMEOUT_DEFAULT, Timeout};
 pub use keys::Keys;
 pub use on_crash::{CRASHES_MAX, OnCrash};
 pub use payload::Payload;
-pub use queue::Queue;
-pub use registry::Registry;
+pub use queue::asynchronous::Queue;
+pub use registry::asynchronous::Registry;
 pub use registry_kind::RegistryKind;
 pub use repeat::Repeat;
 pub use result::{JobResult, ResultKind};

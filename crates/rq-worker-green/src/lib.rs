@@ -48,7 +48,6 @@ mod watchdog;
 
 use std::cell::RefCell;
 use std::io;
-use std::time::Duration;
 
 use rq_core::Executor;
 use rq_core::panics::{self, Memory};
@@ -58,6 +57,7 @@ use rq_worker::{Jobs, Launch, Options, Program};
 pub use carriers::CARRIERS_MIN;
 use carriers::Carriers;
 use clock::Clock;
+pub use coroutines::CANCEL_GRACE;
 use coroutines::Coroutines;
 pub use sleep::{sleep, yield_now};
 pub use slots::CONCURRENCY_DEFAULT;
@@ -81,9 +81,6 @@ pub mod sync {
     pub use may::sync::{mpmc, mpsc, spsc};
 }
 
-/// How long a job that was told to end may take before its coroutine is unwound.
-pub const CANCEL_GRACE: Duration = Duration::from_millis(200);
-
 /// A worker whose jobs run in coroutines.
 pub type Worker = rq_worker::Worker<Green>;
 
@@ -95,9 +92,9 @@ impl Launch for Green {
     const NAME: &'static str = "green";
 
     fn launch(program: Program, options: &Options) -> io::Result<Box<dyn Executor>> {
-        let slots = slots::slots(options)?;
+        let slots = slots::slots(options, Carriers::running().map_or(0, Carriers::jobs))?;
         panics::remember_by(swap);
-        let carriers = Carriers::start(options.job_stack_kb, slots)?;
+        let carriers = Carriers::start(options.job_stack_kb)?;
         Clock::start(carriers)?;
         let watchdog = Watchdog::start(carriers)?;
         let (jobs, preloads) = Jobs::of(program);

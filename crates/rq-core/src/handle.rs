@@ -1,4 +1,6 @@
 //! [`JobHandle`](asynchronous::JobHandle): the receipt for a job: its id, its status, its result.
+//!
+//! `both_fronts` makes the blocking one of it.
 
 mod management;
 mod wait;

@@ -1,4 +1,6 @@
 //! [`Queue`](asynchronous::Queue): where calls go.
+//!
+//! `both_fronts` makes the blocking one of it.
 
 use std::sync::Arc;
 
@@ -8,6 +10,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::job::Job;
 use crate::link::{BlockingLink, Link};
+use crate::status::Status;
 use crate::steps::queue::{Enqueued, Place};
 use crate::time::Timestamp;
 
@@ -292,8 +295,8 @@ impl Context {
 fn with_place<T>(call: Call<T>, queue: &str, codec: Codec) -> Result<(Job, Place), Error> {
     let place = if call.is_at_front() { Place::Head } else { Place::Tail };
     let mut job = call.into_job(queue, codec)?;
-    job.status = crate::Status::Queued;
-    job.enqueued_at = Some(crate::Timestamp::now());
+    job.status = Status::Queued;
+    job.enqueued_at = Some(Timestamp::now());
     Ok((job, place))
 }
 
@@ -301,7 +304,7 @@ fn with_place<T>(call: Call<T>, queue: &str, codec: Codec) -> Result<(Job, Place
 fn with_due<T>(call: Call<T>, queue: &str, codec: Codec, due: Timestamp) -> Result<(Job, Place), Error> {
     let at_front = call.is_at_front();
     let mut job = call.into_job(queue, codec)?;
-    job.status = crate::Status::Scheduled;
+    job.status = Status::Scheduled;
     if at_front {
         job.enqueue_at_front = Some(true);
     }
@@ -338,4 +341,27 @@ fn all_enqueued(jobs: &[(Job, Place)], enqueued: Vec<Enqueued>) -> Result<(), Er
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::{Call, JobHandle, Queue, RegistryKind};
+
+    /// It compiles, which is the test: tasks of a runtime with many threads may await them all.
+    #[test]
+    fn futures_of_the_async_front_are_send() {
+        fn check(_: impl Send) {}
+        let _ = |queue: Queue, handle: JobHandle<u8>| {
+            check(Queue::connect("", ""));
+            check(queue.enqueue(Call::<u8>::to("f")));
+            check(queue.enqueue_many([Call::<u8>::to("f")]));
+            check(queue.jobs());
+            check(queue.workers());
+            check(queue.registry(RegistryKind::Failed).requeue_all());
+            check(handle.wait(Duration::ZERO));
+            check(handle.delete_with_dependents());
+        };
+    }
 }

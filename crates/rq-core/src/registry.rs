@@ -1,4 +1,6 @@
 //! [`Registry`](asynchronous::Registry): the ids of a queue's jobs in one state.
+//!
+//! `both_fronts` makes the blocking one of it.
 
 use crate::entry::Entry;
 use crate::error::Error;

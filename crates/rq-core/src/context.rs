@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::blocking;
 use crate::codec::{Codec, CodecError};
 use crate::error::Error;
 use crate::execution::ExecutionId;
@@ -151,14 +150,6 @@ impl Context {
         self.update_meta([(PROGRESS_KEY, fraction), (PROGRESS_NOTE_KEY, Value::Str(note.to_string()))])
     }
 
-    /// A queue of the Redis that the job came from, for enqueuing more work; the payloads are in this job's codec.
-    ///
-    /// Its methods block, over a connection that all jobs of a process share.
-    pub fn queue(&self, name: &str) -> Result<blocking::Queue, Error> {
-        let (link, keys) = self.host.link()?;
-        Ok(blocking::Queue::over(link, name)?.keys(keys).codec(self.codec()))
-    }
-
     fn update_meta<const N: usize>(&self, entries: [(&str, Value); N]) -> Result<(), Error> {
         let mut meta = self.locked_meta();
         let Value::Dict(dict) = self.loaded(&mut meta)? else {
@@ -176,7 +167,7 @@ impl Context {
     }
 
     /// Meta is written in the codec of the job, which is found out once.
-    fn codec(&self) -> Codec {
+    pub(crate) fn codec(&self) -> Codec {
         let detect = || self.job.inflated().and_then(|inflated| Codec::detect(&inflated)).unwrap_or_default();
         *self.codec.get_or_init(detect)
     }
@@ -190,6 +181,10 @@ impl Context {
 
     fn locked_meta(&self) -> MutexGuard<'_, Option<Value>> {
         self.meta.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn host(&self) -> &dyn Host {
+        &*self.host
     }
 
     pub(crate) fn interrupt(&self) -> &Interrupt {

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::error::Error;
-use crate::handle::JobHandle;
 use crate::job::Job;
 use crate::steps::queue::Place;
 
@@ -75,18 +74,6 @@ impl From<&str> for Dependency {
 impl From<String> for Dependency {
     fn from(id: String) -> Dependency {
         Dependency::plain(vec![id])
-    }
-}
-
-impl<T> From<&JobHandle<T>> for Dependency {
-    fn from(job: &JobHandle<T>) -> Dependency {
-        Dependency::from(job.id())
-    }
-}
-
-impl<T> From<&crate::blocking::JobHandle<T>> for Dependency {
-    fn from(job: &crate::blocking::JobHandle<T>) -> Dependency {
-        Dependency::from(job.id())
     }
 }
 

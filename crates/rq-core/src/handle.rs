@@ -1,218 +1,117 @@
-//! [`JobHandle`]: the receipt for a job: its id, its status, its result.
-
-use std::fmt;
-use std::marker::PhantomData;
-use std::time::{Duration, Instant};
-
-use serde::de::DeserializeOwned;
-
-use crate::codec::Codec;
-use crate::error::Error;
-use crate::job::Job;
-use crate::keys::Keys;
-use crate::link::Link;
-use crate::result::{JobResult, ResultKind};
-use crate::status::Status;
-use crate::steps;
-use crate::steps::job::Latest;
-use crate::value::Value;
+//! [`JobHandle`](asynchronous::JobHandle): the receipt for a job: its id, its status, its result.
+//!
+//! `both_fronts` makes the blocking one of it.
 
 mod management;
+mod wait;
 
-pub(crate) use management::{RESULTS_MAX, check_canceled, check_runner};
+#[rq_macros::both_fronts]
+pub(crate) mod asynchronous {
+    use std::fmt;
+    use std::marker::PhantomData;
+    use std::time::Duration;
 
-/// The longest one blocking read waits for a result, after which the job itself is looked at again: a job may end
-/// without leaving an entry.
-pub(crate) const READ_LONGEST: Duration = Duration::from_secs(1);
+    use serde::de::DeserializeOwned;
 
-/// The receipt for a job that yields a `T`, as `thread::spawn` gives a `JoinHandle`.
-pub struct JobHandle<T> {
-    link: Link,
-    keys: Keys,
-    id: String,
-    yields: PhantomData<fn() -> T>,
-}
+    use super::wait::{Look, READ_LONGEST, Wait, value_of};
+    use crate::dependency::Dependency;
+    use crate::error::Error;
+    use crate::front::asynchronous::{SharedLink, waiting_connection};
+    use crate::job::Job;
+    use crate::keys::Keys;
+    use crate::result::{JobResult, ResultKind};
+    use crate::status::Status;
+    use crate::steps;
+    use crate::steps::job::Latest;
 
-impl<T> JobHandle<T> {
-    pub(crate) fn new(link: Link, keys: Keys, id: &str) -> JobHandle<T> {
-        JobHandle { link, keys, id: id.to_owned(), yields: PhantomData }
+    /// The receipt for a job that yields a `T`, as `thread::spawn` gives a `JoinHandle`.
+    pub struct JobHandle<T> {
+        pub(super) link: SharedLink,
+        pub(super) keys: Keys,
+        pub(super) id: String,
+        yields: PhantomData<fn() -> T>,
     }
 
-    /// The job's id.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
+    impl<T> JobHandle<T> {
+        pub(crate) fn new(link: SharedLink, keys: Keys, id: &str) -> JobHandle<T> {
+            JobHandle { link, keys, id: id.to_owned(), yields: PhantomData }
+        }
 
-    /// Where the job is; `None` once it is gone.
-    pub async fn status(&self) -> Result<Option<Status>, Error> {
-        Ok(self.latest().await?.status)
-    }
+        /// The job's id.
+        pub fn id(&self) -> &str {
+            &self.id
+        }
 
-    /// The whole record; `None` once it is gone.
-    pub async fn job(&self) -> Result<Option<Job>, Error> {
-        let ids = [self.id.clone()];
-        let mut hashes = self.link.take(&steps::job::fetch_fields(&self.keys, &ids)).await?;
-        steps::job::read_job(&self.id, hashes.pop().unwrap_or_default())
-    }
+        /// Where the job is; `None` once it is gone.
+        pub async fn status(&self) -> Result<Option<Status>, Error> {
+            Ok(self.latest().await?.status)
+        }
 
-    /// How the newest run ended; `None` where none has, or its result has expired.
-    pub async fn latest_result(&self) -> Result<Option<JobResult>, Error> {
-        Ok(self.latest().await?.result.map(|(_, result)| result))
-    }
+        /// The whole record; `None` once it is gone.
+        pub async fn job(&self) -> Result<Option<Job>, Error> {
+            let ids = [self.id.clone()];
+            let mut hashes = self.link.take(&steps::job::fetch_fields(&self.keys, &ids)).await?;
+            steps::job::read_job(&self.id, hashes.pop().unwrap_or_default())
+        }
 
-    async fn latest(&self) -> Result<Latest, Error> {
-        self.link.take(&steps::job::latest(&self.keys, &self.id)).await
-    }
-}
+        /// How the newest run ended; `None` where none has, or its result has expired.
+        pub async fn latest_result(&self) -> Result<Option<JobResult>, Error> {
+            Ok(self.latest().await?.result.map(|(_, result)| result))
+        }
 
-impl<T: DeserializeOwned> JobHandle<T> {
-    /// The value of the newest run, if that ended with one.
-    pub async fn result(&self) -> Result<Option<T>, Error> {
-        self.latest_result()
-            .await?
-            .filter(|result| result.kind == ResultKind::Successful)
-            .map(value_of)
-            .transpose()
-    }
-
-    /// Waits until the job has ended, and gives its value.
-    ///
-    /// Blocks on the results stream over a connection of its own (`XREAD BLOCK`). Fails with
-    /// [`Error::NotEnded`] after `longest`, and with [`Error::JobFailed`] if the job ended without a value.
-    pub async fn wait(&self, longest: Duration) -> Result<T, Error> {
-        let mut wait = Wait::new(&self.id, longest);
-        let mut connection = None;
-        loop {
-            let pause = match wait.look(self.latest().await?)? {
-                Look::Ended(result) => return value_of(result),
-                Look::Pause(pause) => pause,
-            };
-            let connection = match &mut connection {
-                Some(connection) => connection,
-                None => connection.insert(self.link.waiting_connection().await?),
-            };
-            let cmd =
-                steps::job::wait_for_result(&self.keys, &self.id, &wait.after, pause.as_millis() as u64);
-            cmd.query_async::<redis::Value>(connection).await?;
+        async fn latest(&self) -> Result<Latest, Error> {
+            self.link.take(&steps::job::latest(&self.keys, &self.id)).await
         }
     }
-}
 
-impl<T> Clone for JobHandle<T> {
-    fn clone(&self) -> JobHandle<T> {
-        JobHandle::new(self.link.clone(), self.keys.clone(), &self.id)
-    }
-}
-
-impl<T> fmt::Debug for JobHandle<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("JobHandle").field(&self.id).finish()
-    }
-}
-
-/// A wait for a job's end, apart from the connection it happens on.
-pub(crate) struct Wait<'a> {
-    id: &'a str,
-    began: Instant,
-    longest: Duration,
-    /// The newest entry seen: what is waited for comes after it.
-    pub(crate) after: String,
-}
-
-/// What to do after looking at a job.
-pub(crate) enum Look {
-    /// It has ended, like this.
-    Ended(JobResult),
-    /// It has not; block this long for the next entry.
-    Pause(Duration),
-}
-
-impl<'a> Wait<'a> {
-    pub(crate) fn new(id: &'a str, longest: Duration) -> Wait<'a> {
-        Wait { id, began: Instant::now(), longest, after: "0-0".to_owned() }
-    }
-
-    /// Decides what the job's state means for the wait.
-    pub(crate) fn look(&mut self, latest: Latest) -> Result<Look, Error> {
-        let Latest { status, result } = latest;
-        let job_id = || self.id.to_owned();
-        match (status, result) {
-            // While a job is not in an end state, its newest entry is of an earlier run.
-            (Some(status), Some((entry, _))) if !status.is_terminal() => self.after = entry,
-            (Some(Status::Canceled), _) => {
-                return Err(Error::JobFailed {
-                    job_id: job_id(),
-                    status: Status::Canceled,
-                    text: String::new(),
-                });
-            }
-            (_, Some((_, result))) if result.kind == ResultKind::Successful => {
-                return Ok(Look::Ended(result));
-            }
-            (status, Some((_, result))) => {
-                let status = status.unwrap_or(Status::Failed);
-                return Err(Error::JobFailed {
-                    job_id: job_id(),
-                    status,
-                    text: result.failure_text.unwrap_or_default(),
-                });
-            }
-            (Some(status), None) if status.is_terminal() => {
-                return Err(Error::ResultGone { job_id: job_id() });
-            }
-            (None, None) => return Err(Error::NoSuchJob { job_id: job_id() }),
-            (Some(_), None) => {}
+    impl<T: DeserializeOwned> JobHandle<T> {
+        /// The value of the newest run, if that ended with one.
+        pub async fn result(&self) -> Result<Option<T>, Error> {
+            self.latest_result()
+                .await?
+                .filter(|result| result.kind == ResultKind::Successful)
+                .map(value_of)
+                .transpose()
         }
-        let left = self.longest.saturating_sub(self.began.elapsed());
-        // `BLOCK 0` would be for ever.
-        if left < Duration::from_millis(1) {
-            return Err(Error::NotEnded { job_id: job_id(), waited: self.longest, status });
+
+        /// Waits until the job has ended, and gives its value.
+        ///
+        /// Blocks on the results stream over a connection of its own (`XREAD BLOCK`). Fails with
+        /// [`Error::NotEnded`] after `longest`, and with [`Error::JobFailed`] if the job ended without a value.
+        pub async fn wait(&self, longest: Duration) -> Result<T, Error> {
+            let mut wait = Wait::new(&self.id, longest);
+            let mut connection = None;
+            loop {
+                let pause = match wait.look(self.latest().await?)? {
+                    Look::Ended(result) => return value_of(result),
+                    Look::Pause(pause) => pause,
+                };
+                let connection = match &mut connection {
+                    Some(connection) => connection,
+                    None => connection.insert(waiting_connection(&self.link, READ_LONGEST).await?),
+                };
+                let cmd =
+                    steps::job::wait_for_result(&self.keys, &self.id, &wait.after, pause.as_millis() as u64);
+                cmd.query_async::<redis::Value>(connection).await?;
+            }
         }
-        Ok(Look::Pause(left.min(READ_LONGEST)))
-    }
-}
-
-/// The value of a successful run.
-pub(crate) fn value_of<T: DeserializeOwned>(result: JobResult) -> Result<T, Error> {
-    let value = match result.return_value {
-        Some(bytes) => Codec::detect_value(&bytes).decode_value(&bytes)?,
-        None => Value::Null,
-    };
-    Ok(value.deserialize_into()?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entry(kind: ResultKind) -> Option<(String, JobResult)> {
-        Some(("5-0".to_owned(), JobResult::new(kind)))
     }
 
-    #[test]
-    fn a_wait_ends_as_the_job_did() {
-        use ResultKind::{Failed, Successful};
-        let look = |status, result| Wait::new("j", Duration::from_secs(9)).look(Latest { status, result });
-        assert!(matches!(look(Some(Status::Finished), entry(Successful)), Ok(Look::Ended(_))));
-        assert!(matches!(look(Some(Status::Failed), entry(Failed)), Err(Error::JobFailed { .. })));
-        assert!(matches!(look(Some(Status::Canceled), None), Err(Error::JobFailed { .. })));
-        assert!(matches!(look(Some(Status::Finished), None), Err(Error::ResultGone { .. })));
-        assert!(matches!(look(None, None), Err(Error::NoSuchJob { .. })));
-        assert!(matches!(look(Some(Status::Queued), None), Ok(Look::Pause(pause)) if pause <= READ_LONGEST));
+    impl<T> Clone for JobHandle<T> {
+        fn clone(&self) -> JobHandle<T> {
+            JobHandle::new(self.link.clone(), self.keys.clone(), &self.id)
+        }
     }
 
-    #[test]
-    fn an_earlier_runs_entry_does_not_end_the_wait_for_the_next() {
-        let mut wait = Wait::new("j", Duration::from_secs(9));
-        let latest = Latest { status: Some(Status::Queued), result: entry(ResultKind::Successful) };
-        assert!(matches!(wait.look(latest), Ok(Look::Pause(_))));
-        assert_eq!(wait.after, "5-0");
+    impl<T> fmt::Debug for JobHandle<T> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.debug_tuple("JobHandle").field(&self.id).finish()
+        }
     }
 
-    #[test]
-    fn a_wait_is_bounded() {
-        let mut wait = Wait::new("j", Duration::ZERO);
-        let latest = Latest { status: Some(Status::Started), result: None };
-        assert!(matches!(wait.look(latest), Err(Error::NotEnded { status: Some(Status::Started), .. })));
+    impl<T> From<&JobHandle<T>> for Dependency {
+        fn from(job: &JobHandle<T>) -> Dependency {
+            Dependency::from(job.id())
+        }
     }
 }

@@ -1,265 +1,310 @@
-//! [`Queue`]: where calls go. The async front; [`blocking::Queue`](crate::blocking::Queue) has the same methods.
+//! [`Queue`](asynchronous::Queue): where calls go.
+//!
+//! `both_fronts` makes the blocking one of it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::call::Call;
 use crate::codec::Codec;
-use crate::dependency::parents_first;
+use crate::context::Context;
 use crate::error::Error;
-use crate::handle::JobHandle;
-use crate::handlers::Handlers;
-use crate::inline::Inline;
 use crate::job::Job;
-use crate::keys::{Keys, check_queue_name};
-use crate::link::Link;
-use crate::steps;
-use crate::steps::job::Release;
-use crate::steps::queue::{EMPTIED_PER_SCRIPT_MAX, Enqueued, JOBS_PER_ROUND_TRIP_MAX, Place};
-use crate::steps::worker::Settling;
+use crate::link::{BlockingLink, Link};
+use crate::status::Status;
+use crate::steps::queue::{Enqueued, Place};
 use crate::time::Timestamp;
 
 mod management;
 
-/// How many jobs one round trip fetches.
-pub(crate) const FETCHED_PER_ROUND_TRIP_MAX: usize = 500;
+#[rq_macros::both_fronts]
+pub(crate) mod asynchronous {
+    use std::sync::Arc;
+    use std::time::Duration;
 
-/// Where calls go: a named queue in one Redis.
-///
-/// Cloning is cheap and shares the connection. Keys begin with `rq:` or with what `RQ_KEY_PREFIX` says.
-///
-/// ```no_run
-/// # async fn example() -> Result<(), rq_core::Error> {
-/// use rq_core::{secs, Call, Queue};
-/// let queue = Queue::connect("redis://127.0.0.1/", "default").await?;
-/// let job = queue.enqueue(Call::<f64>::to("reports.monthly").arg(2026)).await?;
-/// println!("{} gave {}", job.id(), job.wait(secs(5)).await?);
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone)]
-pub struct Queue {
-    link: Link,
-    keys: Keys,
-    name: Arc<str>,
-    codec: Codec,
-    inline: Option<Arc<Inline>>,
-}
+    use super::{all_enqueued, begins_inline, unconfirmed, with_due, with_place};
+    use crate::call::Call;
+    use crate::codec::Codec;
+    use crate::dependency::parents_first;
+    use crate::error::Error;
+    use crate::front::asynchronous::{SharedLink, open};
+    use crate::handle::asynchronous::JobHandle;
+    use crate::handlers::Handlers;
+    use crate::inline::Inline;
+    use crate::job::Job;
+    use crate::keys::{Keys, check_queue_name};
+    use crate::steps;
+    use crate::steps::job::{FETCHED_PER_ROUND_TRIP_MAX, Release};
+    use crate::steps::queue::{EMPTIED_PER_SCRIPT_MAX, JOBS_PER_ROUND_TRIP_MAX, Place};
+    use crate::steps::worker::Settling;
+    use crate::time::Timestamp;
 
-impl Queue {
-    /// Connects to the Redis at `url` for the queue `name`. Fails within seconds where Redis does not answer.
-    pub async fn connect(url: &str, name: &str) -> Result<Queue, Error> {
-        Queue::new(Link::open(url).await?, name)
+    /// Where calls go: a named queue in one Redis.
+    ///
+    /// Cloning is cheap and shares the connection. Keys begin with `rq:` or with what `RQ_KEY_PREFIX` says.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), rq_core::Error> {
+    /// use rq_core::Queue;
+    /// use rq_core::{secs, Call};
+    /// let queue = Queue::connect("redis://127.0.0.1/", "default").await?;
+    /// let job = queue.enqueue(Call::<f64>::to("reports.monthly").arg(2026)).await?;
+    /// println!("{} gave {}", job.id(), job.wait(secs(5)).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[derive(Clone)]
+    pub struct Queue {
+        pub(super) link: SharedLink,
+        pub(super) keys: Keys,
+        pub(super) name: Arc<str>,
+        codec: Codec,
+        inline: Option<Arc<Inline>>,
     }
 
+    impl Queue {
+        /// Connects to the Redis at `url` for the queue `name`. Fails within seconds where Redis does not answer.
+        pub async fn connect(url: &str, name: &str) -> Result<Queue, Error> {
+            check_queue_name(name)?;
+            Queue::over_shared(open(url).await?, name)
+        }
+
+        pub(super) fn over_shared(link: SharedLink, name: &str) -> Result<Queue, Error> {
+            check_queue_name(name)?;
+            Ok(Queue {
+                link,
+                keys: Keys::from_env()?,
+                name: name.into(),
+                codec: Codec::default(),
+                inline: None,
+            })
+        }
+
+        /// Another queue over the same connection, with the same settings.
+        pub fn named(&self, name: &str) -> Result<Queue, Error> {
+            check_queue_name(name)?;
+            Ok(Queue { name: name.into(), ..self.clone() })
+        }
+
+        /// Writes payloads in `codec` from now on; [`Codec::Json`] unless told.
+        pub fn codec(mut self, codec: Codec) -> Queue {
+            self.codec = codec;
+            self
+        }
+
+        /// Uses `keys` instead of those that `RQ_KEY_PREFIX` names.
+        pub fn keys(mut self, keys: Keys) -> Queue {
+            self.keys = keys;
+            self
+        }
+
+        /// Runs jobs here, as they are enqueued, with no worker: RQ's `is_async=False`, for tests and development.
+        ///
+        /// The job's record and result are the same as with a worker. [`enqueue`](Queue::enqueue) returns when the job
+        /// has ended, well or not. Handlers that are `async` need the async queue.
+        pub fn inline(mut self, handlers: Handlers) -> Queue {
+            self.inline = Some(Arc::new(Inline::new(handlers)));
+            self
+        }
+
+        /// The queue's name.
+        pub fn name(&self) -> &str {
+            &self.name
+        }
+
+        /// Enqueues one call. The job is in Redis when this returns.
+        pub async fn enqueue<T>(&self, call: Call<T>) -> Result<JobHandle<T>, Error> {
+            if let Some(inline) = &self.inline {
+                return self.run_inline(inline, call).await;
+            }
+            self.enqueue_one(with_place(call, &self.name, self.codec)?).await
+        }
+
+        /// Enqueues one call when `due` has come: a worker with a scheduler moves it into the queue then, within a
+        /// second or so. In the past means at once. It does not wait for the jobs it depends on, as in RQ.
+        pub async fn enqueue_at<T>(
+            &self,
+            due: impl Into<Timestamp>,
+            call: Call<T>,
+        ) -> Result<JobHandle<T>, Error> {
+            self.enqueue_one(with_due(call, &self.name, self.codec, due.into())?).await
+        }
+
+        /// Enqueues one call after `delay`, in whole seconds: [`enqueue_at`](Queue::enqueue_at) counted from now.
+        pub async fn enqueue_in<T>(&self, delay: Duration, call: Call<T>) -> Result<JobHandle<T>, Error> {
+            self.enqueue_at(Timestamp::now().after(delay), call).await
+        }
+
+        async fn enqueue_one<T>(&self, job: (Job, Place)) -> Result<JobHandle<T>, Error> {
+            let id = job.0.id.clone();
+            self.send(&[job]).await?;
+            Ok(self.handle(&id))
+        }
+
+        /// Enqueues many calls in one round trip for each 10,000, in order. They may depend on each other, in any
+        /// order.
+        ///
+        /// Nothing is sent if one of the calls cannot be written. If one's id is taken by another job, the others are
+        /// enqueued all the same.
+        pub async fn enqueue_many<T>(
+            &self,
+            calls: impl IntoIterator<Item = Call<T>>,
+        ) -> Result<Vec<JobHandle<T>>, Error> {
+            if let Some(inline) = &self.inline {
+                let mut handles = Vec::new();
+                for call in calls {
+                    handles.push(self.run_inline(inline, call).await?);
+                }
+                return Ok(handles);
+            }
+            let jobs = calls.into_iter().map(|call| with_place(call, &self.name, self.codec));
+            let jobs = jobs.collect::<Result<Vec<_>, Error>>()?;
+            let handles = jobs.iter().map(|(job, _)| self.handle(&job.id)).collect();
+            self.send(&parents_first(jobs)?).await?;
+            Ok(handles)
+        }
+
+        async fn send(&self, jobs: &[(Job, Place)]) -> Result<(), Error> {
+            let mut first_taken = Ok(());
+            for batch in jobs.chunks(JOBS_PER_ROUND_TRIP_MAX) {
+                let step = steps::queue::enqueue(&self.keys, &self.name, batch);
+                let enqueued = self.link.take(&step).await.map_err(|error| unconfirmed(error, batch))?;
+                first_taken = first_taken.and(all_enqueued(batch, enqueued));
+            }
+            first_taken
+        }
+
+        async fn run_inline<T>(&self, inline: &Inline, call: Call<T>) -> Result<JobHandle<T>, Error> {
+            let run = inline.begin(call.into_job(&self.name, self.codec)?);
+            let job = run.as_enqueued();
+            let enqueue = steps::queue::enqueue(&self.keys, &self.name, &job);
+            let enqueued = self.link.take(&enqueue).await?;
+            let begins = begins_inline(&enqueued);
+            all_enqueued(&job, enqueued)?;
+            if begins {
+                let settle = steps::worker::settle(&self.keys, None, &[run.run_async().await]);
+                if self.link.take(&settle).await? == [Settling::DependentsLeft] {
+                    self.handle::<T>(run.job_id()).release_rest(Release::Ended).await?;
+                }
+            }
+            Ok(self.handle(run.job_id()))
+        }
+
+        /// The receipt for a job of any queue of this Redis, by its id.
+        pub fn handle<T>(&self, id: &str) -> JobHandle<T> {
+            JobHandle::new(self.link.clone(), self.keys.clone(), id)
+        }
+
+        /// How many jobs wait.
+        pub async fn len(&self) -> Result<usize, Error> {
+            self.link.take(&steps::queue::len(&self.keys, &self.name)).await
+        }
+
+        /// Whether none waits.
+        pub async fn is_empty(&self) -> Result<bool, Error> {
+            Ok(self.len().await? == 0)
+        }
+
+        /// The ids of all jobs that wait, next one first.
+        pub async fn job_ids(&self) -> Result<Vec<String>, Error> {
+            self.job_ids_page(0, usize::MAX).await
+        }
+
+        /// The ids of at most `count` waiting jobs from the place `offset` on, next one first.
+        pub async fn job_ids_page(&self, offset: usize, count: usize) -> Result<Vec<String>, Error> {
+            self.link.take(&steps::queue::job_ids(&self.keys, &self.name, offset, count)).await
+        }
+
+        /// All jobs that wait, next one first. Ids whose job is gone are left out; a record that cannot be read is an
+        /// error.
+        pub async fn jobs(&self) -> Result<Vec<Job>, Error> {
+            let ids = self.job_ids().await?;
+            let mut jobs = Vec::with_capacity(ids.len());
+            for ids in ids.chunks(FETCHED_PER_ROUND_TRIP_MAX) {
+                let hashes = self.link.take(&steps::job::fetch_fields(&self.keys, ids)).await?;
+                for (id, fields) in ids.iter().zip(hashes) {
+                    jobs.extend(steps::job::read_job(id, fields)?);
+                }
+            }
+            Ok(jobs)
+        }
+
+        /// The job `id`, whichever queue it belongs to; `None` where there is none.
+        pub async fn fetch_job(&self, id: &str) -> Result<Option<Job>, Error> {
+            self.handle::<()>(id).job().await
+        }
+
+        /// Removes all waiting jobs, with their records, and tells how many they were.
+        pub async fn empty(&self) -> Result<usize, Error> {
+            self.remove_all(false).await
+        }
+
+        /// Removes all waiting jobs and the queue itself; tells how many jobs they were.
+        pub async fn delete(&self) -> Result<usize, Error> {
+            self.remove_all(true).await
+        }
+
+        /// Ends when a call finds less than it may remove: producers that are faster than that keep it busy.
+        async fn remove_all(&self, delete: bool) -> Result<usize, Error> {
+            let mut removed = 0;
+            loop {
+                let step = steps::queue::empty(&self.keys, &self.name, delete);
+                let count = self.link.take(&step).await?;
+                removed += count;
+                if count < EMPTIED_PER_SCRIPT_MAX {
+                    return Ok(removed);
+                }
+            }
+        }
+    }
+
+    impl std::fmt::Debug for Queue {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.debug_struct("Queue")
+                .field("name", &self.name)
+                .field("codec", &self.codec)
+                .finish_non_exhaustive()
+        }
+    }
+}
+
+impl asynchronous::Queue {
     /// The queue `name` over a connection that is there.
-    pub fn new(link: Link, name: &str) -> Result<Queue, Error> {
-        check_queue_name(name)?;
-        Ok(Queue { link, keys: Keys::from_env()?, name: name.into(), codec: Codec::default(), inline: None })
-    }
-
-    /// Another queue over the same connection, with the same settings.
-    pub fn named(&self, name: &str) -> Result<Queue, Error> {
-        check_queue_name(name)?;
-        Ok(Queue { name: name.into(), ..self.clone() })
-    }
-
-    /// Writes payloads in `codec` from now on; [`Codec::Json`] unless told.
-    pub fn codec(mut self, codec: Codec) -> Queue {
-        self.codec = codec;
-        self
-    }
-
-    /// Uses `keys` instead of those that `RQ_KEY_PREFIX` names.
-    pub fn keys(mut self, keys: Keys) -> Queue {
-        self.keys = keys;
-        self
-    }
-
-    /// Runs jobs here, as they are enqueued, with no worker: RQ's `is_async=False`, for tests and development.
-    ///
-    /// The job's record and result are the same as with a worker. [`enqueue`](Queue::enqueue) returns when the job has
-    /// ended, well or not.
-    pub fn inline(mut self, handlers: Handlers) -> Queue {
-        self.inline = Some(Arc::new(Inline::new(handlers)));
-        self
-    }
-
-    /// The queue's name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Enqueues one call. The job is in Redis when this returns.
-    pub async fn enqueue<T>(&self, call: Call<T>) -> Result<JobHandle<T>, Error> {
-        if let Some(inline) = &self.inline {
-            return self.run_inline(inline, call).await;
-        }
-        self.enqueue_one(with_place(call, &self.name, self.codec)?).await
-    }
-
-    /// Enqueues one call when `due` has come: a worker with a scheduler moves it into the queue then, within a second or
-    /// so. In the past means at once. It does not wait for the jobs it depends on, as in RQ.
-    pub async fn enqueue_at<T>(
-        &self,
-        due: impl Into<Timestamp>,
-        call: Call<T>,
-    ) -> Result<JobHandle<T>, Error> {
-        self.enqueue_one(with_due(call, &self.name, self.codec, due.into())?).await
-    }
-
-    /// Enqueues one call after `delay`, in whole seconds: [`enqueue_at`](Queue::enqueue_at) counted from now.
-    pub async fn enqueue_in<T>(&self, delay: Duration, call: Call<T>) -> Result<JobHandle<T>, Error> {
-        self.enqueue_at(Timestamp::now().after(delay), call).await
-    }
-
-    async fn enqueue_one<T>(&self, job: (Job, Place)) -> Result<JobHandle<T>, Error> {
-        let id = job.0.id.clone();
-        self.send(&[job]).await?;
-        Ok(self.handle(&id))
-    }
-
-    /// Enqueues many calls in one round trip for each 10,000, in order. They may depend on each other, in any order.
-    ///
-    /// Nothing is sent if one of the calls cannot be written. If one's id is taken by another job, the others are
-    /// enqueued all the same.
-    pub async fn enqueue_many<T>(
-        &self,
-        calls: impl IntoIterator<Item = Call<T>>,
-    ) -> Result<Vec<JobHandle<T>>, Error> {
-        if let Some(inline) = &self.inline {
-            let mut handles = Vec::new();
-            for call in calls {
-                handles.push(self.run_inline(inline, call).await?);
-            }
-            return Ok(handles);
-        }
-        let jobs = calls.into_iter().map(|call| with_place(call, &self.name, self.codec));
-        let jobs = jobs.collect::<Result<Vec<_>, Error>>()?;
-        let handles = jobs.iter().map(|(job, _)| self.handle(&job.id)).collect();
-        self.send(&parents_first(jobs)?).await?;
-        Ok(handles)
-    }
-
-    async fn send(&self, jobs: &[(Job, Place)]) -> Result<(), Error> {
-        let mut first_taken = Ok(());
-        for batch in jobs.chunks(JOBS_PER_ROUND_TRIP_MAX) {
-            let step = steps::queue::enqueue(&self.keys, &self.name, batch);
-            let enqueued = self.link.take(&step).await.map_err(|error| unconfirmed(error, batch))?;
-            first_taken = first_taken.and(all_enqueued(batch, enqueued));
-        }
-        first_taken
-    }
-
-    async fn run_inline<T>(&self, inline: &Inline, call: Call<T>) -> Result<JobHandle<T>, Error> {
-        let run = inline.begin(call.into_job(&self.name, self.codec)?);
-        let job = run.as_enqueued();
-        let enqueue = steps::queue::enqueue(&self.keys, &self.name, &job);
-        let enqueued = self.link.take(&enqueue).await?;
-        let begins = begins_inline(&enqueued);
-        all_enqueued(&job, enqueued)?;
-        if begins {
-            let settle = steps::worker::settle(&self.keys, None, &[run.run_async().await]);
-            if self.link.take(&settle).await? == [Settling::DependentsLeft] {
-                self.handle::<T>(run.job_id()).release_rest(Release::Ended).await?;
-            }
-        }
-        Ok(self.handle(run.job_id()))
-    }
-
-    /// The receipt for a job of any queue of this Redis, by its id.
-    pub fn handle<T>(&self, id: &str) -> JobHandle<T> {
-        JobHandle::new(self.link.clone(), self.keys.clone(), id)
-    }
-
-    /// How many jobs wait.
-    pub async fn len(&self) -> Result<usize, Error> {
-        self.link.take(&steps::queue::len(&self.keys, &self.name)).await
-    }
-
-    /// Whether none waits.
-    pub async fn is_empty(&self) -> Result<bool, Error> {
-        Ok(self.len().await? == 0)
-    }
-
-    /// The ids of all jobs that wait, next one first.
-    pub async fn job_ids(&self) -> Result<Vec<String>, Error> {
-        self.job_ids_page(0, usize::MAX).await
-    }
-
-    /// The ids of at most `count` waiting jobs from the place `offset` on, next one first.
-    pub async fn job_ids_page(&self, offset: usize, count: usize) -> Result<Vec<String>, Error> {
-        self.link.take(&steps::queue::job_ids(&self.keys, &self.name, offset, count)).await
-    }
-
-    /// All jobs that wait, next one first. Ids whose job is gone are left out; a record that cannot be read is an
-    /// error.
-    pub async fn jobs(&self) -> Result<Vec<Job>, Error> {
-        let ids = self.job_ids().await?;
-        let mut jobs = Vec::with_capacity(ids.len());
-        for ids in ids.chunks(FETCHED_PER_ROUND_TRIP_MAX) {
-            let hashes = self.link.take(&steps::job::fetch_fields(&self.keys, ids)).await?;
-            for (id, fields) in ids.iter().zip(hashes) {
-                jobs.extend(steps::job::read_job(id, fields)?);
-            }
-        }
-        Ok(jobs)
-    }
-
-    /// The job `id`, whichever queue it belongs to; `None` where there is none.
-    pub async fn fetch_job(&self, id: &str) -> Result<Option<Job>, Error> {
-        self.handle::<()>(id).job().await
-    }
-
-    /// Removes all waiting jobs, with their records, and tells how many they were.
-    pub async fn empty(&self) -> Result<usize, Error> {
-        self.remove_all(false).await
-    }
-
-    /// Removes all waiting jobs and the queue itself; tells how many jobs they were.
-    pub async fn delete(&self) -> Result<usize, Error> {
-        self.remove_all(true).await
-    }
-
-    /// Ends when a call finds less than it may remove: producers that are faster than that keep it busy.
-    async fn remove_all(&self, delete: bool) -> Result<usize, Error> {
-        let mut removed = 0;
-        loop {
-            let step = steps::queue::empty(&self.keys, &self.name, delete);
-            let count = self.link.take(&step).await?;
-            removed += count;
-            if count < EMPTIED_PER_SCRIPT_MAX {
-                return Ok(removed);
-            }
-        }
+    pub fn new(link: Link, name: &str) -> Result<asynchronous::Queue, Error> {
+        asynchronous::Queue::over_shared(link, name)
     }
 }
 
-impl std::fmt::Debug for Queue {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Queue").field("name", &self.name).field("codec", &self.codec).finish_non_exhaustive()
+impl blocking::Queue {
+    /// The queue `name` over a connection that is there.
+    pub fn over(link: Arc<BlockingLink>, name: &str) -> Result<blocking::Queue, Error> {
+        blocking::Queue::over_shared(link, name)
+    }
+}
+
+impl Context {
+    /// A queue of the Redis that the job came from, for enqueuing more work; the payloads are in this job's codec.
+    ///
+    /// Its methods block, over a connection that all jobs of a process share.
+    pub fn queue(&self, name: &str) -> Result<blocking::Queue, Error> {
+        let (link, keys) = self.host().link()?;
+        Ok(blocking::Queue::over(link, name)?.keys(keys).codec(self.codec()))
     }
 }
 
 /// The job a call becomes, queued now, and its place.
-pub(crate) fn with_place<T>(call: Call<T>, queue: &str, codec: Codec) -> Result<(Job, Place), Error> {
+fn with_place<T>(call: Call<T>, queue: &str, codec: Codec) -> Result<(Job, Place), Error> {
     let place = if call.is_at_front() { Place::Head } else { Place::Tail };
     let mut job = call.into_job(queue, codec)?;
-    job.status = crate::Status::Queued;
-    job.enqueued_at = Some(crate::Timestamp::now());
+    job.status = Status::Queued;
+    job.enqueued_at = Some(Timestamp::now());
     Ok((job, place))
 }
 
 /// The job a call becomes, scheduled for `due`, and its place.
-pub(crate) fn with_due<T>(
-    call: Call<T>,
-    queue: &str,
-    codec: Codec,
-    due: Timestamp,
-) -> Result<(Job, Place), Error> {
+fn with_due<T>(call: Call<T>, queue: &str, codec: Codec, due: Timestamp) -> Result<(Job, Place), Error> {
     let at_front = call.is_at_front();
     let mut job = call.into_job(queue, codec)?;
-    job.status = crate::Status::Scheduled;
+    job.status = Status::Scheduled;
     if at_front {
         job.enqueue_at_front = Some(true);
     }
@@ -267,12 +312,12 @@ pub(crate) fn with_due<T>(
 }
 
 /// Whether the one job that was enqueued to be run inline is to be run: it is new, and waits for nobody.
-pub(crate) fn begins_inline(enqueued: &[Enqueued]) -> bool {
+fn begins_inline(enqueued: &[Enqueued]) -> bool {
     !enqueued.contains(&Enqueued::Deferred)
 }
 
 /// Names the first job of a batch whose fate is unknown because the connection broke.
-pub(crate) fn unconfirmed(error: Error, batch: &[(Job, Place)]) -> Error {
+fn unconfirmed(error: Error, batch: &[(Job, Place)]) -> Error {
     match (error, batch) {
         (Error::Redis(source), [(job, _), ..])
             if crate::link::is_broken(&source) && !source.is_connection_refusal() =>
@@ -284,7 +329,7 @@ pub(crate) fn unconfirmed(error: Error, batch: &[(Job, Place)]) -> Error {
 }
 
 /// Fails for the first job that was refused.
-pub(crate) fn all_enqueued(jobs: &[(Job, Place)], enqueued: Vec<Enqueued>) -> Result<(), Error> {
+fn all_enqueued(jobs: &[(Job, Place)], enqueued: Vec<Enqueued>) -> Result<(), Error> {
     assert_eq!(jobs.len(), enqueued.len(), "the script answers once for each job");
     for ((job, _), enqueued) in jobs.iter().zip(enqueued) {
         let job_id = || job.id.clone();
@@ -296,4 +341,27 @@ pub(crate) fn all_enqueued(jobs: &[(Job, Place)], enqueued: Vec<Enqueued>) -> Re
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::{Call, JobHandle, Queue, RegistryKind};
+
+    /// It compiles, which is the test: tasks of a runtime with many threads may await them all.
+    #[test]
+    fn futures_of_the_async_front_are_send() {
+        fn check(_: impl Send) {}
+        let _ = |queue: Queue, handle: JobHandle<u8>| {
+            check(Queue::connect("", ""));
+            check(queue.enqueue(Call::<u8>::to("f")));
+            check(queue.enqueue_many([Call::<u8>::to("f")]));
+            check(queue.jobs());
+            check(queue.workers());
+            check(queue.registry(RegistryKind::Failed).requeue_all());
+            check(handle.wait(Duration::ZERO));
+            check(handle.delete_with_dependents());
+        };
+    }
 }

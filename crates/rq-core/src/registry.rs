@@ -1,270 +1,168 @@
-//! [`Registry`]: the ids of a queue's jobs in one state. The async front; [`blocking::Registry`](crate::blocking::Registry)
-//! has the same methods.
+//! [`Registry`](asynchronous::Registry): the ids of a queue's jobs in one state.
+//!
+//! `both_fronts` makes the blocking one of it.
 
-use std::fmt;
-use std::sync::Arc;
-
+use crate::entry::Entry;
 use crate::error::Error;
-use crate::execution::ExecutionId;
-use crate::job::Job;
-use crate::keys::Keys;
-use crate::link::Link;
-use crate::queue::FETCHED_PER_ROUND_TRIP_MAX;
-use crate::steps;
-use crate::steps::management::{Ended, Requeued};
-use crate::steps::queue::JOBS_PER_ROUND_TRIP_MAX;
-use crate::time::Timestamp;
+use crate::registry_kind::RegistryKind;
 
 /// The most entries one round trip reads.
-pub(crate) const ENTRIES_PER_ROUND_TRIP_MAX: usize = 10_000;
+const ENTRIES_PER_ROUND_TRIP_MAX: usize = 10_000;
 
-/// Which registry of a queue (wire spec §3.2, §5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum RegistryKind {
-    /// Running executions, by when they count as abandoned unless their worker says that it lives.
-    Started,
-    /// Jobs that ended well, by when they are forgotten.
-    Finished,
-    /// Jobs that failed or were stopped, by when they are forgotten.
-    Failed,
-    /// Jobs that wait for others, by since when.
-    Deferred,
-    /// Jobs that wait for their time, by that time.
-    Scheduled,
-    /// Jobs that were called off, by when that was.
-    Canceled,
-    /// Jobs that waited for others and that Python 3.0 is about to queue, by since when.
-    Ready,
-}
+#[rq_macros::both_fronts]
+pub(crate) mod asynchronous {
+    use std::fmt;
+    use std::sync::Arc;
 
-impl RegistryKind {
-    /// Every kind there is.
-    pub const ALL: [RegistryKind; 7] = {
-        use RegistryKind::{Canceled, Deferred, Failed, Finished, Ready, Scheduled, Started};
-        [Started, Finished, Failed, Deferred, Scheduled, Canceled, Ready]
-    };
+    use super::{ENTRIES_PER_ROUND_TRIP_MAX, check_requeue, job_ids};
+    use crate::entry::Entry;
+    use crate::error::Error;
+    use crate::front::asynchronous::SharedLink;
+    use crate::job::Job;
+    use crate::keys::Keys;
+    use crate::registry_kind::RegistryKind;
+    use crate::steps;
+    use crate::steps::job::FETCHED_PER_ROUND_TRIP_MAX;
+    use crate::steps::management::{Ended, Requeued};
+    use crate::steps::queue::JOBS_PER_ROUND_TRIP_MAX;
 
-    /// Its name: `failed`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            RegistryKind::Started => "started",
-            RegistryKind::Finished => "finished",
-            RegistryKind::Failed => "failed",
-            RegistryKind::Deferred => "deferred",
-            RegistryKind::Scheduled => "scheduled",
-            RegistryKind::Canceled => "canceled",
-            RegistryKind::Ready => "ready",
+    /// The ids of a queue's jobs in one state: [`Queue::registry`](crate::Queue::registry).
+    ///
+    /// Looking changes nothing: unlike Python's, it neither removes what has expired nor fails what was abandoned.
+    ///
+    /// ```no_run
+    /// # async fn example(queue: rq_core::Queue) -> Result<(), rq_core::Error> {
+    /// use rq_core::RegistryKind;
+    /// let failed = queue.registry(RegistryKind::Failed);
+    /// println!("{} failed, of which first {:?}", failed.count().await?, failed.ids_page(0, 10).await?);
+    /// failed.requeue_all().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[derive(Clone)]
+    pub struct Registry {
+        link: SharedLink,
+        keys: Keys,
+        queue: Arc<str>,
+        kind: RegistryKind,
+    }
+
+    impl Registry {
+        pub(crate) fn new(link: SharedLink, keys: Keys, queue: Arc<str>, kind: RegistryKind) -> Registry {
+            Registry { link, keys, queue, kind }
         }
-    }
 
-    /// Whether its jobs have ended with an outcome, so that they can be requeued.
-    pub const fn can_requeue(self) -> bool {
-        matches!(self, RegistryKind::Failed | RegistryKind::Finished)
-    }
-
-    /// The sorted set in Redis.
-    pub fn key(self, keys: &Keys, queue: &str) -> String {
-        match self {
-            RegistryKind::Started => keys.wip(queue),
-            RegistryKind::Finished => keys.finished(queue),
-            RegistryKind::Failed => keys.failed(queue),
-            RegistryKind::Deferred => keys.deferred(queue),
-            RegistryKind::Scheduled => keys.scheduled(queue),
-            RegistryKind::Canceled => keys.canceled(queue),
-            RegistryKind::Ready => keys.ready(queue),
+        /// Which one it is.
+        pub fn kind(&self) -> RegistryKind {
+            self.kind
         }
-    }
-}
 
-impl fmt::Display for RegistryKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+        /// How many entries it has; for [`RegistryKind::Started`], runs.
+        pub async fn count(&self) -> Result<usize, Error> {
+            self.link.take(&steps::registry::count(&self.keys, self.kind, &self.queue)).await
+        }
 
-/// One entry of a registry.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
-    /// The job. Its record may be gone: entries outlive records.
-    pub job_id: String,
-    /// Which run, in [`RegistryKind::Started`].
-    pub execution: Option<ExecutionId>,
-    /// What the entry is sorted by: seconds since 1970, infinite or negative for never.
-    pub score: f64,
-}
+        /// Whether it has none.
+        pub async fn is_empty(&self) -> Result<bool, Error> {
+            Ok(self.count().await? == 0)
+        }
 
-impl Entry {
-    pub(crate) fn read(kind: RegistryKind, member: &str, score: f64) -> Entry {
-        let execution = match kind {
-            RegistryKind::Started => ExecutionId::parse(member),
-            _ => None,
-        };
-        let job_id = execution.as_ref().map_or(member, ExecutionId::job_id).to_owned();
-        Entry { job_id, execution, score }
-    }
+        /// At most `count` entries from the place `offset` on, lowest score first.
+        pub async fn entries_page(&self, offset: usize, count: usize) -> Result<Vec<Entry>, Error> {
+            let step = steps::registry::entries(&self.keys, self.kind, &self.queue, offset, count);
+            self.link.take(&step).await
+        }
 
-    /// The moment that the registry sorts it by, see [`RegistryKind`]; `None` for never.
-    pub fn moment(&self) -> Option<Timestamp> {
-        (self.score.is_finite() && self.score >= 0.0).then(|| Timestamp::from_epoch_seconds(self.score))
-    }
-}
+        /// The job ids of at most `count` entries from the place `offset` on, lowest score first.
+        pub async fn ids_page(&self, offset: usize, count: usize) -> Result<Vec<String>, Error> {
+            Ok(job_ids(self.entries_page(offset, count).await?))
+        }
 
-/// The ids of a queue's jobs in one state: [`Queue::registry`](crate::Queue::registry).
-///
-/// Looking changes nothing: unlike Python's, it neither removes what has expired nor fails what was abandoned.
-///
-/// ```no_run
-/// # async fn example(queue: rq_core::Queue) -> Result<(), rq_core::Error> {
-/// use rq_core::RegistryKind;
-/// let failed = queue.registry(RegistryKind::Failed);
-/// println!("{} failed, of which first {:?}", failed.count().await?, failed.ids_page(0, 10).await?);
-/// failed.requeue_all().await?;
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone)]
-pub struct Registry {
-    link: Link,
-    keys: Keys,
-    queue: Arc<str>,
-    kind: RegistryKind,
-}
-
-impl Registry {
-    pub(crate) fn new(link: Link, keys: Keys, queue: Arc<str>, kind: RegistryKind) -> Registry {
-        Registry { link, keys, queue, kind }
-    }
-
-    /// Which one it is.
-    pub fn kind(&self) -> RegistryKind {
-        self.kind
-    }
-
-    /// How many entries it has; for [`RegistryKind::Started`], runs.
-    pub async fn count(&self) -> Result<usize, Error> {
-        self.link.take(&steps::registry::count(&self.keys, self.kind, &self.queue)).await
-    }
-
-    /// Whether it has none.
-    pub async fn is_empty(&self) -> Result<bool, Error> {
-        Ok(self.count().await? == 0)
-    }
-
-    /// At most `count` entries from the place `offset` on, lowest score first.
-    pub async fn entries_page(&self, offset: usize, count: usize) -> Result<Vec<Entry>, Error> {
-        let step = steps::registry::entries(&self.keys, self.kind, &self.queue, offset, count);
-        self.link.take(&step).await
-    }
-
-    /// The job ids of at most `count` entries from the place `offset` on, lowest score first.
-    pub async fn ids_page(&self, offset: usize, count: usize) -> Result<Vec<String>, Error> {
-        Ok(job_ids(self.entries_page(offset, count).await?))
-    }
-
-    /// All job ids, lowest score first. What others add or take away meanwhile may be missing or there twice.
-    pub async fn ids(&self) -> Result<Vec<String>, Error> {
-        let mut ids = Vec::new();
-        loop {
-            let page = self.ids_page(ids.len(), ENTRIES_PER_ROUND_TRIP_MAX).await?;
-            let is_last = page.len() < ENTRIES_PER_ROUND_TRIP_MAX;
-            ids.extend(page);
-            if is_last {
-                return Ok(ids);
+        /// All job ids, lowest score first. What others add or take away meanwhile may be missing or there twice.
+        pub async fn ids(&self) -> Result<Vec<String>, Error> {
+            let mut ids = Vec::new();
+            loop {
+                let page = self.ids_page(ids.len(), ENTRIES_PER_ROUND_TRIP_MAX).await?;
+                let is_last = page.len() < ENTRIES_PER_ROUND_TRIP_MAX;
+                ids.extend(page);
+                if is_last {
+                    return Ok(ids);
+                }
             }
         }
-    }
 
-    /// The jobs of at most `count` entries from the place `offset` on, lowest score first, in the shape of
-    /// [`Queue::fetch_jobs`](crate::Queue::fetch_jobs).
-    pub async fn jobs_page(
-        &self,
-        offset: usize,
-        count: usize,
-    ) -> Result<Vec<Result<Option<Job>, Error>>, Error> {
-        let ids = self.ids_page(offset, count).await?;
-        let mut jobs = Vec::with_capacity(ids.len());
-        for ids in ids.chunks(FETCHED_PER_ROUND_TRIP_MAX) {
-            jobs.extend(self.link.take(&steps::job::fetch_jobs(&self.keys, ids)).await?);
+        /// The jobs of at most `count` entries from the place `offset` on, lowest score first, in the shape of
+        /// [`Queue::fetch_jobs`](crate::Queue::fetch_jobs).
+        pub async fn jobs_page(
+            &self,
+            offset: usize,
+            count: usize,
+        ) -> Result<Vec<Result<Option<Job>, Error>>, Error> {
+            let ids = self.ids_page(offset, count).await?;
+            let mut jobs = Vec::with_capacity(ids.len());
+            for ids in ids.chunks(FETCHED_PER_ROUND_TRIP_MAX) {
+                jobs.extend(self.link.take(&steps::job::fetch_jobs(&self.keys, ids)).await?);
+            }
+            Ok(jobs)
         }
-        Ok(jobs)
-    }
 
-    /// The entry of a job, if it has one; of several runs, one.
-    pub async fn entry(&self, job_id: &str) -> Result<Option<Entry>, Error> {
-        let members = match self.kind {
-            RegistryKind::Started => self.link.take(&steps::registry::executions(&self.keys, job_id)).await?,
-            _ => vec![job_id.to_owned()],
-        };
-        self.link.take(&steps::registry::first_of(&self.keys, self.kind, &self.queue, &members)).await
-    }
-
-    /// Whether a job is in it.
-    pub async fn contains(&self, job_id: &str) -> Result<bool, Error> {
-        Ok(self.entry(job_id).await?.is_some())
-    }
-
-    /// Puts jobs of [`RegistryKind::Failed`] or [`RegistryKind::Finished`] at the tails of their queues again, and tells
-    /// of each id what became of it.
-    pub async fn requeue(&self, ids: &[String]) -> Result<Vec<(String, Requeued)>, Error> {
-        check_requeue(self.kind)?;
-        let mut outcome = Vec::with_capacity(ids.len());
-        for ids in ids.chunks(JOBS_PER_ROUND_TRIP_MAX) {
-            let from = Ended::Of(self.kind, &self.queue);
-            let requeued = self.link.take(&steps::management::requeue(&self.keys, from, false, ids)).await?;
-            outcome.extend(ids.iter().cloned().zip(requeued));
+        /// The entry of a job, if it has one; of several runs, one.
+        pub async fn entry(&self, job_id: &str) -> Result<Option<Entry>, Error> {
+            let members = match self.kind {
+                RegistryKind::Started => {
+                    self.link.take(&steps::registry::executions(&self.keys, job_id)).await?
+                }
+                _ => vec![job_id.to_owned()],
+            };
+            self.link.take(&steps::registry::first_of(&self.keys, self.kind, &self.queue, &members)).await
         }
-        Ok(outcome)
+
+        /// Whether a job is in it.
+        pub async fn contains(&self, job_id: &str) -> Result<bool, Error> {
+            Ok(self.entry(job_id).await?.is_some())
+        }
+
+        /// Puts jobs of [`RegistryKind::Failed`] or [`RegistryKind::Finished`] at the tails of their queues again, and
+        /// tells of each id what became of it.
+        pub async fn requeue(&self, ids: &[String]) -> Result<Vec<(String, Requeued)>, Error> {
+            check_requeue(self.kind)?;
+            let mut outcome = Vec::with_capacity(ids.len());
+            for ids in ids.chunks(JOBS_PER_ROUND_TRIP_MAX) {
+                let from = Ended::Of(self.kind, &self.queue);
+                let requeued =
+                    self.link.take(&steps::management::requeue(&self.keys, from, false, ids)).await?;
+                outcome.extend(ids.iter().cloned().zip(requeued));
+            }
+            Ok(outcome)
+        }
+
+        /// [`requeue`](Registry::requeue) for all that are there now, lowest score first.
+        pub async fn requeue_all(&self) -> Result<Vec<(String, Requeued)>, Error> {
+            check_requeue(self.kind)?;
+            self.requeue(&self.ids().await?).await
+        }
     }
 
-    /// [`requeue`](Registry::requeue) for all that are there now, lowest score first.
-    pub async fn requeue_all(&self) -> Result<Vec<(String, Requeued)>, Error> {
-        check_requeue(self.kind)?;
-        self.requeue(&self.ids().await?).await
+    impl fmt::Debug for Registry {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.debug_struct("Registry")
+                .field("queue", &self.queue)
+                .field("kind", &self.kind)
+                .finish_non_exhaustive()
+        }
     }
 }
 
-impl fmt::Debug for Registry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registry")
-            .field("queue", &self.queue)
-            .field("kind", &self.kind)
-            .finish_non_exhaustive()
-    }
-}
-
-pub(crate) fn job_ids(entries: Vec<Entry>) -> Vec<String> {
+fn job_ids(entries: Vec<Entry>) -> Vec<String> {
     entries.into_iter().map(|entry| entry.job_id).collect()
 }
 
 /// Only what has ended can be put into a queue again.
-pub(crate) fn check_requeue(kind: RegistryKind) -> Result<(), Error> {
+fn check_requeue(kind: RegistryKind) -> Result<(), Error> {
     match kind.can_requeue() {
         true => Ok(()),
         false => {
             Err(Error::Option { option: "registry", reason: "only failed and finished jobs can be requeued" })
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn entries_are_read_as_their_registry_writes_them() {
-        let run = Entry::read(RegistryKind::Started, "j:0d2d", 5.0);
-        assert_eq!((run.job_id.as_str(), run.execution.as_ref().map(ExecutionId::x)), ("j", Some("0d2d")));
-        // Before RQ 2.0.
-        assert_eq!(Entry::read(RegistryKind::Started, "j", 5.0).job_id, "j");
-        let odd = Entry::read(RegistryKind::Failed, "j:0d2d", 5.0);
-        assert_eq!((odd.job_id.as_str(), odd.execution), ("j:0d2d", None));
-    }
-
-    #[test]
-    fn what_never_comes_has_no_moment() {
-        let moment = |score| Entry::read(RegistryKind::Failed, "j", score).moment();
-        assert_eq!(moment(5.0), Some(Timestamp::from_epoch_us(5_000_000)));
-        assert_eq!((moment(f64::INFINITY), moment(-1.0)), (None, None));
     }
 }

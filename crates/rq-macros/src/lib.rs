@@ -1,7 +1,8 @@
-//! The `#[job]` attribute of RQ. Use it through `rq_core::job`, which documents it.
+//! The `#[job]` attribute of RQ. Use it through `rq_core::job`, which documents it. `#[both_fronts]` is rq-core's own.
 
 mod declaration;
 mod expand;
+mod fronts;
 mod name;
 
 use proc_macro::TokenStream;
@@ -65,4 +66,33 @@ pub fn job(attribute: TokenStream, item: TokenStream) -> TokenStream {
         .and_then(|identity| Ok((identity, syn::parse(item)?)))
         .and_then(|(identity, declaration)| expand::job(&identity, &declaration));
     expanded.unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Writes a module twice: as it stands, for programs with a runtime, and as `blocking`, for programs without one.
+///
+/// ```
+/// #[rq_macros::both_fronts]
+/// mod asynchronous {
+///     pub async fn double(x: i64) -> i64 {
+///         times_async(2, x).await
+///     }
+///     async fn times_async(x: i64, y: i64) -> i64 {
+///         x * y
+///     }
+/// }
+/// # fn main() {
+/// let _future = asynchronous::double(2);
+/// assert_eq!(blocking::double(2), 4);
+/// # }
+/// ```
+///
+/// In the copy there is no `async` and no `.await`; what has the module's name, or comes from modules of that name, is
+/// called `blocking`; and a name that ends in `_async` does not. Its documentation is changed in the same way: examples
+/// lose `async fn` and `.await`, and `crate::Queue`, with `JobHandle` and `Registry` and with `rq_core` as well,
+/// becomes `crate::blocking::Queue`.
+///
+/// All that the two differ in otherwise lies outside of the module, under one name for both.
+#[proc_macro_attribute]
+pub fn both_fronts(_: TokenStream, module: TokenStream) -> TokenStream {
+    fronts::both(module.into()).unwrap_or_else(syn::Error::into_compile_error).into()
 }

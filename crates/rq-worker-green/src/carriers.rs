@@ -29,12 +29,22 @@ const WOKEN_BY_ONE: usize = 64;
 const START_LIMIT: Duration = Duration::from_secs(10);
 
 static CARRIERS: OnceLock<Carriers> = OnceLock::new();
+/// Held while they are started.
+static STARTING: Mutex<()> = Mutex::new(());
 
 /// The threads of `may`, of which a process has one set.
 pub(crate) struct Carriers {
     all: Box<[Carrier]>,
     turn: AtomicUsize,
     stack_kb: usize,
+    /// How many jobs all executors together may run.
+    jobs: Mutex<usize>,
+}
+
+/// Stacks for the jobs of one executor: as many are kept between jobs, as long as this is there.
+pub(crate) struct Room {
+    carriers: &'static Carriers,
+    jobs: usize,
 }
 
 struct Carrier {
@@ -48,8 +58,9 @@ struct Asked {
 }
 
 impl Carriers {
-    /// Starts them, once a process, for so many jobs at once.
-    pub(crate) fn start(stack_kb: usize, jobs: usize) -> Result<&'static Carriers, LaunchError> {
+    /// Starts them, once a process. Whoever comes later finds those that run, with stacks of the same size.
+    pub(crate) fn start(stack_kb: usize) -> Result<&'static Carriers, LaunchError> {
+        let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(running) = CARRIERS.get() {
             if running.stack_kb != stack_kb {
                 let kept =
@@ -75,12 +86,29 @@ impl Carriers {
         // As many are made at once, and later kept.
         config.set_pool_capacity(STACKS_SPARE);
         without_signals(|| first_coroutine(measure))??;
-        config.set_pool_capacity(jobs + STACKS_SPARE);
         Ok(CARRIERS.get_or_init(|| Carriers {
             all: (0..count).map(|_| Carrier::new()).collect(),
             turn: AtomicUsize::new(0),
             stack_kb,
+            jobs: Mutex::new(0),
         }))
+    }
+
+    /// Has stacks kept for so many jobs more.
+    pub(crate) fn make_room(&'static self, jobs: usize) -> Room {
+        self.keep_stacks(|all| all + jobs);
+        Room { carriers: self, jobs }
+    }
+
+    /// How many jobs all executors of this process together may run.
+    pub(crate) fn jobs(&self) -> usize {
+        *self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep_stacks(&self, change: impl FnOnce(usize) -> usize) {
+        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        *jobs = change(*jobs);
+        may::config().set_pool_capacity(*jobs + STACKS_SPARE);
     }
 
     /// Those that were started.
@@ -137,6 +165,12 @@ impl Carriers {
         let count = self.all.len();
         let in_turn = (0..count).map(|offset| turn.wrapping_add(offset) % count);
         in_turn.clone().find(|&carrier| !self.is_late(carrier)).unwrap_or(turn % count)
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.carriers.keep_stacks(|all| all - self.jobs);
     }
 }
 

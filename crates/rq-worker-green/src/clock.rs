@@ -15,6 +15,8 @@ use crate::carriers::Carriers;
 use crate::seat::away;
 
 static CLOCK: OnceLock<Clock> = OnceLock::new();
+/// Held while it is started; whether its thread runs.
+static STARTED: Mutex<bool> = Mutex::new(false);
 
 /// Wakes coroutines when their time has come, on carriers that are not late.
 #[derive(Default)]
@@ -32,11 +34,13 @@ struct Sleepers {
 impl Clock {
     /// Starts its thread, once a process.
     pub(crate) fn start(carriers: &'static Carriers) -> io::Result<()> {
-        if CLOCK.get().is_some() {
-            return Ok(());
+        let mut started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*started {
+            let clock = CLOCK.get_or_init(Clock::default);
+            thread::Builder::new().name("rq-green-clock".to_owned()).spawn(|| clock.run(carriers))?;
+            *started = true;
         }
-        let clock = CLOCK.get_or_init(Clock::default);
-        thread::Builder::new().name("rq-green-clock".to_owned()).spawn(|| clock.run(carriers)).map(drop)
+        Ok(())
     }
 
     /// The one that was started.

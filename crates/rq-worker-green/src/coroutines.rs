@@ -10,11 +10,12 @@ use rq_core::{Ended, Execution, ExecutionId, Executor, Failure, Stop};
 use rq_worker::{Jobs, RETURN_GRACE, SideRuntime};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::CANCEL_GRACE;
-use crate::carriers::{Carriers, wake};
+use crate::carriers::{Carriers, Room, wake};
 use crate::task::{Shop, Task};
 use crate::watchdog::Watchdog;
 
+/// How long a job that was told to end may take before its coroutine is unwound.
+pub const CANCEL_GRACE: Duration = Duration::from_millis(200);
 /// How often it is looked after the jobs that run.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 /// How long a job waits behind a carrier that does not answer before another one is sent for it.
@@ -36,6 +37,7 @@ pub(crate) struct Coroutines {
     slots: usize,
     shop: Arc<Shop>,
     carriers: &'static Carriers,
+    _stacks: Room,
     watchdog: Watchdog,
     news: UnboundedReceiver<(ExecutionId, Ended)>,
     watched: HashMap<ExecutionId, Watched>,
@@ -74,6 +76,7 @@ impl Coroutines {
             slots,
             shop: Arc::new(Shop { jobs, runtime: SideRuntime::default(), tell }),
             carriers,
+            _stacks: carriers.make_room(slots),
             watchdog,
             news,
             watched: HashMap::new(),
@@ -275,5 +278,64 @@ impl Executor for Coroutines {
             let limit_s = ALL_BLOCKED_MAX.as_secs();
             format!("jobs have blocked all {carriers} threads that run coroutines for {limit_s} seconds")
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rq_core::{BoxError, Context, Host, Job, handlers, job, secs, zlib};
+    use rq_worker::Program;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::options::JOB_STACK_KB_DEFAULT;
+
+    #[job("tests.nap")]
+    fn nap(ctx: &Context, ms: u64) -> rq_core::Result<u64> {
+        ctx.sleep(Duration::from_millis(ms))?;
+        Ok(ms)
+    }
+
+    struct Nowhere;
+
+    impl Host for Nowhere {
+        fn save_meta(&self, _: &ExecutionId, _: Vec<u8>) -> Result<(), BoxError> {
+            Ok(())
+        }
+    }
+
+    fn executor(slots: usize) -> Coroutines {
+        let carriers = Carriers::start(JOB_STACK_KB_DEFAULT).unwrap();
+        Clock::start(carriers).unwrap();
+        let (jobs, _) = Jobs::of(Program::new(handlers![nap])).unwrap();
+        Coroutines::new(jobs, slots, carriers, Watchdog::start(carriers).unwrap())
+    }
+
+    fn execution(job: &Job) -> Execution {
+        let id = ExecutionId::new(&job.id);
+        Execution { id, job: Arc::new(job.clone()), limit: Some(secs(60)), host: Arc::new(Nowhere) }
+    }
+
+    /// Runs one job on each, at the same time.
+    fn check(executors: &mut [Coroutines], job: &Job) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        executors.iter_mut().for_each(|executor| executor.start(execution(job)));
+        for executor in executors {
+            let (_, ended) = runtime.block_on(executor.ended());
+            assert_eq!(ended.outcome.unwrap().as_deref(), Some(&b"20"[..]));
+        }
+    }
+
+    #[test]
+    fn executors_beside_and_after_each_other_find_what_they_need() {
+        let job = Job::new("j", "q", zlib::deflate(br#"["tests.nap", null, [20], {}]"#));
+        let mut both = [executor(7), executor(11)];
+        let carriers = both[0].carriers;
+        assert_eq!(carriers.jobs(), 18);
+        check(&mut both, &job);
+        drop(both);
+        assert_eq!(carriers.jobs(), 0);
+        check(&mut [executor(3)], &job);
+        assert!(Carriers::start(JOB_STACK_KB_DEFAULT + 64).is_err());
     }
 }

@@ -48,7 +48,6 @@ mod task;
 mod watchdog;
 
 use std::cell::RefCell;
-use std::time::Duration;
 
 use rq_core::Executor;
 use rq_core::panics::{self, Memory};
@@ -58,6 +57,7 @@ use rq_worker::{Jobs, Launch, LaunchError, Options, Program};
 pub use carriers::CARRIERS_MIN;
 use carriers::Carriers;
 use clock::Clock;
+pub use coroutines::CANCEL_GRACE;
 use coroutines::Coroutines;
 pub use options::{GreenOptions, JOB_STACK_KB_DEFAULT, JOB_STACK_KB_MAX, JOB_STACK_KB_MIN};
 pub use sleep::{sleep, yield_now};
@@ -82,9 +82,6 @@ pub mod sync {
     pub use may::sync::{mpmc, mpsc, spsc};
 }
 
-/// How long a job that was told to end may take before its coroutine is unwound.
-pub const CANCEL_GRACE: Duration = Duration::from_millis(200);
-
 /// A worker whose jobs run in coroutines.
 pub type Worker = rq_worker::Worker<Green>;
 
@@ -103,9 +100,9 @@ impl Launch for Green {
         own: GreenOptions,
     ) -> Result<Box<dyn Executor>, LaunchError> {
         let (jobs, preloads) = Jobs::of(program)?;
-        let slots = slots::slots(options)?;
+        let slots = slots::slots(options, Carriers::running().map_or(0, Carriers::jobs))?;
         panics::remember_by(swap);
-        let carriers = Carriers::start(own.job_stack_kb, slots)?;
+        let carriers = Carriers::start(own.job_stack_kb)?;
         Clock::start(carriers)?;
         let watchdog = Watchdog::start(carriers)?;
         preloads.into_iter().for_each(|preload| preload());

@@ -6,9 +6,9 @@
 
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::task::Task;
+use rq_core::Job;
 
 /// A thread's place for one job.
 #[derive(Default)]
@@ -17,8 +17,10 @@ pub(crate) struct Seat(Mutex<Option<Sitter>>);
 /// Who sits there.
 #[derive(Clone)]
 pub(crate) struct Sitter {
-    pub(crate) task: Arc<Task>,
+    pub(crate) job: Arc<Job>,
     pub(crate) since: Instant,
+    /// Whether it was [noticed](notice) to sit there for long.
+    pub(crate) is_known: bool,
 }
 
 static ALL: Mutex<Vec<&'static Seat>> = Mutex::new(Vec::new());
@@ -42,8 +44,9 @@ pub(crate) fn seat() -> &'static Seat {
 }
 
 impl Seat {
-    pub(crate) fn take(&self, task: Arc<Task>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Sitter { task, since: Instant::now() });
+    pub(crate) fn take(&self, job: Arc<Job>) {
+        let sitter = Sitter { job, since: Instant::now(), is_known: false };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(sitter);
     }
 
     pub(crate) fn leave(&self) -> Option<Sitter> {
@@ -51,10 +54,17 @@ impl Seat {
     }
 }
 
-/// All who sit somewhere.
-pub(crate) fn sitters() -> Vec<Sitter> {
+/// All who have sat somewhere for so long. From then on they are known, to whoever asks.
+pub(crate) fn notice(sitting_for: Duration) -> Vec<Sitter> {
     let all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
-    all.iter().filter_map(|seat| seat.0.lock().unwrap_or_else(PoisonError::into_inner).clone()).collect()
+    let notice_one = |seat: &&Seat| {
+        let mut sitter = seat.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let sitter = sitter.as_mut().filter(|sitter| sitter.since.elapsed() >= sitting_for)?;
+        let noticed = sitter.clone();
+        sitter.is_known = true;
+        Some(noticed)
+    };
+    all.iter().filter_map(notice_one).collect()
 }
 
 /// Does something that waits, with the seat free meanwhile.
@@ -64,7 +74,7 @@ pub(crate) fn away<T>(wait: impl FnOnce() -> T) -> T {
     impl Drop for Return {
         fn drop(&mut self) {
             if let Some(sitter) = self.0.take() {
-                seat().take(sitter.task);
+                seat().take(sitter.job);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! How many coroutines the system lets a process have.
 
 use std::fs;
+use std::sync::OnceLock;
 
 use rq_worker::{LaunchError, Options};
 
@@ -15,10 +16,13 @@ const MAPS_MAX_USUAL: usize = 65_530;
 /// that wait a tenth of a second; and what they need together, some 20 MB, is no surprise to anybody.
 pub const CONCURRENCY_DEFAULT: usize = 1_000;
 
-/// How many jobs run at once.
-pub(crate) fn slots(options: &Options) -> Result<usize, LaunchError> {
+/// How many memory maps there were before there was a stack.
+static MAPS_BEFORE: OnceLock<usize> = OnceLock::new();
+
+/// How many jobs run at once, beside so many `others` of this process.
+pub(crate) fn slots(options: &Options, others: usize) -> Result<usize, LaunchError> {
     let maps_max = number("/proc/sys/vm/max_map_count").unwrap_or(MAPS_MAX_USUAL);
-    let maps = fs::read_to_string("/proc/self/maps").map_or(0, |maps| maps.lines().count());
+    let maps = MAPS_BEFORE.get_or_init(maps_now) + others * MAPS_OF_ONE;
     let max = maps_max.saturating_sub(maps + MAPS_SPARED) / MAPS_OF_ONE;
     match options.concurrency {
         Some(asked) if asked > max => {
@@ -33,6 +37,10 @@ pub(crate) fn slots(options: &Options) -> Result<usize, LaunchError> {
     }
 }
 
+fn maps_now() -> usize {
+    fs::read_to_string("/proc/self/maps").map_or(0, |maps| maps.lines().count())
+}
+
 fn number(path: &str) -> Option<usize> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
@@ -41,17 +49,24 @@ fn number(path: &str) -> Option<usize> {
 mod tests {
     use super::*;
 
+    fn with(concurrency: Option<usize>, others: usize) -> Result<usize, LaunchError> {
+        let mut options = Options::default();
+        options.concurrency = concurrency;
+        slots(&options, others)
+    }
+
     #[test]
     fn what_the_system_allows_is_told() {
-        let with = |concurrency| {
-            let mut options = Options::default();
-            options.concurrency = concurrency;
-            slots(&options)
-        };
-        assert_eq!(with(None).unwrap(), CONCURRENCY_DEFAULT);
-        assert_eq!(with(Some(10_000)).unwrap(), 10_000);
-        assert!(with(Some(0)).is_err());
-        let refusal = with(Some(10_000_000)).unwrap_err().to_string();
+        assert_eq!(with(None, 0).unwrap(), CONCURRENCY_DEFAULT);
+        assert_eq!(with(Some(10_000), 0).unwrap(), 10_000);
+        assert!(with(Some(0), 0).is_err());
+        let refusal = with(Some(10_000_000), 0).unwrap_err().to_string();
         assert!(refusal.contains("sysctl -w vm.max_map_count=300"), "{refusal}");
+    }
+
+    #[test]
+    fn what_others_may_need_is_theirs() {
+        assert!(with(Some(10_000), 10_000_000).is_err());
+        assert_eq!(with(Some(10_000), 10).unwrap(), 10_000);
     }
 }

@@ -57,7 +57,7 @@ impl Task {
             return;
         }
         self.coroutine.get_or_init(coroutine::current);
-        seat().take(Arc::clone(self));
+        seat().take(Arc::clone(&self.execution.job));
         let ended = self.perform(shop);
         seat().leave();
         if self.watch.returned() {

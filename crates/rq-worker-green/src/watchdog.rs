@@ -1,64 +1,91 @@
 //! [`Watchdog`]: says which job blocks a carrier.
 
-use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, Thread};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use rq_core::{ExecutionId, Job};
+use rq_core::Job;
 
 use crate::carriers::Carriers;
-use crate::seat::sitters;
+use crate::seat::notice;
 
 /// How often the carriers are asked, while any job runs.
 const ASK_EVERY: Duration = Duration::from_millis(100);
 /// How long a carrier may be silent before that is logged.
 pub const BLOCKED_AFTER: Duration = Duration::from_secs(1);
 
-/// A thread that asks the carriers and says which job blocks one. It rests while there is none.
+/// There is no job.
+const REST: u8 = 0;
+/// There are jobs.
+const WATCH: u8 = 1;
+/// There will be none any more.
+const END: u8 = 2;
+
+/// A thread that asks the carriers and says which job blocks one, for as long as its executor is there. It rests while
+/// there is no job.
 pub(crate) struct Watchdog {
-    awake: Arc<AtomicBool>,
-    thread: Thread,
+    order: Arc<AtomicU8>,
+    /// There until the end.
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Watchdog {
     pub(crate) fn start(carriers: &'static Carriers) -> io::Result<Watchdog> {
-        let awake = Arc::new(AtomicBool::new(false));
-        let watched = Arc::clone(&awake);
+        let order = Arc::new(AtomicU8::new(REST));
+        let heard = Arc::clone(&order);
         let builder = thread::Builder::new().name("rq-green-watch".to_owned());
-        let thread = builder.spawn(move || watch(carriers, &watched))?.thread().clone();
-        Ok(Watchdog { awake, thread })
+        let thread = builder.spawn(move || watch(carriers, &heard))?;
+        Ok(Watchdog { order, thread: Some(thread) })
     }
 
     pub(crate) fn wake(&self) {
-        if !self.awake.swap(true, Ordering::AcqRel) {
-            self.thread.unpark();
+        if self.order.swap(WATCH, Ordering::AcqRel) != WATCH {
+            self.unpark();
         }
     }
 
     pub(crate) fn rest(&self) {
-        self.awake.store(false, Ordering::Release);
+        self.order.store(REST, Ordering::Release);
+    }
+
+    fn unpark(&self) {
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
     }
 }
 
-fn watch(carriers: &'static Carriers, awake: &AtomicBool) {
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        self.order.store(END, Ordering::Release);
+        self.unpark();
+        if let Some(thread) = self.thread.take() {
+            // It has nothing to tell, and panics are on standard error.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn watch(carriers: &'static Carriers, order: &AtomicU8) {
     let mut blockers = Blockers::default();
     loop {
-        while !awake.load(Ordering::Acquire) {
-            thread::park();
+        match order.load(Ordering::Acquire) {
+            REST => thread::park(),
+            WATCH => {
+                thread::park_timeout(ASK_EVERY);
+                let blocked = carriers.ask().into_iter().filter(|silent| *silent >= BLOCKED_AFTER).count();
+                blockers.tell(blocked, carriers.count());
+            }
+            _ => return,
         }
-        thread::sleep(ASK_EVERY);
-        let blocked = carriers.ask().into_iter().filter(|silent| *silent >= BLOCKED_AFTER).count();
-        blockers.tell(blocked, carriers.count());
     }
 }
 
-/// Those that were told of.
+/// Whether it was told that somebody blocks carriers who cannot be named.
 #[derive(Default)]
 struct Blockers {
-    told: HashSet<ExecutionId>,
     unknown: bool,
 }
 
@@ -68,20 +95,15 @@ impl Blockers {
             *self = Blockers::default();
             return;
         }
-        let sitters = sitters().into_iter().filter(|sitter| sitter.since.elapsed() >= BLOCKED_AFTER);
-        let sitting: Vec<_> = sitters.collect();
-        self.told.retain(|id| sitting.iter().any(|sitter| sitter.task.execution.id == *id));
-        for sitter in &sitting {
-            let execution = &sitter.task.execution;
-            if self.told.insert(execution.id.clone()) {
-                let (job, silent_s) = (&execution.job, sitter.since.elapsed().as_secs_f64());
-                tracing::warn!(
-                    "job {} ({}) has not yielded for {silent_s:.1} s and blocks one of the {carriers} threads that run \
-                     coroutines; docs/green.md says how to wait in one",
-                    job.id,
-                    function_of(job)
-                );
-            }
+        let sitting = notice(BLOCKED_AFTER);
+        for sitter in sitting.iter().filter(|sitter| !sitter.is_known) {
+            let (job, silent_s) = (&sitter.job, sitter.since.elapsed().as_secs_f64());
+            tracing::warn!(
+                "job {} ({}) has not yielded for {silent_s:.1} s and blocks one of the {carriers} threads that run \
+                 coroutines; docs/green.md says how to wait in one",
+                job.id,
+                function_of(job)
+            );
         }
         if sitting.is_empty() && !std::mem::replace(&mut self.unknown, true) {
             tracing::warn!(
@@ -94,4 +116,24 @@ impl Blockers {
 
 fn function_of(job: &Job) -> String {
     job.payload().map_or_else(|_| "unknown".to_owned(), |(_, payload)| payload.func)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::JOB_STACK_KB_DEFAULT;
+
+    #[test]
+    fn its_thread_ends_with_it() {
+        let carriers = Carriers::start(JOB_STACK_KB_DEFAULT).unwrap();
+        for wakes in [false, true] {
+            let watchdog = Watchdog::start(carriers).unwrap();
+            if wakes {
+                watchdog.wake();
+            }
+            let heard = Arc::downgrade(&watchdog.order);
+            drop(watchdog);
+            assert_eq!(heard.strong_count(), 0, "the thread holds the other one");
+        }
+    }
 }

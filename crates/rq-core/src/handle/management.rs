@@ -1,134 +1,143 @@
 //! What can be done to a job from outside: cancel, delete, requeue, stop; and what surrounds it.
 
-use super::JobHandle;
-use crate::cancel::Cancel;
 use crate::error::Error;
-use crate::family::Family;
-use crate::queue::FETCHED_PER_ROUND_TRIP_MAX;
-use crate::result::JobResult;
-use crate::steps;
-use crate::steps::job::{Cursor, Release};
-use crate::steps::management::{Canceled, Deleted, Ended, Requeued, Runner};
+use crate::steps::management::{Canceled, Runner};
 
 /// The most results that are read; RQ keeps about ten, and Redis up to a hundred or so (wire spec §7).
-pub(crate) const RESULTS_MAX: usize = 1000;
+const RESULTS_MAX: usize = 1000;
 
-impl<T> JobHandle<T> {
-    /// Calls the job off. One that waits is not started any more. One that runs has lost its outcome, and our workers ask
-    /// it to end; Python's run it to its end. One that has ended is canceled too, as in RQ, and keeps its result.
-    ///
-    /// Jobs that wait for it go on waiting: see [`cancel_with`](JobHandle::cancel_with). Fails with
-    /// [`Error::AlreadyCanceled`] or [`Error::NoSuchJob`].
-    pub async fn cancel(&self) -> Result<(), Error> {
-        self.cancel_with(Cancel::default()).await
-    }
+#[rq_macros::both_fronts]
+mod asynchronous {
+    use super::{RESULTS_MAX, check_canceled, check_runner};
+    use crate::cancel::Cancel;
+    use crate::error::Error;
+    use crate::family::Family;
+    use crate::handle::asynchronous::JobHandle;
+    use crate::result::JobResult;
+    use crate::steps;
+    use crate::steps::job::{Cursor, FETCHED_PER_ROUND_TRIP_MAX, Release};
+    use crate::steps::management::{Deleted, Ended, Requeued};
 
-    /// [`cancel`](JobHandle::cancel), with what is to be done with other jobs.
-    pub async fn cancel_with(&self, how: Cancel) -> Result<(), Error> {
-        let step = steps::management::cancel(&self.keys, &self.id, how);
-        match check_canceled(&self.id, self.link.take(&step).await?)? {
-            true => self.release_rest(Release::Past).await,
-            false => Ok(()),
+    impl<T> JobHandle<T> {
+        /// Calls the job off. One that waits is not started any more. One that runs has lost its outcome, and our
+        /// workers ask it to end; Python's run it to its end. One that has ended is canceled too, as in RQ, and keeps
+        /// its result.
+        ///
+        /// Jobs that wait for it go on waiting: see [`cancel_with`](JobHandle::cancel_with). Fails with
+        /// [`Error::AlreadyCanceled`] or [`Error::NoSuchJob`].
+        pub async fn cancel(&self) -> Result<(), Error> {
+            self.cancel_with(Cancel::default()).await
         }
-    }
 
-    /// Deletes the job, whatever it is doing, with its results: it is in no book any more, and what runs it has lost its
-    /// outcome. Jobs that wait for it wait for it no longer. Does nothing where the job is gone.
-    pub async fn delete(&self) -> Result<(), Error> {
-        self.delete_each(std::slice::from_ref(&self.id)).await
-    }
-
-    /// Deletes the job with all that wait for it, directly or through others, [as `delete` does](JobHandle::delete).
-    ///
-    /// Those go first, so that none is queued. Fails with [`Error::TooManyDependents`] where there are more than 100,000.
-    pub async fn delete_with_dependents(&self) -> Result<(), Error> {
-        let mut family = Family::of(&self.id);
-        loop {
-            let ids = family.next(FETCHED_PER_ROUND_TRIP_MAX);
-            if ids.is_empty() {
-                return self.delete_each(&family.dependents_first()).await;
-            }
-            family.add(self.link.take(&steps::job::dependents(&self.keys, &ids)).await?)?;
-        }
-    }
-
-    async fn delete_each(&self, ids: &[String]) -> Result<(), Error> {
-        for ids in ids.chunks(FETCHED_PER_ROUND_TRIP_MAX) {
-            let deleted = self.link.take(&steps::management::delete(&self.keys, ids)).await?;
-            let unfinished =
-                ids.iter().zip(deleted).filter(|(_, deleted)| *deleted == Deleted::DependentsLeft);
-            for (id, _) in unfinished {
-                let job = JobHandle::<()>::new(self.link.clone(), self.keys.clone(), id);
-                job.release_rest(Release::Discarded).await?;
+        /// [`cancel`](JobHandle::cancel), with what is to be done with other jobs.
+        pub async fn cancel_with(&self, how: Cancel) -> Result<(), Error> {
+            let step = steps::management::cancel(&self.keys, &self.id, how);
+            match check_canceled(&self.id, self.link.take(&step).await?)? {
+                true => self.release_rest(Release::Past).await,
+                false => Ok(()),
             }
         }
-        Ok(())
-    }
 
-    /// Releases the dependents that an earlier step has left.
-    pub(crate) async fn release_rest(&self, why: Release) -> Result<(), Error> {
-        let mut cursor = Cursor::default();
-        while let Some(next) =
-            self.link.take(&steps::job::release(&self.keys, &self.id, &cursor, why)).await?
-        {
-            cursor = next;
+        /// Deletes the job, whatever it is doing, with its results: it is in no book any more, and what runs it has
+        /// lost its outcome. Jobs that wait for it wait for it no longer. Does nothing where the job is gone.
+        pub async fn delete(&self) -> Result<(), Error> {
+            self.delete_each(std::slice::from_ref(&self.id)).await
         }
-        Ok(())
-    }
 
-    /// Puts a job that failed, was stopped or has finished at the tail of its queue again. Its results stay.
-    ///
-    /// Fails with [`Error::NotRequeued`] where it is in neither registry, and with [`Error::NoSuchJob`].
-    pub async fn requeue(&self) -> Result<(), Error> {
-        self.requeue_to(false).await
-    }
-
-    /// [`requeue`](JobHandle::requeue) at the head.
-    pub async fn requeue_at_front(&self) -> Result<(), Error> {
-        self.requeue_to(true).await
-    }
-
-    async fn requeue_to(&self, at_front: bool) -> Result<(), Error> {
-        let ids = [self.id.clone()];
-        let step = steps::management::requeue(&self.keys, Ended::OfRecord, at_front, &ids);
-        match self.link.take(&step).await?.as_slice() {
-            [Requeued::Done] => Ok(()),
-            [Requeued::NoJob] => Err(Error::NoSuchJob { job_id: self.id.clone() }),
-            _ => Err(Error::NotRequeued { job_id: self.id.clone(), status: self.status().await? }),
+        /// Deletes the job with all that wait for it, directly or through others, [as `delete`
+        /// does](JobHandle::delete).
+        ///
+        /// Those go first, so that none is queued. Fails with [`Error::TooManyDependents`] where there are more than
+        /// 100,000.
+        pub async fn delete_with_dependents(&self) -> Result<(), Error> {
+            let mut family = Family::of(&self.id);
+            loop {
+                let ids = family.next(FETCHED_PER_ROUND_TRIP_MAX);
+                if ids.is_empty() {
+                    return self.delete_each(&family.dependents_first()).await;
+                }
+                family.add(self.link.take(&steps::job::dependents(&self.keys, &ids)).await?)?;
+            }
         }
-    }
 
-    /// Asks the worker that runs the job to stop it; the job is then filed as stopped. Whether that worker listens.
-    ///
-    /// Returns as soon as the worker has been asked. Fails with [`Error::NotRunning`] or [`Error::NoSuchJob`].
-    pub async fn stop(&self) -> Result<bool, Error> {
-        let runner = self.link.take(&steps::management::runner(&self.keys, &self.id)).await?;
-        let worker = check_runner(&self.id, runner)?;
-        self.link.take(&steps::management::stop(&self.keys, &worker, &self.id)?).await
-    }
+        async fn delete_each(&self, ids: &[String]) -> Result<(), Error> {
+            for ids in ids.chunks(FETCHED_PER_ROUND_TRIP_MAX) {
+                let deleted = self.link.take(&steps::management::delete(&self.keys, ids)).await?;
+                let unfinished =
+                    ids.iter().zip(deleted).filter(|(_, deleted)| *deleted == Deleted::DependentsLeft);
+                for (id, _) in unfinished {
+                    let job = JobHandle::<()>::new(self.link.clone(), self.keys.clone(), id);
+                    job.release_rest(Release::Discarded).await?;
+                }
+            }
+            Ok(())
+        }
 
-    /// How its runs ended, newest first: as many as are kept, about ten. Runs that were retried after an error are not
-    /// among them.
-    pub async fn results(&self) -> Result<Vec<JobResult>, Error> {
-        self.link.take(&steps::job::results(&self.keys, &self.id, RESULTS_MAX)).await
-    }
+        /// Releases the dependents that an earlier step has left.
+        pub(crate) async fn release_rest(&self, why: Release) -> Result<(), Error> {
+            let mut cursor = Cursor::default();
+            while let Some(next) =
+                self.link.take(&steps::job::release(&self.keys, &self.id, &cursor, why)).await?
+            {
+                cursor = next;
+            }
+            Ok(())
+        }
 
-    /// The ids of the jobs that wait for it, sorted.
-    pub async fn dependents(&self) -> Result<Vec<String>, Error> {
-        let ids = [self.id.clone()];
-        Ok(self.link.take(&steps::job::dependents(&self.keys, &ids)).await?.pop().unwrap_or_default())
-    }
+        /// Puts a job that failed, was stopped or has finished at the tail of its queue again. Its results stay.
+        ///
+        /// Fails with [`Error::NotRequeued`] where it is in neither registry, and with [`Error::NoSuchJob`].
+        pub async fn requeue(&self) -> Result<(), Error> {
+            self.requeue_to(false).await
+        }
 
-    /// The ids of the jobs it waits for or has waited for, sorted. Jobs that had ended when it was enqueued are not among
-    /// them; [`Job::dependency_ids`](crate::Job) has all.
-    pub async fn dependencies(&self) -> Result<Vec<String>, Error> {
-        let ids = [self.id.clone()];
-        Ok(self.link.take(&steps::job::dependencies(&self.keys, &ids)).await?.pop().unwrap_or_default())
+        /// [`requeue`](JobHandle::requeue) at the head.
+        pub async fn requeue_at_front(&self) -> Result<(), Error> {
+            self.requeue_to(true).await
+        }
+
+        async fn requeue_to(&self, at_front: bool) -> Result<(), Error> {
+            let ids = [self.id.clone()];
+            let step = steps::management::requeue(&self.keys, Ended::OfRecord, at_front, &ids);
+            match self.link.take(&step).await?.as_slice() {
+                [Requeued::Done] => Ok(()),
+                [Requeued::NoJob] => Err(Error::NoSuchJob { job_id: self.id.clone() }),
+                _ => Err(Error::NotRequeued { job_id: self.id.clone(), status: self.status().await? }),
+            }
+        }
+
+        /// Asks the worker that runs the job to stop it; the job is then filed as stopped. Whether that worker listens.
+        ///
+        /// Returns as soon as the worker has been asked. Fails with [`Error::NotRunning`] or [`Error::NoSuchJob`].
+        pub async fn stop(&self) -> Result<bool, Error> {
+            let runner = self.link.take(&steps::management::runner(&self.keys, &self.id)).await?;
+            let worker = check_runner(&self.id, runner)?;
+            self.link.take(&steps::management::stop(&self.keys, &worker, &self.id)?).await
+        }
+
+        /// How its runs ended, newest first: as many as are kept, about ten. Runs that were retried after an error are
+        /// not among them.
+        pub async fn results(&self) -> Result<Vec<JobResult>, Error> {
+            self.link.take(&steps::job::results(&self.keys, &self.id, RESULTS_MAX)).await
+        }
+
+        /// The ids of the jobs that wait for it, sorted.
+        pub async fn dependents(&self) -> Result<Vec<String>, Error> {
+            let ids = [self.id.clone()];
+            Ok(self.link.take(&steps::job::dependents(&self.keys, &ids)).await?.pop().unwrap_or_default())
+        }
+
+        /// The ids of the jobs it waits for or has waited for, sorted. Jobs that had ended when it was enqueued are not
+        /// among them; [`Job::dependency_ids`](crate::Job) has all.
+        pub async fn dependencies(&self) -> Result<Vec<String>, Error> {
+            let ids = [self.id.clone()];
+            Ok(self.link.take(&steps::job::dependencies(&self.keys, &ids)).await?.pop().unwrap_or_default())
+        }
     }
 }
 
 /// Whether dependents are left to release.
-pub(crate) fn check_canceled(id: &str, canceled: Canceled) -> Result<bool, Error> {
+fn check_canceled(id: &str, canceled: Canceled) -> Result<bool, Error> {
     match canceled {
         Canceled::Done => Ok(false),
         Canceled::DependentsLeft => Ok(true),
@@ -138,7 +147,7 @@ pub(crate) fn check_canceled(id: &str, canceled: Canceled) -> Result<bool, Error
 }
 
 /// The worker to be asked.
-pub(crate) fn check_runner(id: &str, runner: Runner) -> Result<String, Error> {
+fn check_runner(id: &str, runner: Runner) -> Result<String, Error> {
     match runner {
         Runner::Worker(name) => Ok(name),
         Runner::Nobody(status) => Err(Error::NotRunning { job_id: id.to_owned(), status }),

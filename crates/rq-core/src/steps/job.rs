@@ -11,6 +11,9 @@ use crate::status::Status;
 use crate::steps::{exactly, read, read_hash, single};
 use crate::time::Timestamp;
 
+/// How many jobs one round trip fetches, looks around or deletes.
+pub const FETCHED_PER_ROUND_TRIP_MAX: usize = 500;
+
 /// The raw hashes of jobs, in order; empty where there is none.
 pub fn fetch_fields(keys: &Keys, ids: &[String]) -> Step<Vec<Fields>> {
     const NAME: &str = "fetch jobs";

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::execution::fresh_x;
 use crate::keys::Keys;
 use crate::link::{Answers, Step};
-use crate::registry::RegistryKind;
+use crate::registry_kind::RegistryKind;
 use crate::scripts;
 use crate::status::Status;
 use crate::steps::queue::{JOBS_PER_ROUND_TRIP_MAX, JOBS_PER_SCRIPT_MAX};

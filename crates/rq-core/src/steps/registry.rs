@@ -1,9 +1,10 @@
 //! Steps that look into registries. None of them changes anything, unlike Python's, which clean up as they look.
 
+use crate::entry::Entry;
 use crate::error::Error;
 use crate::keys::Keys;
 use crate::link::{Answers, Step};
-use crate::registry::{Entry, RegistryKind};
+use crate::registry_kind::RegistryKind;
 use crate::steps::{read, single};
 
 /// How many entries a registry has (`ZCARD`).

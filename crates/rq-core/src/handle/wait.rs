@@ -1,0 +1,123 @@
+//! [`Wait`]: a wait for a job's end.
+
+use std::time::{Duration, Instant};
+
+use serde::de::DeserializeOwned;
+
+use crate::codec::Codec;
+use crate::error::Error;
+use crate::result::{JobResult, ResultKind};
+use crate::status::Status;
+use crate::steps::job::Latest;
+use crate::value::Value;
+
+/// The longest one blocking read waits for a result, after which the job itself is looked at again: a job may end
+/// without leaving an entry.
+pub(super) const READ_LONGEST: Duration = Duration::from_secs(1);
+
+/// A wait for a job's end, apart from the connection it happens on.
+pub(super) struct Wait<'a> {
+    id: &'a str,
+    began: Instant,
+    longest: Duration,
+    /// The newest entry seen: what is waited for comes after it.
+    pub(super) after: String,
+}
+
+/// What to do after looking at a job.
+pub(super) enum Look {
+    /// It has ended, like this.
+    Ended(JobResult),
+    /// It has not; block this long for the next entry.
+    Pause(Duration),
+}
+
+impl<'a> Wait<'a> {
+    pub(super) fn new(id: &'a str, longest: Duration) -> Wait<'a> {
+        Wait { id, began: Instant::now(), longest, after: "0-0".to_owned() }
+    }
+
+    /// Decides what the job's state means for the wait.
+    pub(super) fn look(&mut self, latest: Latest) -> Result<Look, Error> {
+        let Latest { status, result } = latest;
+        let job_id = || self.id.to_owned();
+        match (status, result) {
+            // While a job is not in an end state, its newest entry is of an earlier run.
+            (Some(status), Some((entry, _))) if !status.is_terminal() => self.after = entry,
+            (Some(Status::Canceled), _) => {
+                return Err(Error::JobFailed {
+                    job_id: job_id(),
+                    status: Status::Canceled,
+                    text: String::new(),
+                });
+            }
+            (_, Some((_, result))) if result.kind == ResultKind::Successful => {
+                return Ok(Look::Ended(result));
+            }
+            (status, Some((_, result))) => {
+                let status = status.unwrap_or(Status::Failed);
+                return Err(Error::JobFailed {
+                    job_id: job_id(),
+                    status,
+                    text: result.failure_text.unwrap_or_default(),
+                });
+            }
+            (Some(status), None) if status.is_terminal() => {
+                return Err(Error::ResultGone { job_id: job_id() });
+            }
+            (None, None) => return Err(Error::NoSuchJob { job_id: job_id() }),
+            (Some(_), None) => {}
+        }
+        let left = self.longest.saturating_sub(self.began.elapsed());
+        // `BLOCK 0` would be for ever.
+        if left < Duration::from_millis(1) {
+            return Err(Error::NotEnded { job_id: job_id(), waited: self.longest, status });
+        }
+        Ok(Look::Pause(left.min(READ_LONGEST)))
+    }
+}
+
+/// The value of a successful run.
+pub(super) fn value_of<T: DeserializeOwned>(result: JobResult) -> Result<T, Error> {
+    let value = match result.return_value {
+        Some(bytes) => Codec::detect_value(&bytes).decode_value(&bytes)?,
+        None => Value::Null,
+    };
+    Ok(value.deserialize_into()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(kind: ResultKind) -> Option<(String, JobResult)> {
+        Some(("5-0".to_owned(), JobResult::new(kind)))
+    }
+
+    #[test]
+    fn a_wait_ends_as_the_job_did() {
+        use ResultKind::{Failed, Successful};
+        let look = |status, result| Wait::new("j", Duration::from_secs(9)).look(Latest { status, result });
+        assert!(matches!(look(Some(Status::Finished), entry(Successful)), Ok(Look::Ended(_))));
+        assert!(matches!(look(Some(Status::Failed), entry(Failed)), Err(Error::JobFailed { .. })));
+        assert!(matches!(look(Some(Status::Canceled), None), Err(Error::JobFailed { .. })));
+        assert!(matches!(look(Some(Status::Finished), None), Err(Error::ResultGone { .. })));
+        assert!(matches!(look(None, None), Err(Error::NoSuchJob { .. })));
+        assert!(matches!(look(Some(Status::Queued), None), Ok(Look::Pause(pause)) if pause <= READ_LONGEST));
+    }
+
+    #[test]
+    fn an_earlier_runs_entry_does_not_end_the_wait_for_the_next() {
+        let mut wait = Wait::new("j", Duration::from_secs(9));
+        let latest = Latest { status: Some(Status::Queued), result: entry(ResultKind::Successful) };
+        assert!(matches!(wait.look(latest), Ok(Look::Pause(_))));
+        assert_eq!(wait.after, "5-0");
+    }
+
+    #[test]
+    fn a_wait_is_bounded() {
+        let mut wait = Wait::new("j", Duration::ZERO);
+        let latest = Latest { status: Some(Status::Started), result: None };
+        assert!(matches!(wait.look(latest), Err(Error::NotEnded { status: Some(Status::Started), .. })));
+    }
+}

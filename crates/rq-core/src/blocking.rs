@@ -6,10 +6,10 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rq_wire::Codec;
 use serde::de::DeserializeOwned;
 
 use crate::call::Call;
-use crate::codec::Codec;
 use crate::dependency::parents_first;
 use crate::error::Error;
 use crate::handle::{Look, READ_LONGEST, Wait, value_of};

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::codec::CodecError;
+use rq_wire::{CodecError, ValueError};
+
 use crate::fields::FieldError;
 use crate::keys::NameError;
 use crate::status::Status;
-use crate::value::ValueError;
 
 /// How a call to a queue or a job handle fails.
 #[derive(Debug, thiserror::Error)]

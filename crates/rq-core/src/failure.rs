@@ -4,7 +4,8 @@ use std::error::Error as StdError;
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-use crate::codec::CodecError;
+use rq_wire::CodecError;
+
 use crate::interrupt::Interrupted;
 use crate::panics::Panic;
 use crate::retry::Retry;

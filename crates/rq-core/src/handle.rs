@@ -4,9 +4,9 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
+use rq_wire::{Codec, Value};
 use serde::de::DeserializeOwned;
 
-use crate::codec::Codec;
 use crate::error::Error;
 use crate::job::Job;
 use crate::keys::Keys;
@@ -15,7 +15,6 @@ use crate::result::{JobResult, ResultKind};
 use crate::status::Status;
 use crate::steps;
 use crate::steps::job::Latest;
-use crate::value::Value;
 
 mod management;
 

@@ -6,16 +6,14 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 
+use rq_wire::{Codec, Payload, Value, ValueError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::codec::Codec;
 use crate::context::Context;
 use crate::failure::{ArgumentError, Failure};
 use crate::job::Job;
 use crate::panics;
-use crate::payload::Payload;
-use crate::value::{Value, ValueError};
 
 /// What a handler's run yields before it is encoded.
 pub type Outcome = Result<Returned, Failure>;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rq_wire::Codec;
+
 use crate::call::Call;
-use crate::codec::Codec;
 use crate::dependency::parents_first;
 use crate::error::Error;
 use crate::handle::JobHandle;

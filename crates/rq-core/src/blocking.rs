@@ -26,7 +26,7 @@ use crate::status::Status;
 use crate::steps;
 use crate::steps::job::{Latest, Release};
 use crate::steps::queue::{EMPTIED_PER_SCRIPT_MAX, JOBS_PER_ROUND_TRIP_MAX, Place};
-use crate::steps::worker::Settling;
+use crate::steps::settlement::Settling;
 use crate::time::Timestamp;
 
 mod handle;
@@ -158,7 +158,7 @@ impl Queue {
         let begins = begins_inline(&enqueued);
         all_enqueued(&job, enqueued)?;
         if begins {
-            let settle = steps::worker::settle(&self.keys, None, &[run.run()]);
+            let settle = steps::settlement::settle(&self.keys, None, &[run.run()]);
             if self.link.take(&settle)? == [Settling::DependentsLeft] {
                 self.handle::<T>(run.job_id()).release_rest(Release::Ended)?;
             }

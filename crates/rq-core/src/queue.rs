@@ -17,7 +17,7 @@ use crate::link::Link;
 use crate::steps;
 use crate::steps::job::Release;
 use crate::steps::queue::{EMPTIED_PER_SCRIPT_MAX, Enqueued, JOBS_PER_ROUND_TRIP_MAX, Place};
-use crate::steps::worker::Settling;
+use crate::steps::settlement::Settling;
 use crate::time::Timestamp;
 
 mod management;
@@ -160,7 +160,7 @@ impl Queue {
         let begins = begins_inline(&enqueued);
         all_enqueued(&job, enqueued)?;
         if begins {
-            let settle = steps::worker::settle(&self.keys, None, &[run.run_async().await]);
+            let settle = steps::settlement::settle(&self.keys, None, &[run.run_async().await]);
             if self.link.take(&settle).await? == [Settling::DependentsLeft] {
                 self.handle::<T>(run.job_id()).release_rest(Release::Ended).await?;
             }

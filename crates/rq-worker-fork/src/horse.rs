@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use rq_core::link::BlockingLink;
-use rq_core::steps::worker::{Claimed, save_meta};
+use rq_core::steps::Claimed;
+use rq_core::steps::claim::save_meta;
 use rq_core::{BoxError, Ended, Error, ExecutionId, Failure, FieldError, Fields, Host, Interrupt, Job, Keys};
 use rq_worker::{Jobs, Line};
 use serde_bytes::{ByteBuf, Bytes};

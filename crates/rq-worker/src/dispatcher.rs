@@ -39,11 +39,13 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use rq_core::link::{Link, Step};
+use rq_core::steps::claim::Claim;
 use rq_core::steps::schedule::QueueTick;
+use rq_core::steps::settlement::{Settlement, Settling};
 use rq_core::steps::silent::Silent;
-use rq_core::steps::worker::{
-    self as steps, BATCH_MAX, Claim, Claimed, Identity, Pulse, Settlement, Settling,
-};
+use rq_core::steps::suspension;
+use rq_core::steps::worker::{Identity, Pulse};
+use rq_core::steps::{BATCH_MAX, Claimed};
 use rq_core::{Ended, ExceptionHandler, ExecutionId, Executor, Fields};
 use tokio::time::{Interval, MissedTickBehavior};
 
@@ -86,7 +88,7 @@ pub(crate) async fn run(
     let signals = Signals::install()?;
     let link = Link::open(&options.url).await?;
     registration::check_server(&link).await?;
-    if link.take(&steps::is_suspended(&options.keys)).await? {
+    if link.take(&suspension::is_suspended(&options.keys)).await? {
         return Err(WorkerError::Suspended);
     }
     let who = registration::identity(&mut options);

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use rq_core::steps::settlement::Settlement;
 use rq_core::steps::silent::Abandoned;
-use rq_core::steps::worker::Settlement;
 use rq_core::{Conclusion, Job, Next, Settled, Timestamp, Ttl};
 use tracing::{error, info, warn};
 

@@ -40,10 +40,10 @@ impl Queue {
     }
 
     fn workers_of(&self, queues: &[String]) -> Result<Vec<WorkerRecord>, Error> {
-        let names = self.link.take(&steps::worker::names(&self.keys, queues))?;
+        let names = self.link.take(&steps::roster::names(&self.keys, queues))?;
         let mut workers = Vec::with_capacity(names.len());
         for names in names.chunks(FETCHED_PER_ROUND_TRIP_MAX) {
-            workers.extend(self.link.take(&steps::worker::records(&self.keys, names))?);
+            workers.extend(self.link.take(&steps::roster::records(&self.keys, names))?);
         }
         Ok(workers)
     }
@@ -51,16 +51,16 @@ impl Queue {
     /// Suspends the workers of all queues, Python's too: they start no job until somebody resumes them or, if given,
     /// `longest` has passed, in whole seconds and at least one. What runs goes on.
     pub fn suspend_all_workers(&self, longest: Option<Duration>) -> Result<(), Error> {
-        self.link.take(&steps::worker::suspend(&self.keys, longest))
+        self.link.take(&steps::suspension::suspend(&self.keys, longest))
     }
 
     /// Lets suspended workers go on. Whether they were suspended.
     pub fn resume_all_workers(&self) -> Result<bool, Error> {
-        self.link.take(&steps::worker::resume(&self.keys))
+        self.link.take(&steps::suspension::resume(&self.keys))
     }
 
     /// Whether all workers are suspended.
     pub fn are_workers_suspended(&self) -> Result<bool, Error> {
-        self.link.take(&steps::worker::is_suspended(&self.keys))
+        self.link.take(&steps::suspension::is_suspended(&self.keys))
     }
 }

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use rq_core::steps::worker::{self as steps, BATCH_MAX, Claim, Claimed};
+use rq_core::steps::claim::{self as steps, Claim};
+use rq_core::steps::{BATCH_MAX, Claimed};
 use rq_core::{Ended, Error, Fields};
 
 use super::running::Begun;

@@ -1,6 +1,7 @@
 //! Living: the worker says that it is there, what it does, and what it runs.
 
-use rq_core::steps::worker::{self as steps, BATCH_MAX, Claimed, HEARTBEAT_BATCH_MAX, News, Pulse};
+use rq_core::steps::worker::{HEARTBEAT_BATCH_MAX, News, Pulse};
+use rq_core::steps::{BATCH_MAX, Claimed, claim, worker};
 use rq_core::{Error, ExecutionId, Stop};
 
 use super::{Dispatcher, Event, registration};
@@ -17,7 +18,7 @@ impl Dispatcher {
     }
 
     pub(super) fn start_heartbeat(&mut self, news: News, running: Vec<Claimed>) {
-        let beat = self.insist(steps::heartbeat(&self.who, news, &running));
+        let beat = self.insist(worker::heartbeat(&self.who, news, &running));
         let ids = running.into_iter().map(|claimed| claimed.id).collect();
         self.start(async move { Event::Beaten(ids, beat.await) });
     }
@@ -47,7 +48,7 @@ impl Dispatcher {
         }
         for batch in self.running.all().chunks(HEARTBEAT_BATCH_MAX) {
             let ids = batch.iter().map(|claimed| claimed.id.clone()).collect();
-            let renew = self.insist(steps::renew(&self.who, batch));
+            let renew = self.insist(claim::renew(&self.who, batch));
             self.renewals_under_way += 1;
             self.start(async move { Event::Renewed(ids, renew.await) });
         }
@@ -104,7 +105,7 @@ impl Dispatcher {
             return;
         }
         self.saving_meta = true;
-        let save = self.insist(steps::save_meta(&self.who.keys, &metas));
+        let save = self.insist(claim::save_meta(&self.who.keys, &metas));
         self.start(async move { Event::MetaSaved(save.await) });
     }
 }

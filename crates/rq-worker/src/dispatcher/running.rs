@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rq_core::steps::worker::{Claimed, Settlement};
+use rq_core::steps::Claimed;
+use rq_core::steps::settlement::Settlement;
 use rq_core::{Conclusion, Ended, Execution, ExecutionId, Failure, Fields, Host, Job, Timestamp};
 
 use crate::options::Options;

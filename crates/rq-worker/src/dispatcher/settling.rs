@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use rq_core::steps::BATCH_MAX;
 use rq_core::steps::job::{self as job_steps, Cursor, Release};
-use rq_core::steps::worker::{self as steps, BATCH_MAX, Settlement, Settling};
+use rq_core::steps::settlement::{self as steps, Settlement, Settling};
 use rq_core::{Ended, Error, ExceptionHandler, ExecutionId, Failure, Job, Ttl};
 
 use super::outage::insist;
@@ -65,7 +66,7 @@ impl Dispatcher {
             let batch = std::mem::replace(&mut self.unsettled, rest);
             self.settles_under_way += 1;
             self.pace.settle();
-            let settle = self.insist(steps::settle(&self.who.keys, Some(&self.who), &batch));
+            let settle = self.insist(steps::settle(&self.who.keys, Some(&self.who.name), &batch));
             self.start(async move { Event::Settled(batch, settle.await) });
         }
     }

@@ -54,6 +54,7 @@ pub enum Run {
 )]
 pub trait Perform {
     /// The handler.
+    #[doc(hidden)]
     const HANDLER: Handler;
 }
 
@@ -122,7 +123,7 @@ impl Handlers {
     }
 
     /// The handler named `name`.
-    pub fn get(&self, name: &str) -> Option<&Handler> {
+    fn get(&self, name: &str) -> Option<&Handler> {
         self.by_name.get(name)
     }
 
@@ -299,7 +300,6 @@ fn convert<T: DeserializeOwned + 'static>(value: Value) -> Result<T, ValueError>
 }
 
 /// Whether two lists of parameter names are equal; `#[job]` has it evaluated at compile time.
-#[doc(hidden)]
 pub const fn same_params(a: &[&str], b: &[&str]) -> bool {
     if a.len() != b.len() {
         return false;

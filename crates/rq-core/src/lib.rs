@@ -86,9 +86,7 @@ pub use executor::{Ended, Execution, Executor, Stop};
 pub use failure::{ArgumentError, BoxError, Failure, Result, Usage};
 pub use fields::{FieldError, Fields};
 pub use handle::JobHandle;
-pub use handlers::{
-    Arguments, Handler, Handlers, Outcome, Perform, Prepared, Returned, Returns, Run, Running, same_params,
-};
+pub use handlers::{Handlers, Perform, Prepared};
 pub use interrupt::{Interrupt, Interrupted};
 pub use job::{Callback, Job, TIMEOUT_DEFAULT, Timeout};
 pub use keys::Keys;
@@ -106,3 +104,9 @@ pub use steps::management::Requeued;
 pub use time::{Timestamp, TimestampError, days, hours, minutes, secs};
 pub use ttl::Ttl;
 pub use worker_record::WorkerRecord;
+
+/// What the code that `#[job]` writes is made of. Nobody else should name it: it changes with the macro.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::handlers::{Arguments, Handler, Outcome, Returned, Returns, Run, Running, same_params};
+}

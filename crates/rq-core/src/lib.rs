@@ -25,14 +25,24 @@
 //! # Layout
 //!
 //! * producers: [`Call`], [`Queue`], [`JobHandle`], [`blocking`], [`Retry`], [`Repeat`], [`Dependency`], [`OnCrash`], [`Ttl`]
-//! * job authors: [`job`], [`handlers!`], [`Handlers`], [`Context`], [`Failure`]
+//! * job authors: [`job`], [`handlers!`], [`Handlers`], [`Context`], [`States`], [`Failure`]
 //! * whoever manages: [`Cancel`], [`Registry`], [`Requeued`]
 //! * whoever inspects: [`Job`], [`JobResult`], [`ExecutionRecord`], [`WorkerRecord`], [`Status`], [`Keys`]
-//! * payloads: [`Codec`], [`Value`], [`Payload`]
-//! * extenders: [`Executor`], [`DeathPenalty`], [`ExceptionHandler`]
-//! * workers: [`steps`] and [`link`], what is sent to Redis and how; [`Conclusion`], what becomes of a job that ran
+//! * payloads, from `rq-wire`: [`Codec`], [`Value`], [`Payload`]
+//! * extenders: [`Executor`] with [`Host`] and [`Interrupt`], [`DeathPenalty`], [`ExceptionHandler`]
+//! * workers and tools of RQ, with the feature `worker`: `steps` and `link`, what is sent to Redis and how; `Conclusion`,
+//!   what becomes of a job that ran; `Prepared`, a job about to run; `panics`, how it is kept from taking others with it
+//!
+//! # Features
+//!
+//! * `bincode`, on by default: the codec for queues that only Rust reads
+//! * `worker`: the last line above. Its items follow the needs of RQ's own crates and change with them; a producer needs
+//!   none, and builds without the scripts of workers
 //!
 //! This crate never forks, starts no runtime and no thread, and installs no log subscriber.
+
+// What workers are made of is private to a producer, and `pub` where it is compiled for both.
+#![cfg_attr(not(feature = "worker"), allow(unreachable_pub))]
 
 // `#[job]` writes `::rq_core::..`; this lets our own tests use it.
 extern crate self as rq_core;
@@ -57,9 +67,15 @@ mod inline;
 mod interrupt;
 mod job;
 pub mod keys;
+#[cfg(feature = "worker")]
 pub mod link;
+#[cfg(not(feature = "worker"))]
+mod link;
 mod on_crash;
+#[cfg(feature = "worker")]
 pub mod panics;
+#[cfg(not(feature = "worker"))]
+mod panics;
 mod queue;
 mod registry;
 mod repeat;
@@ -68,13 +84,17 @@ mod retry;
 mod scripts;
 mod states;
 mod status;
+#[cfg(feature = "worker")]
 pub mod steps;
+#[cfg(not(feature = "worker"))]
+mod steps;
 mod time;
 mod ttl;
 mod worker_record;
 
 pub use call::Call;
 pub use cancel::Cancel;
+#[cfg(feature = "worker")]
 pub use conclusion::{Conclusion, Next, Settled};
 pub use context::{Context, Host, PROGRESS_KEY, PROGRESS_NOTE_KEY};
 pub use death_penalty::{DeathPenalty, Guard};
@@ -86,11 +106,14 @@ pub use executor::{Ended, Execution, Executor, Stop};
 pub use failure::{ArgumentError, BoxError, Failure, Result, Usage};
 pub use fields::{FieldError, Fields};
 pub use handle::JobHandle;
-pub use handlers::{Handlers, Perform, Prepared};
+#[cfg(feature = "worker")]
+pub use handlers::Prepared;
+pub use handlers::{Handlers, Perform};
 pub use interrupt::{Interrupt, Interrupted};
 pub use job::{Callback, Job, TIMEOUT_DEFAULT, Timeout};
 pub use keys::Keys;
 pub use on_crash::{CRASHES_MAX, OnCrash};
+pub use panics::Panic;
 pub use queue::Queue;
 pub use registry::{Entry, Registry, RegistryKind};
 pub use repeat::Repeat;

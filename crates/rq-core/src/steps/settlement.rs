@@ -33,6 +33,7 @@ pub struct Settlement {
 
 impl Settlement {
     /// How large what it writes is, before it is encoded for the stream.
+    #[cfg(feature = "worker")]
     pub fn len_bytes(&self) -> usize {
         let outcome = match &self.conclusion.settled {
             Settled::Finished(value) => value.as_ref().map_or(0, Vec::len),

@@ -6,6 +6,7 @@ use rq_wire::{CodecError, ValueError};
 
 use crate::fields::FieldError;
 use crate::keys::NameError;
+use crate::redis_error::RedisError;
 use crate::status::Status;
 
 /// How a call to a queue or a job handle fails.
@@ -14,7 +15,7 @@ use crate::status::Status;
 pub enum Error {
     /// Redis could not be reached, or refused.
     #[error("redis: {0}")]
-    Redis(#[from] redis::RedisError),
+    Redis(#[from] RedisError),
     /// The connection broke before Redis answered, and again when the step was sent anew: it may have been done.
     #[error(
         "the connection to redis broke before it answered; job {job_id} may have been enqueued: enqueue it again with this id to be sure"
@@ -23,7 +24,7 @@ pub enum Error {
         /// The job that may be enqueued.
         job_id: String,
         /// How the connection broke.
-        source: redis::RedisError,
+        source: RedisError,
     },
     /// Redis answered something the protocol does not know.
     #[error("redis answered {got} to {step}; is another program writing to these keys?")]
@@ -167,10 +168,16 @@ impl Error {
     /// Whether Redis could not be reached, so that trying later may help.
     pub fn is_redis_unavailable(&self) -> bool {
         match self {
-            Error::Redis(error) | Error::Unconfirmed { source: error, .. } => {
-                error.is_io_error() || error.is_timeout() || error.is_connection_dropped()
-            }
+            Error::Redis(error) | Error::Unconfirmed { source: error, .. } => error.is_connection_broken(),
             _ => false,
         }
+    }
+}
+
+/// For `?` in RQ's own crates, which know the library. Nobody else should count on it.
+#[doc(hidden)]
+impl From<redis::RedisError> for Error {
+    fn from(error: redis::RedisError) -> Error {
+        Error::Redis(error.into())
     }
 }

@@ -77,6 +77,7 @@ pub mod panics;
 #[cfg(not(feature = "worker"))]
 mod panics;
 mod queue;
+mod redis_error;
 mod registry;
 mod repeat;
 mod result;
@@ -115,6 +116,7 @@ pub use keys::Keys;
 pub use on_crash::{CRASHES_MAX, OnCrash};
 pub use panics::Panic;
 pub use queue::Queue;
+pub use redis_error::RedisError;
 pub use registry::{Entry, Registry, RegistryKind};
 pub use repeat::Repeat;
 pub use result::{JobResult, ResultKind};

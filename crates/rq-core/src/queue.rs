@@ -276,7 +276,7 @@ pub(crate) fn begins_inline(enqueued: &[Enqueued]) -> bool {
 pub(crate) fn unconfirmed(error: Error, batch: &[(Job, Place)]) -> Error {
     match (error, batch) {
         (Error::Redis(source), [(job, _), ..])
-            if crate::link::is_broken(&source) && !source.is_connection_refusal() =>
+            if source.is_connection_broken() && !source.is_connection_refused() =>
         {
             Error::Unconfirmed { job_id: job.id.clone(), source }
         }

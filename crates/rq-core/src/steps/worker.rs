@@ -83,12 +83,15 @@ pub fn introduce(name: &str) -> Step<String> {
     })
 }
 
-/// What server this is (`INFO server`).
-pub fn server_info() -> Step<redis::InfoDict> {
-    const NAME: &str = "server info";
+/// Which version of Redis this is, `7.2.4` (`INFO server`); `None` where the server does not tell.
+pub fn server_version() -> Step<Option<String>> {
+    const NAME: &str = "server version";
     let mut pipeline = redis::pipe();
     pipeline.cmd("INFO").arg("server");
-    Step::new(NAME, pipeline, |answers| single(NAME, answers))
+    Step::new(NAME, pipeline, |answers| {
+        let info: redis::InfoDict = single(NAME, answers)?;
+        Ok(info.get("redis_version"))
+    })
 }
 
 /// What a heartbeat says beside "I live".

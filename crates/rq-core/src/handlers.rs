@@ -85,6 +85,7 @@ impl<T: Serialize, E: Into<Failure>> Returns for Result<T, E> {
 ///
 /// Made by [`handlers!`](crate::handlers); a module offers its own as a value and [`merge`](Handlers::merge) puts
 /// them together.
+#[must_use = "handlers do nothing until a worker has them"]
 #[derive(Clone, Debug, Default)]
 pub struct Handlers {
     by_name: BTreeMap<&'static str, Handler>,
@@ -178,6 +179,7 @@ macro_rules! handlers {
 }
 
 /// A job whose handler was found and whose arguments were bound: ready to run once.
+#[must_use = "a job that was prepared has not run"]
 #[derive(Debug)]
 pub struct Prepared {
     handler: Handler,

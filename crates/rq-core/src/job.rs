@@ -55,6 +55,7 @@ impl Timeout {
 
 /// A function to call when a job ends (wire spec §4.6).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Callback {
     /// Its dotted name.
     pub name: String,

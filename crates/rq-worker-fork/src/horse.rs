@@ -136,7 +136,7 @@ fn run(errand: Errand, stable: &Stable, line: &Arc<Line>) -> Outcome {
     let id = ExecutionId::from_parts(&job_id, &x);
     let job = match Job::from_fields(&*job_id, fields) {
         Ok(job) => Arc::new(job),
-        Err(FieldError { field, reason }) => {
+        Err(FieldError { field, reason, .. }) => {
             let failure = Failure::Malformed { field, reason };
             return Outcome { outcome: Err(Told::from(failure)), ran: Duration::ZERO };
         }

@@ -252,8 +252,7 @@ pub(super) fn horse_crash(stage: &Stage) {
 }
 
 /// What an executor with processes reports of one that was killed.
-const KILLED: Failure =
-    Failure::Killed { signal: 9, usage: Usage { peak_rss_bytes: 1 << 20, cpu: Duration::ZERO } };
+const KILLED: Failure = Failure::Killed { signal: 9, usage: Usage::new(1 << 20, Duration::ZERO) };
 
 pub(super) fn horse_killed(stage: &Stage) {
     killed_on(stage, &stage.worker(WORKER, &[QUEUE]));

@@ -75,7 +75,7 @@ impl Running {
             Some(error) => Begun::Malformed(Failure::Malformed { field: error.field, reason: error.reason }),
             None => {
                 let host: Arc<dyn Host> = Arc::clone(host) as Arc<dyn Host>;
-                Begun::Runs(Execution { id, job, limit, host }, origin)
+                Begun::Runs(Execution::new(id, job, limit, host), origin)
             }
         }
     }

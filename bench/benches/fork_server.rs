@@ -68,7 +68,7 @@ async fn trips(executor: &mut dyn Executor, in_flight: usize, jobs: u64) -> Dura
 
 fn execution(job: &Arc<Job>) -> Execution {
     let id = ExecutionId::new(&job.id);
-    Execution { id, job: Arc::clone(job), limit: TIMEOUT_DEFAULT.limit(), host: Arc::new(NoRedis) }
+    Execution::new(id, Arc::clone(job), TIMEOUT_DEFAULT.limit(), Arc::new(NoRedis))
 }
 
 fn trivial_job() -> Arc<Job> {

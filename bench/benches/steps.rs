@@ -8,15 +8,18 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use rq_core::link::{Link, Step};
+use rq_core::steps::claim::Claim;
 use rq_core::steps::queue::{self, Enqueued, Place};
-use rq_core::steps::worker::{self, Claim, Claimed, Identity, Settlement, Settling};
+use rq_core::steps::settlement::{Settlement, Settling};
+use rq_core::steps::worker::Identity;
+use rq_core::steps::{BATCH_MAX, Claimed, claim, settlement, worker};
 use rq_core::{Codec, Conclusion, Job, Keys, Payload, Settled, Status, Timestamp, Ttl, WorkerRecord, zlib};
 use rq_tests::PrivateRedis;
 use tokio::runtime::Runtime;
 
 const QUEUE: &str = "bench";
 /// How many jobs one step is for: the fewest and the most.
-const BATCHES: [usize; 2] = [1, worker::BATCH_MAX];
+const BATCHES: [usize; 2] = [1, BATCH_MAX];
 
 /// One of a worker's steps.
 #[derive(Clone, Copy)]
@@ -108,7 +111,7 @@ impl Stage {
     async fn claim(&mut self, want: usize) -> (Vec<Claimed>, Duration) {
         self.claims += 1;
         let began = Instant::now();
-        let claim = self.take(&worker::claim(&self.who, &self.queues, 0, self.claims, want)).await;
+        let claim = self.take(&claim::claim(&self.who, &self.queues, 0, self.claims, want)).await;
         let took = began.elapsed();
         let Claim::Taken { claimed, .. } = claim else { panic!("nobody suspends workers here") };
         assert_eq!(claimed.len(), want, "the queue was filled for this claim");
@@ -117,7 +120,7 @@ impl Stage {
 
     async fn begin(&self, claimed: &[Claimed]) -> Duration {
         let began = Instant::now();
-        let begun = self.take(&worker::begin(&self.who, claimed)).await;
+        let begun = self.take(&claim::begin(&self.who, claimed)).await;
         let took = began.elapsed();
         assert!(begun.iter().all(Option::is_some), "nobody calls jobs off here");
         took
@@ -126,7 +129,8 @@ impl Stage {
     async fn settle(&self, claimed: &[Claimed]) -> Duration {
         let settlements: Vec<Settlement> = claimed.iter().map(finished).collect();
         let began = Instant::now();
-        let settled = self.take(&worker::settle(&self.who.keys, Some(&self.who), &settlements)).await;
+        let settled =
+            self.take(&settlement::settle(&self.who.keys, Some(&self.who.name), &settlements)).await;
         let took = began.elapsed();
         assert!(settled.iter().all(|settled| *settled == Settling::Done), "the executions are ours");
         took

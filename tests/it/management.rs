@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use rq_core::steps::Claimed;
 use rq_core::steps::management::Canceled;
-use rq_core::steps::worker::Claimed;
 use rq_core::{
     Call, Cancel, Dependency, Entry, Error, Keys, RegistryKind, Requeued, ResultKind, Status, Timestamp,
     secs, steps,
@@ -26,7 +26,7 @@ fn numbered(prefix: &str, count: usize) -> Vec<String> {
 }
 
 /// Runs all that wait, one by one.
-fn run_all(stage: &Stage, worker: &str, end: impl Fn(&Claimed) -> rq_core::steps::worker::Settlement) {
+fn run_all(stage: &Stage, worker: &str, end: impl Fn(&Claimed) -> rq_core::steps::settlement::Settlement) {
     let worker = stage.worker(worker, &[QUEUE]);
     loop {
         let claimed = worker.claim(16);
@@ -327,8 +327,10 @@ fn a_canceled_job_never_starts() {
         if settlements.is_empty() {
             continue;
         }
-        let settled = stage.take(&steps::worker::settle(&stage.keys, Some(&worker.who), &settlements));
-        let done = runs.iter().zip(settled).filter(|(_, settled)| *settled == steps::worker::Settling::Done);
+        let settled =
+            stage.take(&steps::settlement::settle(&stage.keys, Some(&worker.who.name), &settlements));
+        let done =
+            runs.iter().zip(settled).filter(|(_, settled)| *settled == steps::settlement::Settling::Done);
         ended.extend(done.map(|(claimed, _)| claimed.id.job_id().to_owned()));
     }
     let canceled = canceling.join().unwrap();

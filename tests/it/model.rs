@@ -9,12 +9,14 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rq_core::link::Step;
+use rq_core::steps::Claimed;
+use rq_core::steps::claim::put_back;
 use rq_core::steps::job::fetch_fields;
 use rq_core::steps::management::{Canceled, Deleted, Ended, cancel, delete, requeue};
 use rq_core::steps::queue::{Enqueued, Place as QueuePlace, enqueue};
 use rq_core::steps::schedule::{Scheduler, due};
+use rq_core::steps::settlement::{Settlement, Settling};
 use rq_core::steps::silent::{Abandoned, Sign, abandon, leases_over, remains};
-use rq_core::steps::worker::{Claimed, Settlement, Settling, put_back};
 use rq_core::{
     BoxError, CRASHES_MAX, Cancel, Conclusion, Failure, Job, OnCrash, Retry, Settled, Status, Timestamp, Ttl,
 };

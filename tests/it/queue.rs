@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rq_core::steps::Claimed;
 use rq_core::steps::job::fetch_fields;
 use rq_core::steps::queue::counts;
-use rq_core::steps::worker::{Claimed, Settlement, records};
+use rq_core::steps::roster::records;
+use rq_core::steps::settlement::Settlement;
 use rq_core::{
     Call, Codec, Context, Error, Keys, PROGRESS_KEY, ResultKind, Retry, Settled, Status, Ttl, Value, days,
     handlers, job, secs,

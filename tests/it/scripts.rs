@@ -15,8 +15,11 @@ use std::time::Duration;
 
 use redis::FromRedisValue;
 use rq_core::link::{BlockingLink, Step};
+use rq_core::steps::claim::Claim;
 use rq_core::steps::queue::{self, Enqueued, Place};
-use rq_core::steps::worker::{self, Claim, Claimed, Identity, Settlement, Settling};
+use rq_core::steps::settlement::{Settlement, Settling};
+use rq_core::steps::worker::Identity;
+use rq_core::steps::{self, Claimed, settlement, worker};
 use rq_core::{
     Codec, Conclusion, Error, Fields, Job, Keys, Payload, Settled, Status, Timestamp, Ttl, WorkerRecord, zlib,
 };
@@ -249,7 +252,7 @@ impl<'a> Worker<'a> {
     /// The next claim, not taken yet.
     fn claim_step(&self, want: usize) -> Step<Claim> {
         self.claims.set(self.claims.get() + 1);
-        worker::claim(&self.who, &self.queues, 0, self.claims.get(), want)
+        steps::claim::claim(&self.who, &self.queues, 0, self.claims.get(), want)
     }
 
     /// Claims up to `want` jobs and what had to be dropped.
@@ -269,11 +272,11 @@ impl<'a> Worker<'a> {
     /// Begins claimed executions; which of them may run.
     #[track_caller]
     pub(crate) fn begin(&self, claimed: &[Claimed]) -> Vec<Option<Fields>> {
-        self.stage.take(&worker::begin(&self.who, claimed))
+        self.stage.take(&steps::claim::begin(&self.who, claimed))
     }
 
     pub(crate) fn settle_step(&self, settlements: &[Settlement]) -> Step<Vec<Settling>> {
-        worker::settle(&self.stage.keys, Some(&self.who), settlements)
+        settlement::settle(&self.stage.keys, Some(&self.who.name), settlements)
     }
 
     /// Settles executions that are this worker's.

@@ -35,7 +35,7 @@ enum Outcome {
     Skipped(String),
 }
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     Step { name: "format", command: "cargo fmt --all --check", needs: nothing },
     Step {
         name: "lints",
@@ -48,8 +48,17 @@ const STEPS: [Step; 9] = [
         needs: nothing,
     },
     Step { name: "tests", command: "cargo xtask test", needs: nothing },
-    // As a producer builds it: without default features.
-    Step { name: "rq-core alone", command: "cargo test -p rq-core --no-default-features", needs: nothing },
+    // As a producer builds them: without default features, and without what workers are made of.
+    Step {
+        name: "lints alone",
+        command: "cargo clippy -p rq-wire -p rq-core --no-default-features --all-targets -- -D warnings",
+        needs: nothing,
+    },
+    Step {
+        name: "tests alone",
+        command: "cargo test -p rq-wire -p rq-core --no-default-features",
+        needs: nothing,
+    },
     Step { name: "dependencies", command: "cargo deny check bans licenses sources", needs: cargo_deny },
     Step {
         name: "advisories",

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use rq_core::link::Link;
-use rq_core::steps::worker::{self as steps, BATCH_MAX, Claim, Claimed, Identity, Settlement};
+use rq_core::steps::claim::Claim;
+use rq_core::steps::settlement::Settlement;
+use rq_core::steps::worker::Identity;
+use rq_core::steps::{BATCH_MAX, Claimed, claim, settlement, worker};
 use rq_core::{Conclusion, Fields, Job, Keys, Timestamp, Ttl, WorkerRecord};
 
 use crate::stage::{Drained, QUEUE, Stage};
@@ -49,21 +52,21 @@ async fn drain_batches(link: &Link, who: Identity) -> Result<()> {
     let mut record = WorkerRecord::new(who.name.as_str());
     record.birth = Some(Timestamp::now());
     record.queues = queues.to_vec();
-    ensure!(link.take(&steps::birth(&who, &record)).await?, "a worker has the name {}", who.name);
+    ensure!(link.take(&worker::birth(&who, &record)).await?, "a worker has the name {}", who.name);
     // Ends with the first claim that finds nothing.
     for number in 1.. {
-        let claim = link.take(&steps::claim(&who, &queues, 0, number, BATCH_MAX)).await?;
+        let claim = link.take(&claim::claim(&who, &queues, 0, number, BATCH_MAX)).await?;
         let Claim::Taken { claimed, .. } = claim else { break };
         if claimed.is_empty() {
             break;
         }
-        let fetched = link.take(&steps::begin(&who, &claimed)).await?;
+        let fetched = link.take(&claim::begin(&who, &claimed)).await?;
         let settlements: Result<Vec<Settlement>> = claimed
             .into_iter()
             .zip(fetched)
             .filter_map(|(claimed, fields)| Some(settlement(claimed, fields?)))
             .collect();
-        link.take(&steps::settle(&who.keys, Some(&who), &settlements?)).await?;
+        link.take(&settlement::settle(&who.keys, Some(&who.name), &settlements?)).await?;
     }
     Ok(())
 }

@@ -4,19 +4,17 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
+use rq_wire::{Codec, CodecError, Payload, Value, ValueError, zlib};
 use serde::Serialize;
 
-use crate::codec::{Codec, CodecError, zlib};
 use crate::dependency::{DEPENDENCIES_MAX, Dependency};
 use crate::error::Error;
 use crate::job::{Job, TIMEOUT_DEFAULT, Timeout};
 use crate::keys::check_job_id;
 use crate::on_crash::OnCrash;
-use crate::payload::Payload;
 use crate::repeat::Repeat;
 use crate::retry::Retry;
 use crate::ttl::{Ttl, whole_seconds};
-use crate::value::{Value, ValueError};
 
 /// What to run, with which arguments and options; yields a `T`.
 ///

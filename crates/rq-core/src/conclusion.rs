@@ -4,6 +4,7 @@
 
 use crate::failure::Failure;
 use crate::job::{Job, json_numbers};
+#[cfg(any(feature = "worker", test))]
 use crate::on_crash::{CRASHES_MAX, OnCrash};
 use crate::result::ResultKind;
 use crate::retry::Retry;
@@ -93,6 +94,7 @@ impl Conclusion {
 
     /// The rules for an execution that was cut off because its worker was shut down. A job that may run again whenever its worker
     /// dies does so here too, and no crash is counted. `default` is for jobs that do not say.
+    #[cfg(any(feature = "worker", test))]
     pub fn of_shut_down(job: &Job, text: String, now: Timestamp, default: OnCrash) -> Conclusion {
         let has_retries = job.retries_left.unwrap_or(0) > 0;
         let (settled, next, changes) = match job.on_crash.unwrap_or(default) {
@@ -104,6 +106,7 @@ impl Conclusion {
     }
 
     /// The rules for an execution whose worker fell silent after it may have begun. `default` is for jobs that do not say.
+    #[cfg(any(feature = "worker", test))]
     pub fn of_abandoned(job: &Job, text: String, now: Timestamp, default: OnCrash) -> Conclusion {
         let crashes = job.crashes.unwrap_or(0).saturating_add(1);
         let has_retries = job.retries_left.unwrap_or(0) > 0;

@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use rq_wire::{Codec, CodecError, Value};
 use serde::Serialize;
 
-use crate::codec::{Codec, CodecError};
 use crate::error::Error;
 use crate::execution::ExecutionId;
 use crate::failure::BoxError;
@@ -15,7 +15,6 @@ use crate::job::Job;
 use crate::keys::Keys;
 use crate::link::BlockingLink;
 use crate::states::States;
-use crate::value::Value;
 
 /// Key of the job's meta under which [`Context::progress`] keeps how far it is, from 0 to 1.
 pub const PROGRESS_KEY: &str = "progress";

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::context::Context;
 
 /// Keeps a penalty armed; dropping it calls the penalty off. Any value will do.
+#[must_use = "dropping it calls the penalty off"]
 pub trait Guard: Send {}
 
 impl<T: Send> Guard for T {}

@@ -19,6 +19,7 @@ pub(crate) const DEPENDENCIES_MAX: usize = 10_000;
 /// let call = Call::<()>::to("reports.send").depends_on(Dependency::on(["fetch-1", "fetch-2"]).allow_failure());
 /// # let _ = call;
 /// ```
+#[must_use = "a dependency does nothing until a call is given it"]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dependency {
     ids: Vec<String>,

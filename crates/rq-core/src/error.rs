@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use crate::codec::CodecError;
+use rq_wire::{CodecError, ValueError};
+
 use crate::fields::FieldError;
 use crate::keys::NameError;
+use crate::redis_error::RedisError;
 use crate::status::Status;
-use crate::value::ValueError;
 
 /// How a call to a queue or a job handle fails.
 #[derive(Debug, thiserror::Error)]
@@ -14,7 +15,7 @@ use crate::value::ValueError;
 pub enum Error {
     /// Redis could not be reached, or refused.
     #[error("redis: {0}")]
-    Redis(#[from] redis::RedisError),
+    Redis(#[from] RedisError),
     /// The connection broke before Redis answered, and again when the step was sent anew: it may have been done.
     #[error(
         "the connection to redis broke before it answered; job {job_id} may have been enqueued: enqueue it again with this id to be sure"
@@ -23,7 +24,7 @@ pub enum Error {
         /// The job that may be enqueued.
         job_id: String,
         /// How the connection broke.
-        source: redis::RedisError,
+        source: RedisError,
     },
     /// Redis answered something the protocol does not know.
     #[error("redis answered {got} to {step}; is another program writing to these keys?")]
@@ -167,10 +168,16 @@ impl Error {
     /// Whether Redis could not be reached, so that trying later may help.
     pub fn is_redis_unavailable(&self) -> bool {
         match self {
-            Error::Redis(error) | Error::Unconfirmed { source: error, .. } => {
-                error.is_io_error() || error.is_timeout() || error.is_connection_dropped()
-            }
+            Error::Redis(error) | Error::Unconfirmed { source: error, .. } => error.is_connection_broken(),
             _ => false,
         }
+    }
+}
+
+/// For `?` in RQ's own crates, which know the library. Nobody else should count on it.
+#[doc(hidden)]
+impl From<redis::RedisError> for Error {
+    fn from(error: redis::RedisError) -> Error {
+        Error::Redis(error.into())
     }
 }

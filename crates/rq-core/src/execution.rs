@@ -52,6 +52,15 @@ pub(crate) fn fresh_x() -> String {
     uuid::Uuid::new_v4().simple().to_string()
 }
 
+/// An execution in Redis: the run, and the queue whose registries hold it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// The run.
+    pub id: ExecutionId,
+    /// The job's origin.
+    pub origin: String,
+}
+
 /// The record of a run while it lasts, `rq:execution:<id>:<x>`.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]

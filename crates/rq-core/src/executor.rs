@@ -13,6 +13,7 @@ use crate::job::Job;
 
 /// One run of one job, handed to an executor. The payload stays encoded: the executor decodes it where the job runs.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct Execution {
     /// The run.
     pub id: ExecutionId,
@@ -22,6 +23,13 @@ pub struct Execution {
     pub limit: Option<Duration>,
     /// Stores what the running job saves. Executors that run jobs outside of this process bring their own.
     pub host: Arc<dyn Host>,
+}
+
+impl Execution {
+    /// A run that has not begun. Workers make it.
+    pub fn new(id: ExecutionId, job: Arc<Job>, limit: Option<Duration>, host: Arc<dyn Host>) -> Execution {
+        Execution { id, job, limit, host }
+    }
 }
 
 impl fmt::Debug for Execution {

@@ -4,7 +4,8 @@ use std::error::Error as StdError;
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-use crate::codec::CodecError;
+use rq_wire::CodecError;
+
 use crate::interrupt::Interrupted;
 use crate::panics::Panic;
 use crate::retry::Retry;
@@ -104,11 +105,19 @@ pub enum Failure {
 
 /// What a process has used (`wait4`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Usage {
     /// The most memory it had at once.
     pub peak_rss_bytes: u64,
     /// How long it has computed.
     pub cpu: Duration,
+}
+
+impl Usage {
+    /// What an executor was told of the process.
+    pub const fn new(peak_rss_bytes: u64, cpu: Duration) -> Usage {
+        Usage { peak_rss_bytes, cpu }
+    }
 }
 
 impl fmt::Display for Usage {

@@ -7,6 +7,7 @@ use crate::time::Timestamp;
 /// A field that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("field `{field}`: {reason}")]
+#[non_exhaustive]
 pub struct FieldError {
     /// The field's name.
     pub field: String,

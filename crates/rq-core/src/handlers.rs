@@ -6,16 +6,14 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 
+use rq_wire::{Codec, Payload, Value, ValueError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::codec::Codec;
 use crate::context::Context;
 use crate::failure::{ArgumentError, Failure};
 use crate::job::Job;
 use crate::panics;
-use crate::payload::Payload;
-use crate::value::{Value, ValueError};
 
 /// What a handler's run yields before it is encoded.
 pub type Outcome = Result<Returned, Failure>;
@@ -56,6 +54,7 @@ pub enum Run {
 )]
 pub trait Perform {
     /// The handler.
+    #[doc(hidden)]
     const HANDLER: Handler;
 }
 
@@ -86,6 +85,7 @@ impl<T: Serialize, E: Into<Failure>> Returns for Result<T, E> {
 ///
 /// Made by [`handlers!`](crate::handlers); a module offers its own as a value and [`merge`](Handlers::merge) puts
 /// them together.
+#[must_use = "handlers do nothing until a worker has them"]
 #[derive(Clone, Debug, Default)]
 pub struct Handlers {
     by_name: BTreeMap<&'static str, Handler>,
@@ -124,7 +124,7 @@ impl Handlers {
     }
 
     /// The handler named `name`.
-    pub fn get(&self, name: &str) -> Option<&Handler> {
+    fn get(&self, name: &str) -> Option<&Handler> {
         self.by_name.get(name)
     }
 
@@ -179,6 +179,7 @@ macro_rules! handlers {
 }
 
 /// A job whose handler was found and whose arguments were bound: ready to run once.
+#[must_use = "a job that was prepared has not run"]
 #[derive(Debug)]
 pub struct Prepared {
     handler: Handler,
@@ -301,7 +302,6 @@ fn convert<T: DeserializeOwned + 'static>(value: Value) -> Result<T, ValueError>
 }
 
 /// Whether two lists of parameter names are equal; `#[job]` has it evaluated at compile time.
-#[doc(hidden)]
 pub const fn same_params(a: &[&str], b: &[&str]) -> bool {
     if a.len() != b.len() {
         return false;

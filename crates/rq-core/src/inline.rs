@@ -12,8 +12,9 @@ use crate::interrupt::Interrupt;
 use crate::job::Job;
 use crate::states::States;
 use crate::status::Status;
+use crate::steps::Claimed;
 use crate::steps::queue::Place;
-use crate::steps::worker::{Claimed, Settlement};
+use crate::steps::settlement::Settlement;
 use crate::time::Timestamp;
 use crate::ttl::Ttl;
 

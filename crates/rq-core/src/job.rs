@@ -3,14 +3,13 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::codec::{Codec, CodecError, zlib};
+use rq_wire::{Codec, CodecError, Payload, Value, zlib};
+
 use crate::fields::{FieldError, Fields};
 use crate::on_crash::OnCrash;
-use crate::payload::Payload;
 use crate::status::Status;
 use crate::time::Timestamp;
 use crate::ttl::Ttl;
-use crate::value::Value;
 
 /// The most items a list inside a field may have.
 const LIST_ITEMS_MAX: usize = 1_000_000;
@@ -56,6 +55,7 @@ impl Timeout {
 
 /// A function to call when a job ends (wire spec §4.6).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Callback {
     /// Its dotted name.
     pub name: String,

@@ -15,6 +15,7 @@ pub const NAME_BYTES_MAX: usize = 200;
 /// A name that must not be written to Redis.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} {name:?} cannot be used: {reason}")]
+#[non_exhaustive]
 pub struct NameError {
     /// What the name was for.
     pub kind: &'static str,

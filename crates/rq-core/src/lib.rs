@@ -25,14 +25,24 @@
 //! # Layout
 //!
 //! * producers: [`Call`], [`Queue`], [`JobHandle`], [`blocking`], [`Retry`], [`Repeat`], [`Dependency`], [`OnCrash`], [`Ttl`]
-//! * job authors: [`job`], [`handlers!`], [`Handlers`], [`Context`], [`Failure`]
+//! * job authors: [`job`], [`handlers!`], [`Handlers`], [`Context`], [`States`], [`Failure`]
 //! * whoever manages: [`Cancel`], [`Registry`], [`Requeued`]
 //! * whoever inspects: [`Job`], [`JobResult`], [`ExecutionRecord`], [`WorkerRecord`], [`Status`], [`Keys`]
-//! * payloads: [`Codec`], [`Value`], [`Payload`]
-//! * extenders: [`Executor`], [`DeathPenalty`], [`ExceptionHandler`]
-//! * workers: [`steps`] and [`link`], what is sent to Redis and how; [`Conclusion`], what becomes of a job that ran
+//! * payloads, from `rq-wire`: [`Codec`], [`Value`], [`Payload`]
+//! * extenders: [`Executor`] with [`Host`] and [`Interrupt`], [`DeathPenalty`], [`ExceptionHandler`]
+//! * workers and tools of RQ, with the feature `worker`: `steps` and `link`, what is sent to Redis and how; `Conclusion`,
+//!   what becomes of a job that ran; `Prepared`, a job about to run; `panics`, how it is kept from taking others with it
+//!
+//! # Features
+//!
+//! * `bincode`, on by default: the codec for queues that only Rust reads
+//! * `worker`: the last line above. Its items follow the needs of RQ's own crates and change with them; a producer needs
+//!   none, and builds without the scripts of workers
 //!
 //! This crate never forks, starts no runtime and no thread, and installs no log subscriber.
+
+// What workers are made of is private to a producer, and `pub` where it is compiled for both.
+#![cfg_attr(not(feature = "worker"), allow(unreachable_pub))]
 
 // `#[job]` writes `::rq_core::..`; this lets our own tests use it.
 extern crate self as rq_core;
@@ -40,7 +50,6 @@ extern crate self as rq_core;
 pub mod blocking;
 mod call;
 mod cancel;
-mod codec;
 mod conclusion;
 mod context;
 mod death_penalty;
@@ -60,11 +69,17 @@ mod inline;
 mod interrupt;
 mod job;
 pub mod keys;
+#[cfg(feature = "worker")]
 pub mod link;
+#[cfg(not(feature = "worker"))]
+mod link;
 mod on_crash;
+#[cfg(feature = "worker")]
 pub mod panics;
-mod payload;
+#[cfg(not(feature = "worker"))]
+mod panics;
 mod queue;
+mod redis_error;
 mod registry;
 mod registry_kind;
 mod repeat;
@@ -73,15 +88,17 @@ mod retry;
 mod scripts;
 mod states;
 mod status;
+#[cfg(feature = "worker")]
 pub mod steps;
+#[cfg(not(feature = "worker"))]
+mod steps;
 mod time;
 mod ttl;
-mod value;
 mod worker_record;
 
 pub use call::Call;
 pub use cancel::Cancel;
-pub use codec::{Codec, CodecError, zlib};
+#[cfg(feature = "worker")]
 pub use conclusion::{Conclusion, Next, Settled};
 pub use context::{Context, Host, PROGRESS_KEY, PROGRESS_NOTE_KEY};
 pub use death_penalty::{DeathPenalty, Guard};
@@ -94,25 +111,32 @@ pub use executor::{Ended, Execution, Executor, Stop};
 pub use failure::{ArgumentError, BoxError, Failure, Result, Usage};
 pub use fields::{FieldError, Fields};
 pub use handle::asynchronous::JobHandle;
-pub use handlers::{
-    Arguments, Handler, Handlers, Outcome, Perform, Prepared, Returned, Returns, Run, Running, same_params,
-};
+#[cfg(feature = "worker")]
+pub use handlers::Prepared;
+pub use handlers::{Handlers, Perform};
 pub use interrupt::{Interrupt, Interrupted};
 pub use job::{Callback, Job, TIMEOUT_DEFAULT, Timeout};
 pub use keys::Keys;
 pub use on_crash::{CRASHES_MAX, OnCrash};
-pub use payload::Payload;
+pub use panics::Panic;
 pub use queue::asynchronous::Queue;
+pub use redis_error::RedisError;
 pub use registry::asynchronous::Registry;
 pub use registry_kind::RegistryKind;
 pub use repeat::Repeat;
 pub use result::{JobResult, ResultKind};
 pub use retry::Retry;
 pub use rq_macros::job;
+pub use rq_wire::{Codec, CodecError, Payload, Value, ValueError, zlib};
 pub use states::States;
 pub use status::Status;
 pub use steps::management::Requeued;
 pub use time::{Timestamp, TimestampError, days, hours, minutes, secs};
 pub use ttl::Ttl;
-pub use value::{Value, ValueError};
 pub use worker_record::WorkerRecord;
+
+/// What the code that `#[job]` writes is made of. Nobody else should name it: it changes with the macro.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::handlers::{Arguments, Handler, Outcome, Returned, Returns, Run, Running, same_params};
+}

@@ -30,6 +30,7 @@ const CONNECT_PAUSE_MAX: Duration = Duration::from_secs(1);
 pub type Answers = Vec<RedisResult<redis::Value>>;
 
 /// What to send to Redis, and how to read the answers.
+#[must_use = "a step does nothing until a link takes it"]
 pub struct Step<T> {
     name: &'static str,
     pipeline: Pipeline,

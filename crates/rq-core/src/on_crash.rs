@@ -7,6 +7,7 @@ pub const CRASHES_MAX: i64 = 3;
 
 /// What becomes of a job that may have begun when its worker died. One that provably never began is always put back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnCrash {
     /// It fails with that cause, or is retried where it has retries left: RQ's way, for jobs that must not run twice.
     #[default]

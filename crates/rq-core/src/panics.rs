@@ -6,7 +6,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::panic::{self, AssertUnwindSafe};
 use std::pin::pin;
-use std::sync::{Once, OnceLock};
+use std::sync::OnceLock;
 use std::task::Poll;
 
 /// A job's panic.
@@ -44,6 +44,7 @@ static SWAP: OnceLock<Swap> = OnceLock::new();
 /// Has memories kept by `swap`, for jobs that move from thread to thread: unless told, each thread keeps its own.
 ///
 /// Called before the first job; a second call changes nothing.
+#[cfg(feature = "worker")]
 pub fn remember_by(swap: Swap) {
     SWAP.get_or_init(|| swap);
 }
@@ -79,8 +80,9 @@ pub async fn catch_async<F: Future>(future: F) -> Result<F::Output, Panic> {
 ///
 /// It puts a hook before the program's own, which still sees every panic outside of jobs. Workers call it; a
 /// library that only enqueues does not.
+#[cfg(any(feature = "worker", test))]
 pub fn record_locations() {
-    static INSTALLED: Once = Once::new();
+    static INSTALLED: std::sync::Once = std::sync::Once::new();
     INSTALLED.call_once(|| {
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use crate::call::Call;
-use crate::codec::Codec;
 use crate::context::Context;
 use crate::error::Error;
 use crate::job::Job;
@@ -13,6 +12,7 @@ use crate::link::{BlockingLink, Link};
 use crate::status::Status;
 use crate::steps::queue::{Enqueued, Place};
 use crate::time::Timestamp;
+use rq_wire::Codec;
 
 mod management;
 
@@ -23,7 +23,6 @@ pub(crate) mod asynchronous {
 
     use super::{all_enqueued, begins_inline, unconfirmed, with_due, with_place};
     use crate::call::Call;
-    use crate::codec::Codec;
     use crate::dependency::parents_first;
     use crate::error::Error;
     use crate::front::asynchronous::{SharedLink, open};
@@ -35,8 +34,9 @@ pub(crate) mod asynchronous {
     use crate::steps;
     use crate::steps::job::{FETCHED_PER_ROUND_TRIP_MAX, Release};
     use crate::steps::queue::{EMPTIED_PER_SCRIPT_MAX, JOBS_PER_ROUND_TRIP_MAX, Place};
-    use crate::steps::worker::Settling;
+    use crate::steps::settlement::Settling;
     use crate::time::Timestamp;
+    use rq_wire::Codec;
 
     /// Where calls go: a named queue in one Redis.
     ///
@@ -181,7 +181,7 @@ pub(crate) mod asynchronous {
             let begins = begins_inline(&enqueued);
             all_enqueued(&job, enqueued)?;
             if begins {
-                let settle = steps::worker::settle(&self.keys, None, &[run.run_async().await]);
+                let settle = steps::settlement::settle(&self.keys, None, &[run.run_async().await]);
                 if self.link.take(&settle).await? == [Settling::DependentsLeft] {
                     self.handle::<T>(run.job_id()).release_rest(Release::Ended).await?;
                 }
@@ -320,7 +320,7 @@ fn begins_inline(enqueued: &[Enqueued]) -> bool {
 fn unconfirmed(error: Error, batch: &[(Job, Place)]) -> Error {
     match (error, batch) {
         (Error::Redis(source), [(job, _), ..])
-            if crate::link::is_broken(&source) && !source.is_connection_refusal() =>
+            if source.is_connection_broken() && !source.is_connection_refused() =>
         {
             Error::Unconfirmed { job_id: job.id.clone(), source }
         }

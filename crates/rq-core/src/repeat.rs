@@ -11,6 +11,7 @@ use crate::ttl::whole_seconds;
 /// let repeat = Repeat::times(3).every(minutes(1));
 /// assert_eq!(repeat.intervals(), [60]);
 /// ```
+#[must_use = "a repeat does nothing until a call is given it"]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repeat {
     times: u32,

@@ -2,8 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use rq_wire::zlib;
 
-use crate::codec::zlib;
 use crate::fields::{FieldError, Fields};
 use crate::time::Timestamp;
 

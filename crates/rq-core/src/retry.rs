@@ -17,6 +17,7 @@ const PAUSES_MAX: usize = 1000;
 /// let retry = Retry::up_to(3).every(secs(10));
 /// assert_eq!(retry.intervals(), [10]);
 /// ```
+#[must_use = "a retry does nothing until a call is given it, or a job fails with it"]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retry {
     max: u32,

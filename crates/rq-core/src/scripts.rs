@@ -30,8 +30,12 @@ macro_rules! parts {
     };
 }
 
+#[cfg(feature = "worker")]
 parts! {
     FENCE = "fence",
+}
+
+parts! {
     LIFETIME = "lifetime",
     OVER = "over",
     PLACE = "place",
@@ -43,7 +47,7 @@ parts! {
 }
 
 macro_rules! scripts {
-    ($($constant:ident = $name:literal [$($part:ident),*],)+) => {
+    ($all:ident: $($constant:ident = $name:literal [$($part:ident),*],)+) => {
         $(pub(crate) static $constant: Script = Script {
             #[cfg(test)]
             name: $name,
@@ -51,22 +55,29 @@ macro_rules! scripts {
             source: include_str!(concat!("scripts/", $name, ".lua")),
             whole: OnceLock::new(),
         };)+
-        static ALL: &[&Script] = &[$(&$constant,)+];
+        static $all: &[&Script] = &[$(&$constant,)+];
     };
 }
 
-scripts! {
+scripts! { OF_PRODUCERS:
+    CANCEL = "cancel" [LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, WITHDRAW],
+    DELETE = "delete" [LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, WITHDRAW],
+    EMPTY = "empty" [],
+    ENQUEUE = "enqueue" [LIFETIME, OVER],
+    RELEASE = "release" [LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE],
+    REQUEUE = "requeue" [LIFETIME, PLACE, RATE_LIMIT],
+    SETTLE = "settle" [LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, CONCLUDE],
+}
+
+#[cfg(feature = "worker")]
+scripts! { OF_WORKERS:
     ABANDON = "abandon" [LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, CONCLUDE],
     BEGIN = "begin" [FENCE],
     BIRTH = "birth" [],
-    CANCEL = "cancel" [LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, WITHDRAW],
     BURY = "bury" [],
     CLAIM = "claim" [LIFETIME, PLACE, REMOVE],
     DEATH = "death" [],
     DUE = "due" [LIFETIME, PLACE, RATE_LIMIT],
-    DELETE = "delete" [LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, WITHDRAW],
-    EMPTY = "empty" [],
-    ENQUEUE = "enqueue" [LIFETIME, OVER],
     EXPIRE = "expire" [],
     FREE_SLOTS = "free_slots" [LIFETIME, PLACE, RATE_LIMIT],
     HEARTBEAT = "heartbeat" [],
@@ -75,14 +86,18 @@ scripts! {
     PRUNE = "prune" [],
     PUSH_READY = "push_ready" [LIFETIME, PLACE, RATE_LIMIT],
     PUT_BACK = "put_back" [LIFETIME, PLACE, REMOVE],
-    RELEASE = "release" [LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE],
     RENEW = "renew" [],
-    REQUEUE = "requeue" [LIFETIME, PLACE, RATE_LIMIT],
     SAVE_META = "save_meta" [],
-    SETTLE = "settle" [LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, CONCLUDE],
     TAKE_ROUND = "take_round" [],
     TIDY_GROUP = "tidy_group" [],
     UNDEFER = "undefer" [LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING],
+}
+#[cfg(not(feature = "worker"))]
+static OF_WORKERS: &[&Script] = &[];
+
+/// All that this program may run.
+fn all() -> impl Iterator<Item = &'static Script> {
+    OF_PRODUCERS.iter().chain(OF_WORKERS).copied()
 }
 
 impl Script {
@@ -102,23 +117,24 @@ impl Script {
     }
 }
 
-/// Makes every script known to the server.
+/// Makes every one of them known to the server.
 pub(crate) fn load_all() -> Pipeline {
     let mut pipeline = redis::pipe();
-    for script in ALL {
+    for script in all() {
         pipeline.cmd("SCRIPT").arg("LOAD").arg(&script.whole().text).ignore();
     }
     pipeline
 }
 
 /// The name of the script that Redis knows by `digest`.
+#[cfg(any(feature = "worker", test))]
 pub(crate) fn name_of(digest: &[u8]) -> Option<&'static str> {
-    let has_digest = |script: &&&Script| {
+    let has_digest = |script: &&Script| {
         let invocation = script.invoke(&[""; 0]);
         invocation.args_iter().nth(1) == Some(redis::Arg::Simple(digest))
     };
     // A script begins with its name.
-    ALL.iter().find(has_digest)?.source.strip_prefix("-- ")?.split(':').next()
+    all().find(has_digest)?.source.strip_prefix("-- ")?.split(':').next()
 }
 
 #[cfg(test)]
@@ -127,7 +143,7 @@ mod tests {
 
     #[test]
     fn every_script_states_its_contract_and_names_no_engine() {
-        for script in ALL {
+        for script in all() {
             let header: Vec<&str> = script.source.lines().take_while(|line| line.starts_with("--")).collect();
             let header = header.join("\n");
             for part in [
@@ -147,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_script_is_known_by_its_digest() {
-        for script in ALL {
+        for script in all() {
             let invocation = script.invoke(&["key"]);
             let Some(redis::Arg::Simple(digest)) = invocation.args_iter().nth(1) else { panic!("no digest") };
             assert_eq!(name_of(digest), Some(script.name));

@@ -2,13 +2,22 @@
 //!
 //! The async and the blocking fronts, the workers and the command line all take these, so they cannot drift apart.
 
+#[cfg(feature = "worker")]
+pub mod claim;
 pub mod job;
+#[cfg(feature = "worker")]
 pub mod maintenance;
 pub mod management;
 pub mod queue;
 pub mod registry;
+pub mod roster;
+#[cfg(feature = "worker")]
 pub mod schedule;
+pub mod settlement;
+#[cfg(feature = "worker")]
 pub mod silent;
+pub mod suspension;
+#[cfg(feature = "worker")]
 pub mod worker;
 
 use redis::{FromRedisValue, RedisResult, Value as Reply};
@@ -17,7 +26,14 @@ use crate::error::Error;
 use crate::fields::Fields;
 use crate::link::Answers;
 
+pub use crate::execution::Claimed;
+
+/// The most jobs one claim takes, and the most executions one settle ends: larger batches stall others for
+/// milliseconds and make slots wait for each other.
+pub const BATCH_MAX: usize = 16;
+
 /// What the script is called that Redis knows by `digest`, for whoever reads an `EVALSHA` on the wire.
+#[cfg(feature = "worker")]
 pub fn script_name(digest: &[u8]) -> Option<&'static str> {
     crate::scripts::name_of(digest)
 }

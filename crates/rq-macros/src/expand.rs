@@ -74,7 +74,7 @@ fn yields(declaration: &Declaration) -> Result<TokenStream> {
     let returns = declaration.returns()?;
     Ok(match declaration.body {
         None => returns.to_token_stream(),
-        Some(_) => quote_spanned!(returns.span()=> <#returns as ::rq_core::Returns>::Yields),
+        Some(_) => quote_spanned!(returns.span()=> <#returns as ::rq_core::__private::Returns>::Yields),
     })
 }
 
@@ -89,22 +89,22 @@ fn perform(declaration: &Declaration, parameters: &Parameters<'_>) -> TokenStrea
     let first = takes_context.then(|| quote!(#context,));
     let run = match declaration.signature.asyncness {
         None => quote! {
-            ::rq_core::Run::Sync(|#context, mut #arguments| {
+            ::rq_core::__private::Run::Sync(|#context, mut #arguments| {
                 let _ = (&#context, &mut #arguments);
                 #take
-                ::rq_core::Returns::outcome(#ident(#first #(#names),*))
+                ::rq_core::__private::Returns::outcome(#ident(#first #(#names),*))
             })
         },
         Some(_) => quote! {
-            ::rq_core::Run::Async({
+            ::rq_core::__private::Run::Async({
                 fn run<'a>(
                     #context: &'a ::rq_core::Context,
-                    mut #arguments: ::rq_core::Arguments,
-                ) -> ::rq_core::Running<'a> {
+                    mut #arguments: ::rq_core::__private::Arguments,
+                ) -> ::rq_core::__private::Running<'a> {
                     ::std::boxed::Box::pin(async move {
                         let _ = (&#context, &mut #arguments);
                         #take
-                        ::rq_core::Returns::outcome(#ident(#first #(#names),*).await)
+                        ::rq_core::__private::Returns::outcome(#ident(#first #(#names),*).await)
                     })
                 }
                 run
@@ -113,8 +113,8 @@ fn perform(declaration: &Declaration, parameters: &Parameters<'_>) -> TokenStrea
     };
     quote! {
         impl ::rq_core::Perform for #ident {
-            const HANDLER: ::rq_core::Handler =
-                ::rq_core::Handler { name: #ident::NAME, params: #ident::PARAMS, run: #run };
+            const HANDLER: ::rq_core::__private::Handler =
+                ::rq_core::__private::Handler { name: #ident::NAME, params: #ident::PARAMS, run: #run };
         }
     }
 }
@@ -127,7 +127,7 @@ fn fits(path: &syn::Path, declaration: &Declaration, parameters: &Parameters<'_>
     Ok(quote_spanned! {ident.span()=>
         const _: fn(#(#types),*) -> ::rq_core::Call<#yields> = #path::call;
         const _: () = ::core::assert!(
-            ::rq_core::same_params(#path::PARAMS, #ident::PARAMS),
+            ::rq_core::__private::same_params(#path::PARAMS, #ident::PARAMS),
             "the parameters are named differently in the contract, and callers may pass them by name",
         );
     })

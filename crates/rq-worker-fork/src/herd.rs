@@ -467,7 +467,7 @@ impl End {
 
     /// What a horse that is gone without an outcome means for its job.
     fn cause(&self, death: Death) -> Failure {
-        let usage = Usage { peak_rss_bytes: death.peak_rss_bytes, cpu: death.cpu };
+        let usage = Usage::new(death.peak_rss_bytes, death.cpu);
         match (death.exit, self.limit, self.memory_mb) {
             _ if self.stop == Stopped::First => Failure::Stopped,
             (_, Some(limit), _) if self.stop == Stopped::BehindLimit => Failure::Timeout { limit },

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use rq_core::link::BlockingLink;
-use rq_core::steps::worker::{Claimed, save_meta};
+use rq_core::steps::Claimed;
+use rq_core::steps::claim::save_meta;
 use rq_core::{BoxError, Ended, Error, ExecutionId, Failure, FieldError, Fields, Host, Interrupt, Job, Keys};
 use rq_worker::{Jobs, Line};
 use serde_bytes::{ByteBuf, Bytes};
@@ -135,7 +136,7 @@ fn run(errand: Errand, stable: &Stable, line: &Arc<Line>) -> Outcome {
     let id = ExecutionId::from_parts(&job_id, &x);
     let job = match Job::from_fields(&*job_id, fields) {
         Ok(job) => Arc::new(job),
-        Err(FieldError { field, reason }) => {
+        Err(FieldError { field, reason, .. }) => {
             let failure = Failure::Malformed { field, reason };
             return Outcome { outcome: Err(Told::from(failure)), ran: Duration::ZERO };
         }

@@ -313,7 +313,7 @@ mod tests {
 
     fn execution(job: &Job) -> Execution {
         let id = ExecutionId::new(&job.id);
-        Execution { id, job: Arc::new(job.clone()), limit: Some(secs(60)), host: Arc::new(Nowhere) }
+        Execution::new(id, Arc::new(job.clone()), Some(secs(60)), Arc::new(Nowhere))
     }
 
     /// Runs one job on each, at the same time.

@@ -67,7 +67,7 @@ impl Task {
     }
 
     fn perform(&self, shop: &Shop) -> Ended {
-        let Execution { id, job, limit: _, host } = &self.execution;
+        let Execution { id, job, host, .. } = &self.execution;
         let host = Arc::new(GreenHost(Arc::clone(host)));
         let drive = |handler: BoxFuture<'_, _>| drive(shop.runtime.get()?, handler);
         let mut ended = shop.jobs.run(id, job, self.watch.interrupt(), host, RETURN_GRACE, drive);

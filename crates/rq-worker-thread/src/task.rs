@@ -21,7 +21,7 @@ pub(crate) struct Task {
 impl Task {
     /// Runs the job here and now.
     pub(crate) fn run(&self, shop: &Shop) -> Ended {
-        let Execution { id, job, limit: _, host } = &self.execution;
+        let Execution { id, job, host, .. } = &self.execution;
         let drive = |handler: BoxFuture<'_, _>| shop.runtime.get()?.block_on(handler);
         shop.jobs.run(id, job, self.watch.interrupt(), Arc::clone(host), RETURN_GRACE, drive)
     }

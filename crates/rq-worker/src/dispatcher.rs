@@ -51,7 +51,8 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use rq_core::Executor;
 use rq_core::link::{Link, Step};
-use rq_core::steps::worker::{self as steps, Identity};
+use rq_core::steps::suspension;
+use rq_core::steps::worker::Identity;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::commands::Commands;
@@ -84,7 +85,7 @@ pub(crate) async fn run(mut prepared: Prepared, requests: Requests) -> Result<()
     let options = &mut prepared.options;
     let link = Link::open(&options.url).await?;
     registration::check_server(&link).await?;
-    if link.take(&steps::is_suspended(&options.keys)).await? {
+    if link.take(&suspension::is_suspended(&options.keys)).await? {
         return Err(WorkerError::Suspended);
     }
     let who = registration::identity(options);

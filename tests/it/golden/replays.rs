@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use rq_core::blocking::Queue;
+use rq_core::steps::Claimed;
 use rq_core::steps::job::Cursor;
 use rq_core::steps::maintenance::{PickedUp, Scope, bury, pick_up, take_round};
 use rq_core::steps::schedule::{Holder, Scheduler, due, leave};
+use rq_core::steps::settlement::{Settlement, Settling, settle};
 use rq_core::steps::silent::{Abandoned, Sign, abandon, leases_over};
-use rq_core::steps::worker::{Claimed, News, Settlement, Settling, heartbeat, settle};
+use rq_core::steps::worker::{News, heartbeat};
 use rq_core::{
     Call, Cancel, Codec, Conclusion, Dependency, Failure, Fields, Job, OnCrash, Repeat, Retry, Settled,
     Timestamp, Ttl, Usage, handlers, job, secs,
@@ -250,8 +252,7 @@ pub(super) fn horse_crash(stage: &Stage) {
 }
 
 /// What an executor with processes reports of one that was killed.
-const KILLED: Failure =
-    Failure::Killed { signal: 9, usage: Usage { peak_rss_bytes: 1 << 20, cpu: Duration::ZERO } };
+const KILLED: Failure = Failure::Killed { signal: 9, usage: Usage::new(1 << 20, Duration::ZERO) };
 
 pub(super) fn horse_killed(stage: &Stage) {
     killed_on(stage, &stage.worker(WORKER, &[QUEUE]));
@@ -482,7 +483,7 @@ fn cancel_and_delete_running(stage: &Stage) -> (Worker<'_>, Claimed) {
 
 fn settle_in_vain(stage: &Stage, worker: &Worker<'_>, claimed: &Claimed) {
     let end = settlement(claimed, Settled::Finished(pickled(2)), Ttl::RESULT_DEFAULT);
-    assert_eq!(stage.take(&settle(&stage.keys, Some(&worker.who), &[end])), [Settling::Lost]);
+    assert_eq!(stage.take(&settle(&stage.keys, Some(&worker.who.name), &[end])), [Settling::Lost]);
 }
 
 // What others left

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use rq_core::steps::Claimed;
+use rq_core::steps::settlement::{Settlement, Settling};
 use rq_core::steps::silent::{Abandoned, End, Sign, abandon, leases_over, wip_over};
-use rq_core::steps::worker::{Claimed, Settlement, Settling};
 use rq_core::{Conclusion, ExecutionId, Job, Next, Settled, Ttl};
 
 use super::{QUEUE, Stage, finished, settlement};

@@ -1,6 +1,6 @@
 //! `begin`: which of the claimed executions may run.
 
-use rq_core::steps::worker::{begin, put_back};
+use rq_core::steps::claim::{begin, put_back};
 
 use super::Stage;
 

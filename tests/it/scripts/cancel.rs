@@ -1,9 +1,11 @@
 //! `cancel`: a job that nobody starts any more, wherever it was.
 
+use rq_core::steps::Claimed;
+use rq_core::steps::claim::renew;
 use rq_core::steps::job::{Cursor, Release, release};
 use rq_core::steps::management::{Canceled, cancel};
 use rq_core::steps::queue::{Enqueued, Place, enqueue};
-use rq_core::steps::worker::{Claimed, Settling, renew};
+use rq_core::steps::settlement::Settling;
 use rq_core::{Cancel, Job};
 
 use super::{QUEUE, Stage, failed, finished, job_ids};

@@ -1,7 +1,8 @@
 //! `claim`: ids off queues and into this worker's books, never into nobody's.
 
 use rq_core::ExecutionId;
-use rq_core::steps::worker::{Claim, Claimed};
+use rq_core::steps::Claimed;
+use rq_core::steps::claim::Claim;
 
 use super::{QUEUE, Stage, Worker, assert_about, job_ids, taken};
 

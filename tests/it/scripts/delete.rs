@@ -3,7 +3,7 @@
 use rq_core::Status;
 use rq_core::steps::job::{Cursor, Release, release};
 use rq_core::steps::management::{Deleted, delete};
-use rq_core::steps::worker::Settling;
+use rq_core::steps::settlement::Settling;
 
 use super::cancel::{defer, dependent, limited_as_python_does};
 use super::{QUEUE, Stage, assert_about, finished};

@@ -1,6 +1,7 @@
 //! All scripts on a server that forgets them: each is loaded again and the step is taken, once.
 
 use rq_core::Cancel;
+use rq_core::steps::claim::{put_back, renew, save_meta};
 use rq_core::steps::job::{Cursor, Release, release};
 use rq_core::steps::maintenance::{
     Scope, bury, expire, free_slots, pick_up, prune, push_ready, take_round, tidy_group, undefer,
@@ -9,7 +10,7 @@ use rq_core::steps::management::{Canceled, Deleted, Ended, Requeued, cancel, del
 use rq_core::steps::queue::{Enqueued, Place, empty, enqueue};
 use rq_core::steps::schedule::{due, leave};
 use rq_core::steps::silent::{Abandoned, Sign, abandon};
-use rq_core::steps::worker::{News, heartbeat, put_back, renew, save_meta};
+use rq_core::steps::worker::{News, heartbeat};
 use rq_tests::{PrivateRedis, Scratch};
 
 use super::abandon::failing;

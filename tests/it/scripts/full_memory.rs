@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rq_core::steps::claim::{put_back, renew, save_meta};
 use rq_core::steps::job::{Cursor, Release, release};
 use rq_core::steps::maintenance::{
     Scope, bury, expire, free_slots, pick_up, prune, push_ready, take_round, tidy_group, undefer,
@@ -10,7 +11,7 @@ use rq_core::steps::management::{Canceled, Deleted, Ended, Requeued, cancel, del
 use rq_core::steps::queue::{Place, empty, enqueue};
 use rq_core::steps::schedule::{due, leave};
 use rq_core::steps::silent::{Abandoned, Sign, abandon, leases_over, remains};
-use rq_core::steps::worker::{News, heartbeat, put_back, renew, save_meta};
+use rq_core::steps::worker::{News, heartbeat};
 use rq_core::{Cancel, OnCrash};
 use rq_tests::{PrivateRedis, Scratch, eventually};
 

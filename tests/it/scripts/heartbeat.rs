@@ -1,7 +1,8 @@
 //! `heartbeat`: who lives and what they still run.
 
 use rq_core::Timestamp;
-use rq_core::steps::worker::{Claimed, News, Pulse, heartbeat};
+use rq_core::steps::Claimed;
+use rq_core::steps::worker::{News, Pulse, heartbeat};
 
 use super::{Stage, Worker, assert_about};
 

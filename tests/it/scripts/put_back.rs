@@ -1,6 +1,6 @@
 //! `put_back`: claimed jobs at the head of their queue again, as they were.
 
-use rq_core::steps::worker::put_back;
+use rq_core::steps::claim::put_back;
 
 use super::{QUEUE, Stage, assert_about, job_ids};
 

@@ -1,7 +1,7 @@
 //! `birth` and `death`: a name belongs to one living worker.
 
 use rq_core::Timestamp;
-use rq_core::steps::worker::{names, records};
+use rq_core::steps::roster::{names, records};
 
 use super::{QUEUE, Stage, Worker, assert_about};
 

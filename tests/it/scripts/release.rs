@@ -2,7 +2,7 @@
 
 use rq_core::steps::job::{Cursor, Release, release};
 use rq_core::steps::queue::{Enqueued, Place, enqueue};
-use rq_core::steps::worker::{Settlement, Settling};
+use rq_core::steps::settlement::{Settlement, Settling};
 use rq_core::{Job, Settled, Ttl};
 
 use super::{QUEUE, Stage, failed, finished, settlement};

@@ -1,6 +1,6 @@
 //! `renew`: what a worker holds it goes on to hold; what it lost it does not get back.
 
-use rq_core::steps::worker::renew;
+use rq_core::steps::claim::renew;
 
 use super::{LEASE, Stage};
 
@@ -28,7 +28,7 @@ fn every_end_of_an_execution_ends_its_lease() {
     let stage = Stage::new();
     let (worker, claimed) = stage.worker_with(&["a", "b"]);
     assert_eq!(stage.ask::<usize>("ZCARD leases"), 2);
-    stage.take(&rq_core::steps::worker::put_back(&worker.who, &claimed[1..]));
+    stage.take(&rq_core::steps::claim::put_back(&worker.who, &claimed[1..]));
     worker.settle(&[super::finished(&claimed[0])]);
     assert!(!stage.ask::<bool>("EXISTS leases"));
 }

@@ -1,6 +1,6 @@
 //! `save_meta`: the meta of running jobs, stored while they are ours.
 
-use rq_core::steps::worker::save_meta;
+use rq_core::steps::claim::save_meta;
 
 use super::Stage;
 

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use rq_core::steps::Claimed;
 use rq_core::steps::job::latest;
-use rq_core::steps::worker::{Claimed, Settlement, Settling, settle};
+use rq_core::steps::settlement::{Settlement, Settling, settle};
 use rq_core::{Conclusion, JobResult, Next, ResultKind, Settled, Timestamp, Ttl};
 
 use super::{QUEUE, Stage, assert_about, failed, finished, settlement};

@@ -71,8 +71,8 @@ impl Case {
             return Excuse::None;
         }
         match self.on_crash {
-            OnCrash::Fail => Excuse::Failure,
             OnCrash::Requeue => Excuse::Rerun,
+            _ => Excuse::Failure,
         }
     }
 

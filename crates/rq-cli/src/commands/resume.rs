@@ -1,6 +1,6 @@
 //! `rq resume`: suspended workers go on (CLI spec §5).
 
-use rq_core::steps::worker;
+use rq_core::steps::suspension;
 
 use crate::output::say;
 use crate::refusal::Refusal;
@@ -19,6 +19,6 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> Result<(), Refusal> {
     let server = args.shared.server()?;
-    server.link()?.take(&worker::resume(&server.keys)).map_err(|error| server.refusal(&error))?;
+    server.link()?.take(&suspension::resume(&server.keys)).map_err(|error| server.refusal(&error))?;
     say("Resuming workers.")
 }

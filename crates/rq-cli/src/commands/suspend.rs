@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rq_core::steps::worker;
+use rq_core::steps::suspension;
 
 use crate::output::say;
 use crate::refusal::Refusal;
@@ -38,7 +38,10 @@ pub(crate) fn run(args: Args) -> Result<(), Refusal> {
     }
     let longest = args.duration.map(|duration_s| Duration::from_secs(duration_s.unsigned_abs()));
     let server = args.shared.server()?;
-    server.link()?.take(&worker::suspend(&server.keys, longest)).map_err(|error| server.refusal(&error))?;
+    server
+        .link()?
+        .take(&suspension::suspend(&server.keys, longest))
+        .map_err(|error| server.refusal(&error))?;
     match args.duration {
         Some(duration_s) => say(format_args!(
             "Suspending workers for {duration_s} seconds. No new jobs will be started during that time, but then will\n        \

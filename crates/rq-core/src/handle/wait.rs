@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 
-use crate::codec::Codec;
 use crate::error::Error;
 use crate::result::{JobResult, ResultKind};
 use crate::status::Status;
 use crate::steps::job::Latest;
-use crate::value::Value;
+use rq_wire::Codec;
+use rq_wire::Value;
 
 /// The longest one blocking read waits for a result, after which the job itself is looked at again: a job may end
 /// without leaving an entry.

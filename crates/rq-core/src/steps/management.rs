@@ -1,7 +1,8 @@
 //! Steps by which people manage jobs: cancel, delete, requeue, stop (wire spec §12, §15).
 
+use rq_wire::{Codec, CodecError, Value};
+
 use crate::cancel::Cancel;
-use crate::codec::{Codec, CodecError};
 use crate::error::Error;
 use crate::execution::fresh_x;
 use crate::keys::Keys;
@@ -12,7 +13,6 @@ use crate::status::Status;
 use crate::steps::queue::{JOBS_PER_ROUND_TRIP_MAX, JOBS_PER_SCRIPT_MAX};
 use crate::steps::{exactly, read, single};
 use crate::time::Timestamp;
-use crate::value::Value;
 
 /// What became of a request to cancel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

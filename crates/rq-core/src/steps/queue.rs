@@ -2,14 +2,13 @@
 
 use redis::{Cmd, Value as Reply};
 
-use crate::error::Error;
 use crate::execution::ExecutionId;
 use crate::fields::Fields;
 use crate::job::Job;
 use crate::keys::Keys;
 use crate::link::Step;
 use crate::scripts;
-use crate::steps::{names_of, single};
+use crate::steps::single;
 use crate::time::Timestamp;
 
 /// The most jobs one run of the script writes, so that Redis serves others between.
@@ -183,15 +182,17 @@ pub fn empty(keys: &Keys, queue: &str, delete: bool) -> Step<usize> {
 }
 
 /// The names of all queues, sorted (`SMEMBERS rq:queues`).
+#[cfg(feature = "worker")]
 pub fn names(keys: &Keys) -> Step<Vec<String>> {
     const NAME: &str = "queue names";
     let mut pipeline = redis::pipe();
     pipeline.cmd("SMEMBERS").arg(keys.queues());
     let prefix = keys.queue("");
-    Step::new(NAME, pipeline, move |answers| names_of(NAME, answers, &prefix))
+    Step::new(NAME, pipeline, move |answers| super::names_of(NAME, answers, &prefix))
 }
 
 /// How many ids each book of a queue holds.
+#[cfg(feature = "worker")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// In the queue.
@@ -211,6 +212,7 @@ pub struct Counts {
 }
 
 /// Counts the books of each queue, without side effects (`LLEN`, `ZCARD`).
+#[cfg(feature = "worker")]
 pub fn counts(keys: &Keys, queues: &[String]) -> Step<Vec<Counts>> {
     const NAME: &str = "counts";
     const BOOKS: usize = 7;
@@ -230,11 +232,12 @@ pub fn counts(keys: &Keys, queues: &[String]) -> Step<Vec<Counts>> {
     }
     Step::new(NAME, pipeline, |answers| {
         let read = |answer| crate::steps::read::<usize>(NAME, answer);
-        let numbers = answers.into_iter().map(read).collect::<Result<Vec<usize>, Error>>()?;
+        let numbers = answers.into_iter().map(read).collect::<Result<Vec<usize>, crate::Error>>()?;
         Ok(numbers.chunks_exact(BOOKS).map(read_counts).collect())
     })
 }
 
+#[cfg(feature = "worker")]
 fn read_counts(numbers: &[usize]) -> Counts {
     match *numbers {
         [queued, started, finished, failed, deferred, scheduled, canceled] => {

@@ -13,7 +13,8 @@ use crate::keys::Keys;
 use crate::link::{Answers, Step};
 use crate::on_crash::OnCrash;
 use crate::scripts;
-use crate::steps::worker::{BATCH_MAX, Claimed, Settlement, push_conclusion};
+use crate::steps::settlement::{Settlement, push_conclusion};
+use crate::steps::{BATCH_MAX, Claimed};
 use crate::steps::{exactly, read, read_hash, single};
 use crate::time::Timestamp;
 

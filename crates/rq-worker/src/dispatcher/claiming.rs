@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use rq_core::link::{Link, Step};
-use rq_core::steps::worker::{self as steps, BATCH_MAX, Claim, Claimed, Identity};
+use rq_core::steps::claim::{self as steps, Claim};
+use rq_core::steps::worker::Identity;
+use rq_core::steps::{BATCH_MAX, Claimed};
 use rq_core::{Ended, Error, Fields};
 
 use super::Dispatcher;

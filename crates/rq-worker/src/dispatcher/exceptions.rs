@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rq_core::steps::worker::Settlement;
+use rq_core::steps::settlement::Settlement;
 use rq_core::{ExceptionHandler, Failure, Job};
 
 use super::Dispatcher;

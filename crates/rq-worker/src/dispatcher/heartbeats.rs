@@ -1,6 +1,7 @@
 //! [`Heartbeats`]: the worker says that it lives, and what it does.
 
-use rq_core::steps::worker::{self as steps, Claimed, HEARTBEAT_BATCH_MAX, News, Pulse};
+use rq_core::steps::Claimed;
+use rq_core::steps::worker::{self as steps, HEARTBEAT_BATCH_MAX, News, Pulse};
 use rq_core::{Error, ExecutionId, Timestamp};
 use tokio::time::Interval;
 

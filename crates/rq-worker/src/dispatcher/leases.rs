@@ -1,6 +1,7 @@
 //! [`Leases`]: the worker keeps what it runs from being taken for abandoned.
 
-use rq_core::steps::worker::{self as steps, HEARTBEAT_BATCH_MAX};
+use rq_core::steps::claim as steps;
+use rq_core::steps::worker::HEARTBEAT_BATCH_MAX;
 use rq_core::{Error, ExecutionId, Stop};
 use tokio::time::Interval;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rq_core::ExecutionId;
-use rq_core::steps::worker::{self as steps, BATCH_MAX};
+use rq_core::steps::{BATCH_MAX, claim as steps};
 
 use super::Dispatcher;
 use super::meta_box::MetaBox;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rq_core::Error;
-use rq_core::link::{Link, Step, is_broken};
+use rq_core::link::{Link, Step};
 
 use crate::event::{Observers, WorkerEvent};
 
@@ -40,7 +40,9 @@ pub(crate) async fn until_answered<T>(
 /// Whether the same step may well succeed a little later.
 fn is_passing(error: &Error) -> bool {
     match error {
-        Error::Redis(error) => is_broken(error) || error.code().is_some_and(|code| PASSING.contains(&code)),
+        Error::Redis(error) => {
+            error.is_connection_broken() || error.code().is_some_and(|code| PASSING.contains(&code))
+        }
         _ => false,
     }
 }

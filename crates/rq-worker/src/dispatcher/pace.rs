@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rq_core::steps::worker::BATCH_MAX;
+use rq_core::steps::BATCH_MAX;
 
 /// How many jobs make a step worth its round trip while one of its kind is under way, or may [gather](Pace).
 pub(super) const BATCH_WORTH_MIN: usize = BATCH_MAX / 2;

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rq_core::link::Link;
+use rq_core::steps::BATCH_MAX;
 use rq_core::steps::job::{self as job_steps, Cursor, Release};
 use rq_core::steps::silent::{self, Abandoned, End, Remains, Sign, Silent};
-use rq_core::steps::worker::BATCH_MAX;
 use rq_core::{Conclusion, Error, Failure, Job, Keys, OnCrash};
 use tokio::time::Interval;
 

@@ -13,12 +13,12 @@ const REDIS_MIN: (u32, u32) = (6, 2);
 
 /// Refuses a server that lacks what RQ needs. One that does not tell is taken at its word.
 pub(crate) async fn check_server(link: &Link) -> Result<(), WorkerError> {
-    let info = match link.take(&steps::server_info()).await {
-        Ok(info) => info,
+    let version = match link.take(&steps::server_version()).await {
+        Ok(version) => version,
         Err(error) if error.is_redis_unavailable() => return Err(error.into()),
         Err(_) => return Ok(()),
     };
-    match info.get::<String>("redis_version") {
+    match version {
         Some(version) if parse_version(&version).is_some_and(|version| version < REDIS_MIN) => {
             Err(WorkerError::ServerTooOld { server: format!("Redis {version}") })
         }

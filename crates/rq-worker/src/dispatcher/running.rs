@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rq_core::steps::worker::{Claimed, Settlement};
+use rq_core::steps::Claimed;
+use rq_core::steps::settlement::Settlement;
 use rq_core::{Conclusion, Ended, Execution, ExecutionId, Failure, Fields, Host, Job, Timestamp};
 
 use super::pace::Pace;
@@ -88,7 +89,7 @@ impl Running {
             Some(error) => Begun::Malformed(Failure::Malformed { field: error.field, reason: error.reason }),
             None => {
                 let host: Arc<dyn Host> = Arc::clone(host) as Arc<dyn Host>;
-                Begun::Runs(Execution { id, job, limit, host }, origin)
+                Begun::Runs(Execution::new(id, job, limit, host), origin)
             }
         }
     }

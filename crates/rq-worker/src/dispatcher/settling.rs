@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rq_core::steps::BATCH_MAX;
 use rq_core::steps::job::{self as job_steps, Cursor, Release};
-use rq_core::steps::worker::{self as steps, BATCH_MAX, Settlement, Settling as Settled};
+use rq_core::steps::settlement::{self as steps, Settlement, Settling as Settled};
 use rq_core::{Ended, Error, ExecutionId, Job, Next, Settled as Outcome, Timestamp, Ttl};
 
 use super::Dispatcher;
@@ -104,7 +105,7 @@ impl Dispatcher {
     pub(super) fn start_settling(&mut self) {
         let room = self.room();
         while let Some(batch) = self.settling.begin(room) {
-            let settle = steps::settle(&self.who.keys, Some(&self.who), &batch);
+            let settle = steps::settle(&self.who.keys, Some(&self.who.name), &batch);
             self.send(settle, |worker, settled| worker.on_settled(batch, settled));
         }
     }

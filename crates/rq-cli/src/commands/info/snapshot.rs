@@ -2,7 +2,7 @@
 
 use rq_core::link::BlockingLink;
 use rq_core::steps::queue::{self, Counts};
-use rq_core::steps::worker;
+use rq_core::steps::roster;
 use rq_core::{Error, Keys, Timestamp, WorkerRecord};
 
 /// Queues and workers as Redis had them a moment ago.
@@ -29,9 +29,9 @@ impl Snapshot {
         let names = if queues.is_empty() { link.take(&queue::names(keys))? } else { queues.to_vec() };
         // Nothing cannot be asked for: Redis takes no empty pipeline.
         let counts = if names.is_empty() { Vec::new() } else { link.take(&queue::counts(keys, &names))? };
-        let workers = link.take(&worker::names(keys, &names))?;
+        let workers = link.take(&roster::names(keys, &names))?;
         let workers =
-            if workers.is_empty() { Vec::new() } else { link.take(&worker::records(keys, &workers))? };
+            if workers.is_empty() { Vec::new() } else { link.take(&roster::records(keys, &workers))? };
         let queues = names.into_iter().zip(counts).map(|(name, counts)| Queue { name, counts }).collect();
         Ok(Snapshot { taken: Timestamp::now(), queues, workers })
     }

@@ -11,22 +11,22 @@ use num_bigint::BigInt;
 use super::{MICROSECONDS_PER_SECOND, Value};
 
 /// What `Value` calls itself when it asks a deserializer for anything.
-pub(super) const VALUE: &str = "$rq_core::Value";
+pub(super) const VALUE: &str = "$rq_wire::Value";
 
-pub(super) const BIG_INT: &str = "$rq_core::BigInt";
-pub(super) const SURROGATES: &str = "$rq_core::Surrogates";
-pub(super) const TUPLE: &str = "$rq_core::Tuple";
-pub(super) const SET: &str = "$rq_core::Set";
-pub(super) const FROZEN_SET: &str = "$rq_core::FrozenSet";
-pub(super) const DATE_TIME: &str = "$rq_core::DateTime";
-pub(super) const DATE: &str = "$rq_core::Date";
-pub(super) const TIME: &str = "$rq_core::Time";
-pub(super) const TIME_DELTA: &str = "$rq_core::TimeDelta";
-pub(super) const DECIMAL: &str = "$rq_core::Decimal";
-pub(super) const UUID: &str = "$rq_core::Uuid";
+pub(super) const BIG_INT: &str = "$rq_wire::BigInt";
+pub(super) const SURROGATES: &str = "$rq_wire::Surrogates";
+pub(super) const TUPLE: &str = "$rq_wire::Tuple";
+pub(super) const SET: &str = "$rq_wire::Set";
+pub(super) const FROZEN_SET: &str = "$rq_wire::FrozenSet";
+pub(super) const DATE_TIME: &str = "$rq_wire::DateTime";
+pub(super) const DATE: &str = "$rq_wire::Date";
+pub(super) const TIME: &str = "$rq_wire::Time";
+pub(super) const TIME_DELTA: &str = "$rq_wire::TimeDelta";
+pub(super) const DECIMAL: &str = "$rq_wire::Decimal";
+pub(super) const UUID: &str = "$rq_wire::Uuid";
 
 /// All names begin so. A type of someone else's that does is not expected.
-const PREFIX: &str = "$rq_core::";
+const PREFIX: &str = "$rq_wire::";
 
 /// Whether a newtype struct of this name is one of ours.
 pub(super) fn is_tag(name: &str) -> bool {

@@ -3,15 +3,12 @@
 //! [`main`] makes a program with jobs an `rq` that can run them:
 //!
 //! ```no_run
-//! use rq_cli::handlers;
-//! # mod jobs {
-//! # use rq_core::job;
+//! use rq_cli::{handlers, job};
+//!
 //! #[job("math.add")]
-//! pub fn add(x: i64, y: i64) -> rq_core::Result<i64> {
+//! fn add(x: i64, y: i64) -> rq_cli::Result<i64> {
 //!     Ok(x + y)
 //! }
-//! # }
-//! # use jobs::add;
 //!
 //! fn main() -> std::process::ExitCode {
 //!     rq_cli::main(handlers![add])
@@ -48,7 +45,25 @@ mod server;
 mod usage;
 
 pub use app::App;
-pub use rq_core::{Handlers, handlers};
+/// What jobs and `main` are written with; all else of a producer's is in `rq-core`.
+pub use rq_core::{
+    ArgumentError, BoxError, Call, Codec, Context, DeathPenalty, ExceptionHandler, Failure, Guard, Handlers,
+    Job, Payload, Repeat, Result, Retry, States, Value, handlers,
+};
+/// What an executor of the program's own is made of, for [`App::executor`].
+pub use rq_core::{Ended, Execution, ExecutionId, Executor, Host, Interrupt, Stop};
+pub use rq_macros::job_by_rq_cli as job;
+/// What an executor's launch is given, and who is told what a worker does.
+pub use rq_worker::{
+    ExecutorOption, ExecutorOptions, Jobs, Launch, LaunchError, Observer, Options, Preload, Program,
+    WorkerEvent,
+};
+
+/// What the code that [`job`] writes names.
+#[doc(hidden)]
+pub mod __private {
+    pub use rq_core;
+}
 
 /// The README's code, compiled.
 #[cfg(doctest)]

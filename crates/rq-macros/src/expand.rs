@@ -8,17 +8,18 @@ use syn::{Error, Result};
 use crate::declaration::{Declaration, Parameters};
 use crate::name::Identity;
 
-/// The function if it has a body, the type beside it, and what makes it run.
-pub(crate) fn job(identity: &Identity, declaration: &Declaration) -> Result<TokenStream> {
+/// The function if it has a body, the type beside it, and what makes it run. `rq` is the path of `rq-core` for whoever uses the
+/// attribute.
+pub(crate) fn job(rq: &TokenStream, identity: &Identity, declaration: &Declaration) -> Result<TokenStream> {
     let parameters = declaration.parameters()?;
-    let beside = type_beside(identity, declaration, &parameters)?;
+    let beside = type_beside(rq, identity, declaration, &parameters)?;
     if declaration.body.is_none() {
         return contract(identity, declaration, &parameters).map(|()| beside);
     }
     let function = declaration.function();
-    let perform = perform(declaration, &parameters);
+    let perform = perform(rq, declaration, &parameters);
     let fits = match identity {
-        Identity::Contract(path) => fits(path, declaration, &parameters)?,
+        Identity::Contract(path) => fits(rq, path, declaration, &parameters)?,
         Identity::Name(_) => TokenStream::new(),
     };
     Ok(quote!(#function #beside #perform #fits))
@@ -40,6 +41,7 @@ fn contract(identity: &Identity, declaration: &Declaration, parameters: &Paramet
 }
 
 fn type_beside(
+    rq: &TokenStream,
     identity: &Identity,
     declaration: &Declaration,
     parameters: &Parameters<'_>,
@@ -48,7 +50,7 @@ fn type_beside(
     let (name, ident, docs) = (identity.name(), &signature.ident, declaration.docs());
     let Parameters { names, types, .. } = parameters;
     let params = names.iter().map(|name| name.to_string());
-    let yields = yields(declaration)?;
+    let yields = yields(rq, declaration)?;
     Ok(quote! {
         #(#docs)*
         #[allow(non_camel_case_types)]
@@ -62,23 +64,23 @@ fn type_beside(
             #visibility const PARAMS: &'static [&'static str] = &[#(#params),*];
 
             /// The call with these arguments, to be enqueued.
-            #visibility fn call(#(#names: #types),*) -> ::rq_core::Call<#yields> {
-                ::rq_core::Call::to(Self::NAME)#(.arg(#names))*
+            #visibility fn call(#(#names: #types),*) -> #rq::Call<#yields> {
+                #rq::Call::to(Self::NAME)#(.arg(#names))*
             }
         }
     })
 }
 
 /// What a call yields: the declared type of a contract, the value of an implementation's `Result`.
-fn yields(declaration: &Declaration) -> Result<TokenStream> {
+fn yields(rq: &TokenStream, declaration: &Declaration) -> Result<TokenStream> {
     let returns = declaration.returns()?;
     Ok(match declaration.body {
         None => returns.to_token_stream(),
-        Some(_) => quote_spanned!(returns.span()=> <#returns as ::rq_core::__private::Returns>::Yields),
+        Some(_) => quote_spanned!(returns.span()=> <#returns as #rq::__private::Returns>::Yields),
     })
 }
 
-fn perform(declaration: &Declaration, parameters: &Parameters<'_>) -> TokenStream {
+fn perform(rq: &TokenStream, declaration: &Declaration, parameters: &Parameters<'_>) -> TokenStream {
     let ident = &declaration.signature.ident;
     let Parameters { takes_context, names, types } = parameters;
     // Hygienic, so that parameters of the same names are no trouble.
@@ -89,22 +91,22 @@ fn perform(declaration: &Declaration, parameters: &Parameters<'_>) -> TokenStrea
     let first = takes_context.then(|| quote!(#context,));
     let run = match declaration.signature.asyncness {
         None => quote! {
-            ::rq_core::__private::Run::Sync(|#context, mut #arguments| {
+            #rq::__private::Run::Sync(|#context, mut #arguments| {
                 let _ = (&#context, &mut #arguments);
                 #take
-                ::rq_core::__private::Returns::outcome(#ident(#first #(#names),*))
+                #rq::__private::Returns::outcome(#ident(#first #(#names),*))
             })
         },
         Some(_) => quote! {
-            ::rq_core::__private::Run::Async({
+            #rq::__private::Run::Async({
                 fn run<'a>(
-                    #context: &'a ::rq_core::Context,
-                    mut #arguments: ::rq_core::__private::Arguments,
-                ) -> ::rq_core::__private::Running<'a> {
+                    #context: &'a #rq::Context,
+                    mut #arguments: #rq::__private::Arguments,
+                ) -> #rq::__private::Running<'a> {
                     ::std::boxed::Box::pin(async move {
                         let _ = (&#context, &mut #arguments);
                         #take
-                        ::rq_core::__private::Returns::outcome(#ident(#first #(#names),*).await)
+                        #rq::__private::Returns::outcome(#ident(#first #(#names),*).await)
                     })
                 }
                 run
@@ -112,22 +114,27 @@ fn perform(declaration: &Declaration, parameters: &Parameters<'_>) -> TokenStrea
         },
     };
     quote! {
-        impl ::rq_core::Perform for #ident {
-            const HANDLER: ::rq_core::__private::Handler =
-                ::rq_core::__private::Handler { name: #ident::NAME, params: #ident::PARAMS, run: #run };
+        impl #rq::Perform for #ident {
+            const HANDLER: #rq::__private::Handler =
+                #rq::__private::Handler { name: #ident::NAME, params: #ident::PARAMS, run: #run };
         }
     }
 }
 
 /// Has rustc compare an implementation with its contract.
-fn fits(path: &syn::Path, declaration: &Declaration, parameters: &Parameters<'_>) -> Result<TokenStream> {
+fn fits(
+    rq: &TokenStream,
+    path: &syn::Path,
+    declaration: &Declaration,
+    parameters: &Parameters<'_>,
+) -> Result<TokenStream> {
     let ident = &declaration.signature.ident;
     let types = &parameters.types;
-    let yields = yields(declaration)?;
+    let yields = yields(rq, declaration)?;
     Ok(quote_spanned! {ident.span()=>
-        const _: fn(#(#types),*) -> ::rq_core::Call<#yields> = #path::call;
+        const _: fn(#(#types),*) -> #rq::Call<#yields> = #path::call;
         const _: () = ::core::assert!(
-            ::rq_core::__private::same_params(#path::PARAMS, #ident::PARAMS),
+            #rq::__private::same_params(#path::PARAMS, #ident::PARAMS),
             "the parameters are named differently in the contract, and callers may pass them by name",
         );
     })

@@ -6,6 +6,7 @@ mod fronts;
 mod name;
 
 use proc_macro::TokenStream;
+use quote::quote;
 
 /// Makes a function a job: callable as ever, enqueueable by its type, runnable by workers.
 ///
@@ -62,9 +63,20 @@ use proc_macro::TokenStream;
 /// ```
 #[proc_macro_attribute]
 pub fn job(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    expanded(quote!(::rq_core), attribute, item)
+}
+
+/// [`job`](macro@job) for programs that depend on `rq-cli` alone, which exports it under that name.
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn job_by_rq_cli(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    expanded(quote!(::rq_cli::__private::rq_core), attribute, item)
+}
+
+fn expanded(rq: proc_macro2::TokenStream, attribute: TokenStream, item: TokenStream) -> TokenStream {
     let expanded = syn::parse(attribute)
         .and_then(|identity| Ok((identity, syn::parse(item)?)))
-        .and_then(|(identity, declaration)| expand::job(&identity, &declaration));
+        .and_then(|(identity, declaration)| expand::job(&rq, &identity, &declaration));
     expanded.unwrap_or_else(syn::Error::into_compile_error).into()
 }
 

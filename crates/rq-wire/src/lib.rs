@@ -8,7 +8,8 @@
 //! use rq_wire::{Codec, Payload, Value, zlib};
 //!
 //! // What Python makes of `queue.enqueue(tasks.add, 2, 3, note='night')`, inflated.
-//! let pickle = b"\x80\x04\x95)\0\0\0\0\0\0\0(\x8c\ttasks.add\x94NK\x02K\x03\x86\x94}\x94\x8c\x04note\x94\x8c\x05night\x94st\x94.";
+//! let pickle = b"\x80\x04\x95)\0\0\0\0\0\0\0(\x8c\ttasks.add\x94NK\x02K\x03\x86\x94}\x94\
+//!     \x8c\x04note\x94\x8c\x05night\x94st\x94.";
 //! assert_eq!(Codec::detect(pickle)?, Codec::Pickle);
 //! let call = Codec::Pickle.decode_payload(pickle)?;
 //! assert_eq!(call.description(), "tasks.add(2, 3, note='night')");

@@ -7,14 +7,18 @@ use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection, PubSubStream};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
 use redis::io::tcp::TcpSettings;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, IntoConnectionInfo, Pipeline, RedisError,
-    RedisResult, ServerErrorKind,
+    AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, IntoConnectionInfo, Pipeline, RedisResult,
+    ServerErrorKind,
 };
 
 use crate::error::Error;
+#[cfg(feature = "worker")]
+pub use crate::redis_error::is_broken;
+#[cfg(not(feature = "worker"))]
+use crate::redis_error::is_broken;
 use crate::scripts;
 
 /// How long one attempt to connect may take.
@@ -101,11 +105,6 @@ fn is_noscript(answer: &RedisResult<redis::Value>) -> bool {
     matches!(answer, Err(error) if error.kind() == noscript)
 }
 
-/// Whether the connection broke, so that it is unknown whether the commands were run.
-pub fn is_broken(error: &RedisError) -> bool {
-    error.is_io_error() || error.is_timeout() || error.is_connection_dropped()
-}
-
 /// A shared connection to Redis for tokio, which comes back by itself after it broke.
 #[derive(Clone)]
 pub struct Link {
@@ -149,9 +148,13 @@ impl Link {
         let config = waiting_config();
         Ok(self.client.get_multiplexed_async_connection_with_config(&config).await?)
     }
+}
 
+/// What a worker waits on.
+#[cfg(feature = "worker")]
+impl Link {
     /// The messages of a channel, over a connection of their own (`SUBSCRIBE`).
-    pub async fn subscribe(&self, channel: &str) -> Result<PubSubStream, Error> {
+    pub async fn subscribe(&self, channel: &str) -> Result<redis::aio::PubSubStream, Error> {
         let mut connection = self.client.get_async_pubsub().await?;
         connection.subscribe(channel).await?;
         Ok(connection.into_on_message())

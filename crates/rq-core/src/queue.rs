@@ -2,17 +2,15 @@
 //!
 //! `both_fronts` makes the blocking one of it.
 
-use std::sync::Arc;
+use rq_wire::Codec;
 
 use crate::call::Call;
 use crate::context::Context;
 use crate::error::Error;
 use crate::job::Job;
-use crate::link::{BlockingLink, Link};
 use crate::status::Status;
 use crate::steps::queue::{Enqueued, Place};
 use crate::time::Timestamp;
-use rq_wire::Codec;
 
 mod management;
 
@@ -267,16 +265,21 @@ pub(crate) mod asynchronous {
     }
 }
 
+#[cfg(feature = "worker")]
 impl asynchronous::Queue {
     /// The queue `name` over a connection that is there.
-    pub fn new(link: Link, name: &str) -> Result<asynchronous::Queue, Error> {
+    pub fn new(link: crate::link::Link, name: &str) -> Result<asynchronous::Queue, Error> {
         asynchronous::Queue::over_shared(link, name)
     }
 }
 
+#[cfg(feature = "worker")]
 impl blocking::Queue {
     /// The queue `name` over a connection that is there.
-    pub fn over(link: Arc<BlockingLink>, name: &str) -> Result<blocking::Queue, Error> {
+    pub fn over(
+        link: std::sync::Arc<crate::link::BlockingLink>,
+        name: &str,
+    ) -> Result<blocking::Queue, Error> {
         blocking::Queue::over_shared(link, name)
     }
 }
@@ -287,7 +290,7 @@ impl Context {
     /// Its methods block, over a connection that all jobs of a process share.
     pub fn queue(&self, name: &str) -> Result<blocking::Queue, Error> {
         let (link, keys) = self.host().link()?;
-        Ok(blocking::Queue::over(link, name)?.keys(keys).codec(self.codec()))
+        Ok(blocking::Queue::over_shared(link, name)?.keys(keys).codec(self.codec()))
     }
 }
 

@@ -16,7 +16,7 @@ impl RedisError {
     /// Whether the connection broke, was refused, or gave no answer in time: what was sent may have been done, and trying
     /// later may help.
     pub fn is_connection_broken(&self) -> bool {
-        crate::link::is_broken(&self.0)
+        is_broken(&self.0)
     }
 
     /// Whether no connection came about, so that nothing was sent.
@@ -38,6 +38,11 @@ impl From<redis::RedisError> for RedisError {
     fn from(error: redis::RedisError) -> RedisError {
         RedisError(error)
     }
+}
+
+/// Whether the connection broke, so that it is unknown whether the commands were run.
+pub fn is_broken(error: &redis::RedisError) -> bool {
+    error.is_io_error() || error.is_timeout() || error.is_connection_dropped()
 }
 
 #[cfg(test)]

@@ -43,9 +43,11 @@
 #![forbid(unsafe_code)]
 
 mod codec;
+mod error;
 mod payload;
 mod value;
 
-pub use codec::{Codec, CodecError, zlib};
+pub use codec::{Codec, zlib};
+pub use error::CodecError;
 pub use payload::Payload;
 pub use value::{Value, ValueError};

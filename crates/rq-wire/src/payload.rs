@@ -1,6 +1,6 @@
 //! [`Payload`]: the call inside a job, as all codecs carry it.
 
-use crate::{codec::CodecError, value::Value};
+use crate::{error::CodecError, value::Value};
 
 /// A function's name and its arguments: the first, third and fourth item of the sequence in the job field `data`
 /// (wire spec §4.1). The second, the instance of a bound method, is always `None` here.

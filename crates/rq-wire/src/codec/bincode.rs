@@ -17,10 +17,11 @@ use num_bigint::BigInt;
 use uuid::Uuid;
 
 use super::{
-    BINCODE_MARK, CodecError, is_bincode,
     limits::{Budget, MAX_BINCODE_BYTES, MAX_INT_BYTES, integer},
+    mark,
 };
 use crate::{
+    error::CodecError,
     payload::Payload,
     value::{Value, wtf8},
 };
@@ -90,7 +91,7 @@ fn write<T>(value: Outgoing<'_, T>) -> Result<Vec<u8>, CodecError>
 where
     for<'a> Outgoing<'a, T>: Encode,
 {
-    let mut bytes = BINCODE_MARK.to_vec();
+    let mut bytes = mark::BINCODE.to_vec();
     match encode_into_std_write(value, &mut bytes, CONFIG) {
         Ok(_) => Ok(bytes),
         Err(error) => Err(CodecError::Bincode { reason: error.to_string().into() }),
@@ -104,12 +105,12 @@ where
     let Some((mark, content)) = bytes.split_first_chunk::<4>() else {
         return Err(CodecError::Truncated);
     };
-    if !is_bincode(bytes) {
+    if !mark::is_bincode(bytes) {
         return Err(CodecError::Bincode { reason: "our mark is not in front".into() });
     }
-    if *mark != BINCODE_MARK {
+    if *mark != mark::BINCODE {
         let reason =
-            format!("version {} is not {}: run the same version on both sides", mark[3], BINCODE_MARK[3]);
+            format!("version {} is not {}: run the same version on both sides", mark[3], mark::BINCODE[3]);
         return Err(CodecError::Bincode { reason: reason.into() });
     }
     let mut state = State { budget: Budget::new(), depth: 0, refusal: None };
@@ -380,7 +381,7 @@ mod tests {
     }
 
     fn marked(content: &[u8]) -> Vec<u8> {
-        [&BINCODE_MARK[..], content].concat()
+        [&mark::BINCODE[..], content].concat()
     }
 
     #[track_caller]

@@ -25,10 +25,11 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use num_bigint::BigInt;
 
 use super::{
-    CodecError, drop_repeated_keys,
+    dict::drop_repeated_keys,
     limits::{Budget, MAX_INT_BYTES, MAX_INT_DIGITS, integer},
 };
 use crate::{
+    error::CodecError,
     payload::Payload,
     value::{Value, seconds, write_float, wtf8},
 };

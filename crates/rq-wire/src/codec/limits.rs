@@ -3,7 +3,7 @@
 //! A decoder counts while it reads. Before encoding, a value is checked once, here.
 
 use crate::{
-    codec::CodecError,
+    error::CodecError,
     payload::Payload,
     value::{MAX_DEPTH, Value},
 };

@@ -13,7 +13,7 @@
 //! | `pickle/text.rs` | protocol 0's text and numbers |
 //! | `pickle/encode.rs` | the writer |
 
-use super::CodecError;
+use crate::error::CodecError;
 use crate::{payload::Payload, value::Value};
 
 mod decode;

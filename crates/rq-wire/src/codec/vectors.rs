@@ -3,7 +3,8 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value as Json;
 
-use super::{Codec, CodecError, zlib};
+use super::{Codec, zlib};
+use crate::error::CodecError;
 use crate::payload::Payload;
 
 /// What is refused, and the class it is refused by.

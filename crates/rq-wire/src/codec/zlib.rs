@@ -8,7 +8,7 @@ use miniz_oxide::deflate::core::{
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
 
-use super::CodecError;
+use crate::error::CodecError;
 
 /// What Python's `zlib.compress` uses.
 const LEVEL: i32 = 6;

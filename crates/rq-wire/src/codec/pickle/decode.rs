@@ -13,10 +13,8 @@ use uuid::Uuid;
 
 use super::{opcode as op, stdlib::Global, text};
 use crate::{
-    codec::{
-        CodecError,
-        limits::{MAX_INT_BYTES, MAX_PAYLOAD_BYTES, MAX_VALUES, integer},
-    },
+    codec::limits::{MAX_INT_BYTES, MAX_PAYLOAD_BYTES, MAX_VALUES, integer},
+    error::CodecError,
     value::{Value, wtf8},
 };
 

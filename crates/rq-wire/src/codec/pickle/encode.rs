@@ -5,7 +5,7 @@
 use num_bigint::BigInt;
 
 use super::{opcode as op, stdlib};
-use crate::{codec::CodecError, payload::Payload, value::Value};
+use crate::{error::CodecError, payload::Payload, value::Value};
 
 /// The value and STOP. Its limits are checked before.
 pub(in crate::codec) fn encode(value: &Value) -> Result<Vec<u8>, CodecError> {

@@ -2,7 +2,8 @@
 
 use super::decode::{Item, Machine, Node, weight};
 use crate::{
-    codec::{CodecError, drop_repeated_keys, limits::Budget, limits::MAX_PAYLOAD_BYTES},
+    codec::{dict::drop_repeated_keys, limits::Budget, limits::MAX_PAYLOAD_BYTES},
+    error::CodecError,
     value::Value,
 };
 

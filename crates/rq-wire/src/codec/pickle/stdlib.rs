@@ -12,7 +12,7 @@ use super::{
     encode::Writer,
     opcode as op,
 };
-use crate::{codec::CodecError, value::Value};
+use crate::{error::CodecError, value::Value};
 
 const MICROSECONDS_PER_SECOND: i128 = 1_000_000;
 const SECONDS_PER_DAY: i128 = 86_400;

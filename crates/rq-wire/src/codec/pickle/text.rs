@@ -5,10 +5,8 @@ use std::borrow::Cow;
 use num_bigint::BigInt;
 
 use crate::{
-    codec::{
-        CodecError,
-        limits::{MAX_INT_BYTES, MAX_INT_DIGITS, integer},
-    },
+    codec::limits::{MAX_INT_BYTES, MAX_INT_DIGITS, integer},
+    error::CodecError,
     value::{Value, wtf8},
 };
 

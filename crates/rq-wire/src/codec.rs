@@ -26,7 +26,7 @@ pub mod zlib;
 /// The first bytes of all we write with bincode, which no other codec begins with. The last one is our version.
 const BINCODE_MARK: [u8; 4] = [0xb1, b'r', b'q', 1];
 
-/// One of the formats of payloads. Nothing on the wire names it: the first bytes tell (wire spec §4.2), and the
+/// One of the formats of payloads. Nothing on the wire names it: the first bytes tell (docs/wire.md §4.2), and the
 /// result and meta of a job are written as its call was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -222,7 +222,7 @@ pub enum CodecError {
         /// The name.
         name: String,
     },
-    /// The payload is readable, but no call (wire spec §4.1).
+    /// The payload is readable, but no call (docs/wire.md §4.1).
     #[error("the payload must be {wanted}")]
     Shape {
         /// What it must be.

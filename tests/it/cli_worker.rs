@@ -52,7 +52,7 @@ fn check_times(args: &[&str], times: &Times) {
 
 #[test]
 fn times_are_rqs_unless_told() {
-    // Wire spec §6, §8 and §3.3.
+    // docs/wire.md §6, §8, §3.3.
     check_times(&[], &Times { worker_s: 420 + 60, execution_s: 30 + 60, result_s: 500 });
     check_times(
         &["--worker-ttl", "100", "--job-monitoring-interval", "7", "--results-ttl", "50"],

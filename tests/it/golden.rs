@@ -19,7 +19,7 @@ mod facts;
 mod replays;
 mod table;
 
-/// One of the keys of wire spec §2.
+/// One of the keys of docs/wire.md §2.
 struct Shape {
     name: &'static str,
     /// Redis' name of the type.
@@ -270,7 +270,7 @@ fn core_fields(fields: &fixture::Fields) -> Fields {
 fn job(held: &Held<'_>) {
     let fields = held.hash();
     let job = Job::from_fields(held.parts[0], fields.clone()).expect("it is read");
-    assert!(job.other.is_empty(), "fields that the wire spec does not know: {:?}", job.other);
+    assert!(job.other.is_empty(), "fields that docs/wire.md does not know: {:?}", job.other);
     assert_eq!(job.to_fields(), fields);
     match job.payload() {
         Ok((_, payload)) => assert!(!payload.func.is_empty()),

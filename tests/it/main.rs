@@ -9,6 +9,7 @@ mod cli_worker;
 mod codec_interop;
 mod conformance;
 mod dice;
+mod documents;
 mod drain;
 mod embedded;
 mod fleet;

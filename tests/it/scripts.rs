@@ -56,7 +56,7 @@ mod undefer;
 
 /// The queue that jobs here belong to unless a test says otherwise.
 pub(crate) const QUEUE: &str = "q";
-/// RQ's defaults (wire spec §6, §8).
+/// RQ's defaults (docs/wire.md §6, §8).
 const WORKER_TTL: Duration = Duration::from_secs(420);
 const MONITORING_INTERVAL: Duration = Duration::from_secs(30);
 /// As the worker has it unless told.

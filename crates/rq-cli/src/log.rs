@@ -1,4 +1,4 @@
-//! The worker's log, as users of RQ know it: `01:48:22 Worker w1: default: math.add(1, 2) (job-1)` (CLI spec §2).
+//! The worker's log, as users of RQ know it: `01:48:22 Worker w1: default: math.add(1, 2) (job-1)` (docs/cli.md §2).
 //!
 //! | file | holds |
 //! |---|---|

@@ -7,7 +7,7 @@ const RESET: &str = "\x1b[0m";
 /// What RQ's worker and `rq enqueue` end a colour with.
 const RESET_IN_LINE: &str = "\x1b[39;49;00m";
 
-/// RQ's colours (CLI spec §8), or none.
+/// RQ's colours (docs/cli.md §8), or none.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Paint {
     /// None at all.

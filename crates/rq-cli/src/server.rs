@@ -13,7 +13,7 @@ const DEFAULT_DB: &str = "0";
 /// What a URL may begin with: Python's, and what our client knows beside them.
 const SCHEMES: [&str; 6] = ["redis://", "rediss://", "unix://", "redis+unix://", "valkey://", "valkeys://"];
 
-/// Options that every command has (CLI spec §1.1).
+/// Options that every command has (docs/cli.md §1.1).
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct Shared {
@@ -132,7 +132,7 @@ impl Server {
     }
 }
 
-/// Which Redis to use (CLI spec §1.2); settings files are not read.
+/// Which Redis to use (docs/cli.md §1.2); settings files are not read.
 fn url(given: Option<&str>, environment: impl Fn(&str) -> Option<String>) -> Result<String, Refusal> {
     match given.filter(|url| !url.is_empty()).map(str::to_owned).or_else(|| environment("REDIS_URL")) {
         Some(url) if SCHEMES.iter().any(|scheme| url.starts_with(scheme)) => Ok(url),

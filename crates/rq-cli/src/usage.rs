@@ -1,4 +1,4 @@
-//! Usage lines and usage errors, in RQ's words (CLI spec §1).
+//! Usage lines and usage errors, in RQ's words (docs/cli.md §1).
 
 use std::ffi::OsString;
 

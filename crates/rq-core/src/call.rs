@@ -255,7 +255,7 @@ impl<T> Call<T> {
 }
 
 impl<T> fmt::Display for Call<T> {
-    /// The call as RQ describes it (wire spec §4.5).
+    /// The call as RQ describes it (docs/wire.md §4.5).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.payload.description())
     }

@@ -1,4 +1,4 @@
-//! [`Conclusion`]: what becomes of a job whose execution ended (wire spec §10).
+//! [`Conclusion`]: what becomes of a job whose execution ended (docs/wire.md §10).
 //!
 //! Decided here, from the job's record and how the execution ended; written by the part `conclude` of the scripts.
 
@@ -27,7 +27,7 @@ pub enum Settled {
 }
 
 impl Settled {
-    /// The type of its entry in the results stream (wire spec §7).
+    /// The type of its entry in the results stream (docs/wire.md §7).
     ///
     /// Every attempt has one: Python writes none for an exception that is followed by a retry, and its traceback is lost.
     /// A stopped job's is that of a failed one, as Python writes it.
@@ -128,7 +128,7 @@ impl Conclusion {
 
 type Decided = (Settled, Option<Next>, Vec<(&'static str, String)>);
 
-/// A success, which a job with repeats left has again (wire spec §10.8).
+/// A success, which a job with repeats left has again (docs/wire.md §10.8).
 fn repeated(job: &Job, value: Option<Vec<u8>>, now: Timestamp) -> Decided {
     let left = job.repeats_left.unwrap_or(0);
     if left <= 0 {
@@ -145,7 +145,7 @@ fn repeated(job: &Job, value: Option<Vec<u8>>, now: Timestamp) -> Decided {
     (Settled::Finished(value), Some(next(now, pause_s, false)), changes)
 }
 
-/// A failure, after which a job with retries left runs again (wire spec §10.7).
+/// A failure, after which a job with retries left runs again (docs/wire.md §10.7).
 fn retried_or_failed(job: &Job, text: String, now: Timestamp) -> Decided {
     let left = job.retries_left.unwrap_or(0);
     if left <= 0 {
@@ -158,7 +158,7 @@ fn retried_or_failed(job: &Job, text: String, now: Timestamp) -> Decided {
     (Settled::Again(Some(text)), Some(next), vec![("retries_left", (left - 1).to_string())])
 }
 
-/// A job that asked to be run again (wire spec §10.7).
+/// A job that asked to be run again (docs/wire.md §10.7).
 fn returned_retry(job: &Job, retry: &Retry, now: Timestamp) -> Decided {
     let before = job.number_of_retries.unwrap_or(0);
     if before >= i64::from(retry.max()) {

@@ -1,4 +1,4 @@
-//! [`ExecutionId`]: one run of one job, the fence of all that ends it (wire spec §6).
+//! [`ExecutionId`]: one run of one job, the fence of all that ends it (docs/wire.md §6).
 
 use std::fmt;
 use std::sync::Arc;

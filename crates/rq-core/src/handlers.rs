@@ -21,7 +21,7 @@ pub type Outcome = Result<Returned, Failure>;
 /// A running async handler.
 pub type Running<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
 
-/// What RQ stores for a value that cannot be written in the job's codec (wire spec §7).
+/// What RQ stores for a value that cannot be written in the job's codec (docs/wire.md §7).
 const UNSERIALIZABLE: &str = "Unserializable return value";
 
 /// A value a handler returned, or why it is none that can be written; the job has finished either way.

@@ -1,4 +1,4 @@
-//! [`Inline`]: running jobs in the producer, as they are enqueued (wire spec §9.8).
+//! [`Inline`]: running jobs in the producer, as they are enqueued (docs/wire.md §9.8).
 
 use std::sync::Arc;
 use std::time::Instant;

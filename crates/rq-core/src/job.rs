@@ -1,4 +1,4 @@
-//! [`Job`]: the record of a job in Redis (wire spec §3).
+//! [`Job`]: the record of a job in Redis (docs/wire.md §3).
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::ttl::Ttl;
 /// The most items a list inside a field may have.
 const LIST_ITEMS_MAX: usize = 1_000_000;
 
-/// RQ's default time limit (wire spec §3.3).
+/// RQ's default time limit (docs/wire.md §3.3).
 pub const TIMEOUT_DEFAULT: Timeout = Timeout::Seconds(180);
 
 /// How long a job may run.
@@ -35,7 +35,7 @@ impl Timeout {
         }
     }
 
-    /// Reads the number in the job hash: negative is infinite, `0` is the default (wire spec §21-9).
+    /// Reads the number in the job hash: negative is infinite, `0` is the default (docs/wire.md §21-9).
     pub fn from_wire(seconds: i64) -> Timeout {
         match u64::try_from(seconds) {
             Ok(0) => TIMEOUT_DEFAULT,
@@ -53,7 +53,7 @@ impl Timeout {
     }
 }
 
-/// A function to call when a job ends (wire spec §4.6).
+/// A function to call when a job ends (docs/wire.md §4.6).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Callback {
@@ -65,11 +65,11 @@ pub struct Callback {
 
 /// The record of a job in Redis, untyped: for whoever inspects or runs it.
 ///
-/// All fields of wire spec §3 by their names there. Fields we do not know are kept in `other`, so that reading and
+/// All fields of docs/wire.md §3 by their names there. Fields we do not know are kept in `other`, so that reading and
 /// writing loses nothing.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-#[allow(missing_docs, reason = "the fields are the wire spec's, named as there")]
+#[allow(missing_docs, reason = "the fields are those of docs/wire.md §3, named as there")]
 pub struct Job {
     pub id: String,
     /// The deflated call, see [`Job::payload`].

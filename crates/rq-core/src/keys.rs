@@ -1,9 +1,9 @@
-//! [`Keys`]: every Redis key RQ uses, under one prefix (wire spec §2).
+//! [`Keys`]: every Redis key RQ uses, under one prefix (docs/wire.md §2).
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-/// The environment variable that replaces the prefix (wire spec §1.1).
+/// The environment variable that replaces the prefix (docs/wire.md §1.1).
 pub const PREFIX_VARIABLE: &str = "RQ_KEY_PREFIX";
 
 /// What RQ's keys begin with unless told otherwise.
@@ -178,7 +178,7 @@ keys! {
     maintained_at_large() = ":maintained";
 }
 
-/// Checks a job id that we are about to write: `[A-Za-z0-9_-]+`, as RQ has it since 2.8 (wire spec §1.5).
+/// Checks a job id that we are about to write: `[A-Za-z0-9_-]+`, as RQ has it since 2.8 (docs/wire.md §1.5).
 pub fn check_job_id(id: &str) -> Result<(), NameError> {
     let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if id.is_empty() || !id.chars().all(legal) {
@@ -194,7 +194,7 @@ pub fn check_job_id(id: &str) -> Result<(), NameError> {
 /// Checks a queue name that we are about to write.
 ///
 /// A comma would split it in the worker's hash, and names that end in `:intermediate` collide with another
-/// queue's list (wire spec §1.5).
+/// queue's list (docs/wire.md §1.5).
 pub fn check_queue_name(name: &str) -> Result<(), NameError> {
     const KIND: &str = "queue name";
     let refuse = |reason| Err(NameError { kind: KIND, name: shortened(name), reason });

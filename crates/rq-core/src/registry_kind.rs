@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::keys::Keys;
 
-/// Which registry of a queue (wire spec §3.2, §5).
+/// Which registry of a queue (docs/wire.md §3.2, §5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RegistryKind {

@@ -43,7 +43,7 @@ impl Repeat {
         self.times
     }
 
-    /// The pauses in seconds, never empty (wire spec §3).
+    /// The pauses in seconds, never empty (docs/wire.md §3).
     pub fn intervals(&self) -> &[u64] {
         &self.intervals_s
     }

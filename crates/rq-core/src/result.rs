@@ -1,4 +1,4 @@
-//! [`JobResult`]: one entry of a job's results stream (wire spec §7).
+//! [`JobResult`]: one entry of a job's results stream (docs/wire.md §7).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;

@@ -84,7 +84,7 @@ impl Retry {
         self.max
     }
 
-    /// The pauses in seconds, never empty: `[0]` without pause, as RQ writes it (wire spec §3).
+    /// The pauses in seconds, never empty: `[0]` without pause, as RQ writes it (docs/wire.md §3).
     pub fn intervals(&self) -> &[u64] {
         &self.intervals_s
     }

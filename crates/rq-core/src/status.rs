@@ -1,4 +1,4 @@
-//! [`Status`]: where a job is in its life (wire spec §3.2).
+//! [`Status`]: where a job is in its life (docs/wire.md §3.2).
 
 use std::fmt;
 

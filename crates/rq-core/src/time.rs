@@ -1,4 +1,4 @@
-//! Points in time as RQ writes them (wire spec §1.3), and the durations of the API.
+//! Points in time as RQ writes them (docs/wire.md §1.3), and the durations of the API.
 
 use std::fmt;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub const fn days(n: u64) -> Duration {
 
 /// A moment by the wall clock, to the microsecond: all that the wire can carry.
 ///
-/// `Display` writes the spec's `T` form, `2026-11-22T01:48:39.413834Z`.
+/// `Display` writes the form `T` of docs/wire.md §1.3, `2026-11-22T01:48:39.413834Z`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp {
     epoch_us: i64,
@@ -61,12 +61,12 @@ impl Timestamp {
         self.epoch_us
     }
 
-    /// Whole seconds since 1970, rounded down: the spec's `I` form.
+    /// Whole seconds since 1970, rounded down: the form `I` of docs/wire.md §1.3.
     pub fn epoch_secs(self) -> i64 {
         self.epoch_us.div_euclid(1_000_000)
     }
 
-    /// Seconds since 1970 as Python prints them: the spec's `E` form.
+    /// Seconds since 1970 as Python prints them: the form `E` of docs/wire.md §1.3.
     pub fn epoch_text(self) -> String {
         format!("{:?}", self.epoch_us as f64 / 1e6)
     }

@@ -12,7 +12,7 @@ pub enum Ttl {
 }
 
 impl Ttl {
-    /// RQ's default for results: 500 s (wire spec §3.3).
+    /// RQ's default for results: 500 s (docs/wire.md §3.3).
     pub const RESULT_DEFAULT: Ttl = Ttl::Seconds(500);
     /// RQ's default for failures: one year.
     pub const FAILURE_DEFAULT: Ttl = Ttl::Seconds(31_536_000);

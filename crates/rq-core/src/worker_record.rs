@@ -1,14 +1,14 @@
-//! [`WorkerRecord`]: what a worker says of itself in Redis (wire spec §8.1).
+//! [`WorkerRecord`]: what a worker says of itself in Redis (docs/wire.md §8.1).
 
 use crate::fields::{FieldError, Fields};
 use crate::time::Timestamp;
 
 /// The record of a worker, `rq:worker:<name>`.
 ///
-/// All fields of wire spec §8.1 by their names there; the rest is kept in `other`.
+/// All fields of docs/wire.md §8.1 by their names there; the rest is kept in `other`.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-#[allow(missing_docs, reason = "the fields are the wire spec's, named as there")]
+#[allow(missing_docs, reason = "the fields are those of docs/wire.md §8.1, named as there")]
 pub struct WorkerRecord {
     pub name: String,
     pub birth: Option<Timestamp>,

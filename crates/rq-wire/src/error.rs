@@ -62,7 +62,7 @@ pub enum CodecError {
         /// The name.
         name: String,
     },
-    /// The payload is readable, but no call (wire spec §4.1).
+    /// The payload is readable, but no call (docs/wire.md §4.1).
     #[error("the payload must be {wanted}")]
     Shape {
         /// What it must be.

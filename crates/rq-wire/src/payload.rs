@@ -3,7 +3,7 @@
 use crate::{error::CodecError, value::Value};
 
 /// A function's name and its arguments: the first, third and fourth item of the sequence in the job field `data`
-/// (wire spec §4.1). The second, the instance of a bound method, is always `None` here.
+/// (docs/wire.md §4.1). The second, the instance of a bound method, is always `None` here.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Payload {
     /// What to run: a dotted path such as `tasks.add`.
@@ -20,7 +20,7 @@ impl Payload {
 
     /// The call as Python prints it, each argument cut after 75 characters: `tasks.add(1, y=2)`.
     ///
-    /// It is the job field `description` of whoever gives none (wire spec §4.5). Keyword arguments are sorted as
+    /// It is the job field `description` of whoever gives none (docs/wire.md §4.5). Keyword arguments are sorted as
     /// text, values included.
     pub fn description(&self) -> String {
         self.describe(|value| value.repr_cut(Payload::MAX_REPR_CHARS))

@@ -34,7 +34,7 @@ pub(crate) struct Stable {
     pub(crate) shows_calls: bool,
 }
 
-/// The variable that tells a job, and what it starts, the job's id; as in RQ (CLI spec §2).
+/// The variable that tells a job, and what it starts, the job's id; as in RQ (docs/cli.md §2).
 const JOB_VARIABLE: &str = "RQ_JOB_ID";
 
 /// The exit code of a horse that could not tell how its job ended: "input/output error" in `sysexits.h`.

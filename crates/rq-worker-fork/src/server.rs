@@ -66,7 +66,7 @@ pub(crate) fn serve(control: OwnedFd, stable: Stable, worker: &str, preloads: Ve
 pub(crate) const SERVER_NAME: &CStr = c"rq-fork-server";
 /// What horses call themselves.
 pub(crate) const HORSE_NAME: &CStr = c"rq-horse";
-/// The variable that tells jobs, and what they start, whose they are; as in RQ (CLI spec §2).
+/// The variable that tells jobs, and what they start, whose they are; as in RQ (docs/cli.md §2).
 pub(crate) const WORKER_VARIABLE: &str = "RQ_WORKER_ID";
 /// How many horses that have ended well are told of together.
 const DEATHS_TOGETHER: usize = 16;

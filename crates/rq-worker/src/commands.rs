@@ -1,4 +1,4 @@
-//! [`Commands`]: the requests that come over this worker's channel (wire spec §15).
+//! [`Commands`]: the requests that come over this worker's channel (docs/wire.md §15).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! [`Log`]: the observer that writes a worker's log, in the lines that users of RQ know (CLI spec §2).
+//! [`Log`]: the observer that writes a worker's log, in the lines that users of RQ know (docs/cli.md §2).
 
 use std::fmt;
 use std::time::Duration;

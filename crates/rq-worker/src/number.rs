@@ -1,4 +1,4 @@
-//! Numbers as people write them in options, and what is wrong with others, in RQ's words (CLI spec §1).
+//! Numbers as people write them in options, and what is wrong with others, in RQ's words (docs/cli.md §1).
 
 use std::time::Duration;
 

@@ -4,8 +4,8 @@ use futures_util::stream::{BoxStream, Fuse, Stream, StreamExt};
 
 /// What a worker may be asked from outside.
 ///
-/// Signals are one source of requests ([`signals`](crate::signals())), commands over Redis another (wire spec §15), a
-/// program's own shutdown a third ([`Prepared::run_until`](crate::Prepared::run_until)).
+/// Signals are one source of requests ([`signals`](crate::signals())), commands over Redis another (docs/wire.md §15),
+/// a program's own shutdown a third ([`Prepared::run_until`](crate::Prepared::run_until)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Request {

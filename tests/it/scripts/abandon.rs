@@ -137,6 +137,6 @@ fn pythons_leftovers_are_ended_too() {
     };
     check("queued", Abandoned::PutBack, &["queue:q"]);
     check("started", Abandoned::Concluded, &["failed:q"]);
-    // Cut off between the two steps of a delayed retry (wire spec §22-3).
+    // Cut off between the two steps of a delayed retry (docs/wire.md §22-3).
     check("scheduled", Abandoned::PutBack, &["scheduled:q"]);
 }

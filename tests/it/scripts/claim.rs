@@ -6,7 +6,7 @@ use rq_core::steps::claim::Claim;
 
 use super::{QUEUE, Stage, Worker, assert_about, job_ids, taken};
 
-/// A heartbeat ttl after now, in the books of a claimed execution (wire spec §6).
+/// A heartbeat ttl after now, in the books of a claimed execution (docs/wire.md §6).
 const EXECUTION_TTL_S: i64 = 90;
 
 fn now_s() -> i64 {
@@ -148,7 +148,7 @@ fn a_claimed_job_no_longer_expires() {
     assert_eq!(stage.ask::<i64>("TTL job:a"), -1);
 }
 
-/// Python's maintenance would take a job for stuck that it once saw in flight (wire spec §22-6).
+/// Python's maintenance would take a job for stuck that it once saw in flight (docs/wire.md §22-6).
 #[test]
 fn what_maintenance_noted_of_an_earlier_flight_is_forgotten() {
     let stage = Stage::new();

@@ -136,7 +136,7 @@ fn jobs_go_on_to_their_side_of_the_queue() {
     check("", ["waits", "a"]);
     check("enqueue_at_front 1", ["a", "waits"]);
     check("enqueue_at_front 0", ["waits", "a"]);
-    // A retry (wire spec §11.2).
+    // A retry (docs/wire.md §11.2).
     check("enqueue_at_front_on_retry 1 ended_at 2026-11-22T01:48:39Z", ["a", "waits"]);
     check("enqueue_at_front_on_retry 1", ["waits", "a"]);
 }

@@ -78,7 +78,7 @@ fn what_is_lost_is_not_refreshed() {
     assert_eq!(stage.field("a", "last_heartbeat").as_deref(), Some("old"));
 }
 
-/// Half a job hash kills Python's workers (wire spec §21-2).
+/// Half a job hash kills Python's workers (docs/wire.md §21-2).
 #[test]
 fn a_job_that_was_deleted_gets_no_new_hash() {
     let stage = Stage::new();

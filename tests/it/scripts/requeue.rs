@@ -88,7 +88,7 @@ fn each_id_is_answered() {
     let stage = with_failed(&["a", "b", "repeats", "canceled", "gone"]);
     stage.enqueue(&["queued"]);
     stage.run("DEL job:gone");
-    // A job that repeats: in a registry, and waiting (wire spec §3.2).
+    // A job that repeats: in a registry, and waiting (docs/wire.md §3.2).
     stage.run("HSET job:repeats status scheduled");
     stage.run("ZADD scheduled:q 5 repeats");
     stage.run("HSET job:canceled status canceled");
@@ -157,7 +157,7 @@ fn its_times_to_live_count_anew() {
     assert_eq!((stage.ask::<i64>("TTL job:a"), stage.ask::<i64>("TTL job:a:dependents")), (-1, -1));
 }
 
-/// It has to get a slot again (wire spec §9.7).
+/// It has to get a slot again (docs/wire.md §9.7).
 #[test]
 fn a_rate_limited_job_waits_for_its_slot() {
     let stage = with_failed(&["a"]);

@@ -113,7 +113,7 @@ fn what_is_kept_for_how_long() {
     check(value(), Ttl::Seconds(7000), "finished:q", 7000.0, 7000);
     check(value(), Ttl::Forever, "finished:q", f64::INFINITY, -1);
     check(failure(), Ttl::Seconds(7000), "failed:q", 7000.0, 7000);
-    // Python's own asymmetry (wire spec §5).
+    // Python's own asymmetry (docs/wire.md §5).
     check(failure(), Ttl::Forever, "failed:q", -1.0, -1);
 }
 
@@ -194,7 +194,7 @@ fn a_job_deleted_meanwhile_gets_no_new_hash() {
     nothing_of_the_executions_is_left(&stage, &claimed);
 }
 
-/// Python's cleanup may have filed a job that runs (wire spec §22-7).
+/// Python's cleanup may have filed a job that runs (docs/wire.md §22-7).
 #[test]
 fn the_opposite_registry_is_cleared() {
     let check = |end: fn(&Claimed) -> Settlement, wrong: &str, right: &str| {

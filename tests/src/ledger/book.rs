@@ -1,4 +1,4 @@
-//! [`Book`]: queues and registries, where an id may be (wire spec §2, §3.2).
+//! [`Book`]: queues and registries, where an id may be (docs/wire.md §2, §3.2).
 
 use rq_core::Status;
 

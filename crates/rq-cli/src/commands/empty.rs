@@ -1,4 +1,4 @@
-//! `rq empty`: removes waiting jobs (CLI spec §5).
+//! `rq empty`: removes waiting jobs (docs/cli.md §5).
 
 use rq_core::Error;
 use rq_core::link::BlockingLink;

@@ -1,4 +1,4 @@
-//! `rq enqueue`: a job from the command line (CLI spec §6).
+//! `rq enqueue`: a job from the command line (docs/cli.md §6).
 //!
 //! | file | holds |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! `rq info`: what is in the queues, and who works on it (CLI spec §4).
+//! `rq info`: what is in the queues, and who works on it (docs/cli.md §4).
 //!
 //! | file | holds |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! `rq requeue`: failed jobs in their queue again (CLI spec §5).
+//! `rq requeue`: failed jobs in their queue again (docs/cli.md §5).
 
 use rq_core::link::BlockingLink;
 use rq_core::steps::management::{Ended, requeue};

@@ -1,4 +1,4 @@
-//! `rq resume`: suspended workers go on (CLI spec §5).
+//! `rq resume`: suspended workers go on (docs/cli.md §5).
 
 use rq_core::steps::suspension;
 

@@ -1,4 +1,4 @@
-//! `rq suspend`: workers take no more jobs (CLI spec §5).
+//! `rq suspend`: workers take no more jobs (docs/cli.md §5).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `rq worker`: runs jobs (CLI spec §2).
+//! `rq worker`: runs jobs (docs/cli.md §2).
 
 use std::ffi::OsString;
 use std::io;
@@ -337,7 +337,7 @@ fn on_crash(text: &str) -> Result<OnCrash, String> {
     OnCrash::parse(text).ok_or_else(|| format!("'{text}' is neither 'fail' nor 'requeue'"))
 }
 
-/// RQ refuses others in words and with an exit code of their own (CLI spec §2).
+/// RQ refuses others in words and with an exit code of their own (docs/cli.md §2).
 fn dequeue_strategy(word: Option<&str>) -> Result<DequeueStrategy, Refusal> {
     match word.unwrap_or("default") {
         "default" => Ok(DequeueStrategy::Default),

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::steps::management::{Canceled, Runner};
 
-/// The most results that are read; RQ keeps about ten, and Redis up to a hundred or so (wire spec §7).
+/// The most results that are read; RQ keeps about ten, and Redis up to a hundred or so (docs/wire.md §7).
 const RESULTS_MAX: usize = 1000;
 
 #[rq_macros::both_fronts]

@@ -45,7 +45,7 @@ local function abandon(i)
   if not ours or redis.pcall('HEXISTS', job, 'data') ~= 1 then return 3 end
   if unbegun then return put_back(id, origin) end
   if status == 'scheduled' and not tonumber(redis.pcall('ZSCORE', P .. ':scheduled:' .. origin, id)) then
-    -- Python's delayed retry, cut off between its two steps (wire spec §22-3): due at once.
+    -- Python's delayed retry, cut off between its two steps (docs/wire.md §22-3): due at once.
     put_into_schedule(id, origin, I, T)
     return 2
   end

@@ -1,4 +1,4 @@
--- birth: registers a worker under a name that no living worker has (wire spec §8.2).
+-- birth: registers a worker under a name that no living worker has (docs/wire.md §8.2).
 --
 -- KEYS  1 worker hash   2 rq:workers   3 rq:claims:<w>   then rq:workers:<q> of each queue
 -- ARGV  1 ttl of the worker hash   2 birth time   then field and value of the worker hash, `birth` among them

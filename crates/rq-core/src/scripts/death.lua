@@ -1,4 +1,4 @@
--- death: unregisters a worker; its name is free again (wire spec §8.4).
+-- death: unregisters a worker; its name is free again (docs/wire.md §8.4).
 --
 -- KEYS  1 worker hash   2 rq:workers   3 rq:claims:<w>   4 rq:worker:<w>:executions   then rq:workers:<q>
 -- ARGV  1 time of death   2 seconds the worker hash is kept

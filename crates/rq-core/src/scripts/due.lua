@@ -1,4 +1,5 @@
--- due: a scheduler's tick: it says that it lives, keeps its queues, and lets due jobs go on (wire spec §16, §22-9).
+-- due: a scheduler's tick: it says that it lives, keeps its queues, and lets due jobs go on
+-- (docs/wire.md §16, §22-9).
 --
 -- KEYS  1 rq:scheduler:<name>   then per queue rq:scheduler-lock:<q>, rq:scheduled:<q>
 -- ARGV  1 prefix   2 now (T)   3 now (I)   4 name of the scheduler   5 ttl of its locks and its record, seconds

@@ -2,7 +2,7 @@
 --
 -- KEYS  1 finished or failed registry
 -- ARGV  1 now (I)   2 most entries
--- Effect  the registry; those kept for ever have a score below 0 or none to come (wire spec §5), and stay
+-- Effect  the registry; those kept for ever have a score below 0 or none to come (docs/wire.md §5), and stay
 -- Result  how many were taken off; call again while it is the most
 -- Re-send: takes off what is over by then.
 -- The first write is ZREM, which runs at maxmemory.

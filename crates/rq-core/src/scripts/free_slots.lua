@@ -1,5 +1,5 @@
 -- free_slots: takes the slots of a rate limit from jobs that neither wait nor run, and gives them to those that wait for
--- one (wire spec §19), a bounded number a call.
+-- one (docs/wire.md §19), a bounded number a call.
 --
 -- KEYS  1 rq:rl-keys
 -- ARGV  1 prefix   2 now (T)   3 now (I)   4 key of the rate limit   5 cursor, `0` to begin

@@ -77,7 +77,7 @@ local function note(id)
 end
 
 -- Whether the id was seen here long enough ago. A note from before the job was last queued was meant for an earlier stay
--- (wire spec §22-6).
+-- (docs/wire.md §22-6).
 local function is_due(id, enqueued_at)
   local seen, queued = tonumber(redis.pcall('GET', list .. ':first_seen:' .. id)), epoch(enqueued_at)
   local is_of_now = seen and not (queued and seen < queued and queued <= tonumber(E))

@@ -2,7 +2,8 @@
 --
 -- KEYS  1 scheduled or canceled registry
 -- ARGV  1 prefix   2 cursor, `0` to begin
--- Effect  the registry. A hash without `data` is no job: it is what a write to a deleted one has left (wire spec §21-2)
+-- Effect  the registry. A hash without `data` is no job: it is what a write to a deleted one has left
+--         (docs/wire.md §21-2)
 -- Result  the cursor to go on from, `0` when all were looked at; how many were taken off
 -- Re-send: looks at the same page again.
 -- The first write is ZREM, which runs at maxmemory.

@@ -1,5 +1,5 @@
--- push_ready: queues jobs whose dependencies are met and which a Python worker left between its two steps (wire spec
--- §11.2), a bounded number a call.
+-- push_ready: queues jobs whose dependencies are met and which a Python worker left between its two steps
+-- (docs/wire.md §11.2), a bounded number a call.
 --
 -- KEYS  1 rq:ready:<q>
 -- ARGV  1 prefix   2 now (T)   3 now (I)   4 the queue's name   5 most ids

@@ -14,7 +14,7 @@ local P, T, I, token, side, named, queue = ARGV[1], ARGV[2], tonumber(ARGV[3]), 
 local ENDED = {failed = ':failed:', stopped = ':failed:', finished = ':finished:'}
 local ELSEWHERE = {queued = true, started = true, deferred = true, ready_to_enqueue = true, scheduled = true,
   rate_limited = true, canceled = true}
--- RQ's `exc_info` of a requeued job: an empty text, deflated (wire spec §3).
+-- RQ's `exc_info` of a requeued job: an empty text, deflated (docs/wire.md §3).
 local NO_TEXT = '\120\156\3\0\0\0\0\1'
 
 local function requeue(id)

@@ -1,5 +1,5 @@
--- tidy_group: takes ids whose job is gone out of a group, a bounded number a call, and forgets an empty group (wire spec
--- §14).
+-- tidy_group: takes ids whose job is gone out of a group, a bounded number a call, and forgets an empty group
+-- (docs/wire.md §14).
 --
 -- KEYS  1 rq:groups
 -- ARGV  1 prefix   2 the group's name   3 cursor, `0` to begin

@@ -1,5 +1,5 @@
 -- undefer: queues deferred jobs that nobody holds back and nobody will release: a crash came between, or the job they
--- waited for has expired or was deleted (wire spec §22-15).
+-- waited for has expired or was deleted (docs/wire.md §22-15).
 --
 -- KEYS  1 rq:deferred:<q>
 -- ARGV  1 prefix   2 now (T)   3 now (I)   then ids of that registry

@@ -1,4 +1,4 @@
-//! Steps by which people manage jobs: cancel, delete, requeue, stop (wire spec §12, §15).
+//! Steps by which people manage jobs: cancel, delete, requeue, stop (docs/wire.md §12, §15).
 
 use rq_wire::{Codec, CodecError, Value};
 

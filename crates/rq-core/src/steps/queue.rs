@@ -109,7 +109,7 @@ fn push_fields(cmd: &mut Cmd, fields: &Fields, before: Option<&Fields>) {
     }
 }
 
-/// A scheduled job keeps the names of those it depends on, and does not wait for them (wire spec §9.3).
+/// A scheduled job keeps the names of those it depends on, and does not wait for them (docs/wire.md §9.3).
 fn waits_for<'a>(job: &'a Job, place: &Place) -> &'a [String] {
     match place {
         Place::At(_) => &[],

@@ -1,4 +1,4 @@
-//! Steps of a scheduler: its tick, and its end (wire spec §16).
+//! Steps of a scheduler: its tick, and its end (docs/wire.md §16).
 
 use std::time::Duration;
 

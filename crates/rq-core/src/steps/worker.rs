@@ -15,7 +15,7 @@ use crate::worker_record::WorkerRecord;
 
 /// The most executions one heartbeat covers.
 pub const HEARTBEAT_BATCH_MAX: usize = 100;
-/// How long Redis keeps a worker's record after its death, in seconds (wire spec §8.4).
+/// How long Redis keeps a worker's record after its death, in seconds (docs/wire.md §8.4).
 const DEATH_KEPT_S: u64 = 60;
 /// How long a record outlives the last heartbeat that was due, in seconds: RQ's margin.
 const HEARTBEAT_MARGIN_S: u64 = 60;
@@ -44,7 +44,7 @@ impl Identity {
         u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// RQ's heartbeat ttl, normally 90 s (wire spec §6). A shorter one makes Python fail our live jobs.
+    /// RQ's heartbeat ttl, normally 90 s (docs/wire.md §6). A shorter one makes Python fail our live jobs.
     pub(super) fn execution_ttl_s(&self) -> u64 {
         self.monitoring_interval.as_secs() + HEARTBEAT_MARGIN_S
     }
@@ -99,7 +99,7 @@ pub fn server_version() -> Step<Option<String>> {
 pub struct News {
     /// The worker's new state: `started`, `idle`, `busy` or `suspended`.
     pub state: Option<&'static str>,
-    /// When it was asked to stop while it was busy (wire spec §10.10).
+    /// When it was asked to stop while it was busy (docs/wire.md §10.10).
     pub shutdown_requested: Option<Timestamp>,
 }
 

@@ -1,4 +1,4 @@
-//! The compression around a call: the job field `data` (wire spec §3, §4.1).
+//! The compression around a call: the job field `data` (docs/wire.md §3, §4.1).
 
 use std::{borrow::Cow, cell::RefCell};
 
@@ -74,7 +74,7 @@ fn compress(bytes: &[u8]) -> Vec<u8> {
     })
 }
 
-/// Decompresses; bytes that are no complete zlib stream come back as they are, which is legal (wire spec §3).
+/// Decompresses; bytes that are no complete zlib stream come back as they are, which is legal (docs/wire.md §3).
 ///
 /// Like Python's `zlib.decompress`, it ignores bytes after the end of the stream. It never holds more than `limit_bytes`.
 ///

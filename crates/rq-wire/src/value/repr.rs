@@ -1,6 +1,6 @@
 //! A [`Value`] as Python's `repr()` prints it.
 //!
-//! Job descriptions hold such text (wire spec §4.5), and a person may compare ours with Python's.
+//! Job descriptions hold such text (docs/wire.md §4.5), and a person may compare ours with Python's.
 
 use std::fmt::{self, Write};
 

@@ -81,7 +81,7 @@ impl Dispatcher {
         }
     }
 
-    /// Writes that the worker was asked to stop, where it is busy (wire spec §10.10).
+    /// Writes that the worker was asked to stop, where it is busy (docs/wire.md §10.10).
     pub(super) fn report_shutdown(&self) {
         if !self.running.is_empty() {
             self.start_heartbeat(News { shutdown_requested: Some(Timestamp::now()), ..News::default() }, &[]);

@@ -2,7 +2,7 @@
 
 use crate::options::DequeueStrategy;
 
-/// In which order a claim serves the queues (CLI spec §2, `--dequeue-strategy`).
+/// In which order a claim serves the queues (docs/cli.md §2, `--dequeue-strategy`).
 pub(crate) struct Order {
     strategy: DequeueStrategy,
     queues: Vec<String>,

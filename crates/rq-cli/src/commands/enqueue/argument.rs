@@ -1,4 +1,4 @@
-//! [`Arguments`]: a job's arguments as the command line writes them (CLI spec §6.1).
+//! [`Arguments`]: a job's arguments as the command line writes them (docs/cli.md §6.1).
 
 use std::fs::File;
 use std::io::{self, Read};

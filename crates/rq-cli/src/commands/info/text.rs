@@ -1,4 +1,4 @@
-//! A snapshot in RQ's text, byte for byte: scripts read it (CLI spec §4).
+//! A snapshot in RQ's text, byte for byte: scripts read it (docs/cli.md §4).
 
 use std::fmt::Write;
 

@@ -3,7 +3,7 @@
 --
 -- Takes from the arguments, beginning at index i:
 --   status   `finished` | `failed` | `stopped` (an end) | `again` (no end: `next` says where to)
---   kind     type of the result entry (wire spec §7), empty for none
+--   kind     type of the result entry (docs/wire.md §7), empty for none
 --   ttl      how long the end is kept: seconds, negative for ever
 --   payload  of the result entry in the form of the stream; empty for none
 --   claimed at (E), started at (T), ended at (T), ended at (E), meta (empty: unchanged)

@@ -43,7 +43,7 @@ local function put_into_schedule(id, origin, due, T)
   end
 end
 
--- The side RQ puts a released or due job on (wire spec §11.2).
+-- The side RQ puts a released or due job on (docs/wire.md §11.2).
 local function side_of(job)
   local was = redis.pcall('HMGET', job, 'enqueue_at_front', 'enqueue_at_front_on_retry', 'ended_at')
   if was.err then return 'R' end

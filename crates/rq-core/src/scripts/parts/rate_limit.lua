@@ -1,4 +1,4 @@
--- part rate_limit: the slots of rate-limited jobs (wire spec §9.7, §19). Needs place.
+-- part rate_limit: the slots of rate-limited jobs (docs/wire.md §9.7, §19). Needs place.
 -- A slot is held while its job is queued or runs.
 
 -- The most jobs one freed slot, or one raised limit, lets on in one call; maintenance finds the rest.

@@ -1,5 +1,5 @@
--- part release: dependents that wait no longer, straight from deferred to queued (wire spec §11). Needs lifetime, over,
--- place and rate_limit.
+-- part release: dependents that wait no longer, straight from deferred to queued (docs/wire.md §11). Needs lifetime,
+-- over, place and rate_limit.
 
 -- How many dependents one call looks at, or the whole of a small set, which SSCAN gives at once (512 at the most).
 local LOOKED_AT = 100

@@ -1,4 +1,4 @@
-//! The types of Python's standard library that we rebuild and write ourselves (wire spec §4.3).
+//! The types of Python's standard library that we rebuild and write ourselves (docs/wire.md §4.3).
 //!
 //! `datetime`, `decimal` and `uuid` in the shapes that every CPython 3 pickles them in, and what protocols 0 to 2
 //! need for sets and bytes.

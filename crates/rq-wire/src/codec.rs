@@ -27,7 +27,7 @@ mod samples;
 mod vectors;
 pub mod zlib;
 
-/// One of the formats of payloads. Nothing on the wire names it: the first bytes tell (wire spec §4.2), and the
+/// One of the formats of payloads. Nothing on the wire names it: the first bytes tell (docs/wire.md §4.2), and the
 /// result and meta of a job are written as its call was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

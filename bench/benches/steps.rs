@@ -137,7 +137,7 @@ impl Stage {
     }
 
     async fn take<T>(&self, step: &Step<T>) -> T {
-        self.link.take(step).await.expect("the server takes every step")
+        self.link.run(step).await.expect("the server takes every step")
     }
 
     /// One as a producer writes it who gives no options.

@@ -304,7 +304,7 @@ fn a_canceled_job_never_starts() {
         std::thread::spawn(move || {
             let link = rq_core::link::BlockingLink::open(&url).unwrap();
             let cancel =
-                |id: &String| link.take(&steps::management::cancel(&keys, id, Cancel::default())).unwrap();
+                |id: &String| link.run(&steps::management::cancel(&keys, id, Cancel::default())).unwrap();
             ids.iter().rev().map(|id| (id.clone(), cancel(id))).collect::<Vec<_>>()
         })
     };

@@ -86,14 +86,14 @@ impl Stage {
     /// Takes a step that must succeed.
     #[track_caller]
     pub(crate) fn take<T>(&self, step: &Step<T>) -> T {
-        self.link.take(step).unwrap_or_else(|error| panic!("{}: {error}", step.name()))
+        self.link.run(step).unwrap_or_else(|error| panic!("{}: {error}", step.name()))
     }
 
     /// Takes a step that Redis must refuse, and checks that it left everything as it was.
     #[track_caller]
     fn refuse<T: Debug>(&self, step: &Step<T>) -> Error {
         let before = self.scratch.dump();
-        let error = self.link.take(step).expect_err("the step is refused");
+        let error = self.link.run(step).expect_err("the step is refused");
         assert_same(&before, &self.scratch.dump());
         error
     }

@@ -52,21 +52,21 @@ async fn drain_batches(link: &Link, who: Identity) -> Result<()> {
     let mut record = WorkerRecord::new(who.name.as_str());
     record.birth = Some(Timestamp::now());
     record.queues = queues.to_vec();
-    ensure!(link.take(&worker::birth(&who, &record)).await?, "a worker has the name {}", who.name);
+    ensure!(link.run(&worker::birth(&who, &record)).await?, "a worker has the name {}", who.name);
     // Ends with the first claim that finds nothing.
     for number in 1.. {
-        let claim = link.take(&claim::claim(&who, &queues, 0, number, BATCH_MAX)).await?;
+        let claim = link.run(&claim::claim(&who, &queues, 0, number, BATCH_MAX)).await?;
         let Claim::Taken { claimed, .. } = claim else { break };
         if claimed.is_empty() {
             break;
         }
-        let fetched = link.take(&claim::begin(&who, &claimed)).await?;
+        let fetched = link.run(&claim::begin(&who, &claimed)).await?;
         let settlements: Result<Vec<Settlement>> = claimed
             .into_iter()
             .zip(fetched)
             .filter_map(|(claimed, fields)| Some(settlement(claimed, fields?)))
             .collect();
-        link.take(&settlement::settle(&who.keys, Some(&who.name), &settlements?)).await?;
+        link.run(&settlement::settle(&who.keys, Some(&who.name), &settlements?)).await?;
     }
     Ok(())
 }

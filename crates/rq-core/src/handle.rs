@@ -50,7 +50,7 @@ pub(crate) mod asynchronous {
         /// The whole record; `None` once it is gone.
         pub async fn job(&self) -> Result<Option<Job>, Error> {
             let ids = [self.id.clone()];
-            let mut hashes = self.link.take(&steps::job::fetch_fields(&self.keys, &ids)).await?;
+            let mut hashes = self.link.run(&steps::job::fetch_fields(&self.keys, &ids)).await?;
             steps::job::read_job(&self.id, hashes.pop().unwrap_or_default())
         }
 
@@ -60,7 +60,7 @@ pub(crate) mod asynchronous {
         }
 
         async fn latest(&self) -> Result<Latest, Error> {
-            self.link.take(&steps::job::latest(&self.keys, &self.id)).await
+            self.link.run(&steps::job::latest(&self.keys, &self.id)).await
         }
     }
 

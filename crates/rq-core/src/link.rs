@@ -1,6 +1,6 @@
 //! [`Link`] and [`BlockingLink`]: the only places that talk to the Redis client library.
 //!
-//! A [`Step`] says what to send and how to read the answer; the two links take steps, one for tokio and one without
+//! A [`Step`] says what to send and how to read the answer; the two links run steps, one for tokio and one without
 //! it. Neither re-sends a step that is not safe to send twice.
 
 use std::borrow::Cow;
@@ -125,8 +125,8 @@ impl Link {
         Ok(Link { client, shared })
     }
 
-    /// Takes a step: sends it, once more if that is safe and the connection broke, and reads the answers.
-    pub async fn take<T>(&self, step: &Step<T>) -> Result<T, Error> {
+    /// Runs a step: sends it, once more if that is safe and the connection broke, and reads the answers.
+    pub async fn run<T>(&self, step: &Step<T>) -> Result<T, Error> {
         // The client refuses to send nothing.
         if step.pipeline.is_empty() {
             return (step.read)(Vec::new());
@@ -191,8 +191,8 @@ impl BlockingLink {
         Ok(BlockingLink { client, connection: Mutex::new(Some(connection)) })
     }
 
-    /// Takes a step: sends it, once more if that is safe and the connection broke, and reads the answers.
-    pub fn take<T>(&self, step: &Step<T>) -> Result<T, Error> {
+    /// Runs a step: sends it, once more if that is safe and the connection broke, and reads the answers.
+    pub fn run<T>(&self, step: &Step<T>) -> Result<T, Error> {
         if step.pipeline.is_empty() {
             return (step.read)(Vec::new());
         }

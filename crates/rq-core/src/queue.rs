@@ -165,7 +165,7 @@ pub(crate) mod asynchronous {
             let mut first_taken = Ok(());
             for batch in jobs.chunks(JOBS_PER_ROUND_TRIP_MAX) {
                 let step = steps::queue::enqueue(&self.keys, &self.name, batch);
-                let enqueued = self.link.take(&step).await.map_err(|error| unconfirmed(error, batch))?;
+                let enqueued = self.link.run(&step).await.map_err(|error| unconfirmed(error, batch))?;
                 first_taken = first_taken.and(all_enqueued(batch, enqueued));
             }
             first_taken
@@ -175,12 +175,12 @@ pub(crate) mod asynchronous {
             let run = inline.begin(call.into_job(&self.name, self.codec)?);
             let job = run.as_enqueued();
             let enqueue = steps::queue::enqueue(&self.keys, &self.name, &job);
-            let enqueued = self.link.take(&enqueue).await?;
+            let enqueued = self.link.run(&enqueue).await?;
             let begins = begins_inline(&enqueued);
             all_enqueued(&job, enqueued)?;
             if begins {
                 let settle = steps::settlement::settle(&self.keys, None, &[run.run_async().await]);
-                if self.link.take(&settle).await? == [Settling::DependentsLeft] {
+                if self.link.run(&settle).await? == [Settling::DependentsLeft] {
                     self.handle::<T>(run.job_id()).release_rest(Release::Ended).await?;
                 }
             }
@@ -194,7 +194,7 @@ pub(crate) mod asynchronous {
 
         /// How many jobs wait.
         pub async fn len(&self) -> Result<usize, Error> {
-            self.link.take(&steps::queue::len(&self.keys, &self.name)).await
+            self.link.run(&steps::queue::len(&self.keys, &self.name)).await
         }
 
         /// Whether none waits.
@@ -209,7 +209,7 @@ pub(crate) mod asynchronous {
 
         /// The ids of at most `count` waiting jobs from the place `offset` on, next one first.
         pub async fn job_ids_page(&self, offset: usize, count: usize) -> Result<Vec<String>, Error> {
-            self.link.take(&steps::queue::job_ids(&self.keys, &self.name, offset, count)).await
+            self.link.run(&steps::queue::job_ids(&self.keys, &self.name, offset, count)).await
         }
 
         /// All jobs that wait, next one first. Ids whose job is gone are left out; a record that cannot be read is an
@@ -218,7 +218,7 @@ pub(crate) mod asynchronous {
             let ids = self.job_ids().await?;
             let mut jobs = Vec::with_capacity(ids.len());
             for ids in ids.chunks(FETCHED_PER_ROUND_TRIP_MAX) {
-                let hashes = self.link.take(&steps::job::fetch_fields(&self.keys, ids)).await?;
+                let hashes = self.link.run(&steps::job::fetch_fields(&self.keys, ids)).await?;
                 for (id, fields) in ids.iter().zip(hashes) {
                     jobs.extend(steps::job::read_job(id, fields)?);
                 }
@@ -246,7 +246,7 @@ pub(crate) mod asynchronous {
             let mut removed = 0;
             loop {
                 let step = steps::queue::empty(&self.keys, &self.name, delete);
-                let count = self.link.take(&step).await?;
+                let count = self.link.run(&step).await?;
                 removed += count;
                 if count < EMPTIED_PER_SCRIPT_MAX {
                     return Ok(removed);

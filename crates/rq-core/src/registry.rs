@@ -59,7 +59,7 @@ pub(crate) mod asynchronous {
 
         /// How many entries it has; for [`RegistryKind::Started`], runs.
         pub async fn count(&self) -> Result<usize, Error> {
-            self.link.take(&steps::registry::count(&self.keys, self.kind, &self.queue)).await
+            self.link.run(&steps::registry::count(&self.keys, self.kind, &self.queue)).await
         }
 
         /// Whether it has none.
@@ -70,7 +70,7 @@ pub(crate) mod asynchronous {
         /// At most `count` entries from the place `offset` on, lowest score first.
         pub async fn entries_page(&self, offset: usize, count: usize) -> Result<Vec<Entry>, Error> {
             let step = steps::registry::entries(&self.keys, self.kind, &self.queue, offset, count);
-            self.link.take(&step).await
+            self.link.run(&step).await
         }
 
         /// The job ids of at most `count` entries from the place `offset` on, lowest score first.
@@ -101,7 +101,7 @@ pub(crate) mod asynchronous {
             let ids = self.ids_page(offset, count).await?;
             let mut jobs = Vec::with_capacity(ids.len());
             for ids in ids.chunks(FETCHED_PER_ROUND_TRIP_MAX) {
-                jobs.extend(self.link.take(&steps::job::fetch_jobs(&self.keys, ids)).await?);
+                jobs.extend(self.link.run(&steps::job::fetch_jobs(&self.keys, ids)).await?);
             }
             Ok(jobs)
         }
@@ -110,11 +110,11 @@ pub(crate) mod asynchronous {
         pub async fn entry(&self, job_id: &str) -> Result<Option<Entry>, Error> {
             let members = match self.kind {
                 RegistryKind::Started => {
-                    self.link.take(&steps::registry::executions(&self.keys, job_id)).await?
+                    self.link.run(&steps::registry::executions(&self.keys, job_id)).await?
                 }
                 _ => vec![job_id.to_owned()],
             };
-            self.link.take(&steps::registry::first_of(&self.keys, self.kind, &self.queue, &members)).await
+            self.link.run(&steps::registry::first_of(&self.keys, self.kind, &self.queue, &members)).await
         }
 
         /// Whether a job is in it.
@@ -130,7 +130,7 @@ pub(crate) mod asynchronous {
             for ids in ids.chunks(JOBS_PER_ROUND_TRIP_MAX) {
                 let from = Ended::Of(self.kind, &self.queue);
                 let requeued =
-                    self.link.take(&steps::management::requeue(&self.keys, from, false, ids)).await?;
+                    self.link.run(&steps::management::requeue(&self.keys, from, false, ids)).await?;
                 outcome.extend(ids.iter().cloned().zip(requeued));
             }
             Ok(outcome)

@@ -168,7 +168,7 @@ impl Host for Mount {
     fn save_meta(&self, execution: &ExecutionId, meta: Vec<u8>) -> Result<(), BoxError> {
         let claimed = Claimed { id: execution.clone(), origin: self.origin.clone() };
         let (link, keys) = self.line.open()?;
-        link.take(&save_meta(&keys, &[(claimed, meta)]))?;
+        link.run(&save_meta(&keys, &[(claimed, meta)]))?;
         Ok(())
     }
 }

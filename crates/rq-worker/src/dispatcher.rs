@@ -85,7 +85,7 @@ pub(crate) async fn run(mut prepared: Prepared, requests: Requests) -> Result<()
     let options = &mut prepared.options;
     let link = Link::open(&options.url).await?;
     registration::check_server(&link).await?;
-    if link.take(&suspension::is_suspended(&options.keys)).await? {
+    if link.run(&suspension::is_suspended(&options.keys)).await? {
         return Err(WorkerError::Suspended);
     }
     let who = registration::identity(options);

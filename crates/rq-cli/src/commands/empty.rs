@@ -38,7 +38,7 @@ pub(crate) fn run(args: Args) -> Result<(), Refusal> {
     let server = args.shared.server()?;
     let link = server.link()?;
     let queues = match args.all {
-        true => link.take(&queue::names(&server.keys)).map_err(|error| server.refusal(&error))?,
+        true => link.run(&queue::names(&server.keys)).map_err(|error| server.refusal(&error))?,
         false => args.queues,
     };
     if queues.is_empty() {
@@ -57,7 +57,7 @@ fn empty(link: &BlockingLink, server: &Server, queue: &str) -> Result<usize, Err
     let step = queue::empty(&server.keys, queue, false);
     let mut removed = 0;
     loop {
-        let count = link.take(&step)?;
+        let count = link.run(&step)?;
         removed += count;
         if count < EMPTIED_PER_SCRIPT_MAX {
             return Ok(removed);

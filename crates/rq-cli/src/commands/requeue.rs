@@ -73,7 +73,7 @@ fn failed_ids(link: &BlockingLink, server: &Server, queue: &str) -> Result<Vec<S
     let mut ids = Vec::new();
     loop {
         let step = entries(&server.keys, RegistryKind::Failed, queue, ids.len(), READ_AT_ONCE);
-        let page = link.take(&step)?;
+        let page = link.run(&step)?;
         let is_last = page.len() < READ_AT_ONCE;
         ids.extend(page.into_iter().map(|entry| entry.job_id));
         if is_last {
@@ -93,7 +93,7 @@ fn requeue_all<'a>(
     let mut progress = Progress::of(ids.len())?;
     for ids in ids.chunks(REQUEUED_AT_ONCE) {
         let step = requeue(&server.keys, Ended::Of(RegistryKind::Failed, queue), false, ids);
-        let requeued = link.take(&step).map_err(|error| server.refusal(&error))?;
+        let requeued = link.run(&step).map_err(|error| server.refusal(&error))?;
         let outcome = ids.iter().map(String::as_str).zip(requeued);
         left.extend(outcome.filter(|(_, requeued)| *requeued != Requeued::Done));
         progress.advance(ids.len())?;

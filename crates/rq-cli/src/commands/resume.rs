@@ -19,6 +19,6 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> Result<(), Refusal> {
     let server = args.shared.server()?;
-    server.link()?.take(&suspension::resume(&server.keys)).map_err(|error| server.refusal(&error))?;
+    server.link()?.run(&suspension::resume(&server.keys)).map_err(|error| server.refusal(&error))?;
     say("Resuming workers.")
 }

@@ -40,7 +40,7 @@ pub(crate) fn run(args: Args) -> Result<(), Refusal> {
     let server = args.shared.server()?;
     server
         .link()?
-        .take(&suspension::suspend(&server.keys, longest))
+        .run(&suspension::suspend(&server.keys, longest))
         .map_err(|error| server.refusal(&error))?;
     match args.duration {
         Some(duration_s) => say(format_args!(

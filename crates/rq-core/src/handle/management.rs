@@ -32,7 +32,7 @@ mod asynchronous {
         /// [`cancel`](JobHandle::cancel), with what is to be done with other jobs.
         pub async fn cancel_with(&self, how: Cancel) -> Result<(), Error> {
             let step = steps::management::cancel(&self.keys, &self.id, how);
-            match check_canceled(&self.id, self.link.take(&step).await?)? {
+            match check_canceled(&self.id, self.link.run(&step).await?)? {
                 true => self.release_rest(Release::Past).await,
                 false => Ok(()),
             }
@@ -56,13 +56,13 @@ mod asynchronous {
                 if ids.is_empty() {
                     return self.delete_each(&family.dependents_first()).await;
                 }
-                family.add(self.link.take(&steps::job::dependents(&self.keys, &ids)).await?)?;
+                family.add(self.link.run(&steps::job::dependents(&self.keys, &ids)).await?)?;
             }
         }
 
         async fn delete_each(&self, ids: &[String]) -> Result<(), Error> {
             for ids in ids.chunks(FETCHED_PER_ROUND_TRIP_MAX) {
-                let deleted = self.link.take(&steps::management::delete(&self.keys, ids)).await?;
+                let deleted = self.link.run(&steps::management::delete(&self.keys, ids)).await?;
                 let unfinished =
                     ids.iter().zip(deleted).filter(|(_, deleted)| *deleted == Deleted::DependentsLeft);
                 for (id, _) in unfinished {
@@ -77,7 +77,7 @@ mod asynchronous {
         pub(crate) async fn release_rest(&self, why: Release) -> Result<(), Error> {
             let mut cursor = Cursor::default();
             while let Some(next) =
-                self.link.take(&steps::job::release(&self.keys, &self.id, &cursor, why)).await?
+                self.link.run(&steps::job::release(&self.keys, &self.id, &cursor, why)).await?
             {
                 cursor = next;
             }
@@ -99,7 +99,7 @@ mod asynchronous {
         async fn requeue_to(&self, at_front: bool) -> Result<(), Error> {
             let ids = [self.id.clone()];
             let step = steps::management::requeue(&self.keys, Ended::OfRecord, at_front, &ids);
-            match self.link.take(&step).await?.as_slice() {
+            match self.link.run(&step).await?.as_slice() {
                 [Requeued::Done] => Ok(()),
                 [Requeued::NoJob] => Err(Error::NoSuchJob { job_id: self.id.clone() }),
                 _ => Err(Error::NotRequeued { job_id: self.id.clone(), status: self.status().await? }),
@@ -110,28 +110,28 @@ mod asynchronous {
         ///
         /// Returns as soon as the worker has been asked. Fails with [`Error::NotRunning`] or [`Error::NoSuchJob`].
         pub async fn stop(&self) -> Result<bool, Error> {
-            let runner = self.link.take(&steps::management::runner(&self.keys, &self.id)).await?;
+            let runner = self.link.run(&steps::management::runner(&self.keys, &self.id)).await?;
             let worker = check_runner(&self.id, runner)?;
-            self.link.take(&steps::management::stop(&self.keys, &worker, &self.id)?).await
+            self.link.run(&steps::management::stop(&self.keys, &worker, &self.id)?).await
         }
 
         /// How its runs ended, newest first: as many as are kept, about ten. Runs that were retried after an error are
         /// not among them.
         pub async fn results(&self) -> Result<Vec<JobResult>, Error> {
-            self.link.take(&steps::job::results(&self.keys, &self.id, RESULTS_MAX)).await
+            self.link.run(&steps::job::results(&self.keys, &self.id, RESULTS_MAX)).await
         }
 
         /// The ids of the jobs that wait for it, sorted.
         pub async fn dependents(&self) -> Result<Vec<String>, Error> {
             let ids = [self.id.clone()];
-            Ok(self.link.take(&steps::job::dependents(&self.keys, &ids)).await?.pop().unwrap_or_default())
+            Ok(self.link.run(&steps::job::dependents(&self.keys, &ids)).await?.pop().unwrap_or_default())
         }
 
         /// The ids of the jobs it waits for or has waited for, sorted. Jobs that had ended when it was enqueued are not
         /// among them; [`Job::dependency_ids`](crate::Job) has all.
         pub async fn dependencies(&self) -> Result<Vec<String>, Error> {
             let ids = [self.id.clone()];
-            Ok(self.link.take(&steps::job::dependencies(&self.keys, &ids)).await?.pop().unwrap_or_default())
+            Ok(self.link.run(&steps::job::dependencies(&self.keys, &ids)).await?.pop().unwrap_or_default())
         }
     }
 }

@@ -28,7 +28,7 @@ mod asynchronous {
         pub async fn fetch_jobs(&self, ids: &[String]) -> Result<Vec<Result<Option<Job>, Error>>, Error> {
             let mut jobs = Vec::with_capacity(ids.len());
             for ids in ids.chunks(FETCHED_PER_ROUND_TRIP_MAX) {
-                jobs.extend(self.link.take(&steps::job::fetch_jobs(&self.keys, ids)).await?);
+                jobs.extend(self.link.run(&steps::job::fetch_jobs(&self.keys, ids)).await?);
             }
             Ok(jobs)
         }
@@ -45,10 +45,10 @@ mod asynchronous {
         }
 
         async fn workers_of(&self, queues: &[String]) -> Result<Vec<WorkerRecord>, Error> {
-            let names = self.link.take(&steps::roster::names(&self.keys, queues)).await?;
+            let names = self.link.run(&steps::roster::names(&self.keys, queues)).await?;
             let mut workers = Vec::with_capacity(names.len());
             for names in names.chunks(FETCHED_PER_ROUND_TRIP_MAX) {
-                workers.extend(self.link.take(&steps::roster::records(&self.keys, names)).await?);
+                workers.extend(self.link.run(&steps::roster::records(&self.keys, names)).await?);
             }
             Ok(workers)
         }
@@ -56,17 +56,17 @@ mod asynchronous {
         /// Suspends the workers of all queues, Python's too: they start no job until somebody resumes them or, if
         /// given, `longest` has passed, in whole seconds and at least one. What runs goes on.
         pub async fn suspend_all_workers(&self, longest: Option<Duration>) -> Result<(), Error> {
-            self.link.take(&steps::suspension::suspend(&self.keys, longest)).await
+            self.link.run(&steps::suspension::suspend(&self.keys, longest)).await
         }
 
         /// Lets suspended workers go on. Whether they were suspended.
         pub async fn resume_all_workers(&self) -> Result<bool, Error> {
-            self.link.take(&steps::suspension::resume(&self.keys)).await
+            self.link.run(&steps::suspension::resume(&self.keys)).await
         }
 
         /// Whether all workers are suspended.
         pub async fn are_workers_suspended(&self) -> Result<bool, Error> {
-            self.link.take(&steps::suspension::is_suspended(&self.keys)).await
+            self.link.run(&steps::suspension::is_suspended(&self.keys)).await
         }
     }
 }

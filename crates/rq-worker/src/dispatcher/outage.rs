@@ -27,7 +27,7 @@ pub(crate) async fn until_answered<T>(
 ) -> Result<T, Error> {
     let (began, mut pause) = (Instant::now(), PAUSE_MIN);
     loop {
-        let error = match link.take(&step).await {
+        let error = match link.run(&step).await {
             Err(error) if is_passing(&error) && began.elapsed() < OUTAGE_LONGEST => error,
             answered => return answered,
         };

@@ -121,13 +121,13 @@ impl Reaper {
     /// Ends those of `found` that are silent indeed.
     pub(super) async fn reap(&self, sign: Sign, found: &[Silent]) -> Result<Vec<Reaped>, Error> {
         let mut reaped = Vec::new();
-        let Remains { uptime, jobs } = self.link.take(&silent::remains(&self.keys, found)).await?;
+        let Remains { uptime, jobs } = self.link.run(&silent::remains(&self.keys, found)).await?;
         if uptime < self.lease {
             return Ok(reaped);
         }
         let ends = found.iter().zip(jobs).map(|(silent, fields)| silent.end(fields, self.on_crash));
         for batch in ends.collect::<Vec<End>>().chunks(BATCH_MAX) {
-            let answers = self.link.take(&silent::abandon(&self.keys, sign, batch)).await?;
+            let answers = self.link.run(&silent::abandon(&self.keys, sign, batch)).await?;
             for (end, abandoned) in batch.iter().zip(answers) {
                 if abandoned == Abandoned::DependentsLeft {
                     self.release_rest(&end.job.id).await?;
@@ -142,7 +142,7 @@ impl Reaper {
     pub(super) async fn reap_wip(&self, queue: &str) -> Result<Vec<Reaped>, Error> {
         let mut reaped = Vec::new();
         for _ in 0..WIP_PAGES_MAX {
-            let found = self.link.take(&silent::wip_over(&self.keys, queue)).await?;
+            let found = self.link.run(&silent::wip_over(&self.keys, queue)).await?;
             if found.is_empty() {
                 break;
             }
@@ -159,7 +159,7 @@ impl Reaper {
     async fn release_rest(&self, id: &str) -> Result<(), Error> {
         let mut cursor = Cursor::default();
         while let Some(next) =
-            self.link.take(&job_steps::release(&self.keys, id, &cursor, Release::Ended)).await?
+            self.link.run(&job_steps::release(&self.keys, id, &cursor, Release::Ended)).await?
         {
             cursor = next;
         }
@@ -184,8 +184,8 @@ impl Dispatcher {
         self.reaping.is_under_way = true;
         let (link, keys) = (self.link.clone(), self.who.keys.clone());
         let look = async move {
-            match link.take(&silent::any_leases(&keys)).await? {
-                true => link.take(&silent::leases_over(&keys)).await.map(Some),
+            match link.run(&silent::any_leases(&keys)).await? {
+                true => link.run(&silent::leases_over(&keys)).await.map(Some),
                 false => Ok(None),
             }
         };

@@ -13,7 +13,7 @@ const REDIS_MIN: (u32, u32) = (6, 2);
 
 /// Refuses a server that lacks what RQ needs. One that does not tell is taken at its word.
 pub(crate) async fn check_server(link: &Link) -> Result<(), WorkerError> {
-    let version = match link.take(&steps::server_version()).await {
+    let version = match link.run(&steps::server_version()).await {
         Ok(version) => version,
         Err(error) if error.is_redis_unavailable() => return Err(error.into()),
         Err(_) => return Ok(()),
@@ -48,9 +48,9 @@ pub(crate) async fn register(link: &Link, who: &Identity, queues: &[String]) -> 
     for queue in queues {
         check_queue_name(queue).map_err(rq_core::Error::from)?;
     }
-    let address = link.take(&steps::introduce(&who.name)).await?;
+    let address = link.run(&steps::introduce(&who.name)).await?;
     let record = record(who, queues, address);
-    if !link.take(&steps::birth(who, &record)).await? {
+    if !link.run(&steps::birth(who, &record)).await? {
         return Err(WorkerError::NameTaken { name: who.name.clone() });
     }
     Ok(())

@@ -70,7 +70,7 @@ impl Round {
     async fn is_mine(&self, scope: Scope<'_>, name: &str) -> bool {
         let exclusive = self.interval * EXCLUSIVE.0 / EXCLUSIVE.1;
         let exclusive_ms = u64::try_from(exclusive.as_millis()).unwrap_or(u64::MAX).max(1);
-        self.take(steps::take_round(&self.keys, scope, name, exclusive_ms)).await.unwrap_or(false)
+        self.run_step(steps::take_round(&self.keys, scope, name, exclusive_ms)).await.unwrap_or(false)
     }
 
     async fn look_after_queue(&self, queue: &str) -> usize {
@@ -144,7 +144,7 @@ impl Round {
     async fn undefer_page(&self, queue: &str, mut ids: &[Vec<u8>]) -> usize {
         let mut queued = 0;
         while !ids.is_empty() {
-            let Some(answers) = self.take(steps::undefer(&self.keys, queue, ids)).await else { break };
+            let Some(answers) = self.run_step(steps::undefer(&self.keys, queue, ids)).await else { break };
             let (looked_at, rest) = ids.split_at(answers.len().clamp(1, ids.len()));
             for (id, undeferred) in looked_at.iter().zip(answers) {
                 let found = match undeferred {
@@ -200,7 +200,7 @@ impl Round {
     /// The next page of a walk; `None` when it is over, or when Redis refuses, which ends this walk alone.
     async fn page<T>(&self, walk: &mut Walk, step: impl Fn(&Cursor) -> Step<Page<T>>) -> Option<T> {
         let at = walk.next.take()?;
-        let page = self.take(step(&at)).await?;
+        let page = self.run_step(step(&at)).await?;
         walk.pages += 1;
         walk.next = page.next.filter(|_| walk.pages < PAGES_MAX);
         Some(page.found)
@@ -210,7 +210,7 @@ impl Round {
         self.observers.tell(WorkerEvent::JobRepaired { id, found });
     }
 
-    async fn take<T>(&self, step: Step<T>) -> Option<T> {
+    async fn run_step<T>(&self, step: Step<T>) -> Option<T> {
         let name = step.name();
         let answer = until_answered(self.link.clone(), step, Arc::clone(&self.observers)).await;
         answer.inspect_err(|error| self.observers.step_failed(name, error)).ok()

@@ -166,9 +166,9 @@ impl Ticked {
     }
 }
 
-/// Takes one of the scheduler's steps.
-pub(crate) async fn take<T>(link: Link, step: Step<T>) -> Result<T, Error> {
-    match tokio::time::timeout(STEP_LONGEST, link.take(&step)).await {
+/// Runs one of the scheduler's steps, once.
+pub(crate) async fn run_once<T>(link: Link, step: Step<T>) -> Result<T, Error> {
+    match tokio::time::timeout(STEP_LONGEST, link.run(&step)).await {
         Ok(answer) => answer,
         Err(_) => Err(Error::Redis(std::io::Error::from(std::io::ErrorKind::TimedOut).into())),
     }
@@ -177,7 +177,7 @@ pub(crate) async fn take<T>(link: Link, step: Step<T>) -> Result<T, Error> {
 impl Dispatcher {
     pub(super) fn start_tick(&mut self) {
         let Some(schedule) = &mut self.schedule else { return };
-        let tick = take(self.link.clone(), schedule.begin_tick());
+        let tick = run_once(self.link.clone(), schedule.begin_tick());
         self.beside(tick, Dispatcher::on_ticked);
     }
 
@@ -196,7 +196,7 @@ impl Dispatcher {
     pub(super) fn start_leaving_schedule(&mut self) {
         let stops = !self.shutdown.is_working();
         if let Some(step) = self.schedule.as_mut().and_then(|schedule| schedule.begin_leaving(stops)) {
-            self.beside(take(self.link.clone(), step), |worker, left| {
+            self.beside(run_once(self.link.clone(), step), |worker, left| {
                 worker.accepted("leaving the schedule", left);
                 worker.schedule = None;
             });

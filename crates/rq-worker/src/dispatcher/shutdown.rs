@@ -225,7 +225,7 @@ impl Dispatcher {
         if was_asked && self.shutdown.broken.is_none() {
             self.observers.tell(WorkerEvent::Stopping);
         }
-        let death = self.link.take(&steps::death(&self.who, &self.options.queues)).await;
+        let death = self.link.run(&steps::death(&self.who, &self.options.queues)).await;
         self.accepted("unregistering", death);
         self.observers.tell(WorkerEvent::Unsubscribing { channel: self.commands.channel() });
     }

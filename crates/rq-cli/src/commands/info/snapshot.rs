@@ -26,12 +26,12 @@ impl Snapshot {
     /// Reads `queues`, or all where none is named, and the workers that serve any of them. Where there is no queue at
     /// all, these are all workers. Nothing is written.
     pub(super) fn read(link: &BlockingLink, keys: &Keys, queues: &[String]) -> Result<Snapshot, Error> {
-        let names = if queues.is_empty() { link.take(&queue::names(keys))? } else { queues.to_vec() };
+        let names = if queues.is_empty() { link.run(&queue::names(keys))? } else { queues.to_vec() };
         // Nothing cannot be asked for: Redis takes no empty pipeline.
-        let counts = if names.is_empty() { Vec::new() } else { link.take(&queue::counts(keys, &names))? };
-        let workers = link.take(&roster::names(keys, &names))?;
+        let counts = if names.is_empty() { Vec::new() } else { link.run(&queue::counts(keys, &names))? };
+        let workers = link.run(&roster::names(keys, &names))?;
         let workers =
-            if workers.is_empty() { Vec::new() } else { link.take(&roster::records(keys, &workers))? };
+            if workers.is_empty() { Vec::new() } else { link.run(&roster::records(keys, &workers))? };
         let queues = names.into_iter().zip(counts).map(|(name, counts)| Queue { name, counts }).collect();
         Ok(Snapshot { taken: Timestamp::now(), queues, workers })
     }

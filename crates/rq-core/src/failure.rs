@@ -92,8 +92,8 @@ pub enum Failure {
         /// The code.
         code: i32,
     },
-    /// Another process told of the failure, which is text here.
-    Told {
+    /// The process that ran the job reported this failure, as text.
+    Remote {
         /// Its [kind](Failure::kind).
         kind: String,
         /// Its [text](Failure::text).
@@ -216,7 +216,7 @@ impl Failure {
             Failure::Killed { .. } => "Killed",
             Failure::OutOfMemory { .. } => "OutOfMemory",
             Failure::Exited { .. } => "Exited",
-            Failure::Told { kind, .. } => kind,
+            Failure::Remote { kind, .. } => kind,
             Failure::Abandoned { .. } => "AbandonedJobError",
             Failure::UnknownFunction { .. } => "UnknownFunction",
             Failure::Payload(_) => "DeserializationError",
@@ -228,7 +228,7 @@ impl Failure {
 
     /// What is stored with the job and shown by dashboards: the kind, what went wrong, and one cause a line.
     pub fn text(&self) -> String {
-        if let Failure::Told { text, .. } = self {
+        if let Failure::Remote { text, .. } = self {
             return text.clone();
         }
         let mut text = format!("{}: ", self.kind());
@@ -275,7 +275,7 @@ impl Failure {
                 &mut text,
                 format_args!("the process running the job exited with code {code} before the job had ended"),
             ),
-            Failure::Told { .. } => {}
+            Failure::Remote { .. } => {}
             Failure::Abandoned { worker } if worker.is_empty() => {
                 text.push_str("the worker fell silent while it had the job")
             }

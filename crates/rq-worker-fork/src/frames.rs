@@ -88,13 +88,13 @@ pub(crate) struct Task<'a> {
 /// Horse to worker: how its job ended.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Outcome {
-    pub(crate) outcome: Result<Option<ByteBuf>, Told>,
+    pub(crate) outcome: Result<Option<ByteBuf>, RemoteFailure>,
     pub(crate) ran: Duration,
 }
 
 /// A failure as it passes between processes: what the worker decides by keeps its shape, the rest is text.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Told {
+pub(crate) enum RemoteFailure {
     Retry { max: u32, pauses_s: Vec<u64>, at_front: bool },
     Panic { message: String, location: Option<String> },
     Timeout { limit: Duration },
@@ -102,33 +102,33 @@ pub(crate) enum Told {
     Other { kind: String, text: String },
 }
 
-impl From<Failure> for Told {
-    fn from(failure: Failure) -> Told {
+impl From<Failure> for RemoteFailure {
+    fn from(failure: Failure) -> RemoteFailure {
         match failure {
-            Failure::Retry(retry) => Told::Retry {
+            Failure::Retry(retry) => RemoteFailure::Retry {
                 max: retry.max(),
                 pauses_s: retry.intervals().to_vec(),
                 at_front: retry.is_at_front(),
             },
-            Failure::Panic(Panic { message, location }) => Told::Panic { message, location },
-            Failure::Timeout { limit } => Told::Timeout { limit },
-            Failure::Stopped => Told::Stopped,
-            other => Told::Other { kind: other.kind().to_owned(), text: other.text() },
+            Failure::Panic(Panic { message, location }) => RemoteFailure::Panic { message, location },
+            Failure::Timeout { limit } => RemoteFailure::Timeout { limit },
+            Failure::Stopped => RemoteFailure::Stopped,
+            other => RemoteFailure::Other { kind: other.kind().to_owned(), text: other.text() },
         }
     }
 }
 
-impl From<Told> for Failure {
-    fn from(told: Told) -> Failure {
+impl From<RemoteFailure> for Failure {
+    fn from(told: RemoteFailure) -> Failure {
         match told {
-            Told::Retry { max, pauses_s, at_front } => {
+            RemoteFailure::Retry { max, pauses_s, at_front } => {
                 let retry = Retry::up_to(max).after(pauses_s.into_iter().map(Duration::from_secs));
                 Failure::Retry(if at_front { retry.at_front() } else { retry })
             }
-            Told::Panic { message, location } => Failure::Panic(Panic { message, location }),
-            Told::Timeout { limit } => Failure::Timeout { limit },
-            Told::Stopped => Failure::Stopped,
-            Told::Other { kind, text } => Failure::Told { kind, text },
+            RemoteFailure::Panic { message, location } => Failure::Panic(Panic { message, location }),
+            RemoteFailure::Timeout { limit } => Failure::Timeout { limit },
+            RemoteFailure::Stopped => Failure::Stopped,
+            RemoteFailure::Other { kind, text } => Failure::Remote { kind, text },
         }
     }
 }
@@ -210,7 +210,7 @@ mod tests {
     fn failures_keep_what_is_decided_by() {
         let check = |failure: Failure| {
             let text = failure.text();
-            let told: Told = decode(&encode(&Told::from(failure)).unwrap()).unwrap();
+            let told: RemoteFailure = decode(&encode(&RemoteFailure::from(failure)).unwrap()).unwrap();
             let back = Failure::from(told);
             assert_eq!(back.text(), text);
             back

@@ -314,7 +314,7 @@ impl Ride {
                 }
             };
             let has_read = match self.wait(&mut horse, &mut end).await {
-                Answer::Told(Outcome { outcome, ran }) => {
+                Answer::RemoteFailure(Outcome { outcome, ran }) => {
                     horse.jobs_run += 1;
                     let goes_on = horse.jobs_run < self.rules.jobs_per_horse;
                     let after = if goes_on { After::Idle(horse) } else { After::Spent(horse.id) };
@@ -371,7 +371,7 @@ impl Ride {
             tokio::select! {
                 biased;
                 outcome = horse.receive() => return match outcome {
-                    Ok(Some(outcome)) => Answer::Told(outcome),
+                    Ok(Some(outcome)) => Answer::RemoteFailure(outcome),
                     Ok(None) => Answer::Gone { has_read: true },
                     // A stop, too, may be what it has not read; but then its end is due anyway.
                     Err(error) => Answer::Gone { has_read: error.kind() != io::ErrorKind::ConnectionReset },
@@ -406,7 +406,7 @@ impl Ride {
 /// What comes of waiting for a horse.
 enum Answer {
     /// Its job has ended.
-    Told(Outcome),
+    RemoteFailure(Outcome),
     /// It is dead, or has hung up. What it has not read of its order it cannot have begun.
     Gone { has_read: bool },
 }

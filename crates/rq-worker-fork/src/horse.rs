@@ -15,7 +15,7 @@ use rq_worker::{Jobs, Line};
 use serde_bytes::{ByteBuf, Bytes};
 
 use crate::RETURN_GRACE;
-use crate::frames::{Order, Outcome, Task, Told, frame, read, write};
+use crate::frames::{Order, Outcome, RemoteFailure, Task, frame, read, write};
 use crate::process::{self, Alone, Title};
 use crate::reins::{Errand, Reins};
 
@@ -122,7 +122,7 @@ fn tell(socket: &UnixStream, outcome: Outcome) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
             let failure =
                 Failure::Executor(format!("the outcome of the job could not be passed on: {error}"));
-            write(&mut &*socket, &Outcome { outcome: Err(Told::from(failure)), ran })
+            write(&mut &*socket, &Outcome { outcome: Err(RemoteFailure::from(failure)), ran })
         }
         told => told,
     }
@@ -138,12 +138,12 @@ fn run(errand: Errand, stable: &Stable, line: &Arc<Line>) -> Outcome {
         Ok(job) => Arc::new(job),
         Err(FieldError { field, reason, .. }) => {
             let failure = Failure::Malformed { field, reason };
-            return Outcome { outcome: Err(Told::from(failure)), ran: Duration::ZERO };
+            return Outcome { outcome: Err(RemoteFailure::from(failure)), ran: Duration::ZERO };
         }
     };
     let host = Arc::new(Mount { line: Arc::clone(line), origin: job.origin.clone() });
     let Ended { outcome, ran } = stable.jobs.run(&id, &job, &interrupt, host, RETURN_GRACE, drive);
-    Outcome { outcome: outcome.map(|value| value.map(ByteBuf::from)).map_err(Told::from), ran }
+    Outcome { outcome: outcome.map(|value| value.map(ByteBuf::from)).map_err(RemoteFailure::from), ran }
 }
 
 /// Runs an async handler to its end, on a runtime of its own.

@@ -10,7 +10,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use rq_core::link::{Link, Step};
 use rq_core::steps::claim::Claim;
 use rq_core::steps::queue::{self, Enqueued, Place};
-use rq_core::steps::settlement::{Settlement, Settling};
+use rq_core::steps::settlement::{SettleReply, Settlement};
 use rq_core::steps::worker::Identity;
 use rq_core::steps::{BATCH_MAX, Claimed, claim, settlement, worker};
 use rq_core::{Codec, Conclusion, Job, Keys, Payload, Settled, Status, Timestamp, Ttl, WorkerRecord, zlib};
@@ -132,7 +132,7 @@ impl Stage {
         let settled =
             self.take(&settlement::settle(&self.who.keys, Some(&self.who.name), &settlements)).await;
         let took = began.elapsed();
-        assert!(settled.iter().all(|settled| *settled == Settling::Done), "the executions are ours");
+        assert!(settled.iter().all(|settled| *settled == SettleReply::Done), "the executions are ours");
         took
     }
 

@@ -330,7 +330,7 @@ fn a_canceled_job_never_starts() {
         let settled =
             stage.take(&steps::settlement::settle(&stage.keys, Some(&worker.who.name), &settlements));
         let done =
-            runs.iter().zip(settled).filter(|(_, settled)| *settled == steps::settlement::Settling::Done);
+            runs.iter().zip(settled).filter(|(_, settled)| *settled == steps::settlement::SettleReply::Done);
         ended.extend(done.map(|(claimed, _)| claimed.id.job_id().to_owned()));
     }
     let canceled = canceling.join().unwrap();

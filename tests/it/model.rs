@@ -12,11 +12,11 @@ use rq_core::link::Step;
 use rq_core::steps::Claimed;
 use rq_core::steps::claim::put_back;
 use rq_core::steps::job::fetch_fields;
-use rq_core::steps::management::{Canceled, Deleted, Ended, cancel, delete, requeue};
+use rq_core::steps::management::{Canceled, Deleted, RequeueFrom, cancel, delete, requeue};
 use rq_core::steps::queue::{Enqueued, Place as QueuePlace, enqueue};
 use rq_core::steps::schedule::{Scheduler, due};
-use rq_core::steps::settlement::{Settlement, Settling};
-use rq_core::steps::silent::{Abandoned, Sign, abandon, leases_over, remains};
+use rq_core::steps::settlement::{SettleReply, Settlement};
+use rq_core::steps::silent::{AbandonReply, Evidence, abandon, leases_over, remains};
 use rq_core::{
     BoxError, CRASHES_MAX, Cancel, Conclusion, Failure, Job, OnCrash, Retry, Settled, Status, Timestamp, Ttl,
 };
@@ -41,7 +41,7 @@ enum Operation {
     Enqueue { job: u8, how: Enqueue },
     Claim { worker: usize, want: usize },
     Begin { worker: usize },
-    End { worker: usize, nth: usize, outcome: Outcome },
+    Abandonment { worker: usize, nth: usize, outcome: Outcome },
     PutBack { worker: usize },
     Crash { worker: usize },
     Cancel { job: u8, releases: bool },
@@ -80,7 +80,7 @@ fn operation() -> impl Strategy<Value = (Operation, bool)> {
         5 => (worker.clone(), 1..4usize).prop_map(|(worker, want)| Operation::Claim { worker, want }),
         4 => worker.clone().prop_map(|worker| Operation::Begin { worker }),
         8 => (worker.clone(), 0..4usize, outcome)
-            .prop_map(|(worker, nth, outcome)| Operation::End { worker, nth, outcome }),
+            .prop_map(|(worker, nth, outcome)| Operation::Abandonment { worker, nth, outcome }),
         1 => worker.clone().prop_map(|worker| Operation::PutBack { worker }),
         2 => worker.prop_map(|worker| Operation::Crash { worker }),
         1 => (job.clone(), any::<bool>()).prop_map(|(job, releases)| Operation::Cancel { job, releases }),
@@ -381,7 +381,7 @@ impl<'a> Play<'a> {
             Operation::Enqueue { job, how } => self.enqueue(*job, how, twice),
             Operation::Claim { worker, want } => self.claim(*worker, *want),
             Operation::Begin { worker } => self.begin(*worker),
-            Operation::End { worker, nth, outcome } => self.end(*worker, *nth, *outcome, twice),
+            Operation::Abandonment { worker, nth, outcome } => self.end(*worker, *nth, *outcome, twice),
             Operation::PutBack { worker } => self.put_back(*worker, twice),
             Operation::Crash { worker } => self.crash(*worker, twice),
             Operation::Cancel { job, releases } => self.cancel(*job, *releases, twice),
@@ -492,10 +492,10 @@ impl<'a> Play<'a> {
         let answer = self.take(&self.workers[worker].settle_step(&[end]), twice).remove(0);
         let id = number(claimed.id.job_id());
         if ours {
-            assert_eq!(answer, Settling::Done, "j{id} ended");
+            assert_eq!(answer, SettleReply::Done, "j{id} ended");
             self.world.end(id, outcome);
         } else {
-            assert!(matches!(answer, Settling::Lost | Settling::Deleted), "j{id} was lost: {answer:?}");
+            assert!(matches!(answer, SettleReply::Lost | SettleReply::Deleted), "j{id} was lost: {answer:?}");
         }
     }
 
@@ -534,11 +534,11 @@ impl<'a> Play<'a> {
         let fields = self.stage.take(&remains(&self.stage.keys, &silent)).jobs;
         let ends: Vec<_> =
             silent.iter().zip(fields).map(|(silent, fields)| silent.end(fields, OnCrash::Fail)).collect();
-        let answers = self.take(&abandon(&self.stage.keys, Sign::Lease, &ends), twice);
+        let answers = self.take(&abandon(&self.stage.keys, Evidence::Lease, &ends), twice);
         for (silent, answer) in silent.iter().zip(answers) {
             let id = number(silent.id.job_id());
             let Place::Running { begun, .. } = self.world.jobs[&id].place else { panic!("j{id} ran") };
-            let expected = if begun { Abandoned::Concluded } else { Abandoned::PutBack };
+            let expected = if begun { AbandonReply::Concluded } else { AbandonReply::PutBack };
             assert_eq!(answer, expected, "j{id}");
             self.world.crash(id, begun);
         }
@@ -567,7 +567,7 @@ impl<'a> Play<'a> {
     }
 
     fn requeue(&mut self, id: u8, at_front: bool, twice: bool) {
-        let step = requeue(&self.stage.keys, Ended::OfRecord, at_front, &[name(id)]);
+        let step = requeue(&self.stage.keys, RequeueFrom::Record, at_front, &[name(id)]);
         self.take(&step, twice);
         if let Some(job) = self.world.jobs.get_mut(&id)
             && matches!(job.place, Place::Failed | Place::Stopped | Place::Finished)

@@ -17,7 +17,7 @@ use redis::FromRedisValue;
 use rq_core::link::{BlockingLink, Step};
 use rq_core::steps::claim::Claim;
 use rq_core::steps::queue::{self, Enqueued, Place};
-use rq_core::steps::settlement::{Settlement, Settling};
+use rq_core::steps::settlement::{SettleReply, Settlement};
 use rq_core::steps::worker::Identity;
 use rq_core::steps::{self, Claimed, settlement, worker};
 use rq_core::{
@@ -275,7 +275,7 @@ impl<'a> Worker<'a> {
         self.stage.take(&steps::claim::begin(&self.who, claimed))
     }
 
-    pub(crate) fn settle_step(&self, settlements: &[Settlement]) -> Step<Vec<Settling>> {
+    pub(crate) fn settle_step(&self, settlements: &[Settlement]) -> Step<Vec<SettleReply>> {
         settlement::settle(&self.stage.keys, Some(&self.who.name), settlements)
     }
 
@@ -283,7 +283,7 @@ impl<'a> Worker<'a> {
     #[track_caller]
     pub(crate) fn settle(&self, settlements: &[Settlement]) {
         let settled = self.stage.take(&self.settle_step(settlements));
-        assert_eq!(settled, vec![Settling::Done; settlements.len()]);
+        assert_eq!(settled, vec![SettleReply::Done; settlements.len()]);
     }
 
     /// Its death, not taken yet.

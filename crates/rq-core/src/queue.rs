@@ -32,7 +32,7 @@ pub(crate) mod asynchronous {
     use crate::steps;
     use crate::steps::job::{FETCHED_PER_ROUND_TRIP_MAX, Release};
     use crate::steps::queue::{EMPTIED_PER_SCRIPT_MAX, JOBS_PER_ROUND_TRIP_MAX, Place};
-    use crate::steps::settlement::Settling;
+    use crate::steps::settlement::SettleReply;
     use crate::time::Timestamp;
     use rq_wire::Codec;
 
@@ -180,7 +180,7 @@ pub(crate) mod asynchronous {
             all_enqueued(&job, enqueued)?;
             if begins {
                 let settle = steps::settlement::settle(&self.keys, None, &[run.run_async().await]);
-                if self.link.run(&settle).await? == [Settling::DependentsLeft] {
+                if self.link.run(&settle).await? == [SettleReply::DependentsLeft] {
                     self.handle::<T>(run.job_id()).release_rest(Release::Ended).await?;
                 }
             }

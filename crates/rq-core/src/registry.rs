@@ -23,7 +23,7 @@ pub(crate) mod asynchronous {
     use crate::registry_kind::RegistryKind;
     use crate::steps;
     use crate::steps::job::FETCHED_PER_ROUND_TRIP_MAX;
-    use crate::steps::management::{Ended, Requeued};
+    use crate::steps::management::{RequeueFrom, Requeued};
     use crate::steps::queue::JOBS_PER_ROUND_TRIP_MAX;
 
     /// The ids of a queue's jobs in one state: [`Queue::registry`](crate::Queue::registry).
@@ -128,7 +128,7 @@ pub(crate) mod asynchronous {
             check_requeue(self.kind)?;
             let mut outcome = Vec::with_capacity(ids.len());
             for ids in ids.chunks(JOBS_PER_ROUND_TRIP_MAX) {
-                let from = Ended::Of(self.kind, &self.queue);
+                let from = RequeueFrom::Registry(self.kind, &self.queue);
                 let requeued =
                     self.link.run(&steps::management::requeue(&self.keys, from, false, ids)).await?;
                 outcome.extend(ids.iter().cloned().zip(requeued));

@@ -7,8 +7,8 @@ use rq_core::steps::Claimed;
 use rq_core::steps::job::Cursor;
 use rq_core::steps::maintenance::{PickedUp, Scope, bury, pick_up, take_round};
 use rq_core::steps::schedule::{Holder, Scheduler, due, leave};
-use rq_core::steps::settlement::{Settlement, Settling, settle};
-use rq_core::steps::silent::{Abandoned, Sign, abandon, leases_over};
+use rq_core::steps::settlement::{SettleReply, Settlement, settle};
+use rq_core::steps::silent::{AbandonReply, Evidence, abandon, leases_over};
 use rq_core::steps::worker::{News, heartbeat};
 use rq_core::{
     Call, Cancel, Codec, Conclusion, Dependency, Failure, Fields, Job, OnCrash, Repeat, Retry, Settled,
@@ -483,7 +483,7 @@ fn cancel_and_delete_running(stage: &Stage) -> (Worker<'_>, Claimed) {
 
 fn settle_in_vain(stage: &Stage, worker: &Worker<'_>, claimed: &Claimed) {
     let end = settlement(claimed, Settled::Finished(pickled(2)), Ttl::RESULT_DEFAULT);
-    assert_eq!(stage.take(&settle(&stage.keys, Some(&worker.who.name), &[end])), [Settling::Lost]);
+    assert_eq!(stage.take(&settle(&stage.keys, Some(&worker.who.name), &[end])), [SettleReply::Lost]);
 }
 
 // What others left
@@ -505,7 +505,7 @@ pub(super) fn abandoned(stage: &Stage) {
     for (claimed, fields) in begun_by_the_dead(stage) {
         stage.run(&format!("ZADD leases 5 {}", claimed[0].id));
         let end = stage.take(&leases_over(&stage.keys))[0].end(fields, OnCrash::Fail);
-        assert_eq!(stage.take(&abandon(&stage.keys, Sign::Lease, &[end])), [Abandoned::Concluded]);
+        assert_eq!(stage.take(&abandon(&stage.keys, Evidence::Lease, &[end])), [AbandonReply::Concluded]);
     }
     for name in ["worker-dead", "worker-dead2"] {
         ["worker", "claims"].iter().for_each(|key| stage.run(&format!("DEL {key}:{name}")));

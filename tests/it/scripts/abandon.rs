@@ -3,28 +3,28 @@
 use std::sync::Arc;
 
 use rq_core::steps::Claimed;
-use rq_core::steps::settlement::{Settlement, Settling};
-use rq_core::steps::silent::{Abandoned, End, Sign, abandon, leases_over, wip_over};
+use rq_core::steps::settlement::{SettleReply, Settlement};
+use rq_core::steps::silent::{AbandonReply, Abandonment, Evidence, abandon, leases_over, wip_over};
 use rq_core::{Conclusion, ExecutionId, Job, Next, Settled, Ttl};
 
 use super::{QUEUE, Stage, finished, settlement};
 
-pub(super) fn failing(claimed: &Claimed) -> End {
+pub(super) fn failing(claimed: &Claimed) -> Abandonment {
     let text = "AbandonedJobError: the worker w fell silent".to_owned();
     let job = Arc::new(Job::new(claimed.id.job_id(), QUEUE, Vec::new()));
-    End {
+    Abandonment {
         job,
         worker: "w".to_owned(),
         settlement: settlement(claimed, Settled::Failed(text), Ttl::FAILURE_DEFAULT),
     }
 }
 
-fn again(claimed: &Claimed, next: Next) -> End {
+fn again(claimed: &Claimed, next: Next) -> Abandonment {
     let end = failing(claimed);
     let settled = Settled::Again(Some("silent".to_owned()));
     let changes = vec![("retries_left", "0".to_owned())];
     let conclusion = Conclusion { settled, ttl: Ttl::FAILURE_DEFAULT, next: Some(next), changes };
-    End { settlement: Settlement { conclusion, ..end.settlement.clone() }, ..end }
+    Abandonment { settlement: Settlement { conclusion, ..end.settlement.clone() }, ..end }
 }
 
 /// As if the lease were over.
@@ -48,8 +48,8 @@ fn what_never_began_is_next_again() {
     stage.enqueue(&["later"]);
     fall_silent(&stage, &claimed[0]);
     assert_eq!(stage.take(&leases_over(&stage.keys)).len(), 1);
-    let (first, second) = stage.twice(&abandon(&stage.keys, Sign::Lease, &[failing(&claimed[0])]));
-    assert_eq!((first, second), (vec![Abandoned::PutBack], vec![Abandoned::No]));
+    let (first, second) = stage.twice(&abandon(&stage.keys, Evidence::Lease, &[failing(&claimed[0])]));
+    assert_eq!((first, second), (vec![AbandonReply::PutBack], vec![AbandonReply::No]));
     assert_eq!(stage.waiting(QUEUE), ["a", "later"]);
     assert_eq!(stage.field("a", "status").as_deref(), Some("queued"));
     assert!(!stage.ask::<bool>("EXISTS results:a"));
@@ -68,13 +68,13 @@ fn what_may_have_begun_is_concluded() {
         }
         fall_silent(&stage, &claimed[0]);
         let end = next.map_or_else(|| failing(&claimed[0]), |next| again(&claimed[0], next));
-        let answers = stage.take_twice(&abandon(&stage.keys, Sign::Lease, &[end]));
-        assert_eq!(answers, [Abandoned::Concluded]);
+        let answers = stage.take_twice(&abandon(&stage.keys, Evidence::Lease, &[end]));
+        assert_eq!(answers, [AbandonReply::Concluded]);
         assert_eq!(stage.books("a"), books);
         assert_eq!(stage.ask::<usize>("XLEN results:a"), 1);
         assert_cleared(&stage, &claimed[0]);
         // The worker lives after all, and comes too late.
-        assert_eq!(stage.take(&worker.settle_step(&[finished(&claimed[0])])), [Settling::Done]);
+        assert_eq!(stage.take(&worker.settle_step(&[finished(&claimed[0])])), [SettleReply::Done]);
         assert_eq!(stage.books("a"), books);
         assert_eq!(stage.ask::<usize>("XLEN results:a"), 1);
     };
@@ -91,8 +91,11 @@ fn who_renewed_meanwhile_is_left_alone() {
     worker.begin(&claimed);
     assert_eq!(stage.take(&leases_over(&stage.keys)), []);
     let before = stage.scratch.dump();
-    assert_eq!(stage.take(&abandon(&stage.keys, Sign::Lease, &[failing(&claimed[0])])), [Abandoned::No]);
-    assert_eq!(stage.take(&abandon(&stage.keys, Sign::Wip, &[failing(&claimed[0])])), [Abandoned::No]);
+    assert_eq!(
+        stage.take(&abandon(&stage.keys, Evidence::Lease, &[failing(&claimed[0])])),
+        [AbandonReply::No]
+    );
+    assert_eq!(stage.take(&abandon(&stage.keys, Evidence::Wip, &[failing(&claimed[0])])), [AbandonReply::No]);
     super::assert_same(&before, &stage.scratch.dump());
 }
 
@@ -104,8 +107,8 @@ fn what_was_canceled_or_deleted_is_only_cleared() {
         worker.begin(&claimed);
         fall_silent(&stage, &claimed[0]);
         stage.run(&happens.replace("$M", &claimed[0].id.to_string()));
-        let (first, _) = stage.twice(&abandon(&stage.keys, Sign::Lease, &[failing(&claimed[0])]));
-        assert_eq!(first, [Abandoned::Cleared], "{happens}");
+        let (first, _) = stage.twice(&abandon(&stage.keys, Evidence::Lease, &[failing(&claimed[0])]));
+        assert_eq!(first, [AbandonReply::Cleared], "{happens}");
         assert!(stage.books("a").is_empty(), "{happens}");
         assert_cleared(&stage, &claimed[0]);
     }
@@ -115,7 +118,7 @@ fn what_was_canceled_or_deleted_is_only_cleared() {
 /// with the time at which it counts as abandoned.
 #[test]
 fn pythons_leftovers_are_ended_too() {
-    let check = |status: &str, answer: Abandoned, books: &[&str]| {
+    let check = |status: &str, answer: AbandonReply, books: &[&str]| {
         let stage = Stage::new();
         stage.enqueue(&["a"]);
         let x = ExecutionId::new("a");
@@ -131,12 +134,12 @@ fn pythons_leftovers_are_ended_too() {
         let found = stage.take(&wip_over(&stage.keys, QUEUE));
         assert_eq!(found.len(), 1);
         let claimed = Claimed { id: found[0].id.clone(), origin: QUEUE.to_owned() };
-        let (first, _) = stage.twice(&abandon(&stage.keys, Sign::Wip, &[failing(&claimed)]));
+        let (first, _) = stage.twice(&abandon(&stage.keys, Evidence::Wip, &[failing(&claimed)]));
         assert_eq!(first, [answer], "{status}");
         assert_eq!(stage.books("a"), books, "{status}");
     };
-    check("queued", Abandoned::PutBack, &["queue:q"]);
-    check("started", Abandoned::Concluded, &["failed:q"]);
+    check("queued", AbandonReply::PutBack, &["queue:q"]);
+    check("started", AbandonReply::Concluded, &["failed:q"]);
     // Cut off between the two steps of a delayed retry (docs/wire.md §22-3).
-    check("scheduled", Abandoned::PutBack, &["scheduled:q"]);
+    check("scheduled", AbandonReply::PutBack, &["scheduled:q"]);
 }

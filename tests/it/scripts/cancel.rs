@@ -5,7 +5,7 @@ use rq_core::steps::claim::renew;
 use rq_core::steps::job::{Cursor, Release, release};
 use rq_core::steps::management::{Canceled, cancel};
 use rq_core::steps::queue::{Enqueued, Place, enqueue};
-use rq_core::steps::settlement::Settling;
+use rq_core::steps::settlement::SettleReply;
 use rq_core::{Cancel, Job};
 
 use super::{QUEUE, Stage, failed, finished, job_ids};
@@ -78,7 +78,7 @@ fn whoever_runs_it_has_lost_it() {
     assert_eq!(stage.ask::<usize>(&format!("SISMEMBER worker:w:executions {execution}")), 0);
     assert_eq!(stage.take(&renew(&worker.who, &claimed)), [false, true]);
     let settled = stage.take(&worker.settle_step(&[finished(&claimed[0]), finished(&claimed[1])]));
-    assert_eq!(settled, [Settling::Lost, Settling::Done]);
+    assert_eq!(settled, [SettleReply::Lost, SettleReply::Done]);
     assert_eq!((stage.books("a"), stage.books("b")), (vec!["canceled:q".into()], vec!["finished:q".into()]));
     assert_eq!(stage.field("a", "status").as_deref(), Some("canceled"));
     assert_eq!(stage.ask::<usize>("EXISTS results:a"), 0);

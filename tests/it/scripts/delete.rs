@@ -3,7 +3,7 @@
 use rq_core::Status;
 use rq_core::steps::job::{Cursor, Release, release};
 use rq_core::steps::management::{Deleted, delete};
-use rq_core::steps::settlement::Settling;
+use rq_core::steps::settlement::SettleReply;
 
 use super::cancel::{defer, dependent, limited_as_python_does};
 use super::{QUEUE, Stage, assert_about, finished};
@@ -42,7 +42,7 @@ fn whoever_runs_it_has_lost_it() {
     let begun = worker.begin(&claimed);
     assert_eq!(begun.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true]);
     let settled = stage.take(&worker.settle_step(&[finished(&claimed[0]), finished(&claimed[1])]));
-    assert_eq!(settled, [Settling::Lost, Settling::Done]);
+    assert_eq!(settled, [SettleReply::Lost, SettleReply::Done]);
     let expected =
         ["claims:w", "finished:q", "job:b", "queues", "results:b", "worker:w", "workers", "workers:q"];
     assert!(stage.key_names().iter().eq(expected), "{:?}", stage.key_names());

@@ -6,10 +6,10 @@ use rq_core::steps::job::{Cursor, Release, release};
 use rq_core::steps::maintenance::{
     Scope, bury, expire, free_slots, pick_up, prune, push_ready, take_round, tidy_group, undefer,
 };
-use rq_core::steps::management::{Canceled, Deleted, Ended, Requeued, cancel, delete, requeue};
+use rq_core::steps::management::{Canceled, Deleted, RequeueFrom, Requeued, cancel, delete, requeue};
 use rq_core::steps::queue::{Enqueued, Place, empty, enqueue};
 use rq_core::steps::schedule::{due, leave};
-use rq_core::steps::silent::{Abandoned, Sign, abandon};
+use rq_core::steps::silent::{AbandonReply, Evidence, abandon};
 use rq_core::steps::worker::{News, heartbeat};
 use rq_tests::{PrivateRedis, Scratch};
 
@@ -42,7 +42,10 @@ fn scripts_are_loaded_when_the_server_has_forgotten_them() {
     flush();
     assert_eq!(stage.take(&renew(&worker.who, &claimed)), [true, true, false]);
     flush();
-    assert_eq!(stage.take(&abandon(&stage.keys, Sign::Lease, &[failing(&claimed[0])])), [Abandoned::No]);
+    assert_eq!(
+        stage.take(&abandon(&stage.keys, Evidence::Lease, &[failing(&claimed[0])])),
+        [AbandonReply::No]
+    );
     flush();
     assert_eq!(stage.take(&release(&stage.keys, "none", &Cursor::default(), Release::Ended)), None);
     flush();
@@ -52,7 +55,7 @@ fn scripts_are_loaded_when_the_server_has_forgotten_them() {
     assert_eq!(worker.count("successful_job_count"), Some(2));
     flush();
     let ids = [claimed[0].id.job_id().to_owned(), claimed[1].id.job_id().to_owned()];
-    assert_eq!(stage.take(&requeue(&stage.keys, Ended::OfRecord, false, &ids)), [Requeued::Done; 2]);
+    assert_eq!(stage.take(&requeue(&stage.keys, RequeueFrom::Record, false, &ids)), [Requeued::Done; 2]);
     flush();
     assert_eq!(stage.take(&cancel(&stage.keys, &ids[0], Cancel::default())), Canceled::Done);
     flush();

@@ -7,10 +7,10 @@ use rq_core::steps::job::{Cursor, Release, release};
 use rq_core::steps::maintenance::{
     Scope, bury, expire, free_slots, pick_up, prune, push_ready, take_round, tidy_group, undefer,
 };
-use rq_core::steps::management::{Canceled, Deleted, Ended, Requeued, cancel, delete, requeue};
+use rq_core::steps::management::{Canceled, Deleted, RequeueFrom, Requeued, cancel, delete, requeue};
 use rq_core::steps::queue::{Place, empty, enqueue};
 use rq_core::steps::schedule::{due, leave};
-use rq_core::steps::silent::{Abandoned, Sign, abandon, leases_over, remains};
+use rq_core::steps::silent::{AbandonReply, Evidence, abandon, leases_over, remains};
 use rq_core::steps::worker::{News, heartbeat};
 use rq_core::{Cancel, OnCrash};
 use rq_tests::{PrivateRedis, Scratch, eventually};
@@ -102,9 +102,9 @@ fn silent_workers_are_relieved() {
     let fields = stage.take(&remains(&stage.keys, &silent)).jobs;
     let ends: Vec<_> =
         silent.iter().zip(fields).map(|(silent, fields)| silent.end(fields, OnCrash::Fail)).collect();
-    let mut answers = stage.take(&abandon(&stage.keys, Sign::Lease, &ends));
-    answers.sort_by_key(|answer| *answer == Abandoned::PutBack);
-    assert_eq!(answers, [Abandoned::Concluded, Abandoned::PutBack]);
+    let mut answers = stage.take(&abandon(&stage.keys, Evidence::Lease, &ends));
+    answers.sort_by_key(|answer| *answer == AbandonReply::PutBack);
+    assert_eq!(answers, [AbandonReply::Concluded, AbandonReply::PutBack]);
     let mut waiting = stage.waiting(QUEUE);
     waiting.sort();
     assert_eq!(
@@ -183,7 +183,7 @@ fn jobs_can_be_called_off_deleted_and_requeued() {
     assert_eq!(stage.take_twice(&delete(&stage.keys, &["runs".into(), "b".into()])), [Deleted::Done; 2]);
     // An id that is in no registry must not make the script begin with a write that is refused.
     let ids = ["a".into(), "fails".into()];
-    let requeued = stage.take_twice(&requeue(&stage.keys, Ended::OfRecord, false, &ids));
+    let requeued = stage.take_twice(&requeue(&stage.keys, RequeueFrom::Record, false, &ids));
     assert_eq!(requeued, [Requeued::NotThere, Requeued::Done]);
     assert_eq!(stage.waiting(QUEUE), ["child", "fails"]);
     assert_eq!((stage.books("parent"), stage.books("runs")), (vec!["canceled:q".to_owned()], vec![]));

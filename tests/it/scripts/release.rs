@@ -2,7 +2,7 @@
 
 use rq_core::steps::job::{Cursor, Release, release};
 use rq_core::steps::queue::{Enqueued, Place, enqueue};
-use rq_core::steps::settlement::{Settlement, Settling};
+use rq_core::steps::settlement::{SettleReply, Settlement};
 use rq_core::{Job, Settled, Ttl};
 
 use super::{QUEUE, Stage, failed, finished, settlement};
@@ -116,7 +116,7 @@ fn a_thousand_children_are_released_in_pages() {
         let ids: Vec<String> = (0..CHILDREN).map(|number| format!("c{number}")).collect();
         defer(&stage, ids.iter().map(|id| child(&stage, id, &["a"], |_| {})).collect());
         let step = worker.settle_step(&[settlement(&claimed[0], Settled::Finished(None), ttl)]);
-        assert_eq!(stage.take(&step), [Settling::DependentsLeft]);
+        assert_eq!(stage.take(&step), [SettleReply::DependentsLeft]);
         let why = if ttl == Ttl::Seconds(0) { Release::Discarded } else { Release::Ended };
         let (mut cursor, mut steps) = (Some(Cursor::default()), 0);
         while let Some(at) = cursor {

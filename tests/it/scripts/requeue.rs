@@ -1,13 +1,13 @@
 //! `requeue`: ended jobs in their queues again, each once.
 
-use rq_core::steps::management::{Ended, Requeued, requeue};
+use rq_core::steps::management::{RequeueFrom, Requeued, requeue};
 use rq_core::steps::queue::{Enqueued, Place, enqueue};
 use rq_core::{RegistryKind, Settled, Ttl};
 
 use super::cancel::{defer, dependent, limited_as_python_does};
 use super::{QUEUE, Stage, assert_about, failed, finished, settlement};
 
-const FAILED: Ended<'static> = Ended::Of(RegistryKind::Failed, QUEUE);
+const FAILED: Ended<'static> = RequeueFrom::Registry(RegistryKind::Failed, QUEUE);
 
 fn owned(ids: &[&str]) -> Vec<String> {
     ids.iter().map(ToString::to_string).collect()
@@ -43,7 +43,7 @@ fn a_failed_job_waits_again() {
     // A repetition long after does nothing, and a call of its own does it all again.
     assert_eq!(stage.take_twice(&step), [Requeued::Done]);
     assert_eq!(stage.books("a"), ["finished:q"]);
-    let again = Ended::Of(RegistryKind::Finished, QUEUE);
+    let again = RequeueFrom::Registry(RegistryKind::Finished, QUEUE);
     assert_eq!(stage.take_twice(&requeue(&stage.keys, again, false, &owned(&["a"]))), [Requeued::Done]);
     assert_eq!(stage.books("a"), ["queue:q"]);
 }
@@ -71,7 +71,7 @@ fn the_record_names_the_registry() {
         settlement(&claimed[2], Settled::Stopped(text()), Ttl::Forever),
     ]);
     let ids = owned(&["good", "bad", "stopped", "queued", "nosuch"]);
-    let requeued = stage.take_twice(&requeue(&stage.keys, Ended::OfRecord, false, &ids));
+    let requeued = stage.take_twice(&requeue(&stage.keys, RequeueFrom::Record, false, &ids));
     use Requeued::{Done, NoJob, NotThere};
     assert_eq!(requeued, [Done, Done, Done, NotThere, NoJob]);
     assert_eq!(stage.waiting(QUEUE), ["good", "bad", "stopped"]);
@@ -79,7 +79,7 @@ fn the_record_names_the_registry() {
     stage.run("HSET job:good status canceled");
     stage.run("LREM queue:q 0 good");
     stage.run("ZADD canceled:q 5 good");
-    let requeued = stage.take_twice(&requeue(&stage.keys, Ended::OfRecord, false, &owned(&["good"])));
+    let requeued = stage.take_twice(&requeue(&stage.keys, RequeueFrom::Record, false, &owned(&["good"])));
     assert_eq!((requeued, stage.books("good")), (vec![NotThere], owned(&["canceled:q"])));
 }
 

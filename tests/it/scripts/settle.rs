@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rq_core::steps::Claimed;
 use rq_core::steps::job::latest;
-use rq_core::steps::settlement::{Settlement, Settling, settle};
+use rq_core::steps::settlement::{SettleReply, Settlement, settle};
 use rq_core::{Conclusion, JobResult, Next, ResultKind, Settled, Timestamp, Ttl};
 
 use super::{QUEUE, Stage, assert_about, failed, finished, settlement};
@@ -31,7 +31,7 @@ fn a_value_ends_a_job_once() {
     let mut end = finished(&claimed[0]);
     end.meta = Some(b"{}".to_vec());
     let step = worker.settle_step(&[end.clone()]);
-    assert_eq!(stage.take_twice(&step), [Settling::Done], "a settle sent again is done as well");
+    assert_eq!(stage.take_twice(&step), [SettleReply::Done], "a settle sent again is done as well");
 
     assert_eq!(stage.books("a"), ["finished:q"]);
     assert_about("the registry", seconds_listed(&stage, "finished:q", "a").unwrap() as i64, 500);
@@ -66,7 +66,7 @@ fn a_failure_ends_a_job_once() {
     let stage = Stage::new();
     let (worker, claimed) = stage.worker_with(&["a"]);
     stage.run("HSET job:a meta kept");
-    assert_eq!(stage.take_twice(&worker.settle_step(&[failed(&claimed[0])])), [Settling::Done]);
+    assert_eq!(stage.take_twice(&worker.settle_step(&[failed(&claimed[0])])), [SettleReply::Done]);
     assert_eq!(stage.books("a"), ["failed:q"]);
     assert_about("the registry", seconds_listed(&stage, "failed:q", "a").unwrap() as i64, YEAR_S);
     for key in ["job:a", "results:a"] {
@@ -129,7 +129,7 @@ fn what_is_not_kept_is_deleted() {
         worker.begin(&claimed);
         let (first, second) =
             stage.twice(&worker.settle_step(&[settlement(&claimed[0], settled, Ttl::Seconds(0))]));
-        assert_eq!((first, second), (vec![Settling::Done], vec![Settling::Lost]));
+        assert_eq!((first, second), (vec![SettleReply::Done], vec![SettleReply::Lost]));
         let expected = ["claims:w", "group:g", "queues", "worker:w", "workers", "workers:q"];
         assert!(stage.key_names().iter().eq(expected), "{:?}", stage.key_names());
         assert_eq!(stage.ask::<Vec<String>>("SMEMBERS group:g"), ["b"]);
@@ -147,7 +147,7 @@ fn an_execution_that_is_lost_changes_nothing() {
         stage.run(&format!("ZREM wip:q {}", claimed[0].id));
         happens.iter().for_each(|command| stage.run(command));
         let hash = stage.ask::<Vec<Vec<u8>>>("HGETALL job:a");
-        assert_eq!(stage.take_twice(&worker.settle_step(&[finished(&claimed[0])])), [Settling::Lost]);
+        assert_eq!(stage.take_twice(&worker.settle_step(&[finished(&claimed[0])])), [SettleReply::Lost]);
         assert_eq!(stage.books("a"), books, "{happens:?}");
         assert_eq!(stage.ask::<Vec<Vec<u8>>>("HGETALL job:a"), hash, "{happens:?}");
         assert_eq!(stage.ask::<usize>("EXISTS results:a"), 0);
@@ -175,7 +175,7 @@ fn an_earlier_executions_settle_does_not_touch_the_next_run() {
     stage.run("RPUSH queue:q a");
     let second = worker.claim(1);
     worker.settle(&[failed(&second[0])]);
-    assert_eq!(stage.take_twice(&worker.settle_step(&[finished(&first[0])])), [Settling::Lost]);
+    assert_eq!(stage.take_twice(&worker.settle_step(&[finished(&first[0])])), [SettleReply::Lost]);
     assert_eq!(stage.books("a"), ["failed:q"]);
     assert_eq!(result(&stage, "a").execution_id.as_deref(), Some(second[0].id.x()));
 }
@@ -186,7 +186,7 @@ fn a_job_deleted_meanwhile_gets_no_new_hash() {
     let (worker, claimed) = stage.worker_with(&["a"]);
     stage.run("DEL job:a");
     let (first, second) = stage.twice(&worker.settle_step(&[finished(&claimed[0])]));
-    assert_eq!((first, second), (vec![Settling::Deleted], vec![Settling::Lost]));
+    assert_eq!((first, second), (vec![SettleReply::Deleted], vec![SettleReply::Lost]));
     assert_eq!(stage.books("a"), [""; 0]);
     assert_eq!(stage.ask::<usize>("EXISTS job:a"), 0);
     assert_eq!(stage.ask::<usize>("EXISTS results:a"), 0);
@@ -223,15 +223,15 @@ fn a_batch_is_settled_one_by_one() {
         Settlement { ran: RAN, ..end }
     });
     let (first, second) = stage.twice(&worker.settle_step(&ends.collect::<Vec<_>>()));
-    let expected = |deleted: Settling| -> Vec<Settling> {
+    let expected = |deleted: SettleReply| -> Vec<SettleReply> {
         let outcome = |index: usize| match index {
-            3 => Settling::Lost,
+            3 => SettleReply::Lost,
             5 => deleted,
-            _ => Settling::Done,
+            _ => SettleReply::Done,
         };
         (0..16).map(outcome).collect()
     };
-    assert_eq!((first, second), (expected(Settling::Deleted), expected(Settling::Lost)));
+    assert_eq!((first, second), (expected(SettleReply::Deleted), expected(SettleReply::Lost)));
     assert_eq!((worker.count("successful_job_count"), worker.count("failed_job_count")), (Some(8), Some(6)));
     assert_eq!(stage.ask::<f64>("HGET worker:w total_working_time"), 28.0);
     assert_eq!(stage.ask::<usize>("ZCARD finished:q"), 8);
@@ -270,7 +270,7 @@ fn a_worker_whose_record_is_gone_gets_no_new_one() {
 fn an_inline_run_is_nobodys() {
     let stage = Stage::new();
     let (_, claimed) = stage.worker_with(&["a"]);
-    assert_eq!(stage.take_twice(&settle(&stage.keys, None, &[finished(&claimed[0])])), [Settling::Done]);
+    assert_eq!(stage.take_twice(&settle(&stage.keys, None, &[finished(&claimed[0])])), [SettleReply::Done]);
     assert_eq!(result(&stage, "a").worker_name.as_deref(), Some(""));
     assert_eq!(stage.books("a"), ["finished:q"]);
     assert!(!stage.key_names().iter().any(|name| name.starts_with("worker::")), "{:?}", stage.key_names());

@@ -1,7 +1,7 @@
 //! `rq requeue`: failed jobs in their queue again (docs/cli.md §5).
 
 use rq_core::link::BlockingLink;
-use rq_core::steps::management::{Ended, requeue};
+use rq_core::steps::management::{RequeueFrom, requeue};
 use rq_core::steps::registry::entries;
 use rq_core::{Error, RegistryKind, Requeued};
 
@@ -92,7 +92,7 @@ fn requeue_all<'a>(
     let mut left = Vec::new();
     let mut progress = Progress::of(ids.len())?;
     for ids in ids.chunks(REQUEUED_AT_ONCE) {
-        let step = requeue(&server.keys, Ended::Of(RegistryKind::Failed, queue), false, ids);
+        let step = requeue(&server.keys, RequeueFrom::Registry(RegistryKind::Failed, queue), false, ids);
         let requeued = link.run(&step).map_err(|error| server.refusal(&error))?;
         let outcome = ids.iter().map(String::as_str).zip(requeued);
         left.extend(outcome.filter(|(_, requeued)| *requeued != Requeued::Done));

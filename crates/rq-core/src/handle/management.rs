@@ -16,7 +16,7 @@ mod asynchronous {
     use crate::result::JobResult;
     use crate::steps;
     use crate::steps::job::{Cursor, FETCHED_PER_ROUND_TRIP_MAX, Release};
-    use crate::steps::management::{Deleted, Ended, Requeued};
+    use crate::steps::management::{Deleted, RequeueFrom, Requeued};
 
     impl<T> JobHandle<T> {
         /// Calls the job off. One that waits is not started any more. One that runs has lost its outcome, and our
@@ -98,7 +98,7 @@ mod asynchronous {
 
         async fn requeue_to(&self, at_front: bool) -> Result<(), Error> {
             let ids = [self.id.clone()];
-            let step = steps::management::requeue(&self.keys, Ended::OfRecord, at_front, &ids);
+            let step = steps::management::requeue(&self.keys, RequeueFrom::Record, at_front, &ids);
             match self.link.run(&step).await?.as_slice() {
                 [Requeued::Done] => Ok(()),
                 [Requeued::NoJob] => Err(Error::NoSuchJob { job_id: self.id.clone() }),

@@ -104,11 +104,11 @@ impl Requeued {
 
 /// Where ended jobs are taken from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended<'a> {
+pub enum RequeueFrom<'a> {
     /// The registry that each one's record names.
-    OfRecord,
+    Record,
     /// A registry of the queue of this name: [`RegistryKind::Failed`] or [`RegistryKind::Finished`].
-    Of(RegistryKind, &'a str),
+    Registry(RegistryKind, &'a str),
 }
 
 /// Puts ended jobs into their queues again, at the tail or, in the order given, at the head. At most
@@ -116,12 +116,12 @@ pub enum Ended<'a> {
 ///
 /// # Panics
 /// If there are more, or `from` is a registry of jobs that have not ended.
-pub fn requeue(keys: &Keys, from: Ended<'_>, at_front: bool, ids: &[String]) -> Step<Vec<Requeued>> {
+pub fn requeue(keys: &Keys, from: RequeueFrom<'_>, at_front: bool, ids: &[String]) -> Step<Vec<Requeued>> {
     const NAME: &str = "requeue";
     assert!(ids.len() <= JOBS_PER_ROUND_TRIP_MAX, "the caller cuts jobs into round trips");
     let (registry, queue) = match from {
-        Ended::OfRecord => ("", ""),
-        Ended::Of(kind, queue) => {
+        RequeueFrom::Record => ("", ""),
+        RequeueFrom::Registry(kind, queue) => {
             assert!(kind.can_requeue(), "{kind} jobs have not ended");
             (kind.as_str(), queue)
         }

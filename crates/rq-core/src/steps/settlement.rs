@@ -47,7 +47,7 @@ impl Settlement {
 
 /// What became of a settlement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Settling {
+pub enum SettleReply {
     /// The execution was no longer ours; nothing was done.
     Lost,
     /// Done, now or by an earlier sending of the same step.
@@ -59,7 +59,7 @@ pub enum Settling {
 }
 
 /// Settles at most [`BATCH_MAX`] executions. `worker` is `None` for inline runs, which have none.
-pub fn settle(keys: &Keys, worker: Option<&str>, settlements: &[Settlement]) -> Step<Vec<Settling>> {
+pub fn settle(keys: &Keys, worker: Option<&str>, settlements: &[Settlement]) -> Step<Vec<SettleReply>> {
     const NAME: &str = "settle";
     assert!(settlements.len() <= BATCH_MAX, "the caller cuts settlements into batches");
     let name = worker.unwrap_or_default();
@@ -105,12 +105,12 @@ pub(super) fn push_conclusion(cmd: &mut redis::Cmd, settlement: &Settlement) {
     }
 }
 
-fn read_settling(code: i64) -> Result<Settling, Error> {
+fn read_settling(code: i64) -> Result<SettleReply, Error> {
     match code {
-        0 => Ok(Settling::Lost),
-        1 | 2 => Ok(Settling::Done),
-        3 => Ok(Settling::Deleted),
-        4 => Ok(Settling::DependentsLeft),
+        0 => Ok(SettleReply::Lost),
+        1 | 2 => Ok(SettleReply::Done),
+        3 => Ok(SettleReply::Deleted),
+        4 => Ok(SettleReply::DependentsLeft),
         other => Err(Error::UnexpectedReply { step: "settle", got: other.to_string() }),
     }
 }

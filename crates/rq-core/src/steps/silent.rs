@@ -23,7 +23,7 @@ pub const FOUND_MAX: usize = 100;
 
 /// How it is known that a worker has gone silent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sign {
+pub enum Evidence {
     /// One of ours: its lease is over.
     Lease,
     /// One of Python's: its entry in `rq:wip` is over.
@@ -41,7 +41,7 @@ pub struct Silent {
 
 impl Silent {
     /// What becomes of its job, whose hash is `fields`, if it may have begun. `on_crash` is for jobs that do not say.
-    pub fn end(&self, fields: Fields, on_crash: OnCrash) -> End {
+    pub fn end(&self, fields: Fields, on_crash: OnCrash) -> Abandonment {
         let in_hash = |field: &str| {
             fields.get(field).map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default()
         };
@@ -62,13 +62,13 @@ impl Silent {
             ran: now.since(claimed_at),
             meta: None,
         };
-        End { job: Arc::new(job), worker, settlement }
+        Abandonment { job: Arc::new(job), worker, settlement }
     }
 }
 
 /// The end of an execution that is silent, if it may have begun.
 #[derive(Clone, Debug)]
-pub struct End {
+pub struct Abandonment {
     /// Its job, as it was.
     pub job: Arc<Job>,
     /// Who ran it.
@@ -152,12 +152,12 @@ pub fn remains(keys: &Keys, silent: &[Silent]) -> Step<Remains> {
 
 /// What became of an execution that was taken for silent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Abandoned {
+pub enum AbandonReply {
     /// It was not silent after all, or is not there any more.
     No,
     /// It may have begun, and was concluded.
     Concluded,
-    /// As [`Abandoned::Concluded`], and dependents of the job are left to be released.
+    /// As [`AbandonReply::Concluded`], and dependents of the job are left to be released.
     DependentsLeft,
     /// It provably never began; its job waits again.
     PutBack,
@@ -166,17 +166,17 @@ pub enum Abandoned {
 }
 
 /// Ends at most [`BATCH_MAX`] executions that are silent, each as its settlement says if it may have begun.
-pub fn abandon(keys: &Keys, sign: Sign, executions: &[End]) -> Step<Vec<Abandoned>> {
+pub fn abandon(keys: &Keys, sign: Evidence, executions: &[Abandonment]) -> Step<Vec<AbandonReply>> {
     const NAME: &str = "abandon";
     assert!(executions.len() <= BATCH_MAX, "the caller cuts executions into batches");
     let now = Timestamp::now();
     let mut cmd = scripts::ABANDON.invoke(&[keys.leases()]);
     cmd.arg(keys.prefix()).arg(now.to_string()).arg(now.epoch_secs());
     cmd.arg(match sign {
-        Sign::Lease => "lease",
-        Sign::Wip => "wip",
+        Evidence::Lease => "lease",
+        Evidence::Wip => "wip",
     });
-    for End { worker, settlement, .. } in executions {
+    for Abandonment { worker, settlement, .. } in executions {
         let Claimed { id, origin } = &settlement.claimed;
         cmd.arg(origin).arg(id.job_id()).arg(id.x()).arg(worker);
         push_conclusion(&mut cmd, settlement);
@@ -185,17 +185,17 @@ pub fn abandon(keys: &Keys, sign: Sign, executions: &[End]) -> Step<Vec<Abandone
     pipeline.add_command(cmd);
     Step::new(NAME, pipeline, |answers| {
         let codes: Vec<i64> = single(NAME, answers)?;
-        codes.into_iter().map(read_abandoned).collect()
+        codes.into_iter().map(read_reply).collect()
     })
 }
 
-fn read_abandoned(code: i64) -> Result<Abandoned, Error> {
+fn read_reply(code: i64) -> Result<AbandonReply, Error> {
     match code {
-        0 => Ok(Abandoned::No),
-        1 => Ok(Abandoned::Concluded),
-        2 => Ok(Abandoned::PutBack),
-        3 => Ok(Abandoned::Cleared),
-        4 => Ok(Abandoned::DependentsLeft),
+        0 => Ok(AbandonReply::No),
+        1 => Ok(AbandonReply::Concluded),
+        2 => Ok(AbandonReply::PutBack),
+        3 => Ok(AbandonReply::Cleared),
+        4 => Ok(AbandonReply::DependentsLeft),
         other => Err(Error::UnexpectedReply { step: "abandon", got: other.to_string() }),
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rq_core::link::Link;
 use rq_core::steps::BATCH_MAX;
 use rq_core::steps::job::{self as job_steps, Cursor, Release};
-use rq_core::steps::silent::{self, Abandoned, End, Remains, Sign, Silent};
+use rq_core::steps::silent::{self, AbandonReply, Abandonment, Evidence, Remains, Silent};
 use rq_core::{Conclusion, Error, Failure, Job, Keys, OnCrash};
 use tokio::time::Interval;
 
@@ -114,22 +114,22 @@ pub(super) struct Reaped {
     pub(super) job: Arc<Job>,
     pub(super) worker: String,
     pub(super) conclusion: Conclusion,
-    pub(super) abandoned: Abandoned,
+    pub(super) abandoned: AbandonReply,
 }
 
 impl Reaper {
     /// Ends those of `found` that are silent indeed.
-    pub(super) async fn reap(&self, sign: Sign, found: &[Silent]) -> Result<Vec<Reaped>, Error> {
+    pub(super) async fn reap(&self, sign: Evidence, found: &[Silent]) -> Result<Vec<Reaped>, Error> {
         let mut reaped = Vec::new();
         let Remains { uptime, jobs } = self.link.run(&silent::remains(&self.keys, found)).await?;
         if uptime < self.lease {
             return Ok(reaped);
         }
         let ends = found.iter().zip(jobs).map(|(silent, fields)| silent.end(fields, self.on_crash));
-        for batch in ends.collect::<Vec<End>>().chunks(BATCH_MAX) {
+        for batch in ends.collect::<Vec<Abandonment>>().chunks(BATCH_MAX) {
             let answers = self.link.run(&silent::abandon(&self.keys, sign, batch)).await?;
             for (end, abandoned) in batch.iter().zip(answers) {
-                if abandoned == Abandoned::DependentsLeft {
+                if abandoned == AbandonReply::DependentsLeft {
                     self.release_rest(&end.job.id).await?;
                 }
                 reaped.extend(self::reaped(end, abandoned));
@@ -146,7 +146,7 @@ impl Reaper {
             if found.is_empty() {
                 break;
             }
-            let ended = self.reap(Sign::Wip, &found).await?;
+            let ended = self.reap(Evidence::Wip, &found).await?;
             let is_last = found.len() < silent::FOUND_MAX || ended.is_empty();
             reaped.extend(ended);
             if is_last {
@@ -167,8 +167,8 @@ impl Reaper {
     }
 }
 
-fn reaped(end: &End, abandoned: Abandoned) -> Option<Reaped> {
-    if matches!(abandoned, Abandoned::No | Abandoned::Cleared) {
+fn reaped(end: &Abandonment, abandoned: AbandonReply) -> Option<Reaped> {
+    if matches!(abandoned, AbandonReply::No | AbandonReply::Cleared) {
         return None;
     }
     Some(Reaped {
@@ -199,7 +199,7 @@ impl Dispatcher {
         }
         self.reaping.is_under_way = true;
         let reaper = self.reaper();
-        let reap = async move { reaper.reap(Sign::Lease, &found).await };
+        let reap = async move { reaper.reap(Evidence::Lease, &found).await };
         self.beside(reap, |worker, reaped| {
             worker.reaping.is_under_way = false;
             if let Some(reaped) = worker.accepted("ending what silent workers left", reaped) {
@@ -229,9 +229,9 @@ impl Dispatcher {
     }
 }
 
-fn fate(conclusion: &Conclusion, abandoned: Abandoned) -> ReapedFate {
+fn fate(conclusion: &Conclusion, abandoned: AbandonReply) -> ReapedFate {
     match (abandoned, conclusion.next) {
-        (Abandoned::PutBack, _) => ReapedFate::Waits,
+        (AbandonReply::PutBack, _) => ReapedFate::Waits,
         (_, Some(_)) => ReapedFate::RunsAgain,
         (_, None) => ReapedFate::Failed,
     }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use rq_core::steps::BATCH_MAX;
 use rq_core::steps::job::{self as job_steps, Cursor, Release};
-use rq_core::steps::settlement::{self as steps, Settlement, Settling as Settled};
-use rq_core::{Ended, Error, ExecutionId, Job, Next, Settled as Outcome, Timestamp, Ttl};
+use rq_core::steps::settlement::{self as steps, SettleReply, Settlement};
+use rq_core::{Ended, Error, ExecutionId, Job, Next, Settled, Timestamp, Ttl};
 
 use super::Dispatcher;
 use super::claiming::Room;
@@ -110,7 +110,7 @@ impl Dispatcher {
         }
     }
 
-    fn on_settled(&mut self, batch: Vec<Settlement>, settled: Result<Vec<Settled>, Error>) {
+    fn on_settled(&mut self, batch: Vec<Settlement>, settled: Result<Vec<SettleReply>, Error>) {
         self.settling.settles_under_way -= 1;
         // It may have put jobs into the queues: dependents, repetitions. Who waits hears the bell; a burst would be over.
         if self.options.burst {
@@ -118,7 +118,7 @@ impl Dispatcher {
         }
         let settled = self.accepted("settling jobs", settled);
         // Not ours to repair where it was refused: the executions expire, and maintenance files them.
-        let settled = settled.unwrap_or_else(|| vec![Settled::Lost; batch.len()]);
+        let settled = settled.unwrap_or_else(|| vec![SettleReply::Lost; batch.len()]);
         for (settlement, settled) in batch.iter().zip(settled) {
             if let Some(run) = self.running.forget(&settlement.claimed.id) {
                 self.on_settled_one(&run, settlement, settled);
@@ -126,15 +126,15 @@ impl Dispatcher {
         }
     }
 
-    fn on_settled_one(&mut self, run: &Run, settlement: &Settlement, settled: Settled) {
+    fn on_settled_one(&mut self, run: &Run, settlement: &Settlement, settled: SettleReply) {
         match settled {
-            Settled::Done => tell_settled(&self.observers, &run.job, settlement),
-            Settled::DependentsLeft => {
+            SettleReply::Done => tell_settled(&self.observers, &run.job, settlement),
+            SettleReply::DependentsLeft => {
                 tell_settled(&self.observers, &run.job, settlement);
                 self.start_releasing(&run.job.id, settlement);
             }
-            Settled::Lost | Settled::Deleted if run.lost => {}
-            Settled::Lost | Settled::Deleted => {
+            SettleReply::Lost | SettleReply::Deleted if run.lost => {}
+            SettleReply::Lost | SettleReply::Deleted => {
                 self.observers.tell(WorkerEvent::JobLost { id: &run.job.id });
             }
         }
@@ -168,19 +168,19 @@ impl Dispatcher {
 /// How an execution ended, before that is settled.
 fn tell_ended(observers: &Observers, job: &Job, settlement: &Settlement) {
     match &settlement.conclusion.settled {
-        Outcome::Failed(text) | Outcome::Again(Some(text)) => {
+        Settled::Failed(text) | Settled::Again(Some(text)) => {
             observers.tell(WorkerEvent::JobFailed { job, text });
         }
-        Outcome::Stopped(_) => observers.tell(WorkerEvent::JobStopped { job }),
-        Outcome::Exhausted => observers.tell(WorkerEvent::JobExhausted { job }),
-        Outcome::Finished(_) | Outcome::Again(None) => {}
+        Settled::Stopped(_) => observers.tell(WorkerEvent::JobStopped { job }),
+        Settled::Exhausted => observers.tell(WorkerEvent::JobExhausted { job }),
+        Settled::Finished(_) | Settled::Again(None) => {}
     }
 }
 
 /// An execution was settled.
 fn tell_settled(observers: &Observers, job: &Job, settlement: &Settlement) {
     let Settlement { claimed, conclusion, ran, .. } = settlement;
-    if let Outcome::Finished(_) = conclusion.settled {
+    if let Settled::Finished(_) = conclusion.settled {
         let (queue, ran, kept) = (claimed.origin.as_str(), *ran, conclusion.ttl);
         observers.tell(WorkerEvent::JobFinished { job, queue, ran, kept });
     }

@@ -11,7 +11,7 @@ use rq_core::link::BlockingLink;
 use rq_core::steps::Claimed;
 use rq_core::steps::claim::save_meta;
 use rq_core::{BoxError, Ended, Error, ExecutionId, Failure, FieldError, Fields, Host, Interrupt, Job, Keys};
-use rq_worker::{Jobs, Line};
+use rq_worker::{Jobs, LazyConnection};
 use serde_bytes::{ByteBuf, Bytes};
 
 use crate::RETURN_GRACE;
@@ -50,7 +50,7 @@ pub(crate) fn serve(socket: UnixStream, stable: &Stable, alone: Alone) -> ! {
 /// Returns the exit code.
 fn serve_over(socket: &Arc<UnixStream>, stable: &Stable, alone: Alone) -> i32 {
     let reins = Reins::new(Arc::clone(socket));
-    let line = Arc::new(Line::new(stable.url.clone(), stable.keys.clone()));
+    let connection = Arc::new(LazyConnection::new(stable.url.clone(), stable.keys.clone()));
     // Once a job has run there may be threads.
     let mut alone = Some(alone).filter(|_| stable.jobs_per_horse == 1);
     for _ in 0..stable.jobs_per_horse {
@@ -58,7 +58,7 @@ fn serve_over(socket: &Arc<UnixStream>, stable: &Stable, alone: Alone) -> i32 {
         if let Some(alone) = alone.take() {
             introduce(&errand.task, stable, &alone);
         }
-        let outcome = run(errand, stable, &line);
+        let outcome = run(errand, stable, &connection);
         if tell(socket, outcome).is_err() {
             return UNTOLD;
         }
@@ -80,7 +80,7 @@ pub(crate) fn rehearse(stable: &Stable) {
         ("timeout", b"180"),
         ("meta", b"{}"),
     ];
-    let line = Arc::new(Line::new(stable.url.clone(), stable.keys.clone()));
+    let connection = Arc::new(LazyConnection::new(stable.url.clone(), stable.keys.clone()));
     let fields = FIELDS.map(|(name, value)| (ByteBuf::from(name), ByteBuf::from(value)));
     let task = Task {
         job_id: "00000000-0000-0000-0000-000000000000".into(),
@@ -92,7 +92,7 @@ pub(crate) fn rehearse(stable: &Stable) {
     let heard = frame(&Order::Run(task)).and_then(|frame| read(&mut frame.as_slice()));
     if let Ok(Some(Order::Run(task))) = heard {
         let interrupt = Arc::new(Interrupt::new(task.limit));
-        let outcome = run(Errand { task, interrupt }, stable, &line);
+        let outcome = run(Errand { task, interrupt }, stable, &connection);
         // Nobody hears how it ended: there is no such function.
         drop(frame(&outcome));
     }
@@ -128,7 +128,7 @@ fn tell(socket: &UnixStream, outcome: Outcome) -> io::Result<()> {
     }
 }
 
-fn run(errand: Errand, stable: &Stable, line: &Arc<Line>) -> Outcome {
+fn run(errand: Errand, stable: &Stable, connection: &Arc<LazyConnection>) -> Outcome {
     let Errand { task: Task { job_id, x, data, fields, limit: _ }, interrupt } = errand;
     let fields = fields.into_iter().map(|(name, value)| (name.into_vec(), value.into_vec()));
     let mut fields: Fields = fields.collect();
@@ -141,7 +141,7 @@ fn run(errand: Errand, stable: &Stable, line: &Arc<Line>) -> Outcome {
             return Outcome { outcome: Err(RemoteFailure::from(failure)), ran: Duration::ZERO };
         }
     };
-    let host = Arc::new(Mount { line: Arc::clone(line), origin: job.origin.clone() });
+    let host = Arc::new(Mount { connection: Arc::clone(connection), origin: job.origin.clone() });
     let Ended { outcome, ran } = stable.jobs.run(&id, &job, &interrupt, host, RETURN_GRACE, drive);
     Outcome { outcome: outcome.map(|value| value.map(ByteBuf::from)).map_err(RemoteFailure::from), ran }
 }
@@ -156,18 +156,18 @@ fn drive<T>(handler: BoxFuture<'_, Result<T, Failure>>) -> Result<T, Failure> {
 
 /// What a horse does for the job it runs.
 struct Mount {
-    line: Arc<Line>,
+    connection: Arc<LazyConnection>,
     origin: String,
 }
 
 impl Host for Mount {
     fn link(&self) -> Result<(Arc<BlockingLink>, Keys), Error> {
-        self.line.open()
+        self.connection.open()
     }
 
     fn save_meta(&self, execution: &ExecutionId, meta: Vec<u8>) -> Result<(), BoxError> {
         let claimed = Claimed { id: execution.clone(), origin: self.origin.clone() };
-        let (link, keys) = self.line.open()?;
+        let (link, keys) = self.connection.open()?;
         link.run(&save_meta(&keys, &[(claimed, meta)]))?;
         Ok(())
     }

@@ -7,7 +7,7 @@ use rq_core::{RegistryKind, Settled, Ttl};
 use super::cancel::{defer, dependent, limited_as_python_does};
 use super::{QUEUE, Stage, assert_about, failed, finished, settlement};
 
-const FAILED: Ended<'static> = RequeueFrom::Registry(RegistryKind::Failed, QUEUE);
+const FAILED: RequeueFrom<'static> = RequeueFrom::Registry(RegistryKind::Failed, QUEUE);
 
 fn owned(ids: &[&str]) -> Vec<String> {
     ids.iter().map(ToString::to_string).collect()

@@ -7,7 +7,7 @@ use rq_core::steps::{BATCH_MAX, claim as steps};
 
 use super::Dispatcher;
 use super::meta_box::MetaBox;
-use crate::line::Line;
+use crate::lazy_connection::LazyConnection;
 use crate::options::Options;
 
 /// What running jobs save, on its way to Redis.
@@ -18,8 +18,8 @@ pub(super) struct Meta {
 
 impl Meta {
     pub(super) fn new(options: &Options) -> Meta {
-        let line = Line::new(options.url.clone(), options.keys.clone());
-        Meta { saved: Arc::new(MetaBox::new(line)), is_storing: false }
+        let connection = LazyConnection::new(options.url.clone(), options.keys.clone());
+        Meta { saved: Arc::new(MetaBox::new(connection)), is_storing: false }
     }
 
     /// Where jobs save it.

@@ -7,19 +7,19 @@ use rq_core::link::BlockingLink;
 use rq_core::{BoxError, Error, ExecutionId, Host, Keys};
 use tokio::sync::Notify;
 
-use crate::line::Line;
+use crate::lazy_connection::LazyConnection;
 
 /// Where running jobs leave their meta. It holds the newest one of each execution, so a job that reports its progress
 /// in a tight loop costs what one that reports it now and then does.
 pub(crate) struct MetaBox {
     newest: Mutex<HashMap<ExecutionId, Vec<u8>>>,
     filled: Notify,
-    line: Line,
+    connection: LazyConnection,
 }
 
 impl MetaBox {
-    pub(crate) fn new(line: Line) -> MetaBox {
-        MetaBox { newest: Mutex::default(), filled: Notify::new(), line }
+    pub(crate) fn new(connection: LazyConnection) -> MetaBox {
+        MetaBox { newest: Mutex::default(), filled: Notify::new(), connection }
     }
 
     /// Waits until there is something to store. Cancel-safe.
@@ -48,7 +48,7 @@ impl MetaBox {
 
 impl Host for MetaBox {
     fn link(&self) -> Result<(Arc<BlockingLink>, Keys), Error> {
-        self.line.open()
+        self.connection.open()
     }
 
     fn save_meta(&self, execution: &ExecutionId, meta: Vec<u8>) -> Result<(), BoxError> {

@@ -1,4 +1,4 @@
-//! [`Line`]: the connection that the jobs of one process share.
+//! [`LazyConnection`]: the connection that the jobs of one process share.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -7,16 +7,16 @@ use rq_core::link::BlockingLink;
 use rq_core::{Error, Keys};
 
 /// The connection that the jobs of one process share, made when one of them first needs it.
-pub struct Line {
+pub struct LazyConnection {
     url: String,
     keys: Keys,
     link: OnceLock<Arc<BlockingLink>>,
 }
 
-impl Line {
+impl LazyConnection {
     /// To the Redis at `url`.
-    pub fn new(url: impl Into<String>, keys: Keys) -> Line {
-        Line { url: url.into(), keys, link: OnceLock::new() }
+    pub fn new(url: impl Into<String>, keys: Keys) -> LazyConnection {
+        LazyConnection { url: url.into(), keys, link: OnceLock::new() }
     }
 
     /// The connection, and the keys in use there.
@@ -32,8 +32,8 @@ impl Line {
     }
 }
 
-impl fmt::Debug for Line {
+impl fmt::Debug for LazyConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Line").field("open", &self.link.get().is_some()).finish_non_exhaustive()
+        f.debug_struct("LazyConnection").field("open", &self.link.get().is_some()).finish_non_exhaustive()
     }
 }

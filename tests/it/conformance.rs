@@ -49,7 +49,7 @@ macro_rules! suite {
                 life::heartbeats_keep_the_worker_and_its_jobs_alive
                 life::a_name_is_taken_once
                 life::a_worker_ends_by_itself_when_told_to
-                life::an_idle_worker_hears_the_bell
+                life::an_idle_worker_is_notified
                 life::suspended_workers_take_no_jobs
                 limits::every_kind_of_job_ends_at_its_time_limit
                 limits::a_job_that_ignores_its_limit_holds_nobody_up

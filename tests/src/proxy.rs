@@ -33,7 +33,7 @@ const WAITING: [&str; 8] =
 ///
 /// It counts the requests of all connections, from 1 on. A request is one command: where a pipeline is cut by the reads
 /// of a proxy differs from run to run, where a command ends does not; and a real connection may well deliver half a
-/// pipeline. The commands of a connection that waits for something (a bell, a subscription) are no requests, since when
+/// pipeline. The commands of a connection that waits for something (a notifier, a subscription) are no requests, since when
 /// they come is up to the clock.
 ///
 /// While a fault happens all other requests stand still. Dropping the proxy closes all connections.

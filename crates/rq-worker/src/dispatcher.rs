@@ -195,7 +195,7 @@ impl Dispatcher {
     /// Waits for the next thing to happen. Cancel-safe: nothing is lost if it is not waited for to the end.
     async fn next(&mut self) -> Then {
         let is_working = self.shutdown.is_working();
-        let wants_bell = self.wants_bell();
+        let wants_notifier = self.wants_notifier();
         let look_at = self.next_look();
         tokio::select! {
             biased;
@@ -209,7 +209,7 @@ impl Dispatcher {
             () = Schedule::due(&mut self.schedule), if is_working => then(Dispatcher::start_tick),
             () = self.maintenance.due() => then(Dispatcher::start_maintenance),
             () = self.meta.due() => then(Dispatcher::start_saving_meta),
-            () = self.claiming.rung(), if wants_bell => then(|worker| worker.claiming.on_ring()),
+            () = self.claiming.notified(), if wants_notifier => then(|worker| worker.claiming.on_notified()),
             () = sleep_until(look_at), if look_at.is_some() => then(Dispatcher::on_look),
         }
     }

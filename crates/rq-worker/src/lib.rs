@@ -6,7 +6,6 @@
 //!
 //! This crate never runs a job and never decodes a payload. Exception handlers run on threads beside its loop.
 
-mod bell;
 mod commands;
 mod dispatcher;
 mod error;
@@ -14,6 +13,7 @@ mod event;
 mod launch;
 mod lazy_connection;
 mod log;
+mod notifier;
 pub mod number;
 mod options;
 mod perform;

@@ -130,13 +130,13 @@ pub(super) fn a_worker_ends_by_itself_when_told_to(executor: &'static str) {
     assert!(took >= Duration::from_secs(1));
 }
 
-pub(super) fn an_idle_worker_hears_the_bell(executor: &'static str) {
+pub(super) fn an_idle_worker_is_notified(executor: &'static str) {
     /// Well below the five seconds after which a worker looks whatever it heard.
     const HEARD_WITHIN: Duration = Duration::from_secs(2);
     for queues in [&["default"][..], &["high", "default", "low"]] {
         let stage = Stage::new(executor);
         let _worker = stage.worker(&[&["--name", "w"], queues].concat());
-        // Again and again, since a bell may have to be armed anew.
+        // Again and again, since a notifier may have to be armed anew.
         for queue in queues.iter().cycle().take(6) {
             eventually("the worker to be idle", SOON, || {
                 (stage.scratch.hash("worker:w").get("state")? == "idle").then_some(())

@@ -13,8 +13,8 @@ use super::Dispatcher;
 use super::order::Order;
 use super::pace::{BATCH_WORTH_MIN, Pace, batch_worth};
 use super::running::Begun;
-use crate::bell::Bell;
 use crate::event::{Observers, WorkerEvent};
+use crate::notifier::Notifier;
 use crate::options::Options;
 
 /// How many claims may be under way: the script knows the last two apart.
@@ -26,7 +26,7 @@ const CLAIM_PAUSE: Duration = Duration::from_secs(1);
 
 /// The claims of a worker, and what it knows of its queues.
 pub(super) struct Claiming {
-    bell: Bell,
+    notifier: Notifier,
     /// In which order the next claim serves the queues.
     order: Order,
     /// The number of the last claim.
@@ -37,7 +37,7 @@ pub(super) struct Claiming {
     /// How many claimed jobs are being fetched.
     fetching: usize,
     put_backs_under_way: usize,
-    /// Whether the last claim found less than it asked for, and nothing has rung since.
+    /// Whether the last claim found less than it asked for, and nothing has notified since.
     queues_empty: bool,
     /// Whether a step of ours may have put jobs into queues, and no claim has begun since.
     refilled: bool,
@@ -69,7 +69,7 @@ impl Claiming {
     pub(super) fn new(options: &Options, link: Link) -> Claiming {
         let lists = options.queues.iter().map(|queue| options.keys.queue(queue)).collect();
         Claiming {
-            bell: Bell::new(link, lists),
+            notifier: Notifier::new(link, lists),
             order: Order::new(options.dequeue, options.queues.clone()),
             number: 0,
             asked: [0; CLAIMS_MAX],
@@ -150,11 +150,11 @@ impl Claiming {
     }
 
     /// Waits until a queue may hold a job. Cancel-safe.
-    pub(super) async fn rung(&mut self) {
-        self.bell.rung().await;
+    pub(super) async fn notified(&mut self) {
+        self.notifier.notified().await;
     }
 
-    pub(super) fn on_ring(&mut self) {
+    pub(super) fn on_notified(&mut self) {
         self.queues_empty = false;
     }
 
@@ -166,7 +166,7 @@ impl Claiming {
         }
     }
 
-    /// Jobs may have been put into the queues by this worker, which its bell does not tell where it is a burst.
+    /// Jobs may have been put into the queues by this worker, which a burst has no notifier for.
     pub(super) fn on_refill(&mut self) {
         self.refilled = true;
     }
@@ -183,8 +183,8 @@ impl Claiming {
         until.filter(|_| is_small && self.asked() == 0 && !self.queues_empty)
     }
 
-    /// A bell is of use while a slot is free and the queues were empty.
-    pub(super) fn wants_bell(&self, room: Room) -> bool {
+    /// The notifier is of use while a slot is free and the queues were empty.
+    pub(super) fn wants_notifier(&self, room: Room) -> bool {
         self.queues_empty && self.wanted(room) > 0 && self.asked() == 0 && self.not_before.is_none()
     }
 
@@ -314,8 +314,8 @@ impl Dispatcher {
         self.accepted("giving jobs back", put_back);
     }
 
-    pub(super) fn wants_bell(&self) -> bool {
+    pub(super) fn wants_notifier(&self) -> bool {
         // A burst has no use for one: it is over when the queues are empty.
-        !self.options.burst && self.claiming.wants_bell(self.room())
+        !self.options.burst && self.claiming.wants_notifier(self.room())
     }
 }

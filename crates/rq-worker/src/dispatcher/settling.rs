@@ -112,7 +112,7 @@ impl Dispatcher {
 
     fn on_settled(&mut self, batch: Vec<Settlement>, settled: Result<Vec<SettleReply>, Error>) {
         self.settling.settles_under_way -= 1;
-        // It may have put jobs into the queues: dependents, repetitions. Who waits hears the bell; a burst would be over.
+        // It may have put jobs into the queues: dependents, repetitions. Who waits is notified; a burst would be over.
         if self.options.burst {
             self.claiming.on_refill();
         }

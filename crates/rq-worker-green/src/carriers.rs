@@ -11,8 +11,8 @@ use rq_core::panics;
 use rq_worker::LaunchError;
 
 use crate::coroutine::{self as unchecked, Body, measure, spawn};
+use crate::current_job::current_job;
 use crate::options::JOB_STACK_KB_MIN;
-use crate::seat::seat;
 
 /// How many carriers there are at least. More than most machines have cores: one that a job blocks is lost to all others
 /// for that time, and one that is idle costs 30 kB.
@@ -195,8 +195,8 @@ impl Carrier {
     }
 
     fn answer(&self) {
-        // Whoever sat on this thread has yielded.
-        seat().leave();
+        // The job that was current on this thread has yielded.
+        current_job().clear();
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).answered = true;
         self.late.store(false, Ordering::Relaxed);
     }
@@ -222,11 +222,11 @@ pub(crate) fn cancel(coroutine: &Coroutine) {
 
 /// Runs the first coroutine, with which `may` starts its threads.
 fn first_coroutine(run: fn()) -> io::Result<()> {
-    let (tell, told) = mpsc::channel();
+    let (sender, told) = mpsc::channel();
     let body: Body = Box::new(move || {
         run();
         // Nobody hears it where it took too long.
-        let _ = tell.send(());
+        let _ = sender.send(());
     });
     panics::catch(|| spawn(0, body)).map_err(|panic| io::Error::other(panic.message))??;
     told.recv_timeout(START_LIMIT).map_err(|_| io::Error::other("the threads for coroutines do not start"))

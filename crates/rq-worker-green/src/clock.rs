@@ -12,7 +12,7 @@ use std::time::Instant;
 use may::coroutine::{self, Coroutine};
 
 use crate::carriers::Carriers;
-use crate::seat::away;
+use crate::current_job::while_waiting;
 
 static CLOCK: OnceLock<Clock> = OnceLock::new();
 /// Held while it is started; whether its thread runs.
@@ -51,7 +51,7 @@ impl Clock {
     /// Waits until `at`, or until the coroutine is woken otherwise. Only in a coroutine.
     pub(crate) fn wait_until(&self, at: Instant) {
         let _entry = self.enter(at);
-        away(coroutine::park);
+        while_waiting(coroutine::park);
     }
 
     fn enter(&self, at: Instant) -> Entry<'_> {

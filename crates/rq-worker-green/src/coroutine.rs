@@ -40,7 +40,7 @@ static PROTECTED: RwLock<BTreeSet<usize>> = RwLock::new(BTreeSet::new());
 /// If there is no memory map left for its stack.
 pub(crate) fn spawn(carrier: usize, body: Body) -> io::Result<JoinHandle<()>> {
     // SAFETY: two things are asked for. The coroutine must not use what is its thread's across a wait: of our code only
-    // `seat()` and `swap()` do, which are never inlined and look it up anew each time; jobs are told not to in
+    // `current_job()` and `swap()` do, which are never inlined and look it up anew each time; jobs are told not to in
     // docs/green.md, as nothing can check it. And it must not overflow its stack: there is a guard below each, and
     // whatever runs into that is not resumed.
     unsafe { Builder::new().id(carrier).spawn(move || enter(body)) }

@@ -11,7 +11,7 @@ use rq_worker::{Jobs, RETURN_GRACE, SideRuntime};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::carriers::{Carriers, Room, wake};
-use crate::task::{Shop, Task};
+use crate::task::{Shared, Task};
 use crate::watchdog::Watchdog;
 
 /// How long a job that was told to end may take before its coroutine is unwound.
@@ -35,11 +35,11 @@ const OVERFLOWS_MAX: usize = 1_000;
 /// The channel holds at most one message for each slot, as nothing is started without a free one.
 pub(crate) struct Coroutines {
     slots: usize,
-    shop: Arc<Shop>,
+    shared: Arc<Shared>,
     carriers: &'static Carriers,
     _stacks: Room,
     watchdog: Watchdog,
-    news: UnboundedReceiver<(ExecutionId, Ended)>,
+    ends: UnboundedReceiver<(ExecutionId, Ended)>,
     watched: HashMap<ExecutionId, Watched>,
     /// Jobs that were given up and go on.
     stuck: Vec<Watched>,
@@ -71,14 +71,14 @@ impl Coroutines {
         carriers: &'static Carriers,
         watchdog: Watchdog,
     ) -> Coroutines {
-        let (tell, news) = unbounded_channel();
+        let (sender, ends) = unbounded_channel();
         Coroutines {
             slots,
-            shop: Arc::new(Shop { jobs, runtime: SideRuntime::default(), tell }),
+            shared: Arc::new(Shared { jobs, runtime: SideRuntime::default(), sender }),
             carriers,
             _stacks: carriers.make_room(slots),
             watchdog,
-            news,
+            ends,
             watched: HashMap::new(),
             stuck: Vec::new(),
             overflows: 0,
@@ -116,7 +116,7 @@ impl Coroutines {
                 watched.task.cut();
             } else if watched.waits_in_vain(self.carriers, now) {
                 // One that cannot be sent has lost nothing: the first one is still on its way.
-                let _ = watched.send(&self.shop, self.carriers);
+                let _ = watched.send(&self.shared, self.carriers);
             }
         }
         for (id, ended, goes_on) in over {
@@ -139,9 +139,9 @@ impl Watched {
     }
 
     /// Sends a coroutine for the job.
-    fn send(&mut self, shop: &Arc<Shop>, carriers: &Carriers) -> Result<(), String> {
-        let (task, shop, number) = (Arc::clone(&self.task), Arc::clone(shop), self.sent.len() + 1);
-        let (handle, carrier) = carriers.spawn(Box::new(move || task.run(number, &shop)))?;
+    fn send(&mut self, shared: &Arc<Shared>, carriers: &Carriers) -> Result<(), String> {
+        let (task, shared, number) = (Arc::clone(&self.task), Arc::clone(shared), self.sent.len() + 1);
+        let (handle, carrier) = carriers.spawn(Box::new(move || task.run(number, &shared)))?;
         self.sent.push(handle);
         (self.carrier, self.sent_at) = (carrier, Instant::now());
         Ok(())
@@ -212,7 +212,7 @@ impl Executor for Coroutines {
         let id = execution.id.clone();
         let mut watched = Watched::new(execution);
         self.watchdog.wake();
-        match watched.send(&self.shop, self.carriers) {
+        match watched.send(&self.shared, self.carriers) {
             Ok(()) => drop(self.watched.insert(id, watched)),
             Err(reason) => {
                 let failure = Failure::Executor(format!(
@@ -250,12 +250,12 @@ impl Executor for Coroutines {
             }
             tokio::select! {
                 biased;
-                news = self.news.recv() => match news {
+                ends = self.ends.recv() => match ends {
                     Some((id, ended)) => {
                         self.watched.remove(&id);
                         return (id, ended);
                     }
-                    None => unreachable!("the shop holds a sender"),
+                    None => unreachable!("the shared holds a sender"),
                 },
                 () = tokio::time::sleep_until(self.look_at.into()), if !idle => {}
             }

@@ -10,7 +10,7 @@ use may::coroutine::{self, Coroutine};
 use tokio::runtime::Runtime;
 
 use crate::carriers::wake;
-use crate::seat::away;
+use crate::current_job::while_waiting;
 
 may::coroutine_local!(static POLLING: Cell<bool> = Cell::new(false));
 
@@ -30,7 +30,7 @@ pub(crate) fn drive<T>(runtime: &Runtime, future: impl Future<Output = T>) -> T 
         };
         match polled {
             Poll::Ready(value) => return value,
-            Poll::Pending => away(coroutine::park),
+            Poll::Pending => while_waiting(coroutine::park),
         }
     }
 }

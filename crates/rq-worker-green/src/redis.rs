@@ -12,7 +12,7 @@ use redis::{
     RedisConnectionInfo, RedisError, RedisResult, Value,
 };
 
-use crate::seat::away;
+use crate::current_job::while_waiting;
 
 /// How long connecting to one address may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -54,7 +54,7 @@ impl Connection {
         let info = place.into_connection_info()?;
         let stream = match info.addr() {
             ConnectionAddr::Tcp(host, port) => Stream::Tcp(connect(host, *port)?),
-            ConnectionAddr::Unix(path) => Stream::Unix(away(|| UnixStream::connect(path))?),
+            ConnectionAddr::Unix(path) => Stream::Unix(while_waiting(|| UnixStream::connect(path))?),
             _ => {
                 return Err((ErrorKind::InvalidClientConfig, "only TCP without TLS, and Unix sockets").into());
             }
@@ -82,7 +82,7 @@ impl Connection {
             return Err(RedisError::from(io::Error::from(io::ErrorKind::NotConnected)));
         }
         let Connection { stream, parser, .. } = self;
-        let read = away(|| {
+        let read = while_waiting(|| {
             stream.write_all(commands)?;
             (0..answers).map(|_| answer(stream, parser)).collect::<RedisResult<Vec<Value>>>()
         })?;
@@ -94,7 +94,7 @@ impl Connection {
 fn connect(host: &str, port: u16) -> RedisResult<TcpStream> {
     let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in (host, port).to_socket_addrs()? {
-        match away(|| TcpStream::connect_timeout(&address, CONNECT_TIMEOUT)) {
+        match while_waiting(|| TcpStream::connect_timeout(&address, CONNECT_TIMEOUT)) {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
                 return Ok(stream);

@@ -23,7 +23,11 @@ pub fn sleep(duration: Duration) {
 
 /// Lets other coroutines have the thread: for loops that compute for long.
 pub fn yield_now() {
-    if here().is_some() { crate::seat::away(coroutine::yield_now) } else { std::thread::yield_now() }
+    if here().is_some() {
+        crate::current_job::while_waiting(coroutine::yield_now)
+    } else {
+        std::thread::yield_now()
+    }
 }
 
 /// The clock, where the caller is in a coroutine and may wait there.

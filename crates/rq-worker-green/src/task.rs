@@ -11,15 +11,15 @@ use rq_worker::{Jobs, RETURN_GRACE, SideRuntime, Watch};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::carriers::cancel;
+use crate::current_job::current_job;
 use crate::drive::drive;
 use crate::host::GreenHost;
-use crate::seat::seat;
 
 /// What every task needs.
-pub(crate) struct Shop {
+pub(crate) struct Shared {
     pub(crate) jobs: Jobs,
     pub(crate) runtime: SideRuntime,
-    pub(crate) tell: UnboundedSender<(ExecutionId, Ended)>,
+    pub(crate) sender: UnboundedSender<(ExecutionId, Ended)>,
 }
 
 /// Nobody has begun it.
@@ -52,25 +52,25 @@ impl Task {
     }
 
     /// What the coroutine `number` does.
-    pub(crate) fn run(self: &Arc<Task>, number: usize, shop: &Shop) {
+    pub(crate) fn run(self: &Arc<Task>, number: usize, shared: &Shared) {
         if !self.begin(number) {
             return;
         }
         self.coroutine.get_or_init(coroutine::current);
-        seat().take(Arc::clone(&self.execution.job));
-        let ended = self.perform(shop);
-        seat().leave();
+        current_job().set(Arc::clone(&self.execution.job));
+        let ended = self.perform(shared);
+        current_job().clear();
         if self.watch.returned() {
             // A worker that is gone needs no news.
-            let _ = shop.tell.send((self.execution.id.clone(), ended));
+            let _ = shared.sender.send((self.execution.id.clone(), ended));
         }
     }
 
-    fn perform(&self, shop: &Shop) -> Ended {
+    fn perform(&self, shared: &Shared) -> Ended {
         let Execution { id, job, host, .. } = &self.execution;
         let host = Arc::new(GreenHost(Arc::clone(host)));
-        let drive = |handler: BoxFuture<'_, _>| drive(shop.runtime.get()?, handler);
-        let mut ended = shop.jobs.run(id, job, self.watch.interrupt(), host, RETURN_GRACE, drive);
+        let drive = |handler: BoxFuture<'_, _>| drive(shared.runtime.get()?, handler);
+        let mut ended = shared.jobs.run(id, job, self.watch.interrupt(), host, RETURN_GRACE, drive);
         // However it took the cancel: swallowed, or as a panic.
         if self.cut.load(Ordering::Acquire) {
             ended.outcome = Err(Failure::interrupted(self.interrupted()));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rq_core::Job;
 
 use crate::carriers::Carriers;
-use crate::seat::notice;
+use crate::current_job::notice;
 
 /// How often the carriers are asked, while any job runs.
 const ASK_EVERY: Duration = Duration::from_millis(100);
@@ -76,7 +76,7 @@ fn watch(carriers: &'static Carriers, order: &AtomicU8) {
             WATCH => {
                 thread::park_timeout(ASK_EVERY);
                 let blocked = carriers.ask().into_iter().filter(|silent| *silent >= BLOCKED_AFTER).count();
-                blockers.tell(blocked, carriers.count());
+                blockers.sender(blocked, carriers.count());
             }
             _ => return,
         }
@@ -90,14 +90,14 @@ struct Blockers {
 }
 
 impl Blockers {
-    fn tell(&mut self, blocked: usize, carriers: usize) {
+    fn sender(&mut self, blocked: usize, carriers: usize) {
         if blocked == 0 {
             *self = Blockers::default();
             return;
         }
-        let sitting = notice(BLOCKED_AFTER);
-        for sitter in sitting.iter().filter(|sitter| !sitter.is_known) {
-            let (job, silent_s) = (&sitter.job, sitter.since.elapsed().as_secs_f64());
+        let blocking = notice(BLOCKED_AFTER);
+        for occupant in blocking.iter().filter(|occupant| !occupant.is_known) {
+            let (job, silent_s) = (&occupant.job, occupant.since.elapsed().as_secs_f64());
             tracing::warn!(
                 "job {} ({}) has not yielded for {silent_s:.1} s and blocks one of the {carriers} threads that run \
                  coroutines; docs/green.md says how to wait in one",
@@ -105,7 +105,7 @@ impl Blockers {
                 function_of(job)
             );
         }
-        if sitting.is_empty() && !std::mem::replace(&mut self.unknown, true) {
+        if blocking.is_empty() && !std::mem::replace(&mut self.unknown, true) {
             tracing::warn!(
                 "{blocked} of the {carriers} threads that run coroutines do not answer: a job blocks them, or the machine \
                  has more to compute than it can"

@@ -25,8 +25,8 @@
 //! whole worker's. Jobs that need that run under `-w fork`.
 
 mod pool;
+mod run_queue;
 mod task;
-mod tray;
 
 use rq_core::Executor;
 pub use rq_worker::RETURN_GRACE;

@@ -12,21 +12,21 @@ use rq_core::{Ended, Execution, ExecutionId, Executor, Stop};
 use rq_worker::{Jobs, LaunchError, Program, RETURN_GRACE, SideRuntime, Watch};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::task::{Shop, Task};
-use crate::tray::Tray;
+use crate::run_queue::RunQueue;
+use crate::task::{Shared, Task};
 
 /// How often overdue jobs are looked for, while any runs.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
 /// A pool of threads that runs one job each.
 ///
-/// Tray and channel hold at most one message for each slot and stuck thread, as nothing is started without a free slot.
+/// RunQueue and channel hold at most one message for each slot and stuck thread, as nothing is started without a free slot.
 pub(crate) struct Pool {
     slots: usize,
-    shop: Arc<Shop>,
-    tasks: Arc<Tray<Task>>,
-    news: UnboundedReceiver<News>,
-    tell: UnboundedSender<News>,
+    shared: Arc<Shared>,
+    tasks: Arc<RunQueue<Task>>,
+    events: UnboundedReceiver<PoolEvent>,
+    sender: UnboundedSender<PoolEvent>,
     watched: HashMap<ExecutionId, Watched>,
     /// When overdue jobs are looked for next.
     look_at: Instant,
@@ -43,7 +43,7 @@ struct Watched {
 }
 
 /// What a thread tells the pool.
-enum News {
+enum PoolEvent {
     /// A job ended.
     Ended(ExecutionId, Ended),
     /// A job returned after its thread was given up; the thread has ended.
@@ -55,13 +55,13 @@ impl Pool {
     pub(crate) fn start(program: Program, slots: usize) -> Result<Pool, LaunchError> {
         let (jobs, preloads) = Jobs::of(program)?;
         preloads.into_iter().for_each(|preload| preload());
-        let (tell, news) = unbounded_channel();
+        let (sender, events) = unbounded_channel();
         let mut pool = Pool {
             slots,
-            shop: Arc::new(Shop { jobs, runtime: SideRuntime::default() }),
-            tasks: Arc::new(Tray::new()),
-            news,
-            tell,
+            shared: Arc::new(Shared { jobs, runtime: SideRuntime::default() }),
+            tasks: Arc::new(RunQueue::new()),
+            events,
+            sender,
             watched: HashMap::new(),
             look_at: Instant::now(),
             stuck: 0,
@@ -74,11 +74,12 @@ impl Pool {
 
     fn start_thread(&mut self) -> io::Result<()> {
         self.threads_started += 1;
-        let (shop, tasks, tell) = (Arc::clone(&self.shop), Arc::clone(&self.tasks), self.tell.clone());
+        let (shared, tasks, sender) =
+            (Arc::clone(&self.shared), Arc::clone(&self.tasks), self.sender.clone());
         let thread = thread::Builder::new().name(format!("rq-job-{}", self.threads_started));
         let run = move || {
             leave_signals_to_the_worker();
-            work(&shop, &tasks, &tell);
+            work(&shared, &tasks, &sender);
         };
         thread.spawn(run).map(drop)
     }
@@ -147,12 +148,12 @@ impl Executor for Pool {
             let nothing_to_watch = self.watched.is_empty();
             tokio::select! {
                 biased;
-                news = self.news.recv() => match news {
-                    Some(News::Ended(id, ended)) => {
+                events = self.events.recv() => match events {
+                    Some(PoolEvent::Ended(id, ended)) => {
                         self.watched.remove(&id);
                         return (id, ended);
                     }
-                    Some(News::Returned) => self.stuck -= 1,
+                    Some(PoolEvent::Returned) => self.stuck -= 1,
                     None => unreachable!("the pool itself holds a sender"),
                 },
                 () = tokio::time::sleep_until(self.look_at.into()), if !nothing_to_watch => {}
@@ -185,12 +186,12 @@ fn leave_signals_to_the_worker() {
 }
 
 /// What a thread does: one job after the other, until the pool is gone or gives it up.
-fn work(shop: &Shop, tasks: &Tray<Task>, tell: &UnboundedSender<News>) {
+fn work(shared: &Shared, tasks: &RunQueue<Task>, sender: &UnboundedSender<PoolEvent>) {
     while let Some(task) = tasks.take() {
-        let ended = task.run(shop);
+        let ended = task.run(shared);
         let in_time = task.watch.returned();
-        let news = if in_time { News::Ended(task.execution.id, ended) } else { News::Returned };
-        if tell.send(news).is_err() || !in_time {
+        let events = if in_time { PoolEvent::Ended(task.execution.id, ended) } else { PoolEvent::Returned };
+        if sender.send(events).is_err() || !in_time {
             return;
         }
     }

@@ -7,7 +7,7 @@ use rq_core::{Ended, Execution};
 use rq_worker::{Jobs, RETURN_GRACE, SideRuntime, Watch};
 
 /// What every task needs.
-pub(crate) struct Shop {
+pub(crate) struct Shared {
     pub(crate) jobs: Jobs,
     pub(crate) runtime: SideRuntime,
 }
@@ -20,9 +20,9 @@ pub(crate) struct Task {
 
 impl Task {
     /// Runs the job here and now.
-    pub(crate) fn run(&self, shop: &Shop) -> Ended {
+    pub(crate) fn run(&self, shared: &Shared) -> Ended {
         let Execution { id, job, host, .. } = &self.execution;
-        let drive = |handler: BoxFuture<'_, _>| shop.runtime.get()?.block_on(handler);
-        shop.jobs.run(id, job, self.watch.interrupt(), Arc::clone(host), RETURN_GRACE, drive)
+        let drive = |handler: BoxFuture<'_, _>| shared.runtime.get()?.block_on(handler);
+        shared.jobs.run(id, job, self.watch.interrupt(), Arc::clone(host), RETURN_GRACE, drive)
     }
 }

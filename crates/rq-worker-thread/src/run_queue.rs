@@ -1,15 +1,15 @@
-//! [`Tray`]: where tasks lie until a thread takes them.
+//! [`RunQueue`]: where tasks wait until a thread takes them.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// What lies here is taken by whichever thread is free first.
+/// What waits here is taken by whichever thread is free first.
 ///
 /// To wake a thread costs more than a small job. So no more threads are on their way at once than the machine has processors
 /// for; each that arrives and finds more than it can take calls the next. Jobs that take their time have all their threads
 /// after a few such steps; small ones are all done by the first threads, which need not sleep in between. Nobody spins: what
 /// waits here must not take the processor from Redis.
-pub(crate) struct Tray<T> {
+pub(crate) struct RunQueue<T> {
     state: Mutex<State<T>>,
     filled: Condvar,
     on_their_way_max: usize,
@@ -24,21 +24,21 @@ struct State<T> {
     closed: bool,
 }
 
-impl<T> Tray<T> {
-    pub(crate) fn new() -> Tray<T> {
+impl<T> RunQueue<T> {
+    pub(crate) fn new() -> RunQueue<T> {
         let state = State { waiting: VecDeque::new(), idle: 0, on_their_way: 0, closed: false };
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        Tray { state: Mutex::new(state), filled: Condvar::new(), on_their_way_max: processors }
+        RunQueue { state: Mutex::new(state), filled: Condvar::new(), on_their_way_max: processors }
     }
 
-    /// Lays something down.
+    /// Adds something behind what is there.
     pub(crate) fn put(&self, item: T) {
         let mut state = self.lock();
         state.waiting.push_back(item);
         self.call_one(state);
     }
 
-    /// Takes what has lain here longest, and waits for it. `None` once the tray is closed.
+    /// Takes what has waited here longest, and waits for it. `None` once the run queue is closed.
     pub(crate) fn take(&self) -> Option<T> {
         let mut state = self.lock();
         loop {
@@ -57,7 +57,7 @@ impl<T> Tray<T> {
         }
     }
 
-    /// Sends everybody away; what still lies here is dropped with the tray.
+    /// Ends every wait; what is still here is dropped with the run queue.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.filled.notify_all();
@@ -93,45 +93,45 @@ mod tests {
     #[test]
     fn every_item_is_taken_once() {
         const ITEMS: usize = 20_000;
-        let tray = Arc::new(Tray::new());
-        let (tell, told) = mpsc::channel();
+        let run_queue = Arc::new(RunQueue::new());
+        let (sender, told) = mpsc::channel();
         let threads: Vec<_> = (0..THREADS)
             .map(|_| {
-                let (tray, tell) = (Arc::clone(&tray), tell.clone());
+                let (run_queue, sender) = (Arc::clone(&run_queue), sender.clone());
                 thread::spawn(move || {
-                    while let Some(item) = tray.take() {
-                        tell.send(item).unwrap();
+                    while let Some(item) = run_queue.take() {
+                        sender.send(item).unwrap();
                     }
                 })
             })
             .collect();
-        (0..ITEMS).for_each(|item| tray.put(item));
+        (0..ITEMS).for_each(|item| run_queue.put(item));
         let mut taken: Vec<usize> = (0..ITEMS).map(|_| told.recv_timeout(LONGEST).unwrap()).collect();
         taken.sort_unstable();
         assert!(taken.into_iter().eq(0..ITEMS));
-        tray.close();
+        run_queue.close();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
     }
 
     /// Each waits for all others: none may be left lying while a thread sleeps.
     #[test]
     fn as_many_run_at_once_as_there_are_threads() {
-        let tray = Arc::new(Tray::<Arc<Barrier>>::new());
-        let (tell, told) = mpsc::channel();
+        let run_queue = Arc::new(RunQueue::<Arc<Barrier>>::new());
+        let (sender, told) = mpsc::channel();
         for _ in 0..THREADS {
-            let (tray, tell) = (Arc::clone(&tray), tell.clone());
+            let (run_queue, sender) = (Arc::clone(&run_queue), sender.clone());
             thread::spawn(move || {
-                while let Some(barrier) = tray.take() {
+                while let Some(barrier) = run_queue.take() {
                     barrier.wait();
-                    let _ = tell.send(());
+                    let _ = sender.send(());
                 }
             });
         }
         for _ in 0..50 {
             let barrier = Arc::new(Barrier::new(THREADS));
-            (0..THREADS).for_each(|_| tray.put(Arc::clone(&barrier)));
+            (0..THREADS).for_each(|_| run_queue.put(Arc::clone(&barrier)));
             (0..THREADS).for_each(|_| told.recv_timeout(LONGEST).unwrap());
         }
-        tray.close();
+        run_queue.close();
     }
 }

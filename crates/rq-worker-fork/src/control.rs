@@ -1,4 +1,4 @@
-//! [`Control`]: the worker's way to the fork server, and [`Horse`]: its way to a horse.
+//! [`Control`]: the worker's way to the fork server, and [`HorseHandle`]: its way to a horse.
 
 use std::collections::HashMap;
 use std::io::{self, IoSlice};
@@ -24,10 +24,10 @@ static NEXT_HORSE: AtomicU64 = AtomicU64::new(0);
 /// The worker's way to the fork server. Cloning is cheap.
 #[derive(Clone)]
 pub(crate) struct Control {
-    line: Arc<Line>,
+    connection: Arc<Connection>,
 }
 
-struct Line {
+struct Connection {
     socket: AsyncFd<OwnedFd>,
     /// Who waits for the end of which horse.
     horses: Mutex<HashMap<HorseId, oneshot::Sender<Result<Death, String>>>>,
@@ -35,47 +35,48 @@ struct Line {
 }
 
 impl Control {
-    /// Begins to hear what the server reports. `gone` is called when it has died.
+    /// Begins to read what the server reports. `gone` is called when it has died.
     pub(crate) fn open(socket: OwnedFd, gone: impl FnOnce() + Send + 'static) -> io::Result<Control> {
         let socket = process::register(socket)?;
-        let line = Arc::new(Line { socket, horses: Mutex::default(), is_gone: AtomicBool::new(false) });
-        let heard = hear(Arc::clone(&line));
+        let connection =
+            Arc::new(Connection { socket, horses: Mutex::default(), is_gone: AtomicBool::new(false) });
+        let received = read_reports(Arc::clone(&connection));
         tokio::spawn(async move {
-            heard.await;
+            received.await;
             gone();
         });
-        Ok(Control { line })
+        Ok(Control { connection })
     }
 
     /// Whether the server has died.
     pub(crate) fn is_gone(&self) -> bool {
-        self.line.is_gone.load(Ordering::Acquire)
+        self.connection.is_gone.load(Ordering::Acquire)
     }
 
     /// Whether a horse has not ended yet, as far as the server has told.
     pub(crate) fn has(&self, horse: HorseId) -> bool {
-        self.line.horses().contains_key(&horse)
+        self.connection.horses().contains_key(&horse)
     }
 
     /// Has the server fork a horse.
-    pub(crate) async fn fork(&self) -> io::Result<Horse> {
+    pub(crate) async fn fork(&self) -> io::Result<HorseHandle> {
         let (ours, theirs) = StdUnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let id = NEXT_HORSE.fetch_add(1, Ordering::Relaxed);
-        let (tell, ended) = oneshot::channel();
-        self.line.horses().insert(id, tell);
-        self.line.send(&Request::Fork(id), Some(&theirs)).await?;
-        Ok(Horse { id, stream: UnixStream::from_std(ours)?, heard: Vec::new(), ended, jobs_run: 0 })
+        let (sender, ended) = oneshot::channel();
+        self.connection.horses().insert(id, sender);
+        self.connection.send(&Request::Fork(id), Some(&theirs)).await?;
+        Ok(HorseHandle { id, stream: UnixStream::from_std(ours)?, received: Vec::new(), ended, jobs_run: 0 })
     }
 
     /// Sends a signal to a horse and all it has started. One that is gone cannot be hit, nor anybody in its place.
     pub(crate) async fn signal(&self, horse: HorseId, signal: Signal) {
         // A server that cannot be told is gone, and its horses with it.
-        let _ = self.line.send(&Request::Signal(horse, signal as i32), None).await;
+        let _ = self.connection.send(&Request::Signal(horse, signal as i32), None).await;
     }
 }
 
-impl Line {
+impl Connection {
     fn horses(&self) -> MutexGuard<'_, HashMap<HorseId, oneshot::Sender<Result<Death, String>>>> {
         self.horses.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -93,7 +94,7 @@ impl Line {
         self.socket.async_io(Interest::WRITABLE, send).await.map(drop)
     }
 
-    fn tell_end(&self, horse: HorseId, end: Result<Death, String>) {
+    fn report_end(&self, horse: HorseId, end: Result<Death, String>) {
         if let Some(waiter) = self.horses().remove(&horse) {
             // A horse whose job has ended is waited for by nobody.
             let _ = waiter.send(end);
@@ -115,13 +116,13 @@ impl Line {
 }
 
 /// Passes on what the server reports, until it is gone.
-async fn hear(line: Arc<Line>) {
+async fn read_reports(connection: Arc<Connection>) {
     loop {
-        match line.receive().await {
+        match connection.receive().await {
             Ok(Some(Report::Ready)) => {}
-            Ok(Some(Report::Refused(horse, reason))) => line.tell_end(horse, Err(reason)),
+            Ok(Some(Report::Refused(horse, reason))) => connection.report_end(horse, Err(reason)),
             Ok(Some(Report::Ended(deaths))) => {
-                deaths.iter().for_each(|(horse, death)| line.tell_end(*horse, Ok(*death)));
+                deaths.iter().for_each(|(horse, death)| connection.report_end(*horse, Ok(*death)));
             }
             Ok(None) => break,
             Err(error) => {
@@ -130,21 +131,21 @@ async fn hear(line: Arc<Line>) {
             }
         }
     }
-    line.is_gone.store(true, Ordering::Release);
-    line.horses().clear();
+    connection.is_gone.store(true, Ordering::Release);
+    connection.horses().clear();
 }
 
 /// The worker's way to a horse.
-pub(crate) struct Horse {
+pub(crate) struct HorseHandle {
     pub(crate) id: HorseId,
     stream: UnixStream,
     /// What has come and is no whole frame yet.
-    heard: Vec<u8>,
+    received: Vec<u8>,
     ended: oneshot::Receiver<Result<Death, String>>,
     pub(crate) jobs_run: usize,
 }
 
-impl Horse {
+impl HorseHandle {
     /// Sends an [order](crate::frames::Order), framed.
     pub(crate) async fn send(&mut self, order: &[u8]) -> io::Result<()> {
         self.stream.write_all(order).await
@@ -156,15 +157,15 @@ impl Horse {
     /// One of the kind `ConnectionReset` when it is gone and had not read all that was sent to it.
     pub(crate) async fn receive(&mut self) -> io::Result<Option<Outcome>> {
         loop {
-            if let Some((head, body)) = self.heard.split_first_chunk::<4>() {
+            if let Some((head, body)) = self.received.split_first_chunk::<4>() {
                 let length = frame_len(*head)?;
                 if body.len() >= length {
                     let outcome = decode(&body[..length])?;
-                    self.heard.drain(..4 + length);
+                    self.received.drain(..4 + length);
                     return Ok(Some(outcome));
                 }
             }
-            if self.stream.read_buf(&mut self.heard).await? == 0 {
+            if self.stream.read_buf(&mut self.received).await? == 0 {
                 return Ok(None);
             }
         }

@@ -16,11 +16,11 @@ use serde_bytes::{ByteBuf, Bytes};
 
 use crate::RETURN_GRACE;
 use crate::frames::{Order, Outcome, RemoteFailure, Task, frame, read, write};
-use crate::process::{self, Alone, Title};
-use crate::reins::{Errand, Reins};
+use crate::inbox::{Assignment, Inbox};
+use crate::process::{self, SingleThreaded, Title};
 
 /// What every horse is born with.
-pub(crate) struct Stable {
+pub(crate) struct HorseConfig {
     pub(crate) jobs: Jobs,
     pub(crate) url: String,
     pub(crate) keys: Keys,
@@ -41,24 +41,24 @@ const JOB_VARIABLE: &str = "RQ_JOB_ID";
 const UNTOLD: i32 = 74;
 
 /// Runs what comes over `socket`, until there is no more or this horse has run its share; then ends this process.
-pub(crate) fn serve(socket: UnixStream, stable: &Stable, alone: Alone) -> ! {
+pub(crate) fn serve(socket: UnixStream, config: &HorseConfig, single_threaded: SingleThreaded) -> ! {
     let socket = Arc::new(socket);
     // The system closes it: the job may have done so already.
-    process::end(serve_over(&socket, stable, alone))
+    process::end(serve_over(&socket, config, single_threaded))
 }
 
 /// Returns the exit code.
-fn serve_over(socket: &Arc<UnixStream>, stable: &Stable, alone: Alone) -> i32 {
-    let reins = Reins::new(Arc::clone(socket));
-    let connection = Arc::new(LazyConnection::new(stable.url.clone(), stable.keys.clone()));
+fn serve_over(socket: &Arc<UnixStream>, config: &HorseConfig, single_threaded: SingleThreaded) -> i32 {
+    let inbox = Inbox::new(Arc::clone(socket));
+    let connection = Arc::new(LazyConnection::new(config.url.clone(), config.keys.clone()));
     // Once a job has run there may be threads.
-    let mut alone = Some(alone).filter(|_| stable.jobs_per_horse == 1);
-    for _ in 0..stable.jobs_per_horse {
-        let Some(errand) = reins.next() else { return 0 };
-        if let Some(alone) = alone.take() {
-            introduce(&errand.task, stable, &alone);
+    let mut single_threaded = Some(single_threaded).filter(|_| config.jobs_per_horse == 1);
+    for _ in 0..config.jobs_per_horse {
+        let Some(assignment) = inbox.next() else { return 0 };
+        if let Some(single_threaded) = single_threaded.take() {
+            introduce(&assignment.task, config, &single_threaded);
         }
-        let outcome = run(errand, stable, &connection);
+        let outcome = run(assignment, config, &connection);
         if tell(socket, outcome).is_err() {
             return UNTOLD;
         }
@@ -68,7 +68,7 @@ fn serve_over(socket: &Arc<UnixStream>, stable: &Stable, alone: Alone) -> i32 {
 
 /// Does in the server, once, what each horse does for a job, up to the point where it looks for the job's function: what is set
 /// up by that, horses are born with, and what they allocate they find where this has left it, side by side.
-pub(crate) fn rehearse(stable: &Stable) {
+pub(crate) fn rehearse(config: &HorseConfig) {
     const TIME: &[u8] = b"2026-01-01T00:00:00.000000Z";
     const FIELDS: [(&str, &[u8]); 8] = [
         ("status", b"started"),
@@ -80,7 +80,7 @@ pub(crate) fn rehearse(stable: &Stable) {
         ("timeout", b"180"),
         ("meta", b"{}"),
     ];
-    let connection = Arc::new(LazyConnection::new(stable.url.clone(), stable.keys.clone()));
+    let connection = Arc::new(LazyConnection::new(config.url.clone(), config.keys.clone()));
     let fields = FIELDS.map(|(name, value)| (ByteBuf::from(name), ByteBuf::from(value)));
     let task = Task {
         job_id: "00000000-0000-0000-0000-000000000000".into(),
@@ -92,26 +92,26 @@ pub(crate) fn rehearse(stable: &Stable) {
     let heard = frame(&Order::Run(task)).and_then(|frame| read(&mut frame.as_slice()));
     if let Ok(Some(Order::Run(task))) = heard {
         let interrupt = Arc::new(Interrupt::new(task.limit));
-        let outcome = run(Errand { task, interrupt }, stable, &connection);
+        let outcome = run(Assignment { task, interrupt }, config, &connection);
         // Nobody hears how it ended: there is no such function.
         drop(frame(&outcome));
     }
 }
 
 /// Has lists of processes, and what the job starts, know which job this process runs.
-fn introduce(task: &Task<'_>, stable: &Stable, alone: &Alone) {
-    process::set_variable(alone, JOB_VARIABLE, &task.job_id);
-    let Some(title) = stable.title else { return };
+fn introduce(task: &Task<'_>, config: &HorseConfig, single_threaded: &SingleThreaded) {
+    process::set_variable(single_threaded, JOB_VARIABLE, &task.job_id);
+    let Some(title) = config.title else { return };
     let field = |name: &str| {
         let (_, value) = task.fields.iter().find(|(field, _)| *field == name.as_bytes())?;
         std::str::from_utf8(value).ok()
     };
     let origin = field("origin").unwrap_or_default();
     // Arguments may be secret, and everybody can list processes.
-    let call = field("description").filter(|_| stable.shows_calls).and_then(|call| call.split('(').next());
+    let call = field("description").filter(|_| config.shows_calls).and_then(|call| call.split('(').next());
     match call {
-        Some(call) => title.set(alone, format_args!("rq: {call} from {origin}, {}", task.job_id)),
-        None => title.set(alone, format_args!("rq: {} from {origin}", task.job_id)),
+        Some(call) => title.set(single_threaded, format_args!("rq: {call} from {origin}, {}", task.job_id)),
+        None => title.set(single_threaded, format_args!("rq: {} from {origin}", task.job_id)),
     }
 }
 
@@ -128,8 +128,8 @@ fn tell(socket: &UnixStream, outcome: Outcome) -> io::Result<()> {
     }
 }
 
-fn run(errand: Errand, stable: &Stable, connection: &Arc<LazyConnection>) -> Outcome {
-    let Errand { task: Task { job_id, x, data, fields, limit: _ }, interrupt } = errand;
+fn run(assignment: Assignment, config: &HorseConfig, connection: &Arc<LazyConnection>) -> Outcome {
+    let Assignment { task: Task { job_id, x, data, fields, limit: _ }, interrupt } = assignment;
     let fields = fields.into_iter().map(|(name, value)| (name.into_vec(), value.into_vec()));
     let mut fields: Fields = fields.collect();
     fields.set("data", data.into_owned().into_vec());
@@ -141,8 +141,8 @@ fn run(errand: Errand, stable: &Stable, connection: &Arc<LazyConnection>) -> Out
             return Outcome { outcome: Err(RemoteFailure::from(failure)), ran: Duration::ZERO };
         }
     };
-    let host = Arc::new(Mount { connection: Arc::clone(connection), origin: job.origin.clone() });
-    let Ended { outcome, ran } = stable.jobs.run(&id, &job, &interrupt, host, RETURN_GRACE, drive);
+    let host = Arc::new(HorseHost { connection: Arc::clone(connection), origin: job.origin.clone() });
+    let Ended { outcome, ran } = config.jobs.run(&id, &job, &interrupt, host, RETURN_GRACE, drive);
     Outcome { outcome: outcome.map(|value| value.map(ByteBuf::from)).map_err(RemoteFailure::from), ran }
 }
 
@@ -155,12 +155,12 @@ fn drive<T>(handler: BoxFuture<'_, Result<T, Failure>>) -> Result<T, Failure> {
 }
 
 /// What a horse does for the job it runs.
-struct Mount {
+struct HorseHost {
     connection: Arc<LazyConnection>,
     origin: String,
 }
 
-impl Host for Mount {
+impl Host for HorseHost {
     fn link(&self) -> Result<(Arc<BlockingLink>, Keys), Error> {
         self.connection.open()
     }

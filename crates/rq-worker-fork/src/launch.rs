@@ -10,28 +10,28 @@ use nix::unistd::{Pid, dup2_stdin};
 use rq_worker::{HELPER_VARIABLE, Jobs, LaunchError, Options, Preload};
 
 use crate::frames::{REPORT_BYTES_MAX, Report, decode};
-use crate::herd::Rules;
-use crate::horse::Stable;
-use crate::process::{self, Alone, Forked, Title};
+use crate::horse::HorseConfig;
+use crate::horse_pool::Rules;
+use crate::process::{self, Forked, SingleThreaded, Title};
 use crate::server::{self, WORKER_VARIABLE};
 
 /// A fork server as its worker knows it.
-pub(crate) struct Server {
+pub(crate) struct ServerHandle {
     pub(crate) pid: Pid,
     pub(crate) socket: OwnedFd,
 }
 
 /// What a process needs to be a fork server.
-pub(crate) struct Birthright {
-    pub(crate) stable: Stable,
+pub(crate) struct ServerConfig {
+    pub(crate) horses: HorseConfig,
     pub(crate) preloads: Vec<Preload>,
     /// The worker's name.
     pub(crate) worker: String,
 }
 
-impl Birthright {
-    pub(crate) fn new(jobs: Jobs, preloads: Vec<Preload>, options: &Options, rules: Rules) -> Birthright {
-        let stable = Stable {
+impl ServerConfig {
+    pub(crate) fn new(jobs: Jobs, preloads: Vec<Preload>, options: &Options, rules: Rules) -> ServerConfig {
+        let horses = HorseConfig {
             jobs,
             url: options.url.clone(),
             keys: options.keys.clone(),
@@ -40,14 +40,14 @@ impl Birthright {
             title: Title::of_this_process(),
             shows_calls: options.log_descriptions,
         };
-        Birthright { stable, preloads, worker: options.name.clone().unwrap_or_default() }
+        ServerConfig { horses, preloads, worker: options.name.clone().unwrap_or_default() }
     }
 }
 
 /// Forks the server, while this process has one thread. Does not return where this program was executed to be one.
-pub(crate) fn fork_server(birthright: Birthright) -> Result<Server, LaunchError> {
+pub(crate) fn fork_server(config: ServerConfig) -> Result<ServerHandle, LaunchError> {
     if std::env::var_os(HELPER_VARIABLE).is_some() {
-        return Err(serve_parent(birthright).into());
+        return Err(serve_parent(config).into());
     }
     if tokio::runtime::Handle::try_current().is_ok() || process::threads()? > 1 {
         return Err(LaunchError::Refused(
@@ -56,10 +56,10 @@ pub(crate) fn fork_server(birthright: Birthright) -> Result<Server, LaunchError>
                 .to_owned(),
         ));
     }
-    Ok(fork_now(birthright)?)
+    Ok(fork_now(config)?)
 }
 
-fn fork_now(birthright: Birthright) -> io::Result<Server> {
+fn fork_now(config: ServerConfig) -> io::Result<ServerHandle> {
     let (ours, theirs) = sockets()?;
     match process::fork()? {
         Forked::Parent(pid) => {
@@ -67,34 +67,34 @@ fn fork_now(birthright: Birthright) -> io::Result<Server> {
             // What a dead server leaves behind comes to its worker, which ends it.
             process::adopt_orphans()?;
             wait_until_ready(&ours)?;
-            Ok(Server { pid, socket: ours })
+            Ok(ServerHandle { pid, socket: ours })
         }
-        Forked::Child(alone) => {
+        Forked::Child(single_threaded) => {
             drop(ours);
-            become_server(&alone, theirs, birthright)
+            become_server(&single_threaded, theirs, config)
         }
     }
 }
 
 /// Serves the worker that has executed this program anew. Returns only what keeps it from that.
-fn serve_parent(birthright: Birthright) -> io::Error {
+fn serve_parent(config: ServerConfig) -> io::Error {
     let prepared = || {
         // The parent's socket is this process's standard input.
         let socket = io::stdin().as_fd().try_clone_to_owned()?;
         dup2_stdin(std::fs::File::open("/dev/null")?)?;
-        let alone = Alone::make_sure()?;
-        process::forget_variable(&alone, HELPER_VARIABLE);
-        Ok((alone, socket))
+        let single_threaded = SingleThreaded::make_sure()?;
+        process::forget_variable(&single_threaded, HELPER_VARIABLE);
+        Ok((single_threaded, socket))
     };
     match prepared() {
-        Ok((alone, socket)) => become_server(&alone, socket, birthright),
+        Ok((single_threaded, socket)) => become_server(&single_threaded, socket, config),
         Err(error) => error,
     }
 }
 
 /// Executes this program anew to be the server: a worker that runs has threads, and must not fork. `mark` tells that process
 /// whom it helps.
-pub(crate) fn execute_server(mark: &str) -> io::Result<Server> {
+pub(crate) fn execute_server(mark: &str) -> io::Result<ServerHandle> {
     let (ours, theirs) = sockets()?;
     // As it runs, even if its file has been replaced since.
     let mut command = Command::new("/proc/self/exe");
@@ -106,17 +106,17 @@ pub(crate) fn execute_server(mark: &str) -> io::Result<Server> {
         .stdin(Stdio::from(theirs));
     let child = command.spawn()?;
     let pid = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
-    Ok(Server { pid, socket: ours })
+    Ok(ServerHandle { pid, socket: ours })
 }
 
 fn sockets() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?)
 }
 
-fn become_server(alone: &Alone, socket: OwnedFd, birthright: Birthright) -> ! {
-    let Birthright { stable, preloads, worker } = birthright;
-    process::set_variable(alone, WORKER_VARIABLE, &worker);
-    server::serve(socket, stable, &worker, preloads)
+fn become_server(single_threaded: &SingleThreaded, socket: OwnedFd, config: ServerConfig) -> ! {
+    let ServerConfig { horses, preloads, worker } = config;
+    process::set_variable(single_threaded, WORKER_VARIABLE, &worker);
+    server::serve(socket, horses, &worker, preloads)
 }
 
 /// Waits for the preloads, which may take as long as they like.

@@ -18,14 +18,14 @@
 
 mod control;
 mod frames;
-mod herd;
 mod horse;
+mod horse_pool;
+mod inbox;
 mod launch;
 mod oom;
 mod options;
 mod orphans;
 mod process;
-mod reins;
 mod server;
 
 use std::time::Duration;
@@ -33,8 +33,8 @@ use std::time::Duration;
 use rq_core::Executor;
 use rq_worker::{Jobs, Launch, LaunchError, Options, Program};
 
-use herd::{Herd, Rules};
-use launch::Birthright;
+use horse_pool::{HorsePool, Rules};
+use launch::ServerConfig;
 pub use options::ForkOptions;
 
 /// How long an async handler that was told to end may take to do so before it is dropped, five times over.
@@ -61,8 +61,8 @@ impl Launch for Fork {
     ) -> Result<Box<dyn Executor>, LaunchError> {
         let (jobs, preloads) = Jobs::of(program)?;
         let rules = rules(options, &own)?;
-        let server = launch::fork_server(Birthright::new(jobs, preloads, options, rules))?;
-        Ok(Box::new(Herd::new(
+        let server = launch::fork_server(ServerConfig::new(jobs, preloads, options, rules))?;
+        Ok(Box::new(HorsePool::new(
             rules,
             options.name.clone().unwrap_or_default(),
             options.helper_mark(),

@@ -23,25 +23,25 @@ use crate::frames::{Death, Exit};
 /// Who is told of a fork.
 pub(crate) enum Forked {
     Parent(Pid),
-    Child(Alone),
+    Child(SingleThreaded),
 }
 
 /// That this process has one thread. Whoever has it is to give it away before others may be started.
 #[derive(Debug)]
-pub(crate) struct Alone(());
+pub(crate) struct SingleThreaded(());
 
-impl Alone {
+impl SingleThreaded {
     /// Looks.
     ///
     /// # Panics
     /// If there are more threads.
-    pub(crate) fn make_sure() -> io::Result<Alone> {
+    pub(crate) fn make_sure() -> io::Result<SingleThreaded> {
         assert_eq!(
             threads()?,
             1,
             "a process that forks, or changes what all its threads read, has one thread"
         );
-        Ok(Alone(()))
+        Ok(SingleThreaded(()))
     }
 }
 
@@ -50,12 +50,12 @@ impl Alone {
 /// # Panics
 /// If it has more: a lock held by another thread would be held for ever in the child.
 pub(crate) fn fork() -> io::Result<Forked> {
-    let alone = Alone::make_sure()?;
+    let single_threaded = SingleThreaded::make_sure()?;
     // SAFETY: with one thread there is nobody who could hold a lock or be in the middle of a change, so that the child
     // may do whatever its parent may.
     match unsafe { unix_fork() }? {
         ForkResult::Parent { child } => Ok(Forked::Parent(child)),
-        ForkResult::Child => Ok(Forked::Child(alone)),
+        ForkResult::Child => Ok(Forked::Child(single_threaded)),
     }
 }
 
@@ -202,7 +202,7 @@ fn pids(list: &[u8]) -> impl Iterator<Item = Pid> {
 }
 
 /// Takes a variable out of the environment, so that what jobs start does not inherit it.
-pub(crate) fn forget_variable(_: &Alone, name: &str) {
+pub(crate) fn forget_variable(_: &SingleThreaded, name: &str) {
     // SAFETY: there is no other thread that could read the environment meanwhile.
     unsafe { std::env::remove_var(name) };
 }
@@ -262,7 +262,7 @@ impl Title {
     }
 
     /// Shows `text`, as far as there is room.
-    pub(crate) fn set(self, _: &Alone, text: impl fmt::Display) {
+    pub(crate) fn set(self, _: &SingleThreaded, text: impl fmt::Display) {
         // SAFETY: the system has put the strings of the command line there, into memory that may be written to and stays for
         // the life of the process, and that no object of Rust's lies in; with one thread nobody reads it meanwhile. That a
         // program reads these strings again and finds others is harmless: they end within it, as the last byte stays zero.
@@ -280,7 +280,7 @@ impl Title {
 }
 
 /// Makes a variable part of the environment, so that what jobs start inherits it.
-pub(crate) fn set_variable(_: &Alone, name: &str, value: &str) {
+pub(crate) fn set_variable(_: &SingleThreaded, name: &str, value: &str) {
     // SAFETY: there is no other thread that could read the environment meanwhile.
     unsafe { std::env::set_var(name, value) };
 }

@@ -28,12 +28,12 @@ use rq_worker::Preload;
 use crate::frames::{
     DEATHS_MAX, Death, Exit, HorseId, REQUEST_BYTES_MAX, Report, Request, decode, encode_in,
 };
-use crate::horse::{self, Stable};
+use crate::horse::{self, HorseConfig};
 use crate::oom::OomKills;
-use crate::process::{self, Alone, Children, Forked};
+use crate::process::{self, Children, Forked, SingleThreaded};
 
 /// Serves `worker`, at the other end of `control`, until that is gone; then ends this process with all its horses.
-pub(crate) fn serve(control: OwnedFd, stable: Stable, worker: &str, preloads: Vec<Preload>) -> ! {
+pub(crate) fn serve(control: OwnedFd, config: HorseConfig, worker: &str, preloads: Vec<Preload>) -> ! {
     process::name_process(SERVER_NAME);
     let served = Server::new(control).and_then(|mut server| {
         preloads.into_iter().for_each(|load| load());
@@ -42,17 +42,17 @@ pub(crate) fn serve(control: OwnedFd, stable: Stable, worker: &str, preloads: Ve
                 "a preload has started a thread, and a process with threads cannot fork; start it where a job first needs it",
             ));
         }
-        if let Some(title) = stable.title {
-            title.set(&Alone::make_sure()?, format_args!("rq: fork server of {worker}"));
+        if let Some(title) = config.title {
+            title.set(&SingleThreaded::make_sure()?, format_args!("rq: fork server of {worker}"));
         }
-        horse::rehearse(&stable);
+        horse::rehearse(&config);
         server.report(&Report::Ready)?;
         server.serve()
     });
     match served {
-        Ok(End::WorkerGone) => exit(0),
-        Ok(End::Forked(birth)) => match birth.grow_up(stable.memory_mb) {
-            Ok(()) => horse::serve(UnixStream::from(birth.socket), &stable, birth.alone),
+        Ok(Served::WorkerGone) => exit(0),
+        Ok(Served::Forked(new_horse)) => match new_horse.become_horse(config.memory_mb) {
+            Ok(()) => horse::serve(UnixStream::from(new_horse.socket), &config, new_horse.single_threaded),
             Err(_) => process::end(1),
         },
         Err(error) => {
@@ -98,17 +98,17 @@ struct Horse {
 }
 
 /// How serving ends.
-enum End {
+enum Served {
     WorkerGone,
     /// This process is no server any more, but has just been forked by one.
-    Forked(Birth),
+    Forked(NewHorse),
 }
 
 /// A process that is to be a horse.
-struct Birth {
+struct NewHorse {
     master: Pid,
     socket: OwnedFd,
-    alone: Alone,
+    single_threaded: SingleThreaded,
 }
 
 impl Server {
@@ -135,7 +135,7 @@ impl Server {
         })
     }
 
-    fn serve(mut self) -> io::Result<End> {
+    fn serve(mut self) -> io::Result<Served> {
         loop {
             let (asked, ended) = self.wait()?;
             if ended {
@@ -179,7 +179,7 @@ impl Server {
     }
 
     /// Does what the worker asks.
-    fn answer(&mut self) -> io::Result<Option<End>> {
+    fn answer(&mut self) -> io::Result<Option<Served>> {
         let mut packet = [0; REQUEST_BYTES_MAX];
         let (length, socket) = {
             let mut slices = [IoSliceMut::new(&mut packet)];
@@ -196,7 +196,7 @@ impl Server {
         };
         if length == 0 {
             self.kill_all();
-            return Ok(Some(End::WorkerGone));
+            return Ok(Some(Served::WorkerGone));
         }
         match (decode(&packet[..length])?, socket) {
             (Request::Fork(horse), Some(socket)) => return self.fork(horse, socket),
@@ -212,10 +212,12 @@ impl Server {
         Ok(None)
     }
 
-    fn fork(&mut self, horse: HorseId, socket: OwnedFd) -> io::Result<Option<End>> {
+    fn fork(&mut self, horse: HorseId, socket: OwnedFd) -> io::Result<Option<Served>> {
         let master = process::own_pid();
         match process::fork() {
-            Ok(Forked::Child(alone)) => return Ok(Some(End::Forked(Birth { master, socket, alone }))),
+            Ok(Forked::Child(single_threaded)) => {
+                return Ok(Some(Served::Forked(NewHorse { master, socket, single_threaded })));
+            }
             Ok(Forked::Parent(pid)) => {
                 // Both set it, so that it is there whoever comes first.
                 let _ = setpgid(pid, pid);
@@ -321,8 +323,8 @@ impl Server {
     }
 }
 
-impl Birth {
-    fn grow_up(&self, memory_mb: Option<u64>) -> io::Result<()> {
+impl NewHorse {
+    fn become_horse(&self, memory_mb: Option<u64>) -> io::Result<()> {
         process::die_with(self.master)?;
         let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
         // So that nothing a job starts comes to the server while the horse lives.

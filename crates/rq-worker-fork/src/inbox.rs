@@ -1,4 +1,4 @@
-//! [`Reins`]: how a horse hears from its worker.
+//! [`Inbox`]: how a horse receives orders from its worker.
 
 use std::mem;
 use std::os::fd::AsFd;
@@ -14,17 +14,17 @@ use crate::frames::{Order, Task, read};
 use crate::process;
 
 /// A job to run, and what stops it.
-pub(crate) struct Errand {
+pub(crate) struct Assignment {
     pub(crate) task: Task<'static>,
     pub(crate) interrupt: Arc<Interrupt>,
 }
 
-/// How a horse hears from its worker.
+/// How a horse receives orders from its worker.
 ///
 /// The horse itself reads what to run next, so that an order which nobody has read is one that nobody has begun: the worker
 /// is told by the system when the horse is gone. While a job runs nobody reads, unless that job asks whether it has to end;
 /// from then on a thread does. Most jobs never ask, and to start a thread costs about as much as the rest of a small job.
-pub(crate) struct Reins {
+pub(crate) struct Inbox {
     socket: Arc<UnixStream>,
     reader: Arc<Mutex<Reader>>,
 }
@@ -36,33 +36,33 @@ enum Reader {
     /// Nobody: this job runs.
     Nobody(Weak<Interrupt>),
     /// A thread.
-    Thread(Receiver<Errand>),
+    Thread(Receiver<Assignment>),
 }
 
-impl Reins {
-    pub(crate) fn new(socket: Arc<UnixStream>) -> Reins {
-        Reins { socket, reader: Arc::new(Mutex::new(Reader::Horse)) }
+impl Inbox {
+    pub(crate) fn new(socket: Arc<UnixStream>) -> Inbox {
+        Inbox { socket, reader: Arc::new(Mutex::new(Reader::Horse)) }
     }
 
     /// Waits for the next job; `None` when there will be none.
-    pub(crate) fn next(&self) -> Option<Errand> {
+    pub(crate) fn next(&self) -> Option<Assignment> {
         let reader = mem::replace(&mut *lock(&self.reader), Reader::Horse);
-        let (errand, reader) = match reader {
-            Reader::Thread(errands) => (errands.recv().ok()?, Reader::Thread(errands)),
+        let (assignment, reader) = match reader {
+            Reader::Thread(assignments) => (assignments.recv().ok()?, Reader::Thread(assignments)),
             Reader::Horse | Reader::Nobody(_) => {
-                let errand = self.read()?;
-                let job = Arc::downgrade(&errand.interrupt);
-                (errand, Reader::Nobody(job))
+                let assignment = self.read()?;
+                let job = Arc::downgrade(&assignment.interrupt);
+                (assignment, Reader::Nobody(job))
             }
         };
         *lock(&self.reader) = reader;
-        Some(errand)
+        Some(assignment)
     }
 
-    fn read(&self) -> Option<Errand> {
+    fn read(&self) -> Option<Assignment> {
         loop {
             match read(&mut &*self.socket) {
-                Ok(Some(Order::Run(task))) => return Some(self.errand(task)),
+                Ok(Some(Order::Run(task))) => return Some(self.assignment(task)),
                 // It comes late: the job it is for has ended.
                 Ok(Some(Order::Stop)) => {}
                 Ok(None) | Err(_) => return None,
@@ -70,10 +70,10 @@ impl Reins {
         }
     }
 
-    fn errand(&self, task: Task<'static>) -> Errand {
+    fn assignment(&self, task: Task<'static>) -> Assignment {
         let (socket, reader) = (Arc::clone(&self.socket), Arc::clone(&self.reader));
         let interrupt = Interrupt::listening(task.limit, move || listen(socket, &reader));
-        Errand { task, interrupt: Arc::new(interrupt) }
+        Assignment { task, interrupt: Arc::new(interrupt) }
     }
 }
 
@@ -82,29 +82,29 @@ fn lock(reader: &Mutex<Reader>) -> MutexGuard<'_, Reader> {
 }
 
 /// Reads beside the job that runs, whoever has asked: a job that has ended may have left a thread behind. What has come
-/// already is heard before this returns.
+/// already is read before this returns.
 fn listen(socket: Arc<UnixStream>, reader: &Mutex<Reader>) {
     let mut reader = lock(reader);
     let Reader::Nobody(job) = &*reader else { return };
     let job = Weak::clone(job);
     while has_come(&socket) {
-        hear(&socket, &job);
+        read_one(&socket, &job);
     }
-    let (tell, errands) = channel();
-    let listener = thread::Builder::new().name("rq-reins".to_owned());
-    if listener.spawn(move || listen_on(&socket, job, &tell)).is_ok() {
-        *reader = Reader::Thread(errands);
+    let (sender, assignments) = channel();
+    let listener = thread::Builder::new().name("rq-inbox".to_owned());
+    if listener.spawn(move || listen_on(&socket, job, &sender)).is_ok() {
+        *reader = Reader::Thread(assignments);
     }
 }
 
 /// Hears what comes, for the job that runs and those after it.
-fn listen_on(socket: &UnixStream, mut job: Weak<Interrupt>, tell: &Sender<Errand>) {
+fn listen_on(socket: &UnixStream, mut job: Weak<Interrupt>, sender: &Sender<Assignment>) {
     loop {
-        if let Some(task) = hear(socket, &job) {
-            // From the moment the job is heard of, so that a stop right behind it is not lost.
+        if let Some(task) = read_one(socket, &job) {
+            // From the moment the order is read, so that a stop right behind it is not lost.
             let interrupt = Arc::new(Interrupt::new(task.limit));
             job = Arc::downgrade(&interrupt);
-            if tell.send(Errand { task, interrupt }).is_err() {
+            if sender.send(Assignment { task, interrupt }).is_err() {
                 return;
             }
         }
@@ -112,7 +112,7 @@ fn listen_on(socket: &UnixStream, mut job: Weak<Interrupt>, tell: &Sender<Errand
 }
 
 /// Hears one order. Without its worker a horse has nothing to live for.
-fn hear(mut socket: &UnixStream, job: &Weak<Interrupt>) -> Option<Task<'static>> {
+fn read_one(mut socket: &UnixStream, job: &Weak<Interrupt>) -> Option<Task<'static>> {
     match read(&mut socket) {
         Ok(Some(Order::Run(task))) => return Some(task),
         // One that comes late finds a job that has ended.
@@ -147,18 +147,18 @@ mod tests {
         })
     }
 
-    /// A horse's reins, and the worker's end of them with these orders given.
-    fn reins(orders: &[Order<'_>]) -> (Reins, UnixStream) {
+    /// A horse's inbox, and the worker's end of it with these orders given.
+    fn inbox(orders: &[Order<'_>]) -> (Inbox, UnixStream) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let bytes: Vec<u8> = orders.iter().flat_map(|order| frame(order).unwrap()).collect();
         io::Write::write_all(&mut &ours, &bytes).unwrap();
-        (Reins::new(Arc::new(theirs)), ours)
+        (Inbox::new(Arc::new(theirs)), ours)
     }
 
     #[test]
     fn a_stop_right_behind_its_job_is_heard_and_one_before_it_is_not() {
-        let (reins, worker) = reins(&[Order::Stop, task("stopped"), Order::Stop]);
-        let stopped = reins.next().unwrap();
+        let (inbox, worker) = inbox(&[Order::Stop, task("stopped"), Order::Stop]);
+        let stopped = inbox.next().unwrap();
         assert_eq!(&*stopped.task.job_id, "stopped");
         // All that has come counts at the first look.
         assert_eq!(stopped.interrupt.check(), Err(Interrupted::JobStopped));
@@ -166,7 +166,7 @@ mod tests {
         let bytes =
             [Order::Stop, task("next"), task("last"), Order::Stop].map(|order| frame(&order).unwrap());
         io::Write::write_all(&mut &worker, &bytes.concat()).unwrap();
-        let [next, last] = [reins.next().unwrap(), reins.next().unwrap()];
+        let [next, last] = [inbox.next().unwrap(), inbox.next().unwrap()];
         assert_eq!((&*next.task.job_id, &*last.task.job_id), ("next", "last"));
         assert!(matches!(last.interrupt.sleep(Duration::from_secs(10)), Err(Interrupted::JobStopped)));
         assert!(next.interrupt.check().is_ok());
@@ -176,10 +176,10 @@ mod tests {
 
     #[test]
     fn what_nobody_asked_for_is_left_unread_and_late() {
-        let (reins, worker) = reins(&[task("first"), Order::Stop, task("second")]);
-        let first = reins.next().unwrap();
-        assert!(has_come(&reins.socket), "the stop waits for the job to ask");
-        let second = reins.next().unwrap();
+        let (inbox, worker) = inbox(&[task("first"), Order::Stop, task("second")]);
+        let first = inbox.next().unwrap();
+        assert!(has_come(&inbox.socket), "the stop waits for the job to ask");
+        let second = inbox.next().unwrap();
         assert_eq!((&*first.task.job_id, &*second.task.job_id), ("first", "second"));
         // A thread that the first job has left behind may ask now. What comes is for the second.
         assert!(first.interrupt.check().is_ok());

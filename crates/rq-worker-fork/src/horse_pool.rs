@@ -1,4 +1,4 @@
-//! [`Herd`]: the executor. Each execution rides on a horse, which is a task here.
+//! [`HorsePool`]: the executor. Each execution is supervised by a task here while a horse runs it.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
@@ -15,9 +15,9 @@ use serde_bytes::{ByteBuf, Bytes};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
-use crate::control::{Control, Horse};
+use crate::control::{Control, HorseHandle};
 use crate::frames::{Death, Exit, HorseId, Order, Outcome, Task, frame, frame_in};
-use crate::launch::{self, Server};
+use crate::launch::{self, ServerHandle};
 use crate::orphans;
 
 /// How long a job that was sent SIGTERM has before SIGKILL.
@@ -28,7 +28,7 @@ const END_GRACE: Duration = Duration::from_secs(1);
 const LEAVE_GRACE: Duration = Duration::from_secs(1);
 const LEAVE_PAUSE: Duration = Duration::from_millis(2);
 /// How many processes may die before one job has begun.
-const MOUNTS_MAX: usize = 3;
+const ASSIGNMENTS_MAX: usize = 3;
 /// How long a job waits for a server in the place of a dead one.
 const SERVER_WITHIN: Duration = Duration::from_secs(10);
 /// How many fork servers may die within which time before the worker gives up.
@@ -49,22 +49,22 @@ pub(crate) struct Rules {
 }
 
 /// Runs executions, each on a horse.
-pub(crate) struct Herd {
+pub(crate) struct HorsePool {
     rules: Rules,
     /// The worker's name.
     worker: String,
     /// What tells a process that it helps this worker.
     helper_mark: String,
-    server: Server,
+    server: ServerHandle,
     /// The way to the server, opened with the first execution: there is a runtime by then.
     controls: Option<watch::Sender<Control>>,
-    idle: Vec<Horse>,
+    idle: Vec<HorseHandle>,
     /// Those that have run their share, and when they must have ended; the oldest first.
     spent: VecDeque<(Instant, HorseId)>,
-    running: HashMap<ExecutionId, UnboundedSender<Command>>,
+    running: HashMap<ExecutionId, UnboundedSender<HorseCommand>>,
     spares_coming: usize,
-    tell: UnboundedSender<News>,
-    news: UnboundedReceiver<News>,
+    sender: UnboundedSender<PoolEvent>,
+    events: UnboundedReceiver<PoolEvent>,
     /// When servers were executed in the place of dead ones, the newest last.
     restarts: Vec<Instant>,
     broken: Option<String>,
@@ -72,18 +72,18 @@ pub(crate) struct Herd {
 
 /// What is done to an execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Command {
+enum HorseCommand {
     Stop(Stop),
     /// Its process is killed, as if it had crashed.
     Crash,
 }
 
 /// What the tasks tell.
-enum News {
+enum PoolEvent {
     /// An execution has ended, and this has become of its horse.
     Ended(ExecutionId, Ended, After),
     /// A horse was forked ahead, or could not be.
-    Spare(Option<Horse>),
+    Spare(Option<HorseHandle>),
     /// The server has died.
     Gone,
 }
@@ -91,17 +91,17 @@ enum News {
 /// What has become of a horse whose job has ended.
 enum After {
     /// It can run another.
-    Idle(Horse),
+    Idle(HorseHandle),
     /// It has run its share, and ends.
     Spent(HorseId),
     /// It is gone, or there was none.
     Gone,
 }
 
-impl Herd {
-    pub(crate) fn new(rules: Rules, worker: String, helper_mark: String, server: Server) -> Herd {
-        let (tell, news) = unbounded_channel();
-        Herd {
+impl HorsePool {
+    pub(crate) fn new(rules: Rules, worker: String, helper_mark: String, server: ServerHandle) -> HorsePool {
+        let (sender, events) = unbounded_channel();
+        HorsePool {
             rules,
             worker,
             helper_mark,
@@ -111,8 +111,8 @@ impl Herd {
             spent: VecDeque::new(),
             running: HashMap::new(),
             spares_coming: 0,
-            tell,
-            news,
+            sender,
+            events,
             restarts: Vec::new(),
             broken: None,
         }
@@ -125,10 +125,10 @@ impl Herd {
             self.replace_server()?;
         }
         if is_gone != Some(false) {
-            let tell = self.tell.clone();
+            let sender = self.sender.clone();
             let gone = move || {
                 // Nobody is told when the worker has left.
-                let _ = tell.send(News::Gone);
+                let _ = sender.send(PoolEvent::Gone);
             };
             let control = Control::open(self.server.socket.try_clone()?, gone)?;
             match &self.controls {
@@ -169,10 +169,10 @@ impl Herd {
             let Ok(controls) = self.controls() else { return };
             let control = controls.borrow().clone();
             self.spares_coming += 1;
-            let tell = self.tell.clone();
+            let sender = self.sender.clone();
             tokio::spawn(async move {
                 let horse = control.fork().await.ok();
-                let _ = tell.send(News::Spare(horse));
+                let _ = sender.send(PoolEvent::Spare(horse));
             });
         }
     }
@@ -188,14 +188,14 @@ impl Herd {
         }
     }
 
-    fn command(&self, id: &ExecutionId, command: Command) -> bool {
+    fn command(&self, id: &ExecutionId, command: HorseCommand) -> bool {
         // One that has just ended is beyond commands.
-        self.running.get(id).is_some_and(|ride| ride.send(command).is_ok())
+        self.running.get(id).is_some_and(|supervision| supervision.send(command).is_ok())
     }
 }
 
 #[async_trait]
-impl Executor for Herd {
+impl Executor for HorsePool {
     fn slots(&self) -> usize {
         self.rules.slots
     }
@@ -204,40 +204,44 @@ impl Executor for Herd {
         let (command, commands) = unbounded_channel();
         self.running.insert(execution.id.clone(), command);
         let (rules, horse) = (self.rules, self.idle.pop());
-        let ride =
-            self.controls().map(|controls| Ride { controls: controls.subscribe(), rules, horse, commands });
-        let tell = self.tell.clone();
+        let supervision = self.controls().map(|controls| Supervision {
+            controls: controls.subscribe(),
+            rules,
+            horse,
+            commands,
+        });
+        let sender = self.sender.clone();
         tokio::spawn(async move {
             let id = execution.id.clone();
-            let (ended, after) = match ride {
-                Ok(ride) => ride.run(execution).await,
+            let (ended, after) = match supervision {
+                Ok(supervision) => supervision.run(execution).await,
                 Err(error) => (failed(error.to_string(), Duration::ZERO), After::Gone),
             };
             // Nobody waits when the worker has left.
-            let _ = tell.send(News::Ended(id, ended, after));
+            let _ = sender.send(PoolEvent::Ended(id, ended, after));
         });
         self.fork_ahead();
     }
 
     fn stop(&mut self, id: &ExecutionId, how: Stop) {
-        self.command(id, Command::Stop(how));
+        self.command(id, HorseCommand::Stop(how));
     }
 
     fn crash(&mut self, id: &ExecutionId) -> bool {
-        self.command(id, Command::Crash)
+        self.command(id, HorseCommand::Crash)
     }
 
     async fn ended(&mut self) -> (ExecutionId, Ended) {
         loop {
             self.kill_overdue();
             let overdue_at = self.spent.front().map(|(due, _)| *due);
-            let news = tokio::select! {
+            let events = tokio::select! {
                 biased;
-                news = self.news.recv() => news,
+                events = self.events.recv() => events,
                 () = sleep_until(overdue_at) => continue,
             };
-            match news {
-                Some(News::Ended(id, ended, after)) => {
+            match events {
+                Some(PoolEvent::Ended(id, ended, after)) => {
                     self.running.remove(&id);
                     match after {
                         After::Idle(horse) => self.idle.push(horse),
@@ -246,12 +250,12 @@ impl Executor for Herd {
                     }
                     return (id, ended);
                 }
-                Some(News::Spare(horse)) => {
+                Some(PoolEvent::Spare(horse)) => {
                     self.spares_coming -= 1;
                     self.idle.extend(horse);
                 }
                 // Replaced at once, so that the next job need not wait for it. What fails is told by that job.
-                Some(News::Gone) => {
+                Some(PoolEvent::Gone) => {
                     let _ = self.controls();
                 }
                 None => unreachable!("the herd itself holds a sender"),
@@ -264,7 +268,7 @@ impl Executor for Herd {
     }
 }
 
-impl Drop for Herd {
+impl Drop for HorsePool {
     /// The server ends before its worker, which sees it off: who inherits it may not.
     fn drop(&mut self) {
         let _ = shutdown(self.server.socket.as_raw_fd(), Shutdown::Both);
@@ -283,19 +287,19 @@ fn failed(reason: String, ran: Duration) -> Ended {
 }
 
 /// One execution on its way.
-struct Ride {
+struct Supervision {
     /// The way to the newest server.
     controls: watch::Receiver<Control>,
     rules: Rules,
-    horse: Option<Horse>,
-    commands: UnboundedReceiver<Command>,
+    horse: Option<HorseHandle>,
+    commands: UnboundedReceiver<HorseCommand>,
 }
 
-impl Ride {
+impl Supervision {
     /// Runs it to its end, whatever the job does. One whose process is gone before the job began is begun anew.
     async fn run(mut self, execution: Execution) -> (Ended, After) {
         let began = Instant::now();
-        let mut end = End::new(execution.limit, &self.rules);
+        let mut end = Ending::new(execution.limit, &self.rules);
         let order = match run_order(&execution) {
             Ok(order) => order,
             Err(error) => {
@@ -305,9 +309,9 @@ impl Ride {
                 );
             }
         };
-        for _ in 0..MOUNTS_MAX {
-            let (mut horse, is_ordered) = match self.mount(&order).await {
-                Ok(mounted) => mounted,
+        for _ in 0..ASSIGNMENTS_MAX {
+            let (mut horse, is_ordered) = match self.assign(&order).await {
+                Ok(assigned) => assigned,
                 Err(error) => {
                     let reason = format!("no process could be had for the job: {error}");
                     return (failed(reason, began.elapsed()), After::Gone);
@@ -333,12 +337,15 @@ impl Ride {
                 return (Ended { outcome: Err(failure), ran: began.elapsed() }, After::Gone);
             }
         }
-        (failed(format!("{MOUNTS_MAX} processes died before the job began"), began.elapsed()), After::Gone)
+        (
+            failed(format!("{ASSIGNMENTS_MAX} processes died before the job began"), began.elapsed()),
+            After::Gone,
+        )
     }
 
     /// A horse, and whether it was sent all of its order. One that waited for it may have died meanwhile; then a fresh one
     /// takes its place. Why that is gone already, if it is, is told as it is waited for.
-    async fn mount(&mut self, order: &[u8]) -> io::Result<(Horse, bool)> {
+    async fn assign(&mut self, order: &[u8]) -> io::Result<(HorseHandle, bool)> {
         if let Some(mut horse) = self.horse.take()
             && horse.send(order).await.is_ok()
         {
@@ -350,7 +357,7 @@ impl Ride {
     }
 
     /// Has a horse forked, by the next server if this one dies.
-    async fn fork(&mut self) -> io::Result<Horse> {
+    async fn fork(&mut self) -> io::Result<HorseHandle> {
         loop {
             let control = self.controls.borrow_and_update().clone();
             let error = match control.fork().await {
@@ -365,7 +372,7 @@ impl Ride {
     }
 
     /// Waits for the outcome. Ends the job when its time is up.
-    async fn wait(&mut self, horse: &mut Horse, end: &mut End) -> Answer {
+    async fn wait(&mut self, horse: &mut HorseHandle, end: &mut Ending) -> Answer {
         loop {
             let step = end.steps.next();
             tokio::select! {
@@ -377,8 +384,8 @@ impl Ride {
                     Err(error) => Answer::Gone { has_read: error.kind() != io::ErrorKind::ConnectionReset },
                 },
                 Some(command) = self.commands.recv() => match command {
-                    Command::Crash => self.signal(horse, Signal::SIGKILL).await,
-                    Command::Stop(how) => {
+                    HorseCommand::Crash => self.signal(horse, Signal::SIGKILL).await,
+                    HorseCommand::Stop(how) => {
                         end.stop();
                         // A horse that cannot be told any more is gone.
                         if let Ok(order) = frame(&Order::Stop) {
@@ -397,7 +404,7 @@ impl Ride {
         }
     }
 
-    async fn signal(&self, horse: &Horse, signal: Signal) {
+    async fn signal(&self, horse: &HorseHandle, signal: Signal) {
         let control = self.controls.borrow().clone();
         control.signal(horse.id, signal).await;
     }
@@ -428,7 +435,7 @@ fn run_order(execution: &Execution) -> io::Result<Vec<u8>> {
 }
 
 /// Why a job had to end, as far as we had a hand in it.
-struct End {
+struct Ending {
     limit: Option<Duration>,
     /// When the limit has passed.
     over_at: Option<Instant>,
@@ -440,9 +447,9 @@ struct End {
     steps: Steps,
 }
 
-impl End {
-    fn new(limit: Option<Duration>, rules: &Rules) -> End {
-        End {
+impl Ending {
+    fn new(limit: Option<Duration>, rules: &Rules) -> Ending {
+        Ending {
             limit,
             over_at: limit.and_then(|limit| Instant::now().checked_add(limit)),
             memory_mb: rules.memory_mb,

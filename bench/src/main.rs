@@ -7,7 +7,7 @@
 //! | `floors/*` | what could be had at best: the same effect without what makes it safe, or without a worker |
 //! | `figures.rs` | what was measured, a value for each round |
 //! | `goals.rs` | what the figures ought to be, mostly as ratios within a round |
-//! | `report.rs`, `table.rs`, `chart.rs` | `results.json`, the tables, the picture |
+//! | `report.rs`, `table.rs`, `chart.rs` | `results.json`, the tables of `RESULTS.md`, the picture |
 //!
 //! Rounds are interleaved: each measures everything once, so that whatever else the machine does hits all alike. What users
 //! get is measured: results, heartbeats, leases and fences are all there, and a worker's start and end count.
@@ -71,9 +71,9 @@ struct Options {
     /// Where `results.json` and `results.svg` go
     #[arg(long)]
     out: PathBuf,
-    /// A file in which the tables replace what stands between the lines that mark their place
+    /// A Markdown file in which the tables replace what stands between the lines that mark their place
     #[arg(long)]
-    readme: Option<PathBuf>,
+    tables: Option<PathBuf>,
     /// What a person types to see this
     #[arg(long, default_value = "cargo xtask bench")]
     command: String,
@@ -161,26 +161,43 @@ fn write(report: &Report, options: &Options) -> Result<()> {
     println!("{}", table::goals(report));
     println!("{}", report.headline());
     println!("Written: {} and {}.", json.display(), svg.display());
-    if let Some(readme) = &options.readme {
-        replace_tables(readme, report)?;
-        println!("The tables in {} are these.", readme.display());
+    if let Some(path) = &options.tables {
+        replace_tables(path, report)?;
+        println!("The tables in {} are these.", path.display());
     }
     Ok(())
 }
 
-/// The lines between which a text holds our tables.
+/// The lines between which a text holds our tables. What stands around them is written by hand, and kept.
 const TABLES_BEGIN: &str = "<!-- cargo xtask bench: begin -->";
 const TABLES_END: &str = "<!-- cargo xtask bench: end -->";
 
 fn replace_tables(path: &Path, report: &Report) -> Result<()> {
     let text = std::fs::read_to_string(path)?;
-    let place = text.split_once(TABLES_BEGIN).and_then(|(before, rest)| {
-        let (_, after) = rest.split_once(TABLES_END)?;
-        Some((before, after))
-    });
-    let (before, after) = place
+    let replaced = with_tables(&text, &table::markdown(report))
         .with_context(|| format!("{} has no lines `{TABLES_BEGIN}` and `{TABLES_END}`", path.display()))?;
-    let tables = table::markdown(report);
-    std::fs::write(path, format!("{before}{TABLES_BEGIN}\n{tables}{TABLES_END}{after}"))?;
+    std::fs::write(path, replaced)?;
     Ok(())
+}
+
+/// The text with these tables in their place; `None` where it has no place for them.
+fn with_tables(text: &str, tables: &str) -> Option<String> {
+    let (before, rest) = text.split_once(TABLES_BEGIN)?;
+    let (_, after) = rest.split_once(TABLES_END)?;
+    Some(format!("{before}{TABLES_BEGIN}\n{tables}{TABLES_END}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_results_have_a_place_for_the_tables() {
+        let results = include_str!("../RESULTS.md");
+        let replaced = with_tables(results, "| a table |\n").expect("both lines are there");
+        let (before, _) = results.split_once(TABLES_BEGIN).unwrap();
+        let (_, after) = results.split_once(TABLES_END).unwrap();
+        assert_eq!(replaced, format!("{before}{TABLES_BEGIN}\n| a table |\n{TABLES_END}{after}"));
+        assert_eq!(with_tables("no such lines", ""), None);
+    }
 }

@@ -16,7 +16,7 @@ use crate::{python, target};
 /// Measures workers, enqueueing and latencies on a Redis of its own, and compares them.
 ///
 /// Prints the figures, and how far the goals are met; writes them as JSON and as a picture. A whole run takes twenty minutes,
-/// replaces `bench/results.json` and `bench/results.svg`, and puts its tables into the README. A quick one takes five minutes and
+/// replaces `bench/results.json`, `bench/results.svg` and the tables in `bench/RESULTS.md`. A quick one takes five minutes and
 /// writes below the target directory. Close other programs meanwhile.
 #[derive(Args)]
 pub(crate) struct Options {
@@ -65,7 +65,7 @@ fn command(options: &Options, redis: &PrivateRedis) -> Result<Program> {
     bench = if options.quick || options.only.is_some() || options.rounds.is_some() {
         bench.arg(target::directory()?.join("bench"))
     } else {
-        bench.arg(directory()?).arg("--readme").arg(directory()?.join("../README.md").canonicalize()?)
+        bench.arg(directory()?).arg("--tables").arg(directory()?.join("RESULTS.md"))
     };
     if let Some(rounds) = options.rounds {
         bench = bench.args(["--rounds", &rounds.to_string()]);

@@ -7,7 +7,7 @@
 //! | `floors/*` | what could be had at best: the same effect without what makes it safe, or without a worker |
 //! | `figures.rs` | what was measured, a value for each round |
 //! | `goals.rs` | what the figures ought to be, mostly as ratios within a round |
-//! | `report.rs`, `table.rs`, `chart.rs` | `results.json`, the tables of `RESULTS.md`, the picture |
+//! | `report.rs`, `table.rs`, `chart.rs` | `results.json`, the tables of `bench/RESULTS.md`, the picture |
 //!
 //! Rounds are interleaved: each measures everything once, so that whatever else the machine does hits all alike. What users
 //! get is measured: results, heartbeats, leases and fences are all there, and a worker's start and end count.

@@ -1,9 +1,10 @@
 //! The options of our `rq worker`: their defaults are RQ's, and each does what it says.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use rq_core::Call;
-use rq_tests::{Gate, Journal, Python, Scratch, Signal, eventually};
+use rq_tests::{Gate, Journal, PrivateRedis, Python, Scratch, Signal, eventually};
 
 use crate::rq_test::{Books, LIMIT, RqTest};
 
@@ -220,4 +221,34 @@ fn options_of_one_executor_are_refused_with_another() {
         assert_eq!(code, Some(2), "{stderr}");
         assert!(stderr.ends_with(&format!("\n\nError: {reason}\n")), "{stderr}");
     }
+}
+
+/// What a process has computed so far, in ticks of a hundredth of a second.
+fn cpu_ticks(id: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+    let behind_name = stat.rsplit_once(')').unwrap().1;
+    behind_name.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+}
+
+/// Its time to be idle is over, but what it asks Redis has no answer: it waits for that, and for nothing that is past.
+#[test]
+fn a_worker_that_waits_for_redis_computes_nothing() {
+    let mut redis = PrivateRedis::start(&[]);
+    let scratch = Scratch::on(&redis.url());
+    let worker = RqTest::new(&scratch).worker(&["-w", "thread", "--max-idle-time", "1"]);
+    redis.kill();
+    worker.wait_for_lines("could not connect to Redis instance", 3, LIMIT);
+    std::thread::sleep(Duration::from_millis(1_100));
+    let before = cpu_ticks(worker.id());
+    std::thread::sleep(Duration::from_secs(1));
+    let computed = cpu_ticks(worker.id()) - before;
+    assert!(computed < 20, "{computed} ticks of a hundred: {}", worker.report());
+}
+
+#[test]
+fn a_worker_that_cannot_run_anything_writes_no_process_id() {
+    let scratch = Scratch::new();
+    let path = std::env::temp_dir().join(format!("{}.pid", scratch.prefix()));
+    let (code, ..) = RqTest::app(&scratch, "empty").outcome(&["worker", "--pid", path.to_str().unwrap()]);
+    assert_eq!((code, path.exists()), (Some(2), false));
 }

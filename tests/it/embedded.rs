@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::stream;
-use rq_core::{Call, Handlers, Keys, Queue, secs};
+use rq_core::{Call, Context, Handlers, Keys, Queue, handlers, job, minutes, secs};
 use rq_tests::jobs::{self, Counter};
 use rq_tests::{Process, Scratch, Signal, Stream, eventually};
 use rq_worker::{Launch, Observer, Request, Worker, WorkerError, WorkerEvent};
@@ -127,6 +127,51 @@ async fn what_blocks_does_not_run_in_a_runtime() {
     let refusal = worker::<Thread>(&scratch, "a").try_run().unwrap_err();
     assert!(matches!(refusal, WorkerError::InsideRuntime), "{refusal:?}");
     assert!(refusal.to_string().contains("run_until"), "{refusal}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thread_beside_the_runtime_may_be_blocked() {
+    let scratch = Scratch::new();
+    let worker = worker::<Thread>(&scratch, "a").burst();
+    tokio::task::spawn_blocking(|| worker.try_run()).await.unwrap().unwrap();
+}
+
+/// Waits until it has to end, and leaves a file then.
+#[job("embedded.wait")]
+fn wait(ctx: &Context, path: String) -> rq_core::Result<()> {
+    let interrupted = ctx.sleep(minutes(10));
+    std::fs::write(path, "")?;
+    Ok(interrupted?)
+}
+
+/// Whoever drops a worker gives up its jobs: they are asked to end, or would run on beside whoever takes them over.
+async fn a_dropped_worker_has_its_jobs_end<L: Launch>() {
+    let scratch = Scratch::new();
+    let path = std::env::temp_dir().join(scratch.prefix());
+    let (begin, mut begun) = mpsc::unbounded_channel();
+    let tell = move |_: &str, event: &WorkerEvent<'_>| {
+        if let WorkerEvent::JobBegan { .. } = event {
+            begin.send(()).unwrap();
+        }
+    };
+    let keys = Keys::new(scratch.prefix()).unwrap();
+    let worker = Worker::<L>::new(handlers![wait]).url(scratch.url()).keys(keys).observer(tell);
+    let worker = tokio::spawn(worker.run_until(std::future::pending()));
+    queue(&scratch).await.enqueue(wait::call(path.to_str().unwrap().to_owned())).await.unwrap();
+    begun.recv().await.unwrap();
+    worker.abort();
+    eventually("the job to end", SOON, || path.exists().then_some(()));
+    std::fs::remove_file(path).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_worker_of_threads_has_its_jobs_end() {
+    a_dropped_worker_has_its_jobs_end::<Thread>().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_worker_of_coroutines_has_its_jobs_end() {
+    a_dropped_worker_has_its_jobs_end::<Green>().await;
 }
 
 #[tokio::test]

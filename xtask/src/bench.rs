@@ -65,7 +65,7 @@ fn command(options: &Options, redis: &PrivateRedis) -> Result<Program> {
     bench = if options.quick || options.only.is_some() || options.rounds.is_some() {
         bench.arg(target::directory()?.join("bench"))
     } else {
-        bench.arg(directory()?).arg("--tables").arg(directory()?.join("RESULTS.md"))
+        bench.arg(directory()?).arg("--tables").arg(root()?.join("bench/RESULTS.md"))
     };
     if let Some(rounds) = options.rounds {
         bench = bench.args(["--rounds", &rounds.to_string()]);
@@ -98,8 +98,7 @@ fn typed(options: &Options) -> String {
 
 /// `bench/`, from wherever in the workspace this was called.
 fn directory() -> Result<PathBuf> {
-    let ours = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let bench = ours.parent().context("the workspace is a directory")?.join("bench");
+    let bench = root()?.join("bench");
     if !bench.is_dir() {
         bail!("{} is not there: this program was built in another place.", bench.display());
     }
@@ -122,4 +121,10 @@ mod tests {
         };
         assert_eq!(typed(&options), "cargo xtask bench --quick --no-python --rounds 2 --only drain,fork");
     }
+}
+
+/// Where the workspace is.
+fn root() -> Result<PathBuf> {
+    let ours = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    Ok(ours.parent().context("the workspace is a directory")?.to_owned())
 }

@@ -130,6 +130,9 @@ fn given(matches: &ArgMatches, executors: &Executors) -> Vec<Given> {
 }
 
 /// The definition that parses arguments and writes help, for a program of this name with these executors.
+///
+/// # Panics
+/// If an executor's option is called what one of `rq worker`'s own is.
 fn definition(program_name: &str, executors: &Executors) -> clap::Command {
     let own = executors.options().into_iter().map(|(option, executors)| {
         Arg::new(option.name)
@@ -140,7 +143,18 @@ fn definition(program_name: &str, executors: &Executors) -> clap::Command {
             .allow_negative_numbers(true)
     });
     let name = program_name.to_owned();
-    CommandLine::command()
+    let command_line = CommandLine::command();
+    let worker = command_line.find_subcommand(worker::NAME);
+    for (option, executors) in executors.options() {
+        let is_taken = |arg: &Arg| arg.get_id() == option.name || arg.get_long() == Some(option.name);
+        let taken = worker.is_some_and(|worker| worker.get_arguments().any(is_taken));
+        let name = option.name;
+        assert!(
+            !taken,
+            "the executor {executors} has an option --{name}, which `rq worker` has itself: call it something else"
+        );
+    }
+    command_line
         .bin_name(name.clone())
         .help_template(HELP_TEMPLATE)
         .override_usage(usage::program_line(program_name))

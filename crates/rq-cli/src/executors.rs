@@ -3,7 +3,7 @@
 use std::fmt;
 use std::rc::Rc;
 
-use rq_worker::{ExecutorOptions, Launch, Options, Program, WorkerError};
+use rq_worker::{ExecutorOptions, Launch, Options, Prepared, Program, WorkerError};
 
 /// RQ's own worker classes, and which executor does as they do: the simple ones start no process for a job.
 const PYTHON_CLASSES: [(&str, &str); 4] = [
@@ -27,11 +27,11 @@ pub(crate) struct Executor {
     make: Make,
 }
 
-/// Makes what runs a worker, with what is given of the executor's options.
-type Make = Rc<dyn Fn(&[Given]) -> Result<Run, Invalid>>;
+/// Makes what prepares a worker, with what is given of the executor's options.
+type Make = Rc<dyn Fn(&[Given]) -> Result<Prepare, Invalid>>;
 
-/// Runs a worker until it is told to stop.
-pub(crate) type Run = Box<dyn FnOnce(Program, Options) -> Result<(), WorkerError>>;
+/// Prepares a worker, which runs until it is told to stop.
+pub(crate) type Prepare = Box<dyn FnOnce(Program, Options) -> Result<Prepared, WorkerError>>;
 
 /// An option that some executors have, and not all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,14 +67,15 @@ impl Executor {
         });
         let make = move |given: &[Given]| {
             let own = with_given(defaults.clone(), given)?;
-            let run: Run = Box::new(move |program, options| rq_worker::run::<L>(program, options, own));
-            Ok(run)
+            let prepare: Prepare =
+                Box::new(move |program, options| rq_worker::prepare::<L>(program, options, own));
+            Ok(prepare)
         };
         Executor { name: L::NAME, options: options.collect(), make: Rc::new(make) }
     }
 
-    /// What runs a worker, with what was given of this executor's options.
-    pub(crate) fn make(&self, given: &[Given]) -> Result<Run, Invalid> {
+    /// What prepares a worker, with what was given of this executor's options.
+    pub(crate) fn make(&self, given: &[Given]) -> Result<Prepare, Invalid> {
         (self.make)(given)
     }
 

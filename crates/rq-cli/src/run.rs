@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use crate::app::App;
 use crate::command_line;
+use crate::commands::worker;
 use crate::refusal::Refusal;
 
 impl App {
@@ -27,6 +28,9 @@ impl App {
     }
 
     fn command(self, name: &str) -> Result<(), Refusal> {
+        if let Some(program) = worker::other_program(&self.arguments) {
+            return Err(worker::hand_over(&program, &self.arguments));
+        }
         match command_line::read(name, &self.arguments, &self.executors)? {
             Some(command) => command.run(self),
             None => Ok(()),

@@ -117,6 +117,7 @@ pub use handlers::{Handlers, Perform};
 pub use interrupt::{Interrupt, Interrupted};
 pub use job::{Callback, Job, TIMEOUT_DEFAULT, Timeout};
 pub use keys::Keys;
+pub use link::BlockingLink;
 pub use on_crash::{CRASHES_MAX, OnCrash};
 pub use panics::Panic;
 pub use queue::asynchronous::Queue;

@@ -318,7 +318,7 @@ impl Supervision {
                 }
             };
             let has_read = match self.wait(&mut horse, &mut end).await {
-                Answer::RemoteFailure(Outcome { outcome, ran }) => {
+                Answer::Outcome(Outcome { outcome, ran }) => {
                     horse.jobs_run += 1;
                     let goes_on = horse.jobs_run < self.rules.jobs_per_horse;
                     let after = if goes_on { After::Idle(horse) } else { After::Spent(horse.id) };
@@ -378,7 +378,7 @@ impl Supervision {
             tokio::select! {
                 biased;
                 outcome = horse.receive() => return match outcome {
-                    Ok(Some(outcome)) => Answer::RemoteFailure(outcome),
+                    Ok(Some(outcome)) => Answer::Outcome(outcome),
                     Ok(None) => Answer::Gone { has_read: true },
                     // A stop, too, may be what it has not read; but then its end is due anyway.
                     Err(error) => Answer::Gone { has_read: error.kind() != io::ErrorKind::ConnectionReset },
@@ -413,7 +413,7 @@ impl Supervision {
 /// What comes of waiting for a horse.
 enum Answer {
     /// Its job has ended.
-    RemoteFailure(Outcome),
+    Outcome(Outcome),
     /// It is dead, or has hung up. What it has not read of its order it cannot have begun.
     Gone { has_read: bool },
 }
@@ -437,11 +437,9 @@ fn run_order(execution: &Execution) -> io::Result<Vec<u8>> {
 /// Why a job had to end, as far as we had a hand in it.
 struct Ending {
     limit: Option<Duration>,
-    /// When the limit has passed.
-    over_at: Option<Instant>,
     memory_mb: Option<u64>,
-    /// Whether it was told to stop, and whether that was before its limit had passed.
-    stop: Stopped,
+    /// Whether it was told to stop before it was sent a signal for its limit: whichever came first is why it ends.
+    stopped: bool,
     /// Whether the job may have had effects.
     began: bool,
     steps: Steps,
@@ -451,33 +449,28 @@ impl Ending {
     fn new(limit: Option<Duration>, rules: &Rules) -> Ending {
         Ending {
             limit,
-            over_at: limit.and_then(|limit| Instant::now().checked_add(limit)),
             memory_mb: rules.memory_mb,
-            stop: Stopped::Not,
+            stopped: false,
             began: false,
             steps: Steps::new(limit, rules.job_grace),
         }
     }
 
-    /// Notes that the job is told to stop. Whichever came first, that or its limit, is why it ends.
+    /// Notes that the job is told to stop.
     fn stop(&mut self) {
-        if self.stop == Stopped::Not {
-            let is_over = self.over_at.is_some_and(|over_at| over_at <= Instant::now());
-            self.stop = if is_over { Stopped::BehindLimit } else { Stopped::First };
-        }
+        self.stopped |= self.steps.taken == 0;
     }
 
     /// Whether a process that is gone is the end of the job.
     fn is_due(&self) -> bool {
-        self.began || self.stop != Stopped::Not || self.steps.taken > 0
+        self.began || self.stopped || self.steps.taken > 0
     }
 
     /// What a horse that is gone without an outcome means for its job.
     fn cause(&self, death: Death) -> Failure {
         let usage = Usage::new(death.peak_rss_bytes, death.cpu);
         match (death.exit, self.limit, self.memory_mb) {
-            _ if self.stop == Stopped::First => Failure::Stopped,
-            (_, Some(limit), _) if self.stop == Stopped::BehindLimit => Failure::Timeout { limit },
+            _ if self.stopped => Failure::Stopped,
             (Exit::Signal(_), Some(limit), _) if self.steps.taken > 0 => Failure::Timeout { limit },
             (Exit::Signal(signal), ..) if death.of_memory => {
                 Failure::OutOfMemory { limit_mb: None, signal, usage }
@@ -490,15 +483,6 @@ impl Ending {
             (Exit::Code(code), ..) => Failure::Exited { code },
         }
     }
-}
-
-/// Whether a job was told to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stopped {
-    Not,
-    /// Before its time limit had passed, if it has one.
-    First,
-    BehindLimit,
 }
 
 /// What is done to a job that does not end by itself: SIGTERM, then SIGKILL.

@@ -147,6 +147,14 @@ impl Watched {
         Ok(())
     }
 
+    /// Has the job learn that it has to end.
+    fn ask_to_end(&self) {
+        self.task.watch.stop();
+        if let Some(coroutine) = self.task.coroutine() {
+            wake(coroutine);
+        }
+    }
+
     /// Whether the coroutine that runs the job is gone.
     fn has_ended(&self) -> bool {
         self.task.begun_by().is_some_and(|number| self.sent[number - 1].is_done())
@@ -226,10 +234,7 @@ impl Executor for Coroutines {
 
     fn stop(&mut self, id: &ExecutionId, how: Stop) {
         let Some(watched) = self.watched.get_mut(id) else { return };
-        watched.task.watch.stop();
-        if let Some(coroutine) = watched.task.coroutine() {
-            wake(coroutine);
-        }
+        watched.ask_to_end();
         let first_at = watched.stop.map_or_else(Instant::now, |(at, _)| at);
         watched.stop = Some((first_at, how));
     }
@@ -278,6 +283,15 @@ impl Executor for Coroutines {
             let limit_s = ALL_BLOCKED_MAX.as_secs();
             format!("jobs have blocked all {carriers} threads that run coroutines for {limit_s} seconds")
         })
+    }
+}
+
+impl Drop for Coroutines {
+    /// What still runs when a worker is given up in the middle is asked to end: its jobs are others' soon.
+    fn drop(&mut self) {
+        for watched in self.watched.values() {
+            watched.ask_to_end();
+        }
     }
 }
 

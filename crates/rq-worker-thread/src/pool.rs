@@ -172,7 +172,9 @@ impl Executor for Pool {
 }
 
 impl Drop for Pool {
+    /// What still runs when a worker is given up in the middle is asked to end: its jobs are others' soon.
     fn drop(&mut self) {
+        self.watched.values().for_each(|watched| watched.watch.stop());
         self.tasks.close();
     }
 }

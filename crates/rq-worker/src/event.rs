@@ -288,7 +288,7 @@ impl Observers {
     pub(crate) fn tell(&self, event: WorkerEvent<'_>) {
         for observer in &self.all {
             if let Err(panic) = panics::catch(|| observer.observe(&self.worker, &event)) {
-                tracing::error!("observer: {panic}");
+                tracing::error!("an observer panicked: {}", panic.message);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The dispatcher: claims, settles and heartbeats, whatever runs the jobs.
 //!
-//! An executor's crate implements [`Launch`] and exports `Worker` as an alias; `rq-cli` calls [`run`]. What a worker is asked
+//! An executor's crate implements [`Launch`] and exports `Worker` as an alias; `rq-cli` calls [`prepare`]. What a worker is asked
 //! comes from outside, as a stream of [`Request`]s, and what it does is told to [`Observer`]s, of which its [`Log`] is the
 //! first; so a program can run workers inside of its own runtime ([`Worker::run_until`]).
 //!
@@ -37,4 +37,4 @@ pub use rq_core::{DeathPenalty, ExceptionHandler, Failure, Job};
 pub use side_runtime::SideRuntime;
 pub use signals::signals;
 pub use watch::{RETURN_GRACE, Watch};
-pub use worker::{Prepared, Worker, run};
+pub use worker::{Prepared, Worker, prepare};

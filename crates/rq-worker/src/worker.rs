@@ -1,11 +1,13 @@
 //! [`Worker`]: the builder that programs use, whatever executor they choose.
 
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::stream::{self, Stream, StreamExt};
 use rq_core::{ExceptionHandler, Executor, Handlers, Keys, OnCrash, Ttl};
 
@@ -156,16 +158,17 @@ impl<L: Launch> Worker<L> {
 
     /// [`run`](Worker::run) for programs that report errors themselves.
     pub fn try_run(self) -> Result<(), WorkerError> {
-        run::<L>(self.program, self.options, self.own)
+        prepare::<L>(self.program, self.options, self.own)?.run()
     }
 
-    /// Runs in the runtime of the caller until `shutdown` completes, which is a warm stop, or until it stops by itself.
-    /// Signals stay the program's.
+    /// Runs in the runtime of the caller until `shutdown` completes, or panics, which is a warm stop, or until it stops by
+    /// itself. Signals stay the program's.
     ///
     /// Preloads are done on a thread beside the runtime. An executor that forks refuses: there are threads by now; see
     /// [`prepare`](Worker::prepare).
     ///
-    /// Whoever drops the future gives up what runs: other workers take it over as from one that died.
+    /// Whoever drops the future gives up what runs: jobs are asked to end, other workers take them over as from one that
+    /// died, and the worker's name is taken until its record has expired.
     pub async fn run_until(
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
@@ -193,7 +196,7 @@ impl<L: Launch> Worker<L> {
     /// }
     /// ```
     pub fn prepare(self) -> Result<Prepared, WorkerError> {
-        prepare::<L>(self.program, self.options, self.own)
+        launch::<L>(self.program, self.options, self.own)
     }
 }
 
@@ -238,7 +241,9 @@ impl Prepared {
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), WorkerError> {
-        self.run_with(stream::once(shutdown).map(|()| Request::StopWarm)).await
+        // One that panics asks no less than one that completes.
+        let shutdown = AssertUnwindSafe(shutdown).catch_unwind();
+        self.run_with(stream::once(shutdown).map(|_| Request::StopWarm)).await
     }
 
     /// Runs in the runtime of the caller, doing what is asked of it, until it has stopped. Commands over Redis are heard
@@ -261,23 +266,33 @@ impl fmt::Debug for Prepared {
     }
 }
 
-/// Runs a worker until it is told to stop by a signal: launches the executor, then builds a runtime, then dispatches.
-pub fn run<L: Launch>(program: Program, options: Options, own: L::Options) -> Result<(), WorkerError> {
+/// Launches the executor of a worker that is to [run](Prepared::run) on this thread, and block it.
+pub fn prepare<L: Launch>(
+    program: Program,
+    options: Options,
+    own: L::Options,
+) -> Result<Prepared, WorkerError> {
     refuse_runtime()?;
-    prepare::<L>(program, options, own)?.run()
+    launch::<L>(program, options, own)
 }
 
+/// Fails where this thread must not be blocked, since an async runtime runs its tasks on it.
 fn refuse_runtime() -> Result<(), WorkerError> {
-    match tokio::runtime::Handle::try_current() {
-        Ok(_) => Err(WorkerError::InsideRuntime),
-        Err(_) => Ok(()),
-    }
+    rq_core::panics::record_locations();
+    // It has neither threads nor descriptors, so that whoever forks next may. tokio tells by a panic alone: there is a handle
+    // in `spawn_blocking` too, where blocking is fine.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(|source| WorkerError::System { what: "the runtime could not start", source })?;
+    let may_block = rq_core::panics::catch(|| runtime.block_on(async {})).is_ok();
+    runtime.shutdown_background();
+    if may_block { Ok(()) } else { Err(WorkerError::InsideRuntime) }
 }
 
 /// How many workers this process has prepared.
 static PREPARED: AtomicUsize = AtomicUsize::new(0);
 
-fn prepare<L: Launch>(
+fn launch<L: Launch>(
     mut program: Program,
     mut options: Options,
     own: L::Options,

@@ -1,6 +1,6 @@
 //! `rq worker`: runs jobs (docs/cli.md §2).
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
@@ -14,7 +14,7 @@ use rq_worker::{DequeueStrategy, LEASE_DEFAULT, LEASE_MIN, Options, WorkerError}
 use tracing::Level;
 
 use crate::app::App;
-use crate::executors::{Executors, Given, Invalid, Run};
+use crate::executors::{Executors, Given, Invalid, Prepare};
 use crate::log::{self, Format};
 use crate::output::{note, say};
 use crate::paint::{Colour, Paint};
@@ -99,8 +99,9 @@ pub(crate) struct Args {
     /// Run the jobs of another program that is an rq, with the same arguments.
     ///
     /// A name without a slash is looked for here first, then on PATH.
-    #[arg(long, value_name = "PROGRAM")]
-    app: Option<PathBuf>,
+    // Read before all others, by `other_program`; here for help alone.
+    #[arg(long = "app", value_name = "PROGRAM")]
+    _app: Option<PathBuf>,
     /// The worker's name; no living worker may have it [default: a fresh UUID].
     #[arg(short, long)]
     pub(crate) name: Option<String>,
@@ -186,44 +187,46 @@ struct Logging {
 }
 
 pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
-    if let Some(program) = &args.app {
-        return Err(hand_over(program, &app.arguments));
-    }
-    let (run, remark) = executor(&app.executors, args.executor.as_deref(), &args.own)?;
+    let (prepare, remark) = executor(&app.executors, args.executor.as_deref(), &args.own)?;
     let dequeue = dequeue_strategy(args.dequeue_strategy.as_deref())?;
     let format = Format::new(&args.logging.log_format, &args.logging.date_format)
         .map_err(|reason| Refusal::usage(NAME, format!("Invalid value for a format: {reason}.")))?;
     let server = args.shared.server()?;
-    let is_worker = std::env::var_os(rq_worker::HELPER_VARIABLE).is_none();
-    if let Some(path) = args.pid.as_ref().filter(|_| is_worker) {
-        write_pid(path)?;
-    }
     if let Some(remark) = remark {
         note(remark);
     }
     log::install(args.logging.level(), format, Paint::of_stdout());
+    let pid_file = args.pid.clone();
     let mut options = args.options(&server);
     options.dequeue = dequeue;
-    run(app.program, options).or_else(|error| refuse(error, &server))
+    // A process that helps another worker does not return from this.
+    let worker = match prepare(app.program, options) {
+        Ok(worker) => worker,
+        Err(error) => return refuse(error, &server),
+    };
+    if let Some(path) = &pid_file {
+        write_pid(path)?;
+    }
+    worker.run().or_else(|error| refuse(error, &server))
 }
 
-/// What runs the worker whose jobs run as `word` says, and what is used in the place of a Python class.
+/// What prepares the worker whose jobs run as `word` says, and what is used in the place of a Python class.
 fn executor(
     executors: &Executors,
     word: Option<&str>,
     given: &[Given],
-) -> Result<(Run, Option<String>), Refusal> {
+) -> Result<(Prepare, Option<String>), Refusal> {
     let chosen = executors.choose(word.filter(|word| !word.is_empty()));
     let (executor, remark) =
         chosen.map_err(|reason| Refusal::usage(NAME, format!("Invalid value for '-w': {reason}.")))?;
-    let run = executor.make(given).map_err(|invalid| {
+    let prepare = executor.make(given).map_err(|invalid| {
         let message = match invalid {
             Invalid::Option(option) => executors.option_refusal(option, &executor),
             Invalid::Value(option, reason) => format!("Invalid value for '--{option}': {reason}."),
         };
         Refusal::usage(NAME, message)
     })?;
-    Ok((run, remark))
+    Ok((prepare, remark))
 }
 
 impl Args {
@@ -275,8 +278,26 @@ fn refuse(error: WorkerError, server: &Server) -> Result<(), Refusal> {
     }
 }
 
+/// The program that `--app` names for `rq worker`. Looked for before anything else is read: what that program's executors can
+/// be told, it alone knows.
+pub(crate) fn other_program(arguments: &[OsString]) -> Option<PathBuf> {
+    if arguments.get(1).is_none_or(|command| command != NAME) {
+        return None;
+    }
+    let mut rest = arguments.iter().skip(2).take_while(|argument| *argument != "--");
+    while let Some(argument) = rest.next() {
+        if argument == APP {
+            return rest.next().map(PathBuf::from);
+        }
+        if let Some(program) = argument.as_bytes().strip_prefix(b"--app=") {
+            return Some(PathBuf::from(OsStr::from_bytes(program)));
+        }
+    }
+    None
+}
+
 /// Becomes `program`; returns only if that fails.
-fn hand_over(program: &Path, arguments: &[OsString]) -> Refusal {
+pub(crate) fn hand_over(program: &Path, arguments: &[OsString]) -> Refusal {
     let error = Command::new(located(program)).args(without_app(arguments)).exec();
     let program = program.display();
     Refusal::Failed(match error.kind() {
@@ -363,6 +384,19 @@ mod tests {
         check("rq worker --app ./my-jobs -w thread high", "worker -w thread high");
         check("rq worker -b --app=./my-jobs high", "worker -b high");
         check("rq worker --app a -- --app b", "worker -- --app b");
+    }
+
+    #[test]
+    fn another_program_is_found_whatever_else_is_said() {
+        let check = |line: &str, expected: Option<&str>| {
+            let arguments: Vec<OsString> = line.split(' ').map(Into::into).collect();
+            assert_eq!(other_program(&arguments), expected.map(PathBuf::from), "{line}");
+        };
+        check("rq worker --app ./my-jobs -w own --own-option 3", Some("./my-jobs"));
+        check("rq worker -b --app=./my-jobs high", Some("./my-jobs"));
+        check("rq worker -- --app b", None);
+        check("rq worker --app", None);
+        check("rq enqueue --app b", None);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use rq_core::{Ended, Error, Fields};
 use super::Dispatcher;
 use super::order::Order;
 use super::pace::{BATCH_WORTH_MIN, Pace, batch_worth};
-use super::running::Begun;
+use super::running::{Begun, Cause};
 use crate::event::{Observers, WorkerEvent};
 use crate::notifier::Notifier;
 use crate::options::Options;
@@ -289,10 +289,15 @@ impl Dispatcher {
     fn begin(&mut self, claimed: Claimed, fields: Fields) {
         self.claiming.jobs_begun += 1;
         let id = claimed.id.clone();
+        let is_cold = self.shutdown.is_cold();
         match self.running.begin(claimed, fields, self.meta.host()) {
             Begun::Runs(execution, queue) => {
                 self.observers.tell(WorkerEvent::JobBegan { job: &execution.job, queue: &queue });
                 self.executor.start(execution);
+                if is_cold {
+                    // It was fetched while the stop turned cold: nobody else ends it, or says why.
+                    self.stop_execution(&id, Cause::ShutDown);
+                }
             }
             Begun::Malformed(failure) => {
                 self.on_ended(&id, Ended { outcome: Err(failure), ran: Duration::ZERO });

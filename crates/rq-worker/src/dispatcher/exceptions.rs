@@ -33,7 +33,7 @@ impl Exceptions {
 fn show(handlers: &[Arc<dyn ExceptionHandler>], job: &Job, failure: &Failure) {
     let handle = || handlers.iter().any(|handler| handler.handle(job, failure).is_break());
     if let Err(panic) = rq_core::panics::catch(handle) {
-        tracing::error!("exception handler: {panic}");
+        tracing::error!("an exception handler panicked: {}", panic.message);
     }
 }
 

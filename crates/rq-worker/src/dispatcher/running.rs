@@ -204,10 +204,13 @@ impl Run {
     /// The failure for the first cause there was. Executors know that they were asked to end a job, and its time limit, but
     /// not who asked; and where a job learns of a request late, its limit may have passed meanwhile.
     fn first_cause(&self, failure: Failure) -> Failure {
-        let asked = self.cause.filter(|_| self.over_limit_first().is_none());
-        match (failure, asked) {
-            (Failure::Timeout { .. }, Some((Cause::Asked, _))) => Failure::Stopped,
-            (Failure::Timeout { .. } | Failure::Stopped, Some((Cause::ShutDown, _))) => Failure::ShutDown,
+        let cause = self.cause.map(|(cause, _)| cause);
+        match (failure, cause) {
+            // The executor says that the request came first; when the job began, it knows best.
+            (Failure::Stopped, Some(Cause::ShutDown)) => Failure::ShutDown,
+            (failure @ Failure::Timeout { .. }, _) if self.over_limit_first().is_some() => failure,
+            (Failure::Timeout { .. }, Some(Cause::Asked)) => Failure::Stopped,
+            (Failure::Timeout { .. }, Some(Cause::ShutDown)) => Failure::ShutDown,
             (failure, _) => failure,
         }
     }
@@ -268,6 +271,9 @@ mod tests {
             (Duration::ZERO, &[], timeout(), "JobTimeoutException"),
             (limit, &[Asked], timeout(), "JobTimeoutException"),
             (limit, &[ShutDown], timeout(), "JobTimeoutException"),
+            // It began late in its executor.
+            (limit, &[ShutDown], Some(Failure::Stopped), "ShutDown"),
+            (limit, &[Asked], Some(Failure::Stopped), "Stopped"),
             (limit, &[ShutDown], None, "JobTimeoutException"),
         ] {
             let failure = failure(ran, causes, told);

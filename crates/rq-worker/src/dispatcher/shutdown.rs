@@ -63,6 +63,11 @@ impl Shutdown {
         self.phase
     }
 
+    /// Whether what runs is being ended.
+    pub(super) fn is_cold(&self) -> bool {
+        matches!(self.phase, Phase::Ending(_) | Phase::Leaving(_))
+    }
+
     /// How the worker has ended.
     pub(super) fn result(&mut self) -> Result<(), WorkerError> {
         self.broken.take().map_or(Ok(()), Err)
@@ -147,7 +152,9 @@ impl Dispatcher {
 
     /// When the shutdown must be looked at even if nothing happens.
     pub(super) fn next_look_at_shutdown(&self) -> Option<Instant> {
-        let idle_since = self.shutdown.idle_since.filter(|_| self.shutdown.is_working());
+        // While a claim is unanswered nothing can be decided, and a time that has passed would be looked at for ever.
+        let may_stop = self.shutdown.is_working() && self.claiming.is_idle();
+        let idle_since = self.shutdown.idle_since.filter(|_| may_stop);
         let idle_ends_at = idle_since.zip(self.options.max_idle).map(|(since, max)| since + max);
         let looks = [self.shutdown.phase_ends_at(), self.shutdown.cold_at(), idle_ends_at];
         looks.into_iter().flatten().min()

@@ -205,7 +205,7 @@ impl Dispatcher {
         let reap = async move { reaper.reap(Evidence::Lease, &found).await };
         self.beside(reap, |worker, reaped| {
             worker.reaping.is_under_way = false;
-            if let Some(reaped) = worker.accepted("ending what silent workers left", reaped) {
+            if let Some(reaped) = worker.accepted("ending abandoned executions", reaped) {
                 worker.on_reaped(reaped);
             }
         });

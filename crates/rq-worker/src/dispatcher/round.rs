@@ -88,7 +88,7 @@ impl Round {
     async fn reap(&self, queue: &str) -> Vec<Reaped> {
         let reaped = self.reaper.reap_wip(queue).await;
         reaped
-            .inspect_err(|error| self.observers.step_failed("ending what workers left", error))
+            .inspect_err(|error| self.observers.step_failed("ending abandoned executions", error))
             .unwrap_or_default()
     }
 

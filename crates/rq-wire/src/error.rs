@@ -35,7 +35,8 @@ pub enum CodecError {
         /// What is allowed.
         limit_bytes: usize,
     },
-    /// More than [`Codec::MAX_VALUES`] values, also after resolving shared references; or more objects on the way there.
+    /// More than [`Codec::MAX_VALUES`] values, also after resolving shared references; or more objects on the way
+    /// there.
     #[error("more than {limit} values: store them elsewhere and pass an id")]
     TooMany {
         /// What is allowed.

@@ -194,7 +194,7 @@ impl<T> Call<T> {
         &self.payload.func
     }
 
-    /// The id that was set with [`Call::id`].
+    /// The id that was set with [`Call::job_id`].
     pub fn id(&self) -> Option<&str> {
         self.options.job_id.as_deref()
     }

@@ -40,7 +40,7 @@ const JOB_MS_MAX: u64 = 12;
 /// What is written of a job whose process was killed.
 const KILLED: &str = "Killed: the process running the job was ended by signal 9";
 /// What is written of a job whose worker was killed.
-const ABANDONED: &str = "fell silent while it ran the job";
+const ABANDONED: &str = "stopped heartbeating while it ran the job";
 /// What is written of a job whose fork server was killed.
 const BEREFT: &str = "the fork server has died, and the job's process with it";
 

@@ -107,7 +107,7 @@ fn memory_has_a_limit() {
     assert!(told.starts_with(says), "{told}");
     // It says how much it had.
     let peak_mb: u64 =
-        told.split("it had ").nth(1).and_then(|had| had.split(' ').next()?.parse().ok()).expect("a number");
+        told.split("peak RSS ").nth(1).and_then(|had| had.split(' ').next()?.parse().ok()).expect("a number");
     assert!((100..=600).contains(&peak_mb), "{told}");
     let good = scratch.queue("default").enqueue(Call::<i64>::to("math.add").arg(2).arg(3)).unwrap();
     assert_eq!(good.wait(LIMIT).unwrap(), 5, "{}", worker.report());

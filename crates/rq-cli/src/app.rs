@@ -23,7 +23,7 @@ use crate::executors::Executors;
 pub struct App {
     pub(crate) program: Program,
     pub(crate) executors: Executors,
-    /// What it was started with, its own name first.
+    /// The arguments that it was started with, its own name first.
     pub(crate) arguments: Vec<OsString>,
 }
 
@@ -41,7 +41,8 @@ impl App {
         self.executor_with::<L>(L::Options::default())
     }
 
-    /// [`executor`](App::executor) with options for what the command line leaves open; so for executors that are built in, too.
+    /// [`executor`](App::executor) with options for what the command line leaves open; so for executors that are built
+    /// in, too.
     pub fn executor_with<L: Launch>(mut self, options: L::Options) -> App {
         self.executors.add::<L>(options);
         self

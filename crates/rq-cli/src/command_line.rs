@@ -14,7 +14,7 @@ use crate::usage;
 /// The protocol this `rq` speaks, by the Python release that has it.
 const SPEAKS: &str = "3.0.0";
 
-/// Where examples stand: before the options, since most people come for them.
+/// The layout of help: examples stand before the options, since most people come for them.
 const HELP_TEMPLATE: &str =
     "{about-with-newline}\n{usage-heading} {usage}\n\n{before-help}{all-args}{after-help}";
 
@@ -42,7 +42,7 @@ struct CommandLine {
     command: Option<Command>,
 }
 
-/// What can be done.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Empty(empty::Args),
@@ -55,7 +55,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Does it.
+    /// Runs the command.
     pub(crate) fn run(self, app: App) -> Result<(), Refusal> {
         match self {
             Command::Empty(args) => empty::run(args),
@@ -118,7 +118,7 @@ fn version() -> String {
     )
 }
 
-/// What was given of the options that only some executors have.
+/// The values that were given for options which only some executors have.
 fn given(matches: &ArgMatches, executors: &Executors) -> Vec<Given> {
     let worker = matches.subcommand_matches(worker::NAME);
     let options = executors.options().into_iter();

@@ -1,11 +1,11 @@
-//! [`Executors`]: what `-w` can name.
+//! [`Executors`]: the executors that `-w` can name.
 
 use std::fmt;
 use std::rc::Rc;
 
 use rq_worker::{ExecutorOptions, Launch, Options, Prepared, Program, WorkerError};
 
-/// RQ's own worker classes, and which executor does as they do: the simple ones start no process for a job.
+/// RQ's own worker classes, each with the executor that does the same: the simple ones start no process for a job.
 const PYTHON_CLASSES: [(&str, &str); 4] = [
     ("rq.Worker", "fork"),
     ("rq.worker.Worker", "fork"),
@@ -13,13 +13,13 @@ const PYTHON_CLASSES: [(&str, &str); 4] = [
     ("rq.worker.SimpleWorker", "thread"),
 ];
 
-/// What `-w` can name, the default one first.
+/// The executors that `-w` can name, the default one first.
 #[derive(Debug, Default)]
 pub(crate) struct Executors {
     all: Vec<Executor>,
 }
 
-/// One executor: its word, its options, and the worker that uses it.
+/// One executor: its name for `-w`, its options, and the worker that uses it.
 #[derive(Clone)]
 pub(crate) struct Executor {
     pub(crate) name: &'static str,
@@ -42,14 +42,14 @@ pub(crate) struct OwnOption {
     pub(crate) help: &'static str,
 }
 
-/// What somebody has given for such an option.
+/// A value that was given for such an option.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Given {
     pub(crate) name: &'static str,
     pub(crate) value: String,
 }
 
-/// What is wrong with what was given.
+/// What is wrong with a value that was given.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Invalid {
     /// The executor has no such option.
@@ -99,7 +99,7 @@ impl fmt::Debug for Executor {
 }
 
 impl Executors {
-    /// Those whose features are on.
+    /// The executors whose features are on.
     pub(crate) fn built_in() -> Executors {
         #[allow(unused_mut, reason = "all features may be off")]
         let mut executors = Executors::default();
@@ -112,7 +112,7 @@ impl Executors {
         executors
     }
 
-    /// Adds one, with options for what the command line leaves open; it takes the place of one of the same name.
+    /// Adds an executor, with defaults for its options; it takes the place of one of the same name.
     pub(crate) fn add<L: Launch>(&mut self, defaults: L::Options) {
         let executor = Executor::new::<L>(defaults);
         match self.all.iter_mut().find(|known| known.name == L::NAME) {
@@ -135,17 +135,17 @@ impl Executors {
         options
     }
 
-    /// What to say of an option that `chosen` does not have.
+    /// The message for an option that `chosen` does not have.
     pub(crate) fn option_refusal(&self, option: &str, chosen: &Executor) -> String {
         let having = self.all.iter().filter(|executor| executor.has(option));
         let having: Vec<String> = having.map(|executor| format!("-w {}", executor.name)).collect();
         format!("No such option '--{option}' with -w {}; it is one of {}.", chosen.name, having.join(", "))
     }
 
-    /// The one that `word` names, the default where there is no word; else why not.
+    /// The executor that `word` names, the default where there is no word; an error message for an unknown word.
     ///
-    /// The word may be one of RQ's Python classes: the second value then says what is used in its place, the default where
-    /// what does as they do is not built in.
+    /// The word may be one of RQ's Python classes: the second value then is a remark that names the executor in its
+    /// place, which is the default where the one that does the same is not built in.
     pub(crate) fn choose(&self, word: Option<&str>) -> Result<(Executor, Option<String>), String> {
         let Some(default) = self.all.first() else {
             return Err(
@@ -248,7 +248,7 @@ mod tests {
         assert_eq!(choose(Some("thread")), Ok(("thread", false)));
         assert_eq!(choose(Some("own")), Ok(("own", false)));
         for (class, _) in PYTHON_CLASSES {
-            // Without processes, the default has to do.
+            // Where `fork` is not built in, the default stands in.
             assert_eq!(choose(Some(class)), Ok(("thread", true)), "{class}");
         }
         let executors = fork_and_thread();

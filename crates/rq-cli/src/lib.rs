@@ -15,8 +15,8 @@
 //! }
 //! ```
 //!
-//! `my-jobs worker high default` then runs them, and `rq worker --app ./my-jobs high default` does the same. What else a
-//! program brings to its jobs hangs on [`App`].
+//! `my-jobs worker high default` then runs them, and `rq worker --app ./my-jobs high default` does the same. [`App`]
+//! has methods for what else a program brings to its jobs.
 //!
 //! # Layout
 //!
@@ -53,7 +53,7 @@ pub use rq_core::{
 /// What an executor of the program's own is made of, for [`App::executor`].
 pub use rq_core::{Ended, Execution, ExecutionId, Executor, Host, Interrupt, Stop};
 pub use rq_macros::job_by_rq_cli as job;
-/// What an executor's launch is given, and who is told what a worker does.
+/// What an executor's launch gets, and the observers of a worker.
 pub use rq_worker::{
     ExecutorOption, ExecutorOptions, Jobs, Launch, LaunchError, Observer, Options, Preload, Program,
     WorkerEvent,

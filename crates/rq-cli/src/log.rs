@@ -60,7 +60,7 @@ impl<'a> MakeWriter<'a> for Streams {
 }
 
 impl Write for Stream {
-    /// Never fails: a line that nobody can read, as behind `| head`, is dropped, and the worker goes on.
+    /// Never fails: where standard output is closed, as behind `| head`, the line is dropped, and the worker goes on.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = match self {
             Stream::Out(stdout) => stdout.write(bytes),

@@ -17,7 +17,7 @@ pub(crate) fn print(text: &str) -> Result<(), Refusal> {
     Ok(stdout.flush()?)
 }
 
-/// Remarks on something that is no error. Nobody needs to hear it.
+/// Prints a remark on something that is no error. Where standard error is closed, it is dropped.
 pub(crate) fn note(remark: impl Display) {
     let _ = io::stderr().write_all(format!("Note: {remark}.\n").as_bytes());
 }

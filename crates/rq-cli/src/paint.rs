@@ -1,4 +1,4 @@
-//! [`Paint`]: colours, where standard output is a terminal and nobody asked for none.
+//! [`Paint`]: colours, where standard output is a terminal and `NO_COLOR` is not set.
 
 use std::io::{IsTerminal, stdout};
 

@@ -1,4 +1,4 @@
-//! [`Refusal`]: how a command ends other than well, in words and in an exit code.
+//! [`Refusal`]: why a command did not succeed, as a message and an exit code.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ const EXIT_USAGE: u8 = 2;
 /// RQ's exit code for everything else that went wrong.
 const EXIT_FAILED: u8 = 1;
 
-/// How a command ends other than well.
+/// Why a command did not succeed.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Refusal {
     /// The arguments of a command, or of `rq` itself, were not understood. Exits with 2.
@@ -18,15 +18,15 @@ pub(crate) enum Refusal {
         /// A sentence.
         message: String,
     },
-    /// No command was named: the help is said in its place. Exits with 2.
+    /// No command was named: the help is printed instead. Exits with 2.
     CommandMissing(String),
-    /// This program cannot do what was asked of it, however that is put. Exits with 2.
+    /// This program cannot do what the arguments ask, in any form. Exits with 2.
     Unable(String),
     /// The command could not do its work. Exits with 1.
     Failed(String),
-    /// All has been said on standard output. Exits with 1.
+    /// The command has printed the reason on standard output. Exits with 1.
     Said,
-    /// Whoever read standard output has gone. Exits with 1, as RQ's does, and says nothing.
+    /// The reader of standard output has closed it. Exits with 1, as RQ's does, without a message.
     Unheard,
 }
 
@@ -36,10 +36,10 @@ impl Refusal {
         Refusal::Usage { command: Some(command.to_owned()), message: message.into() }
     }
 
-    /// Says it on standard error. `usage` has the lines about how a command, or the program itself, is used.
+    /// Prints the message on standard error. `usage` has the lines about how a command, or the program itself, is used.
     pub(crate) fn report(self, usage: impl Fn(Option<&str>) -> String) -> ExitCode {
         let (text, code) = self.text(usage);
-        // Nobody may be listening any more; the exit code still tells.
+        // Standard error may be closed; the exit code remains.
         let _ = io::stderr().write_all(text.as_bytes());
         ExitCode::from(code)
     }

@@ -38,7 +38,7 @@ impl App {
     }
 }
 
-/// What the program is called in usage lines: the last part of how it was started.
+/// The program's name in usage lines: the last part of the path by which it was started.
 fn program_name(arguments: &[OsString]) -> String {
     let file_name = arguments.first().and_then(|path| Path::new(path).file_name());
     file_name.map_or_else(|| "rq".to_owned(), |name| name.to_string_lossy().into_owned())

@@ -6,7 +6,7 @@ use rq_core::{Codec, Error, Keys, blocking};
 use crate::output::note;
 use crate::refusal::Refusal;
 
-/// Where Redis is unless anything says otherwise.
+/// Where Redis is by default.
 const DEFAULT_HOST: &str = "localhost";
 const DEFAULT_PORT: &str = "6379";
 const DEFAULT_DB: &str = "0";
@@ -20,13 +20,13 @@ pub(crate) struct Shared {
     /// The Redis to use: redis://[user:password@]host[:port][/db] or unix:///path?db=n.
     ///
     /// Without it: REDIS_URL, else REDIS_HOST, REDIS_PORT, REDIS_DB and REDIS_PASSWORD, else redis://localhost:6379/0.
-    /// Others on this machine can read the arguments of programs: give passwords in the environment. All keys begin with
-    /// `rq:`, or with what RQ_KEY_PREFIX says.
+    /// Others on this machine can read the arguments of programs: give passwords in the environment. All keys begin
+    /// with `rq:`, or with what RQ_KEY_PREFIX says.
     #[arg(short, long, env = "RQ_REDIS_URL", hide_env_values = true)]
     url: Option<String>,
     /// How arguments and results are written: json, pickle or bincode [default: json].
     ///
-    /// Only `enqueue` writes any; the others find out job by job and ignore this. Also taken are
+    /// Only `enqueue` writes any; the other commands detect the codec of each job and ignore this. Also accepted are
     /// rq.serializers.JSONSerializer, PickleSerializer and DefaultSerializer (pickle). Python reads json with
     /// `-S json` and pickle without it; bincode is for Rust alone.
     #[arg(short = 'S', long, value_parser = codec)]
@@ -35,7 +35,8 @@ pub(crate) struct Shared {
     python: Python,
 }
 
-/// RQ's options that name Python modules and classes. They are known, so that what cannot be done is said.
+/// RQ's options that name Python modules and classes. They are parsed, so that an error says what this program cannot
+/// do.
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "For Python's rq only")]
 struct Python {
@@ -56,7 +57,7 @@ struct Python {
     connection_class: Option<String>,
 }
 
-/// RQ's `-w` for commands that run no jobs: there, too, scripts give it.
+/// RQ's `-w` for commands that run no jobs: scripts give it there, too.
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "For Python's rq only")]
 pub(crate) struct RunsNoJobs {
@@ -99,7 +100,7 @@ impl Python {
     }
 }
 
-/// The Redis a command works with, and under which keys.
+/// The Redis that a command works with, and the names of the keys.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Server {
     pub(crate) url: String,
@@ -118,7 +119,7 @@ impl Server {
         Ok(queue.keys(self.keys.clone()))
     }
 
-    /// What went wrong, with the server named where that may be why.
+    /// The message for an error, with the server named where that may be the cause.
     pub(crate) fn refusal(&self, error: &Error) -> Refusal {
         Refusal::Failed(match error {
             Error::Redis(cause) if error.is_redis_unavailable() => format!(

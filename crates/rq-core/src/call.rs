@@ -31,7 +31,7 @@ use crate::ttl::{Ttl, whole_seconds};
 pub struct Call<T> {
     payload: Payload,
     options: Options,
-    /// The first argument that could not be turned into a value; told when the call is enqueued.
+    /// The first argument that could not be turned into a value; enqueueing the call fails with this.
     broken: Option<ValueError>,
     yields: PhantomData<fn() -> T>,
 }
@@ -104,7 +104,7 @@ impl<T> Call<T> {
         self
     }
 
-    /// How long the job may run, in whole seconds; 180 s unless told. See [`Call::no_timeout`] for no limit.
+    /// How long the job may run, in whole seconds; by default 180 s. See [`Call::no_timeout`] for no limit.
     pub fn timeout(mut self, limit: Duration) -> Call<T> {
         self.options.timeout = Some(Timeout::Seconds(whole_seconds(limit)));
         self
@@ -123,14 +123,13 @@ impl<T> Call<T> {
         self
     }
 
-    /// How long the job is kept if it fails; one year unless told.
+    /// How long the job is kept if it fails; by default one year.
     pub fn failure_ttl(mut self, ttl: impl Into<Ttl>) -> Call<T> {
         self.options.failure_ttl = Some(ttl.into());
         self
     }
 
-    /// How long the job may wait in the queue before it is discarded, in whole seconds; as long as it takes unless
-    /// told.
+    /// How long the job may wait in the queue before it is discarded, in whole seconds; by default as long as it takes.
     pub fn ttl(mut self, ttl: Duration) -> Call<T> {
         self.options.ttl = Some(ttl);
         self
@@ -156,7 +155,7 @@ impl<T> Call<T> {
         self
     }
 
-    /// What becomes of the job when its worker dies while it runs; the worker decides unless told.
+    /// What becomes of the job when its worker dies while it runs; by default the option of the worker.
     pub fn on_crash(mut self, policy: OnCrash) -> Call<T> {
         self.options.on_crash = Some(policy);
         self
@@ -168,7 +167,7 @@ impl<T> Call<T> {
         self
     }
 
-    /// The job's id, letters, digits, `_` and `-`; a fresh UUID unless told.
+    /// The job's id: letters, digits, `_` and `-`; by default a fresh UUID.
     pub fn job_id(mut self, id: impl Into<String>) -> Call<T> {
         self.options.job_id = Some(id.into());
         self
@@ -195,7 +194,7 @@ impl<T> Call<T> {
         &self.payload.func
     }
 
-    /// The id the job will have, where it was told.
+    /// The id that was set with [`Call::job_id`].
     pub fn id(&self) -> Option<&str> {
         self.options.job_id.as_deref()
     }

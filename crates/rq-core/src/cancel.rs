@@ -1,7 +1,7 @@
 //! [`Cancel`]: what is done with other jobs when one is canceled.
 
 /// What is done with other jobs when one is canceled, for [`JobHandle::cancel_with`](crate::JobHandle::cancel_with).
-/// Nothing, unless told.
+/// By default nothing.
 ///
 /// ```
 /// use rq_core::Cancel;
@@ -15,14 +15,14 @@ pub struct Cancel {
 }
 
 impl Cancel {
-    /// The jobs that wait for it wait for it no longer: RQ's `enqueue_dependents`. Without this they wait until
-    /// somebody releases or deletes them.
+    /// The dependents of the canceled job wait for it no longer: RQ's `enqueue_dependents`. Without this they wait
+    /// until somebody releases or deletes them.
     pub fn release_dependents(mut self) -> Cancel {
         self.releases_dependents = true;
         self
     }
 
-    /// The jobs it waited for do not list it among their dependents any more: RQ's `remove_from_dependencies`.
+    /// The jobs that the canceled job waited for drop it from their dependents: RQ's `remove_from_dependencies`.
     pub fn leave_dependencies(mut self) -> Cancel {
         self.leaves_dependencies = true;
         self

@@ -1,6 +1,8 @@
 //! [`Conclusion`]: what becomes of a job whose execution ended (docs/wire.md §10).
 //!
-//! Decided here, from the job's record and how the execution ended; written by the part `conclude` of the scripts.
+//! The rules are here, functions of the job's record and of how the execution ended. The part `conclude` of the scripts
+//! writes what they decide, under the fence: only fenced steps change `retries_left` and its kin, so that the record by
+//! which they decide cannot be stale.
 
 use crate::failure::Failure;
 use crate::job::{Job, json_numbers};
@@ -22,15 +24,15 @@ pub enum Settled {
     Stopped(String),
     /// The job asked to be run again more often than it may.
     Exhausted,
-    /// Not well, and the job runs again; with this text where it failed, none where it asked for it.
+    /// The job runs again: after a failure with this text, or, without one, because it asked for another run.
     Again(Option<String>),
 }
 
 impl Settled {
     /// The type of its entry in the results stream (docs/wire.md §7).
     ///
-    /// Every attempt has one: Python writes none for an exception that is followed by a retry, and its traceback is lost.
-    /// A stopped job's is that of a failed one, as Python writes it.
+    /// Every attempt has an entry: Python writes none for an exception that is followed by a retry, and its traceback
+    /// is lost. A stopped job has the type of a failed one, as Python writes it.
     pub fn kind(&self) -> ResultKind {
         match self {
             Settled::Finished(_) => ResultKind::Successful,
@@ -40,10 +42,11 @@ impl Settled {
         }
     }
 
-    /// How long this end of `job` is kept; a result as long as `result_ttl` where the job does not say.
+    /// How long this end of `job` is kept; a result for `result_ttl` where the job has none of its own.
     fn ttl(&self, job: &Job, result_ttl: Ttl) -> Ttl {
         match self {
             Settled::Finished(_) => job.result_ttl.unwrap_or(result_ttl),
+            // Python keeps the results of a failed job without a `failure_ttl` for ever; ours expire with the job.
             _ => job.failure_ttl.unwrap_or(Ttl::FAILURE_DEFAULT),
         }
     }
@@ -74,8 +77,8 @@ pub struct Conclusion {
 }
 
 impl Conclusion {
-    /// The rules for an execution that told how it ended, at `now`. Results are kept for `result_ttl` where the job does
-    /// not say.
+    /// The rules for an execution whose end the executor reported, at `now`. Results are kept for `result_ttl` where
+    /// the job has none of its own.
     pub fn of(
         job: &Job,
         outcome: Result<Option<Vec<u8>>, &Failure>,
@@ -92,8 +95,9 @@ impl Conclusion {
         Conclusion { settled, ttl, next, changes }
     }
 
-    /// The rules for an execution that was cut off because its worker was shut down. A job that may run again whenever its worker
-    /// dies does so here too, and no crash is counted. `default` is for jobs that do not say.
+    /// The rules for an execution that was cut off because its worker was shut down. A job that may run again whenever
+    /// its worker dies does so here too, and no crash is counted. `default` is for jobs without an `on_crash` of their
+    /// own.
     #[cfg(any(feature = "worker", test))]
     pub fn of_shut_down(job: &Job, text: String, now: Timestamp, default: OnCrash) -> Conclusion {
         let has_retries = job.retries_left.unwrap_or(0) > 0;
@@ -105,7 +109,8 @@ impl Conclusion {
         Conclusion { settled, ttl, next, changes }
     }
 
-    /// The rules for an execution whose worker fell silent after it may have begun. `default` is for jobs that do not say.
+    /// The rules for an execution that may have begun, and whose worker stopped heartbeating. `default` is for jobs
+    /// without an `on_crash` of their own.
     #[cfg(any(feature = "worker", test))]
     pub fn of_abandoned(job: &Job, text: String, now: Timestamp, default: OnCrash) -> Conclusion {
         let crashes = job.crashes.unwrap_or(0).saturating_add(1);
@@ -114,6 +119,7 @@ impl Conclusion {
             OnCrash::Requeue if !has_retries && crashes <= CRASHES_MAX => {
                 (Settled::Again(Some(text)), Some(Next::Head), Vec::new())
             }
+            // A job that kills its worker each time must not go on for ever.
             OnCrash::Requeue if !has_retries => {
                 let text = format!("Poisoned: {crashes} workers died while they ran this job\n{text}");
                 (Settled::Failed(text), None, Vec::new())
@@ -128,7 +134,7 @@ impl Conclusion {
 
 type Decided = (Settled, Option<Next>, Vec<(&'static str, String)>);
 
-/// A success, which a job with repeats left has again (docs/wire.md §10.8).
+/// A success, after which a job with repeats left runs again (docs/wire.md §10.8).
 fn repeated(job: &Job, value: Option<Vec<u8>>, now: Timestamp) -> Decided {
     let left = job.repeats_left.unwrap_or(0);
     if left <= 0 {
@@ -152,6 +158,7 @@ fn retried_or_failed(job: &Job, text: String, now: Timestamp) -> Decided {
         return (Settled::Failed(text), None, Vec::new());
     }
     let intervals_s = job.retry_intervals_s.as_deref().unwrap_or_default();
+    // RQ indexes a list that is shorter than the number of retries from its end.
     let index = intervals_s.len().saturating_sub(usize::try_from(left).unwrap_or(usize::MAX));
     let pause_s = intervals_s.get(index).copied().unwrap_or(0);
     let next = next(now, pause_s, job.enqueue_at_front_on_retry == Some(true));

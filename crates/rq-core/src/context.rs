@@ -21,14 +21,14 @@ pub const PROGRESS_KEY: &str = "progress";
 /// Key of the job's meta under which [`Context::progress`] keeps what it is doing.
 pub const PROGRESS_NOTE_KEY: &str = "progress_note";
 
-/// What an executor does for the jobs it runs.
+/// What the executor and the worker do for a running job: sleep, connect to Redis, save its meta.
 pub trait Host: Send + Sync {
     /// Sleeps without holding up other jobs, ending early when the job has to end.
     fn sleep(&self, interrupt: &Interrupt, duration: Duration) -> Result<(), Interrupted> {
         interrupt.sleep(duration)
     }
 
-    /// A connection to the Redis that the job came from, made when first asked for, and the keys in use there.
+    /// A connection to the Redis that the job came from, made with the first call, and the keys in use there.
     fn link(&self) -> Result<(Arc<BlockingLink>, Keys), Error> {
         Err(Error::NoConnection)
     }
@@ -58,7 +58,7 @@ pub struct Context {
     interrupt: Arc<Interrupt>,
     host: Arc<dyn Host>,
     states: Arc<States>,
-    /// `None` until first asked for.
+    /// `None` until the job first asks for it.
     meta: Mutex<Option<Value>>,
     codec: OnceLock<Codec>,
 }
@@ -142,7 +142,7 @@ impl Context {
         self.update_meta([(key, Value::from_serialize(&value)?)])
     }
 
-    /// Says how far the job is, from 0 to 1, and what it is doing: the keys `progress` and `progress_note` of its
+    /// Saves how far the job is, from 0 to 1, and what it is doing: the keys `progress` and `progress_note` of its
     /// meta.
     pub fn progress(&self, fraction: f64, note: impl fmt::Display) -> Result<(), Error> {
         let fraction = Value::Float(fraction.clamp(0.0, 1.0));
@@ -165,7 +165,7 @@ impl Context {
         self.host.save_meta(&self.execution, encoded).map_err(Error::MetaNotSaved)
     }
 
-    /// Meta is written in the codec of the job, which is found out once.
+    /// Meta is written in the codec of the job, which is read from its payload once.
     pub(crate) fn codec(&self) -> Codec {
         let detect = || self.job.inflated().and_then(|inflated| Codec::detect(&inflated)).unwrap_or_default();
         *self.codec.get_or_init(detect)

@@ -12,7 +12,8 @@ impl<T: Send> Guard for T {}
 
 /// What else happens to a job that reaches its time limit, beside what its executor does anyway.
 ///
-/// Armed where the job runs, as it begins. Penalties compose: each of a program's is armed, in order.
+/// The executor arms it where the job runs, as the job begins. Penalties compose: each of a program's is armed, in
+/// order.
 ///
 /// ```
 /// use std::time::Duration;

@@ -6,13 +6,13 @@ use crate::error::Error;
 use crate::job::Job;
 use crate::steps::queue::Place;
 
-/// The most jobs one may wait for: each of them looks at the others when it ends.
+/// The most jobs that one may wait for: when each of them ends, the script looks at all the others.
 pub(crate) const DEPENDENCIES_MAX: usize = 10_000;
 
 /// Jobs that another one waits for: RQ's `Dependency`.
 ///
-/// It waits until each of them has finished. A job that is gone, because it was deleted or has expired, holds nobody
-/// back; one that failed, was stopped or canceled does, until it has run well after all.
+/// The dependent waits until each of them has finished. A job that is gone, because it was deleted or has expired,
+/// holds nobody back; one that failed, was stopped or canceled does, until it has run well after all.
 ///
 /// ```
 /// use rq_core::{Call, Dependency};
@@ -51,7 +51,7 @@ impl Dependency {
         &self.ids
     }
 
-    /// Whether failed jobs hold nobody back; `None` where plain ids were given, as RQ then writes no field.
+    /// Whether failed jobs hold nobody back; `None` where plain ids were given, for which RQ writes no field.
     pub(crate) fn allows_failure(&self) -> Option<bool> {
         self.allow_failure
     }

@@ -13,7 +13,7 @@ use crate::status::Status;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Redis could not be reached, or refused.
+    /// Redis could not be reached, or refused the step.
     #[error("redis: {0}")]
     Redis(#[from] RedisError),
     /// The connection broke before Redis answered, and again when the step was sent anew: it may have been done.
@@ -26,12 +26,12 @@ pub enum Error {
         /// How the connection broke.
         source: RedisError,
     },
-    /// Redis answered something the protocol does not know.
+    /// Redis gave an answer that the protocol does not have.
     #[error("redis answered {got} to {step}; is another program writing to these keys?")]
     UnexpectedReply {
-        /// What was asked.
+        /// The step.
         step: &'static str,
-        /// What came back.
+        /// The answer.
         got: String,
     },
     /// A name cannot be written.
@@ -138,7 +138,7 @@ pub enum Error {
     NotEnded {
         /// The job.
         job_id: String,
-        /// How long was waited.
+        /// How long the wait was.
         waited: Duration,
         /// Where it is.
         status: Option<Status>,
@@ -174,7 +174,7 @@ impl Error {
     }
 }
 
-/// For `?` in RQ's own crates, which know the library. Nobody else should count on it.
+/// For `?` in RQ's own crates, which know the client library. Other code should not rely on it.
 #[doc(hidden)]
 impl From<redis::RedisError> for Error {
     fn from(error: redis::RedisError) -> Error {

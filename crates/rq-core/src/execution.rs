@@ -71,9 +71,9 @@ pub struct ExecutionRecord {
     pub job_id: Option<String>,
     /// When it was claimed.
     pub created_at: Timestamp,
-    /// When its worker last said that it runs.
+    /// When its worker last sent a heartbeat for it.
     pub last_heartbeat: Timestamp,
-    /// Who runs it; `None` before RQ 2.11.
+    /// The name of the worker that runs it; `None` before RQ 2.11.
     pub worker_name: Option<String>,
     /// Whatever else the hash holds.
     pub other: Fields,

@@ -21,7 +21,7 @@ pub struct Execution {
     pub job: Arc<Job>,
     /// How long it may run, from when it begins; `None` for no limit.
     pub limit: Option<Duration>,
-    /// Stores what the running job saves. Executors that run jobs outside of this process bring their own.
+    /// Stores the meta that the running job saves. Executors that run jobs outside of this process bring their own.
     pub host: Arc<dyn Host>,
 }
 
@@ -52,7 +52,7 @@ pub struct Ended {
 pub enum Stop {
     /// Ask: `ctx.check()` fails and sleeps wake.
     Ask,
-    /// Insist, with all the executor can do.
+    /// Ask, and end the job by all the executor can do if it does not end soon.
     Kill,
 }
 
@@ -68,8 +68,8 @@ pub trait Executor: Send {
     /// Stops an execution, which still reports how it ended. One that has ended already is ignored.
     fn stop(&mut self, id: &ExecutionId, how: Stop);
 
-    /// Ends the process that runs an execution, as if it had crashed: RQ's `kill-horse`. `false` where it has none of its
-    /// own.
+    /// Ends the process that runs an execution, as if it had crashed: RQ's `kill-horse`. `false` where it has none of
+    /// its own.
     fn crash(&mut self, _id: &ExecutionId) -> bool {
         false
     }

@@ -35,7 +35,7 @@ pub enum Failure {
     Panic(Panic),
     /// The job used more stack than it has, where its executor outlives that.
     StackOverflow {
-        /// How much it has.
+        /// The size of its stack, in kB.
         stack_kb: usize,
     },
     /// The job reached its time limit.
@@ -52,21 +52,21 @@ pub enum Failure {
         /// What the process had used.
         usage: Usage,
     },
-    /// The worker was shut down while it ran the job, and did not wait for its end.
+    /// The worker was shut down while it ran the job, and did not wait for the job to end.
     ShutDown,
     /// The process that ran the job was ended by a signal for want of memory.
     OutOfMemory {
-        /// The limit of its own that it may have had: then want of memory is but probable. `None` where the system has told so
-        /// of the worker's control group.
+        /// The process's own memory limit: then want of memory is only probable. `None` where the system counted a kill
+        /// for want of memory in the worker's control group.
         limit_mb: Option<u64>,
         /// The signal's number.
         signal: i32,
         /// What the process had used.
         usage: Usage,
     },
-    /// The worker that ran the job fell silent, and the job may have begun.
+    /// The worker that ran the job stopped heartbeating, and the job may have begun.
     Abandoned {
-        /// The worker, as far as it is known.
+        /// The worker's name; empty if it is not known.
         worker: String,
     },
     /// No handler has the name that the job asks for.
@@ -87,7 +87,7 @@ pub enum Failure {
     },
     /// The arguments do not fit the handler.
     Arguments(ArgumentError),
-    /// The process that ran the job ended with this code before it told how the job ended.
+    /// The process that ran the job ended with this code before it reported how the job ended.
     Exited {
         /// The code.
         code: i32,
@@ -109,12 +109,12 @@ pub enum Failure {
 pub struct Usage {
     /// The most memory it had at once.
     pub peak_rss_bytes: u64,
-    /// How long it has computed.
+    /// The processor time it took, its own and the system's for it.
     pub cpu: Duration,
 }
 
 impl Usage {
-    /// What an executor was told of the process.
+    /// The usage of a process, as the system reports it at its end.
     pub const fn new(peak_rss_bytes: u64, cpu: Duration) -> Usage {
         Usage { peak_rss_bytes, cpu }
     }
@@ -123,7 +123,7 @@ impl Usage {
 impl fmt::Display for Usage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (peak_mb, cpu_s) = (self.peak_rss_bytes >> 20, self.cpu.as_secs_f64());
-        write!(f, "it had {peak_mb} MB at most and computed for {cpu_s:.3} s")
+        write!(f, "peak RSS {peak_mb} MB, CPU {cpu_s:.3} s")
     }
 }
 
@@ -277,10 +277,10 @@ impl Failure {
             ),
             Failure::Remote { .. } => {}
             Failure::Abandoned { worker } if worker.is_empty() => {
-                text.push_str("the worker fell silent while it had the job")
+                text.push_str("the worker stopped heartbeating while it had the job")
             }
             Failure::Abandoned { worker } => {
-                push(&mut text, format_args!("the worker {worker} fell silent while it ran the job"))
+                push(&mut text, format_args!("the worker {worker} stopped heartbeating while it ran the job"))
             }
             Failure::UnknownFunction { name, nearest } => {
                 push(&mut text, format_args!("no handler named `{name}` in this worker"));
@@ -305,7 +305,7 @@ impl Failure {
     }
 }
 
-/// What people call the signals that end jobs, and what they may mean. The numbers are those of Linux on all but a few
+/// The names of signals that end jobs, and what those may mean. The numbers are those of Linux on all but a few
 /// processors.
 fn signal_name(signal: i32) -> &'static str {
     match signal {

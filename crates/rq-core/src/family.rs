@@ -7,7 +7,7 @@ use crate::error::Error;
 /// The most jobs that are deleted with the one they wait for.
 pub(crate) const FAMILY_MAX: usize = 100_000;
 
-/// A job and all that wait for it, as they are found.
+/// A job and all that wait for it, collected step by step.
 pub(crate) struct Family {
     /// In the order they were found, the job itself first.
     ids: Vec<String>,
@@ -32,7 +32,7 @@ impl Family {
         self.ids.iter().skip(self.dependents.len()).take(most).cloned().collect()
     }
 
-    /// Takes in the dependents of those that [`next`](Family::next) gave.
+    /// Adds the dependents of the jobs that [`next`](Family::next) gave.
     pub(crate) fn add(&mut self, dependents: Vec<Vec<String>>) -> Result<(), Error> {
         for ids in dependents {
             let places = ids.into_iter().map(|id| self.place_of(id)).collect();

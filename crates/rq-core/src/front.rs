@@ -16,7 +16,7 @@ pub(crate) mod asynchronous {
         Link::open(url).await
     }
 
-    /// A connection of its own for one waiter; whoever awaits bounds its commands.
+    /// A connection of its own for one waiter, which bounds its commands itself.
     pub(crate) async fn waiting_connection(
         link: &SharedLink,
         _longest: Duration,

@@ -42,12 +42,12 @@ pub(crate) mod asynchronous {
             &self.id
         }
 
-        /// Where the job is; `None` once it is gone.
+        /// The job's status; `None` once the job is gone.
         pub async fn status(&self) -> Result<Option<Status>, Error> {
             Ok(self.latest().await?.status)
         }
 
-        /// The whole record; `None` once it is gone.
+        /// The job's record; `None` once the job is gone.
         pub async fn job(&self) -> Result<Option<Job>, Error> {
             let ids = [self.id.clone()];
             let mut hashes = self.link.run(&steps::job::fetch_fields(&self.keys, &ids)).await?;

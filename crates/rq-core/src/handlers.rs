@@ -133,7 +133,7 @@ impl Handlers {
         self.by_name.keys().copied()
     }
 
-    /// Whether there is none.
+    /// Whether there is no handler.
     pub fn is_empty(&self) -> bool {
         self.by_name.is_empty()
     }
@@ -226,8 +226,8 @@ impl Prepared {
     }
 }
 
-/// The value in the job's codec. An error that came after the job was told to end is due to that, whatever the job
-/// made of it.
+/// The value in the job's codec. An error after the job was asked to end is recorded as that interruption, even where
+/// the job, or `anyhow`, has wrapped it beyond recognition.
 fn settled(codec: Codec, outcome: Outcome, context: &Context) -> Result<Option<Vec<u8>>, Failure> {
     match (outcome, context.interrupt().told()) {
         (Ok(returned), _) => Ok(encode_returned(codec, returned)),

@@ -20,7 +20,7 @@ use crate::ttl::Ttl;
 
 /// What RQ writes as the worker's name of an inline run.
 const WORKER_NAME: &str = "sync";
-/// How long a run may be overdue before maintenance takes it for dead, in seconds.
+/// How long an inline run may be overdue before maintenance takes it for abandoned, in seconds.
 const OVERDUE_S: i64 = 60;
 /// The same for a job without a time limit: a year.
 const UNLIMITED_S: i64 = 31_536_000;

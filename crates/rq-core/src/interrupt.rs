@@ -35,7 +35,7 @@ pub struct Interrupt {
     listens: Once,
 }
 
-/// What has requests to stop come in.
+/// Starts to listen for requests to stop.
 type Listen = Box<dyn FnOnce() + Send>;
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,8 +58,8 @@ impl Interrupt {
         }
     }
 
-    /// [`new`](Interrupt::new) where somebody must listen for requests to stop: `listen` is called once, when the job first
-    /// looks whether it has to end. Most never do, and are spared the cost.
+    /// [`new`](Interrupt::new) where requests to stop come only if something listens for them: `listen` is called once,
+    /// when the job first checks whether it has to end. Most jobs never do, and are spared the cost.
     pub fn listening(limit: Option<Duration>, listen: impl FnOnce() + Send + 'static) -> Interrupt {
         Interrupt { listen: Mutex::new(Some(Box::new(listen))), ..Interrupt::new(limit) }
     }
@@ -87,7 +87,7 @@ impl Interrupt {
         self.check_locked(&mut self.state())
     }
 
-    /// What the job was told, if anything: an error it ends with is then due to that.
+    /// The interruption that the job has seen, if any: an error it ends with is then due to that.
     pub fn told(&self) -> Option<Interrupted> {
         self.state().told
     }

@@ -63,7 +63,7 @@ pub struct Callback {
     pub timeout_s: Option<i64>,
 }
 
-/// The record of a job in Redis, untyped: for whoever inspects or runs it.
+/// The record of a job in Redis, untyped: for code that inspects or runs jobs.
 ///
 /// All fields of docs/wire.md §3 by their names there. Fields we do not know are kept in `other`, so that reading and
 /// writing loses nothing.
@@ -117,9 +117,9 @@ pub struct Job {
     pub result: Option<Vec<u8>>,
     /// Legacy, deflated text: see the results stream.
     pub exc_info: Option<Vec<u8>>,
-    /// Ours: what becomes of the job when its worker dies.
+    /// A field of this project: what becomes of the job when its worker dies.
     pub on_crash: Option<OnCrash>,
-    /// Ours: how many workers died while they ran it.
+    /// A field of this project: how many workers died while they ran the job.
     pub crashes: Option<i64>,
     /// Whatever else the hash holds.
     pub other: Fields,
@@ -228,7 +228,7 @@ impl Job {
         f
     }
 
-    /// The hash without `data`, which may be large: for whoever passes it on by reference.
+    /// The hash without `data`, which may be large and is then passed on by reference.
     pub fn fields_beside_data(&self) -> Fields {
         let mut f = self.other.clone();
         f.set("status", self.status.as_str());
@@ -284,7 +284,7 @@ impl Job {
         f
     }
 
-    /// How long it may run; RQ's 180 s where the hash does not say.
+    /// How long the job may run; RQ's 180 s where the hash does not say.
     pub fn limit(&self) -> Option<Duration> {
         self.timeout.unwrap_or(TIMEOUT_DEFAULT).limit()
     }

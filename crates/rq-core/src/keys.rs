@@ -6,7 +6,7 @@ use std::sync::Arc;
 /// The environment variable that replaces the prefix (docs/wire.md §1.1).
 pub const PREFIX_VARIABLE: &str = "RQ_KEY_PREFIX";
 
-/// What RQ's keys begin with unless told otherwise.
+/// What RQ's keys begin with by default.
 pub const DEFAULT_PREFIX: &str = "rq";
 
 /// The longest name we write; longer ones are still read.
@@ -169,10 +169,10 @@ keys! {
     claims(name) = ":claims:", name;
     /// Ours: set of the executions that a worker has claimed and not begun, `<id>:<x>`.
     unbegun(name) = ":unbegun:", name;
-    /// Ours: sorted set of the executions our workers hold, `<id>:<x>` by the millisecond of Redis TIME at which they
-    /// count as silent.
+    /// Ours: sorted set of the executions our workers hold, `<id>:<x>` by the millisecond of Redis TIME until which
+    /// their lease lasts.
     leases() = ":leases";
-    /// Ours: who looked after a queue's books last, for as long as nobody needs to do it again.
+    /// Ours: which worker did a round of maintenance for a queue last, until the next one is due.
     maintained(queue) = ":maintained:", queue;
     /// Ours: the same for what belongs to no queue.
     maintained_at_large() = ":maintained";

@@ -24,20 +24,22 @@
 //!
 //! # Layout
 //!
-//! * producers: [`Call`], [`Queue`], [`JobHandle`], [`blocking`], [`Retry`], [`Repeat`], [`Dependency`], [`OnCrash`], [`Ttl`]
+//! * producers: [`Call`], [`Queue`], [`JobHandle`], [`blocking`], [`Retry`], [`Repeat`], [`Dependency`], [`OnCrash`],
+//!   [`Ttl`]
 //! * job authors: [`job`], [`handlers!`], [`Handlers`], [`Context`], [`States`], [`Failure`]
-//! * whoever manages: [`Cancel`], [`Registry`], [`Requeued`]
-//! * whoever inspects: [`Job`], [`JobResult`], [`ExecutionRecord`], [`WorkerRecord`], [`Status`], [`Keys`]
+//! * managing jobs: [`Cancel`], [`Registry`], [`Requeued`]
+//! * inspecting Redis: [`Job`], [`JobResult`], [`ExecutionRecord`], [`WorkerRecord`], [`Status`], [`Keys`]
 //! * payloads, from `rq-wire`: [`Codec`], [`Value`], [`Payload`]
 //! * extenders: [`Executor`] with [`Host`] and [`Interrupt`], [`DeathPenalty`], [`ExceptionHandler`]
-//! * workers and tools of RQ, with the feature `worker`: `steps` and `link`, what is sent to Redis and how; `Conclusion`,
-//!   what becomes of a job that ran; `Prepared`, a job about to run; `panics`, how it is kept from taking others with it
+//! * workers and tools of RQ, with the feature `worker`: `steps` and `link`, what is sent to Redis and how;
+//!   `Conclusion`, what becomes of a job that ran; `Prepared`, a job about to run; `panics`, which catches the panics
+//!   of jobs
 //!
 //! # Features
 //!
 //! * `bincode`, on by default: the codec for queues that only Rust reads
-//! * `worker`: the last line above. Its items follow the needs of RQ's own crates and change with them; a producer needs
-//!   none, and builds without the scripts of workers
+//! * `worker`: the last line above. Its items follow the needs of RQ's own crates and change with them; a producer
+//!   needs none, and builds without the scripts of workers
 //!
 //! This crate never forks, starts no runtime and no thread, and installs no log subscriber.
 
@@ -136,7 +138,7 @@ pub use time::{Timestamp, TimestampError, days, hours, minutes, secs};
 pub use ttl::Ttl;
 pub use worker_record::WorkerRecord;
 
-/// What the code that `#[job]` writes is made of. Nobody else should name it: it changes with the macro.
+/// What the code that `#[job]` writes names. Other code must not: it changes with the macro.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::handlers::{Arguments, Handler, Outcome, Returned, Returns, Run, Running, same_params};

@@ -38,7 +38,7 @@ pub type Answers = Vec<RedisResult<redis::Value>>;
 pub struct Step<T> {
     name: &'static str,
     pipeline: Pipeline,
-    /// Whether it has the same effect sent once or twice.
+    /// Whether the step has the same effect sent once or twice.
     resend: bool,
     read: Box<dyn Fn(Answers) -> Result<T, Error> + Send + Sync>,
 }
@@ -54,13 +54,13 @@ impl<T> Step<T> {
         Step { name, pipeline, resend: true, read: Box::new(read) }
     }
 
-    /// Makes it a step that must not be sent twice.
+    /// The same step, which must not be sent twice.
     pub fn once(mut self) -> Step<T> {
         self.resend = false;
         self
     }
 
-    /// What the step is called in errors.
+    /// The step's name in errors.
     pub fn name(&self) -> &'static str {
         self.name
     }
@@ -82,12 +82,13 @@ impl<T> Step<T> {
 
     /// Whether the server did not know a script, and sending the step anew does nothing twice.
     fn is_unknown_script(&self, answers: &Answers) -> bool {
+        // Of a step that must not be sent twice, no command may have been run.
         let unknown = answers.iter().filter(|answer| is_noscript(answer)).count();
         if self.resend { unknown > 0 } else { unknown > 0 && unknown == answers.len() }
     }
 }
 
-/// What was tried to have a step answered: each once, and both where a server restarts.
+/// Which of the two remedies a link has tried for a step: each once, and both where a server restarts.
 #[derive(Default)]
 struct Tries {
     resent: bool,
@@ -96,7 +97,7 @@ struct Tries {
 
 enum Again {
     AsItIs,
-    /// The server does not know our scripts: nothing of them was run, and the rest of the step is safe to repeat.
+    /// The server does not know the scripts: none of them was run, and the rest of the step is safe to repeat.
     LoadScripts,
 }
 
@@ -127,7 +128,7 @@ impl Link {
 
     /// Runs a step: sends it, once more if that is safe and the connection broke, and reads the answers.
     pub async fn run<T>(&self, step: &Step<T>) -> Result<T, Error> {
-        // The client refuses to send nothing.
+        // The client refuses an empty pipeline.
         if step.pipeline.is_empty() {
             return (step.read)(Vec::new());
         }
@@ -150,7 +151,7 @@ impl Link {
     }
 }
 
-/// What a worker waits on.
+/// The connections on which a worker waits.
 #[cfg(feature = "worker")]
 impl Link {
     /// The messages of a channel, over a connection of their own (`SUBSCRIBE`).
@@ -208,7 +209,8 @@ impl BlockingLink {
             if let Some(Again::LoadScripts) = again {
                 scripts::load_all().query::<()>(&mut connection)?;
             }
-            // A connection that broke, or may still deliver an answer nobody waits for, is not kept.
+            // Not kept after an error: it is broken, or may still deliver an answer that the next step would take for
+            // its own.
             if result.is_ok() {
                 *slot = Some(connection);
             }
@@ -233,14 +235,14 @@ fn connect(client: &Client) -> Result<redis::Connection, Error> {
     Ok(connection)
 }
 
-/// A client whose connections send small packets at once, which redis 1.x does not do unless told.
+/// A client whose connections send small packets at once (`TCP_NODELAY`), which redis 1.x does not do by default.
 fn client(url: &str) -> Result<Client, Error> {
     let info: ConnectionInfo = as_the_client_reads(url).as_ref().into_connection_info()?;
     Ok(Client::open(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))?)
 }
 
-/// `url` as our client reads it where Python's reads more: in `redis://host/1?db=2` the query decides, and a host that
-/// is left out is this one.
+/// `url` in the form that the client library reads, where Python's reads more: in `redis://host/1?db=2` the query
+/// decides, and a host that is left out is this machine.
 fn as_the_client_reads(url: &str) -> Cow<'_, str> {
     let Some((scheme @ ("redis" | "rediss"), rest)) = url.split_once("://") else {
         return Cow::Borrowed(url);

@@ -9,10 +9,11 @@ pub const CRASHES_MAX: i64 = 3;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnCrash {
-    /// It fails with that cause, or is retried where it has retries left: RQ's way, for jobs that must not run twice.
+    /// The job fails with that cause, or is retried where it has retries left: RQ's way, for jobs that must not run
+    /// twice.
     #[default]
     Fail,
-    /// It runs again, for at most [`CRASHES_MAX`] deaths: for jobs that may run twice.
+    /// The job runs again, for at most [`CRASHES_MAX`] deaths: for jobs that may run twice.
     Requeue,
 }
 

@@ -12,7 +12,7 @@ use std::task::Poll;
 /// A job's panic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Panic {
-    /// What it said.
+    /// Its message.
     pub message: String,
     /// `file:line:column`, where known: see [`record_locations`].
     pub location: Option<String>,
@@ -27,8 +27,8 @@ impl fmt::Display for Panic {
     }
 }
 
-/// What [`catch`] remembers of the latest panic below it; nothing outside of it, so that panics there are reported as
-/// ever.
+/// What the hook has noted of the latest panic within a [`catch`]. Outside of one there is no memory, and a panic is
+/// reported as ever.
 #[derive(Debug, Default)]
 pub struct Memory(Option<Option<String>>);
 
@@ -41,7 +41,7 @@ thread_local! {
 
 static SWAP: OnceLock<Swap> = OnceLock::new();
 
-/// Has memories kept by `swap`, for jobs that move from thread to thread: unless told, each thread keeps its own.
+/// Has memories kept by `swap`, for jobs that move from thread to thread: by default each thread keeps its own.
 ///
 /// Called before the first job; a second call changes nothing.
 #[cfg(feature = "worker")]

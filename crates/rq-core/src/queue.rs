@@ -83,7 +83,7 @@ pub(crate) mod asynchronous {
             Ok(Queue { name: name.into(), ..self.clone() })
         }
 
-        /// Writes payloads in `codec` from now on; [`Codec::Json`] unless told.
+        /// Writes payloads in `codec` from now on; by default in [`Codec::Json`].
         pub fn codec(mut self, codec: Codec) -> Queue {
             self.codec = codec;
             self
@@ -197,7 +197,7 @@ pub(crate) mod asynchronous {
             self.link.run(&steps::queue::len(&self.keys, &self.name)).await
         }
 
-        /// Whether none waits.
+        /// Whether no job waits.
         pub async fn is_empty(&self) -> Result<bool, Error> {
             Ok(self.len().await? == 0)
         }
@@ -231,12 +231,12 @@ pub(crate) mod asynchronous {
             self.handle::<()>(id).job().await
         }
 
-        /// Removes all waiting jobs, with their records, and tells how many they were.
+        /// Removes all waiting jobs, with their records, and returns how many they were.
         pub async fn empty(&self) -> Result<usize, Error> {
             self.remove_all(false).await
         }
 
-        /// Removes all waiting jobs and the queue itself; tells how many jobs they were.
+        /// Removes all waiting jobs and the queue itself; returns how many jobs they were.
         pub async fn delete(&self) -> Result<usize, Error> {
             self.remove_all(true).await
         }

@@ -13,8 +13,8 @@ impl RedisError {
         self.0.code()
     }
 
-    /// Whether the connection broke, was refused, or gave no answer in time: what was sent may have been done, and trying
-    /// later may help.
+    /// Whether the connection broke, was refused, or gave no answer in time: what was sent may have been done, and
+    /// trying later may help.
     pub fn is_connection_broken(&self) -> bool {
         is_broken(&self.0)
     }
@@ -32,7 +32,7 @@ impl From<io::Error> for RedisError {
     }
 }
 
-/// For `?` in RQ's own crates, which know the library. Nobody else should count on it.
+/// For `?` in RQ's own crates, which know the client library. Other code should not rely on it.
 #[doc(hidden)]
 impl From<redis::RedisError> for RedisError {
     fn from(error: redis::RedisError) -> RedisError {

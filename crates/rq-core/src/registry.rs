@@ -52,7 +52,7 @@ pub(crate) mod asynchronous {
             Registry { link, keys, queue, kind }
         }
 
-        /// Which one it is.
+        /// Which registry it is.
         pub fn kind(&self) -> RegistryKind {
             self.kind
         }
@@ -123,7 +123,7 @@ pub(crate) mod asynchronous {
         }
 
         /// Puts jobs of [`RegistryKind::Failed`] or [`RegistryKind::Finished`] at the tails of their queues again, and
-        /// tells of each id what became of it.
+        /// returns with each id what became of it.
         pub async fn requeue(&self, ids: &[String]) -> Result<Vec<(String, Requeued)>, Error> {
             check_requeue(self.kind)?;
             let mut outcome = Vec::with_capacity(ids.len());

@@ -8,7 +8,7 @@ use crate::keys::Keys;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RegistryKind {
-    /// Running executions, by when they count as abandoned unless their worker says that it lives.
+    /// Running executions, by when they count as abandoned unless their worker sends a heartbeat.
     Started,
     /// Jobs that ended well, by when they are forgotten.
     Finished,

@@ -56,15 +56,15 @@ impl Retry {
     pub fn exponential(mut self, first: Duration, longest: Duration) -> Retry {
         let (first_s, longest_s) = (whole_seconds(first), whole_seconds(longest));
         let pauses = std::iter::successors(Some(first_s), |pause_s| Some(pause_s.saturating_mul(2)));
-        // Once the longest pause is reached it is the last of the list; but RQ indexes lists shorter than `max` from their
-        // end, so the list is as long as there are retries.
+        // Once the longest pause is reached it is the last of the list; but RQ indexes lists shorter than `max` from
+        // their end, so the list is as long as there are retries.
         let length = usize::try_from(self.max).unwrap_or(usize::MAX).clamp(1, PAUSES_MAX);
         self.intervals_s = pauses.take(length).map(|pause_s| pause_s.min(longest_s)).collect();
         self
     }
 
-    /// Takes off each pause a random part of at most `part` of it, from 0 to 1, so that jobs which failed together do not
-    /// come back together. Drawn once, when this is called.
+    /// Takes off each pause a random part of at most `part` of it, from 0 to 1, so that jobs which failed together do
+    /// not come back together. Drawn once, when this is called.
     pub fn jitter(mut self, part: f64) -> Retry {
         let part = part.clamp(0.0, 1.0);
         for pause_s in &mut self.intervals_s {

@@ -1,8 +1,8 @@
 //! The scripts: one file a transition, each atomic, fenced, and safe to send twice.
 //!
-//! Every `.lua` file begins with its contract: KEYS, ARGV, effect and result. What several transitions do in the same way
-//! is a *part* (`scripts/parts`), put before the script. The functions here and in [`steps`](crate::steps) are the only
-//! callers.
+//! Every `.lua` file begins with its contract: KEYS, ARGV, effect and result. What several transitions do in the same
+//! way is a *part* (`scripts/parts`), put before the scripts that name it: a library of all parts would be loaded with
+//! each. The functions here and in [`steps`](crate::steps) are the only callers.
 
 use std::sync::OnceLock;
 
@@ -12,7 +12,7 @@ use redis::{Cmd, Pipeline, ToRedisArgs};
 pub(crate) struct Script {
     #[cfg(test)]
     name: &'static str,
-    /// What it shares with others, in the order in which one part needs the one before.
+    /// Its parts, in an order in which each comes after those that it needs.
     parts: &'static [&'static str],
     source: &'static str,
     whole: OnceLock<Whole>,
@@ -95,7 +95,7 @@ scripts! { OF_WORKERS:
 #[cfg(not(feature = "worker"))]
 static OF_WORKERS: &[&Script] = &[];
 
-/// All that this program may run.
+/// All scripts that this program may run.
 fn all() -> impl Iterator<Item = &'static Script> {
     OF_PRODUCERS.iter().chain(OF_WORKERS).copied()
 }
@@ -117,7 +117,7 @@ impl Script {
     }
 }
 
-/// Makes every one of them known to the server.
+/// Loads every script into the server.
 pub(crate) fn load_all() -> Pipeline {
     let mut pipeline = redis::pipe();
     for script in all() {

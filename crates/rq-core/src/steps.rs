@@ -32,7 +32,7 @@ pub use crate::execution::Claimed;
 /// milliseconds and make slots wait for each other.
 pub const BATCH_MAX: usize = 16;
 
-/// What the script is called that Redis knows by `digest`, for whoever reads an `EVALSHA` on the wire.
+/// The name of the script that Redis knows by `digest`, for tools that read an `EVALSHA` on the wire.
 #[cfg(feature = "worker")]
 pub fn script_name(digest: &[u8]) -> Option<&'static str> {
     crate::scripts::name_of(digest)

@@ -1,4 +1,4 @@
-//! [`WorkerRecord`]: what a worker says of itself in Redis (docs/wire.md §8.1).
+//! [`WorkerRecord`]: a worker's own record in Redis (docs/wire.md §8.1).
 
 use crate::fields::{FieldError, Fields};
 use crate::time::Timestamp;

@@ -8,8 +8,8 @@ use syn::{Error, Result};
 use crate::declaration::{Declaration, Parameters};
 use crate::name::Identity;
 
-/// The function if it has a body, the type beside it, and what makes it run. `rq` is the path of `rq-core` for whoever uses the
-/// attribute.
+/// The function if it has a body, the type beside it, and the code that runs it. `rq` is the path of `rq-core` in the
+/// crate that uses the attribute.
 pub(crate) fn job(rq: &TokenStream, identity: &Identity, declaration: &Declaration) -> Result<TokenStream> {
     let parameters = declaration.parameters()?;
     let beside = type_beside(rq, identity, declaration, &parameters)?;

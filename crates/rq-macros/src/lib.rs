@@ -26,8 +26,8 @@ use quote::quote;
 /// ```
 ///
 /// Beside the function `add` stands a type `add` with `NAME`, `PARAMS` and `call(..)`, which takes the same arguments
-/// and gives a `Call` of what the function's `Result` holds. A first parameter of type `&Context` is the worker's to
-/// fill; all others are owned, and both `Serialize` and `Deserialize`. Callers may leave out an `Option`.
+/// and returns a `Call` of what the function's `Result` holds. The worker fills a first parameter of type `&Context`;
+/// all others are owned, and both `Serialize` and `Deserialize`. Callers may leave out an `Option`.
 ///
 /// # What does not compile
 ///

@@ -27,8 +27,8 @@ mod samples;
 mod vectors;
 pub mod zlib;
 
-/// One of the formats of payloads. Nothing on the wire names it: the first bytes tell (docs/wire.md §4.2), and the
-/// result and meta of a job are written as its call was.
+/// One of the formats of payloads. Nothing on the wire names it: it is detected by the first bytes (docs/wire.md §4.2),
+/// and the result and meta of a job are written as its call was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Codec {
@@ -37,7 +37,7 @@ pub enum Codec {
     Json,
     /// Compact, for queues that only Rust reads. Needs the feature `bincode`.
     Bincode,
-    /// What Python uses unless told otherwise. Plain data only, and nothing in it is ever executed.
+    /// Python's default. Plain data only, and nothing in it is ever executed.
     Pickle,
 }
 
@@ -163,7 +163,7 @@ impl FromStr for Codec {
     }
 }
 
-/// What answers where the codec is not compiled in.
+/// The codec where it is not compiled in: every call is an error.
 #[cfg(not(feature = "bincode"))]
 mod bincode {
     use super::{CodecError, Payload, Value};

@@ -23,10 +23,10 @@ pub enum CodecError {
     /// A container holds itself.
     #[error("a value contains itself: pass data without cycles")]
     Recursive,
-    /// More than [`Value::MAX_DEPTH`] containers around a value.
+    /// More than [`Value::MAX_DEPTH`](crate::Value::MAX_DEPTH) containers around a value.
     #[error("nested deeper than {limit} levels: store it elsewhere and pass its id")]
     TooDeep {
-        /// [`Value::MAX_DEPTH`].
+        /// [`Value::MAX_DEPTH`](crate::Value::MAX_DEPTH).
         limit: usize,
     },
     /// More bytes than allowed, also after inflating or resolving shared references.
@@ -35,16 +35,17 @@ pub enum CodecError {
         /// What is allowed.
         limit_bytes: usize,
     },
-    /// More than [`Codec::MAX_VALUES`] values, also after resolving shared references; or more objects on the way there.
+    /// More than [`Codec::MAX_VALUES`](crate::Codec::MAX_VALUES) values, also after resolving shared references; or
+    /// more objects on the way there.
     #[error("more than {limit} values: store them elsewhere and pass an id")]
     TooMany {
         /// What is allowed.
         limit: usize,
     },
-    /// An integer of more than [`Codec::MAX_INT_BYTES`].
+    /// An integer of more than [`Codec::MAX_INT_BYTES`](crate::Codec::MAX_INT_BYTES).
     #[error("an integer of more than {limit_bytes} bytes: pass it as bytes or text")]
     Integer {
-        /// [`Codec::MAX_INT_BYTES`].
+        /// [`Codec::MAX_INT_BYTES`](crate::Codec::MAX_INT_BYTES).
         limit_bytes: usize,
     },
     /// The bytes end before the value does.

@@ -30,15 +30,15 @@
 //!
 //! # What may come in
 //!
-//! Payloads come from whoever can write to Redis, so every decoder has limits on depth ([`Value::MAX_DEPTH`]), size
-//! ([`Codec::MAX_PAYLOAD_BYTES`]) and count ([`Codec::MAX_VALUES`]), which hold for encoders too. Nothing in a pickle is
-//! executed: it is read as plain data, and one that names a class or a function is refused with that name
+//! Anybody who can write to Redis can send payloads, so every decoder has limits on depth ([`Value::MAX_DEPTH`]), size
+//! ([`Codec::MAX_PAYLOAD_BYTES`]) and count ([`Codec::MAX_VALUES`]), which hold for encoders too. Nothing in a pickle
+//! is executed: it is read as plain data, and one that names a class or a function is refused with that name
 //! ([`CodecError::NotPlain`]). What is over a limit, cut off or malformed is an error; no bytes end in a panic.
 //!
 //! # Features
 //!
 //! `bincode` (on by default): the codec for queues that only Rust reads. Without it [`Codec::Bincode`] is still a name,
-//! and whatever it is asked for is answered with [`CodecError::WithoutBincode`].
+//! and all of its methods return [`CodecError::WithoutBincode`].
 
 #![forbid(unsafe_code)]
 

@@ -20,8 +20,8 @@ impl Payload {
 
     /// The call as Python prints it, each argument cut after 75 characters: `tasks.add(1, y=2)`.
     ///
-    /// It is the job field `description` of whoever gives none (docs/wire.md §4.5). Keyword arguments are sorted as
-    /// text, values included.
+    /// It is the job field `description` where the producer gives none (docs/wire.md §4.5). Keyword arguments are
+    /// sorted as text, values included.
     pub fn description(&self) -> String {
         self.describe(|value| value.repr_cut(Payload::MAX_REPR_CHARS))
     }

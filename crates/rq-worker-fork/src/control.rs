@@ -29,7 +29,7 @@ pub(crate) struct Control {
 
 struct Connection {
     socket: AsyncFd<OwnedFd>,
-    /// Who waits for the end of which horse.
+    /// The tasks that wait for the end of a horse, by its id.
     horses: Mutex<HashMap<HorseId, oneshot::Sender<Result<Death, String>>>>,
     is_gone: AtomicBool,
 }
@@ -53,7 +53,7 @@ impl Control {
         self.connection.is_gone.load(Ordering::Acquire)
     }
 
-    /// Whether a horse has not ended yet, as far as the server has told.
+    /// Whether a horse has not ended yet, by what the server has reported.
     pub(crate) fn has(&self, horse: HorseId) -> bool {
         self.connection.horses().contains_key(&horse)
     }
@@ -69,9 +69,10 @@ impl Control {
         Ok(HorseHandle { id, stream: UnixStream::from_std(ours)?, received: Vec::new(), ended, jobs_run: 0 })
     }
 
-    /// Sends a signal to a horse and all it has started. One that is gone cannot be hit, nor anybody in its place.
+    /// Has the server signal a horse and its process group. The server signals only horses it has not reaped, so the
+    /// signal cannot hit another process with the same id.
     pub(crate) async fn signal(&self, horse: HorseId, signal: Signal) {
-        // A server that cannot be told is gone, and its horses with it.
+        // A server that cannot be reached is gone, and its horses with it.
         let _ = self.connection.send(&Request::Signal(horse, signal as i32), None).await;
     }
 }
@@ -96,7 +97,7 @@ impl Connection {
 
     fn report_end(&self, horse: HorseId, end: Result<Death, String>) {
         if let Some(waiter) = self.horses().remove(&horse) {
-            // A horse whose job has ended is waited for by nobody.
+            // Nobody waits for a horse whose job has ended.
             let _ = waiter.send(end);
         }
     }
@@ -115,7 +116,7 @@ impl Connection {
     }
 }
 
-/// Passes on what the server reports, until it is gone.
+/// Passes on what the server reports, until the server is gone.
 async fn read_reports(connection: Arc<Connection>) {
     loop {
         match connection.receive().await {
@@ -139,7 +140,7 @@ async fn read_reports(connection: Arc<Connection>) {
 pub(crate) struct HorseHandle {
     pub(crate) id: HorseId,
     stream: UnixStream,
-    /// What has come and is no whole frame yet.
+    /// Bytes that have come and are no whole frame yet.
     received: Vec<u8>,
     ended: oneshot::Receiver<Result<Death, String>>,
     pub(crate) jobs_run: usize,
@@ -151,10 +152,10 @@ impl HorseHandle {
         self.stream.write_all(order).await
     }
 
-    /// How its job ended; `None` when it will not tell. Cancel-safe.
+    /// How the horse's job ended; `None` when the horse has closed its socket without an outcome. Cancel-safe.
     ///
     /// # Errors
-    /// One of the kind `ConnectionReset` when it is gone and had not read all that was sent to it.
+    /// One of the kind `ConnectionReset` when the horse is gone and had not read all that was sent to it.
     pub(crate) async fn receive(&mut self) -> io::Result<Option<Outcome>> {
         loop {
             if let Some((head, body)) = self.received.split_first_chunk::<4>() {
@@ -171,7 +172,7 @@ impl HorseHandle {
         }
     }
 
-    /// How it ended, once it has; or why nobody can tell.
+    /// How the horse ended, once it has; or why that is not known.
     pub(crate) async fn ended(self) -> Result<Death, String> {
         match self.ended.await {
             Ok(Ok(death)) => Ok(death),

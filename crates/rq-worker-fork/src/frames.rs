@@ -1,7 +1,7 @@
-//! What worker, fork server and horses say to each other, in bincode.
+//! The messages between worker, fork server and horses, in bincode.
 //!
-//! Worker and server exchange packets over one socket; worker and horse exchange frames, each with its length before it,
-//! over a socket of their own, which the server has passed on and closed.
+//! Worker and server exchange packets over one socket; worker and horse exchange frames, each with its length before
+//! it, over a socket of their own, which the server has passed on and closed.
 
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
@@ -19,7 +19,7 @@ pub(crate) const FRAME_BYTES_MAX: usize = 512 << 20;
 pub(crate) const REQUEST_BYTES_MAX: usize = 64;
 /// The largest packet from server to worker.
 pub(crate) const REPORT_BYTES_MAX: usize = 4096;
-/// How many deaths one report tells of: they fit.
+/// How many deaths are in one report at most: they fit into [`REPORT_BYTES_MAX`].
 pub(crate) const DEATHS_MAX: usize = 64;
 
 /// The name of a horse, never used twice by one worker.
@@ -30,7 +30,7 @@ pub(crate) type HorseId = u64;
 pub(crate) enum Request {
     /// Fork a horse that serves the socket which comes with this.
     Fork(HorseId),
-    /// Send its process group this signal, if it still lives.
+    /// Send the process group of this horse this signal, if it still lives.
     Signal(HorseId, i32),
 }
 
@@ -49,7 +49,7 @@ pub(crate) enum Report<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Death {
     pub(crate) exit: Exit,
-    /// Whether the system has killed it, as far as it tells, since the memory of its control group was used up.
+    /// Whether the system has killed it because the memory of its control group was used up, by the system's own count.
     pub(crate) of_memory: bool,
     pub(crate) peak_rss_bytes: u64,
     pub(crate) cpu: Duration,
@@ -67,7 +67,7 @@ pub(crate) enum Exit {
 /// Worker to horse.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Order<'a> {
-    /// Run this.
+    /// Run this job.
     Run(Task<'a>),
     /// The job has to end.
     Stop,
@@ -92,7 +92,7 @@ pub(crate) struct Outcome {
     pub(crate) ran: Duration,
 }
 
-/// A failure as it passes between processes: what the worker decides by keeps its shape, the rest is text.
+/// A failure as it passes between processes. Those that the worker decides by keep their fields, the rest is text.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum RemoteFailure {
     Retry { max: u32, pauses_s: Vec<u64>, at_front: bool },
@@ -190,7 +190,7 @@ pub(crate) fn write(stream: &mut impl Write, message: &impl Serialize) -> io::Re
 
 /// Reads the next frame; `None` at the end of the stream.
 ///
-/// Nothing is read beyond it: what has not been read shows the other side that it was not taken.
+/// Reads nothing beyond it: by what a horse has left unread the worker knows that a job has not begun.
 pub(crate) fn read<T: DeserializeOwned>(stream: &mut impl Read) -> io::Result<Option<T>> {
     let mut head = [0; 4];
     match stream.read_exact(&mut head) {

@@ -19,7 +19,7 @@ use crate::frames::{Order, Outcome, RemoteFailure, Task, frame, read, write};
 use crate::inbox::{Assignment, Inbox};
 use crate::process::{self, SingleThreaded, Title};
 
-/// What every horse is born with.
+/// What every horse inherits from the fork server.
 pub(crate) struct HorseConfig {
     pub(crate) jobs: Jobs,
     pub(crate) url: String,
@@ -30,20 +30,21 @@ pub(crate) struct HorseConfig {
     pub(crate) memory_mb: Option<u64>,
     /// Where the process's title is, if that is known.
     pub(crate) title: Option<Title>,
-    /// Whether what is called may be shown.
+    /// Whether the title may show the function that the job calls.
     pub(crate) shows_calls: bool,
 }
 
-/// The variable that tells a job, and what it starts, the job's id; as in RQ (docs/cli.md §2).
+/// The variable with the job's id, for the job and the processes that it starts; as in RQ (docs/cli.md §2).
 const JOB_VARIABLE: &str = "RQ_JOB_ID";
 
-/// The exit code of a horse that could not tell how its job ended: "input/output error" in `sysexits.h`.
+/// The exit code of a horse that could not report how its job ended: "input/output error" in `sysexits.h`.
 const UNTOLD: i32 = 74;
 
-/// Runs what comes over `socket`, until there is no more or this horse has run its share; then ends this process.
+/// Runs the jobs that come over `socket`, until there are no more or this horse has run as many as it may; then ends
+/// this process.
 pub(crate) fn serve(socket: UnixStream, config: &HorseConfig, single_threaded: SingleThreaded) -> ! {
     let socket = Arc::new(socket);
-    // The system closes it: the job may have done so already.
+    // The socket is left to the system to close: the job may have closed it already.
     process::end(serve_over(&socket, config, single_threaded))
 }
 
@@ -51,7 +52,7 @@ pub(crate) fn serve(socket: UnixStream, config: &HorseConfig, single_threaded: S
 fn serve_over(socket: &Arc<UnixStream>, config: &HorseConfig, single_threaded: SingleThreaded) -> i32 {
     let inbox = Inbox::new(Arc::clone(socket));
     let connection = Arc::new(LazyConnection::new(config.url.clone(), config.keys.clone()));
-    // Once a job has run there may be threads.
+    // Where several jobs run here, none gets a title: once a job has run there may be threads.
     let mut single_threaded = Some(single_threaded).filter(|_| config.jobs_per_horse == 1);
     for _ in 0..config.jobs_per_horse {
         let Some(assignment) = inbox.next() else { return 0 };
@@ -66,8 +67,9 @@ fn serve_over(socket: &Arc<UnixStream>, config: &HorseConfig, single_threaded: S
     0
 }
 
-/// Does in the server, once, what each horse does for a job, up to the point where it looks for the job's function: what is set
-/// up by that, horses are born with, and what they allocate they find where this has left it, side by side.
+/// Does in the server, once, what each horse does for a job, up to the point where it looks for the job's function.
+/// Horses inherit what that sets up, and what they allocate lies where this has left room, side by side: some six page
+/// faults of seventy less for each.
 pub(crate) fn rehearse(config: &HorseConfig) {
     const TIME: &[u8] = b"2026-01-01T00:00:00.000000Z";
     const FIELDS: [(&str, &[u8]); 8] = [
@@ -93,12 +95,12 @@ pub(crate) fn rehearse(config: &HorseConfig) {
     if let Ok(Some(Order::Run(task))) = heard {
         let interrupt = Arc::new(Interrupt::new(task.limit));
         let outcome = run(Assignment { task, interrupt }, config, &connection);
-        // Nobody hears how it ended: there is no such function.
+        // The outcome, that there is no such function, goes nowhere.
         drop(frame(&outcome));
     }
 }
 
-/// Has lists of processes, and what the job starts, know which job this process runs.
+/// Shows in lists of processes, and to the processes that the job starts, which job this process runs.
 fn introduce(task: &Task<'_>, config: &HorseConfig, single_threaded: &SingleThreaded) {
     process::set_variable(single_threaded, JOB_VARIABLE, &task.job_id);
     let Some(title) = config.title else { return };
@@ -115,7 +117,7 @@ fn introduce(task: &Task<'_>, config: &HorseConfig, single_threaded: &SingleThre
     }
 }
 
-/// Says how the job ended; where that is too much for a frame, that it was.
+/// Reports how the job ended; where the outcome is too large for a frame, a failure that says so.
 fn tell(socket: &UnixStream, outcome: Outcome) -> io::Result<()> {
     let ran = outcome.ran;
     match write(&mut &*socket, &outcome) {

@@ -24,7 +24,7 @@ use crate::orphans;
 const TERM_GRACE: Duration = Duration::from_secs(1);
 /// How long a horse that has run its share may take to end.
 const END_GRACE: Duration = Duration::from_secs(1);
-/// How long a worker that leaves waits for its server to end what is left, and how often it looks.
+/// How long a worker that leaves waits for its server to end the processes that are left, and how often it looks.
 const LEAVE_GRACE: Duration = Duration::from_secs(1);
 const LEAVE_PAUSE: Duration = Duration::from_millis(2);
 /// How many processes may die before one job has begun.
@@ -40,7 +40,7 @@ const RESTARTS_WITHIN: Duration = Duration::from_secs(60);
 pub(crate) struct Rules {
     pub(crate) slots: usize,
     pub(crate) jobs_per_horse: usize,
-    /// How long a job that was told to end may take to do so before its process is ended.
+    /// How long a job that was asked to end may take to do so before its process is ended.
     pub(crate) job_grace: Duration,
     /// How much memory a horse may have.
     pub(crate) memory_mb: Option<u64>,
@@ -53,13 +53,13 @@ pub(crate) struct HorsePool {
     rules: Rules,
     /// The worker's name.
     worker: String,
-    /// What tells a process that it helps this worker.
+    /// The value of the variable by which a process knows that it helps this worker.
     helper_mark: String,
     server: ServerHandle,
     /// The way to the server, opened with the first execution: there is a runtime by then.
     controls: Option<watch::Sender<Control>>,
     idle: Vec<HorseHandle>,
-    /// Those that have run their share, and when they must have ended; the oldest first.
+    /// Horses that have run as many jobs as they may, and when they must have ended; the oldest first.
     spent: VecDeque<(Instant, HorseId)>,
     running: HashMap<ExecutionId, UnboundedSender<HorseCommand>>,
     spares_coming: usize,
@@ -70,17 +70,17 @@ pub(crate) struct HorsePool {
     broken: Option<String>,
 }
 
-/// What is done to an execution.
+/// What the pool asks of the task that supervises an execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HorseCommand {
     Stop(Stop),
-    /// Its process is killed, as if it had crashed.
+    /// To kill its process, as if it had crashed.
     Crash,
 }
 
-/// What the tasks tell.
+/// What the tasks report to the pool.
 enum PoolEvent {
-    /// An execution has ended, and this has become of its horse.
+    /// An execution has ended; `After` is what has become of its horse.
     Ended(ExecutionId, Ended, After),
     /// A horse was forked ahead, or could not be.
     Spare(Option<HorseHandle>),
@@ -90,9 +90,9 @@ enum PoolEvent {
 
 /// What has become of a horse whose job has ended.
 enum After {
-    /// It can run another.
+    /// It can run another job.
     Idle(HorseHandle),
-    /// It has run its share, and ends.
+    /// It has run as many jobs as it may, and ends.
     Spent(HorseId),
     /// It is gone, or there was none.
     Gone,
@@ -127,7 +127,7 @@ impl HorsePool {
         if is_gone != Some(false) {
             let sender = self.sender.clone();
             let gone = move || {
-                // Nobody is told when the worker has left.
+                // The receiver is gone when the worker has left.
                 let _ = sender.send(PoolEvent::Gone);
             };
             let control = Control::open(self.server.socket.try_clone()?, gone)?;
@@ -143,10 +143,13 @@ impl HorsePool {
     fn replace_server(&mut self) -> io::Result<()> {
         let dead = self.server.pid;
         let worker = self.worker.clone();
+        // The jobs of a dead server have started processes which are the worker's children now, and which nobody else
+        // ends.
         tokio::task::spawn_blocking(move || {
             let _ = waitpid(dead, None);
             orphans::end(&worker);
         });
+        // Horses die with their server.
         self.idle.clear();
         self.restarts.retain(|restart| restart.elapsed() < RESTARTS_WITHIN);
         if self.restarts.len() >= RESTARTS_MAX {
@@ -154,6 +157,7 @@ impl HorsePool {
             return Err(io::Error::other(self.broken.insert(told).clone()));
         }
         self.restarts.push(Instant::now());
+        // Not forked: the worker has threads by now.
         let server = launch::execute_server(&self.helper_mark);
         self.server = server.inspect_err(|error| {
             self.broken =
@@ -177,7 +181,7 @@ impl HorsePool {
         }
     }
 
-    /// Kills those of the spent that should have ended: a thread that the job has left behind may hold them up.
+    /// Kills the spent horses that should have ended: a thread that the job has left behind may hold them up.
     fn kill_overdue(&mut self) {
         while let Some((_, horse)) = self.spent.pop_front_if(|(due, _)| *due <= Instant::now()) {
             let Some(controls) = &self.controls else { return };
@@ -189,7 +193,7 @@ impl HorsePool {
     }
 
     fn command(&self, id: &ExecutionId, command: HorseCommand) -> bool {
-        // One that has just ended is beyond commands.
+        // The task of an execution that has just ended receives nothing more.
         self.running.get(id).is_some_and(|supervision| supervision.send(command).is_ok())
     }
 }
@@ -217,7 +221,7 @@ impl Executor for HorsePool {
                 Ok(supervision) => supervision.run(execution).await,
                 Err(error) => (failed(error.to_string(), Duration::ZERO), After::Gone),
             };
-            // Nobody waits when the worker has left.
+            // The receiver is gone when the worker has left.
             let _ = sender.send(PoolEvent::Ended(id, ended, after));
         });
         self.fork_ahead();
@@ -254,11 +258,12 @@ impl Executor for HorsePool {
                     self.spares_coming -= 1;
                     self.idle.extend(horse);
                 }
-                // Replaced at once, so that the next job need not wait for it. What fails is told by that job.
+                // Replaced at once, so that the next job need not wait for a server. An error shows when that job is
+                // started.
                 Some(PoolEvent::Gone) => {
                     let _ = self.controls();
                 }
-                None => unreachable!("the herd itself holds a sender"),
+                None => unreachable!("the pool itself holds a sender"),
             }
         }
     }
@@ -269,7 +274,7 @@ impl Executor for HorsePool {
 }
 
 impl Drop for HorsePool {
-    /// The server ends before its worker, which sees it off: who inherits it may not.
+    /// Has the server end, and reaps it: the process that inherits it may reap nothing.
     fn drop(&mut self) {
         let _ = shutdown(self.server.socket.as_raw_fd(), Shutdown::Both);
         let began = Instant::now();
@@ -286,7 +291,7 @@ fn failed(reason: String, ran: Duration) -> Ended {
     Ended { outcome: Err(Failure::Executor(reason)), ran }
 }
 
-/// One execution on its way.
+/// What the task that supervises one execution has.
 struct Supervision {
     /// The way to the newest server.
     controls: watch::Receiver<Control>,
@@ -296,7 +301,8 @@ struct Supervision {
 }
 
 impl Supervision {
-    /// Runs it to its end, whatever the job does. One whose process is gone before the job began is begun anew.
+    /// Runs the execution to its end, whatever the job does. Where a process dies before the job began, another gets
+    /// it.
     async fn run(mut self, execution: Execution) -> (Ended, After) {
         let began = Instant::now();
         let mut end = Ending::new(execution.limit, &self.rules);
@@ -327,9 +333,10 @@ impl Supervision {
                 }
                 Answer::Gone { has_read } => has_read,
             };
+            // Part of an order is no order: a horse begins nothing before it has read all of it.
             end.began = is_ordered && has_read;
-            // It is dead, or has hung up and cannot tell any more what it does. A signal does not change how a dead one has
-            // ended.
+            // The horse is dead, or has closed its socket and cannot report the outcome any more. A signal does not
+            // change how a dead one has ended.
             self.signal(&horse, Signal::SIGKILL).await;
             let death = horse.ended().await;
             if end.is_due() {
@@ -343,8 +350,9 @@ impl Supervision {
         )
     }
 
-    /// A horse, and whether it was sent all of its order. One that waited for it may have died meanwhile; then a fresh one
-    /// takes its place. Why that is gone already, if it is, is told as it is waited for.
+    /// Sends a horse the order. Returns the horse, and whether it was sent all of the order. A horse that was forked
+    /// ahead may have died meanwhile; then a fresh one takes its place. If that is gone already,
+    /// [`wait`](Supervision::wait) finds out why.
     async fn assign(&mut self, order: &[u8]) -> io::Result<(HorseHandle, bool)> {
         if let Some(mut horse) = self.horse.take()
             && horse.send(order).await.is_ok()
@@ -356,7 +364,7 @@ impl Supervision {
         Ok((horse, is_ordered))
     }
 
-    /// Has a horse forked, by the next server if this one dies.
+    /// Has the server fork a horse; the next server, if this one dies.
     async fn fork(&mut self) -> io::Result<HorseHandle> {
         loop {
             let control = self.controls.borrow_and_update().clone();
@@ -380,14 +388,15 @@ impl Supervision {
                 outcome = horse.receive() => return match outcome {
                     Ok(Some(outcome)) => Answer::Outcome(outcome),
                     Ok(None) => Answer::Gone { has_read: true },
-                    // A stop, too, may be what it has not read; but then its end is due anyway.
+                    // A socket that is closed with bytes unread is reset: that is how the system reports that the horse
+                    // has not read its order. What it has not read may be a stop, too; but then its end is due anyway.
                     Err(error) => Answer::Gone { has_read: error.kind() != io::ErrorKind::ConnectionReset },
                 },
                 Some(command) = self.commands.recv() => match command {
                     HorseCommand::Crash => self.signal(horse, Signal::SIGKILL).await,
                     HorseCommand::Stop(how) => {
                         end.stop();
-                        // A horse that cannot be told any more is gone.
+                        // A horse that cannot be sent an order any more is gone.
                         if let Ok(order) = frame(&Order::Stop) {
                             let _ = horse.send(&order).await;
                         }
@@ -414,7 +423,7 @@ impl Supervision {
 enum Answer {
     /// Its job has ended.
     Outcome(Outcome),
-    /// It is dead, or has hung up. What it has not read of its order it cannot have begun.
+    /// The horse is dead, or has closed its socket. If it has not read all of its order, the job has not begun.
     Gone { has_read: bool },
 }
 
@@ -434,11 +443,11 @@ fn run_order(execution: &Execution) -> io::Result<Vec<u8>> {
     frame_in(Vec::with_capacity(job.data.len() + ROOM_BYTES), &Order::Run(task))
 }
 
-/// Why a job had to end, as far as we had a hand in it.
+/// Why a job had to end, as far as the worker has asked or signaled it to.
 struct Ending {
     limit: Option<Duration>,
     memory_mb: Option<u64>,
-    /// Whether it was told to stop before it was sent a signal for its limit: whichever came first is why it ends.
+    /// Whether it was asked to stop before it was sent a signal for its limit: whichever came first is why it ends.
     stopped: bool,
     /// Whether the job may have had effects.
     began: bool,
@@ -456,7 +465,7 @@ impl Ending {
         }
     }
 
-    /// Notes that the job is told to stop.
+    /// Notes that the job is asked to stop.
     fn stop(&mut self) {
         self.stopped |= self.steps.taken == 0;
     }
@@ -466,7 +475,7 @@ impl Ending {
         self.began || self.stopped || self.steps.taken > 0
     }
 
-    /// What a horse that is gone without an outcome means for its job.
+    /// The failure of a job whose horse is gone without an outcome.
     fn cause(&self, death: Death) -> Failure {
         let usage = Usage::new(death.peak_rss_bytes, death.cpu);
         match (death.exit, self.limit, self.memory_mb) {
@@ -475,7 +484,7 @@ impl Ending {
             (Exit::Signal(signal), ..) if death.of_memory => {
                 Failure::OutOfMemory { limit_mb: None, signal, usage }
             }
-            // What the allocator does when there is nothing left to give.
+            // Under a memory limit, an allocator that gets no memory aborts.
             (Exit::Signal(signal @ libc::SIGABRT), _, Some(limit_mb)) => {
                 Failure::OutOfMemory { limit_mb: Some(limit_mb), signal, usage }
             }
@@ -485,7 +494,7 @@ impl Ending {
     }
 }
 
-/// What is done to a job that does not end by itself: SIGTERM, then SIGKILL.
+/// The signals to a job that does not end by itself: SIGTERM, then SIGKILL.
 struct Steps {
     from: Option<Instant>,
     taken: u32,
@@ -512,7 +521,7 @@ impl Steps {
         match self.taken {
             0 => Step { at: self.from, signal: Signal::SIGTERM },
             1 => Step { at: self.from.map(|from| from + TERM_GRACE), signal: Signal::SIGKILL },
-            // Nothing is stronger; what is left is to wait for its end.
+            // No signal is stronger: wait for the end.
             _ => Step { at: None, signal: Signal::SIGKILL },
         }
     }

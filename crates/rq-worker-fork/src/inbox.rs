@@ -21,15 +21,16 @@ pub(crate) struct Assignment {
 
 /// How a horse receives orders from its worker.
 ///
-/// The horse itself reads what to run next, so that an order which nobody has read is one that nobody has begun: the worker
-/// is told by the system when the horse is gone. While a job runs nobody reads, unless that job asks whether it has to end;
-/// from then on a thread does. Most jobs never ask, and to start a thread costs about as much as the rest of a small job.
+/// The horse itself reads what to run next, so that an order which nobody has read is one that nobody has begun: when
+/// the horse is gone, the system resets a socket with bytes unread, and the worker sees that. While a job runs nobody
+/// reads, unless that job asks whether it has to end; from then on a thread does. Most jobs never ask, and to start a
+/// thread costs about as much as the rest of a small job.
 pub(crate) struct Inbox {
     socket: Arc<UnixStream>,
     reader: Arc<Mutex<Reader>>,
 }
 
-/// Who reads.
+/// Who reads from the socket.
 enum Reader {
     /// The horse itself, which waits for a job.
     Horse,
@@ -63,7 +64,7 @@ impl Inbox {
         loop {
             match read(&mut &*self.socket) {
                 Ok(Some(Order::Run(task))) => return Some(self.assignment(task)),
-                // It comes late: the job it is for has ended.
+                // This stop comes late: the job it is for has ended.
                 Ok(Some(Order::Stop)) => {}
                 Ok(None) | Err(_) => return None,
             }
@@ -81,12 +82,13 @@ fn lock(reader: &Mutex<Reader>) -> MutexGuard<'_, Reader> {
     reader.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Reads beside the job that runs, whoever has asked: a job that has ended may have left a thread behind. What has come
-/// already is read before this returns.
+/// Starts a thread that reads beside the job that runs, because a job has asked whether it has to end; the one that
+/// asks may be a thread that an earlier job has left behind. Reads what has come already before it returns.
 fn listen(socket: Arc<UnixStream>, reader: &Mutex<Reader>) {
     let mut reader = lock(reader);
     let Reader::Nobody(job) = &*reader else { return };
     let job = Weak::clone(job);
+    // Read here, so that the job which asks learns of a stop that came before it asked.
     while has_come(&socket) {
         read_one(&socket, &job);
     }
@@ -97,11 +99,11 @@ fn listen(socket: Arc<UnixStream>, reader: &Mutex<Reader>) {
     }
 }
 
-/// Hears what comes, for the job that runs and those after it.
+/// Reads all orders from now on: stops for the job that runs, and the jobs after it.
 fn listen_on(socket: &UnixStream, mut job: Weak<Interrupt>, sender: &Sender<Assignment>) {
     loop {
         if let Some(task) = read_one(socket, &job) {
-            // From the moment the order is read, so that a stop right behind it is not lost.
+            // Made as soon as the order is read, so that a stop right behind it is not lost.
             let interrupt = Arc::new(Interrupt::new(task.limit));
             job = Arc::downgrade(&interrupt);
             if sender.send(Assignment { task, interrupt }).is_err() {
@@ -111,11 +113,11 @@ fn listen_on(socket: &UnixStream, mut job: Weak<Interrupt>, sender: &Sender<Assi
     }
 }
 
-/// Hears one order. Without its worker a horse has nothing to live for.
+/// Reads one order: returns a job, stops the one that runs. Ends the process when the worker is gone.
 fn read_one(mut socket: &UnixStream, job: &Weak<Interrupt>) -> Option<Task<'static>> {
     match read(&mut socket) {
         Ok(Some(Order::Run(task))) => return Some(task),
-        // One that comes late finds a job that has ended.
+        // A stop that comes late finds a job that has ended.
         Ok(Some(Order::Stop)) => job.upgrade().iter().for_each(|interrupt| interrupt.stop()),
         Ok(None) | Err(_) => process::end(0),
     }

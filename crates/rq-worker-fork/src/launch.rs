@@ -64,7 +64,7 @@ fn fork_now(config: ServerConfig) -> io::Result<ServerHandle> {
     match process::fork()? {
         Forked::Parent(pid) => {
             drop(theirs);
-            // What a dead server leaves behind comes to its worker, which ends it.
+            // The processes that a dead server leaves behind become its worker's children, and the worker ends them.
             process::adopt_orphans()?;
             wait_until_ready(&ours)?;
             Ok(ServerHandle { pid, socket: ours })
@@ -76,7 +76,7 @@ fn fork_now(config: ServerConfig) -> io::Result<ServerHandle> {
     }
 }
 
-/// Serves the worker that has executed this program anew. Returns only what keeps it from that.
+/// Serves the worker that has executed this program anew. Returns only if it cannot, with the reason.
 fn serve_parent(config: ServerConfig) -> io::Error {
     let prepared = || {
         // The parent's socket is this process's standard input.
@@ -92,11 +92,11 @@ fn serve_parent(config: ServerConfig) -> io::Error {
     }
 }
 
-/// Executes this program anew to be the server: a worker that runs has threads, and must not fork. `mark` tells that process
-/// whom it helps.
+/// Executes this program anew to be the server: a worker that runs has threads, and must not fork. By `mark` that
+/// process knows which worker it helps.
 pub(crate) fn execute_server(mark: &str) -> io::Result<ServerHandle> {
     let (ours, theirs) = sockets()?;
-    // As it runs, even if its file has been replaced since.
+    // The program as it runs, even if its file has been replaced since.
     let mut command = Command::new("/proc/self/exe");
     let mut arguments = std::env::args_os();
     command

@@ -1,20 +1,20 @@
 //! Runs each job in a process of its own: `-w fork`.
 //!
-//! Three roles. The *fork server* is forked first of all, before any thread or runtime; it holds the handlers, stays small,
-//! and forks whenever it is asked. The *worker* talks to Redis and decides. A *horse* runs one job and ends.
+//! Three roles. The *fork server* is forked first of all, before any thread or runtime; it holds the handlers, stays
+//! small, and forks whenever it is asked. The *worker* talks to Redis and decides. A *horse* runs one job and ends.
 //!
 //! # What it promises, and what not
 //!
-//! At its time limit a job is told (`ctx.check()` fails, `ctx.sleep(..)` wakes). One that goes on regardless is sent
-//! SIGTERM after a grace, then SIGKILL, with all processes of its group. Whatever a job does, the worker lives: an abort, a
+//! At its time limit a job is asked to end (`ctx.check()` fails, `ctx.sleep(..)` wakes). If it goes on, the fork server
+//! sends its process group SIGTERM after a grace, then SIGKILL. Whatever a job does, the worker lives: an abort, a
 //! stack overflow or a leak is the horse's own. Destructors do not run after SIGKILL.
 //!
 //! # What jobs find in their process
 //!
-//! The variables `RQ_WORKER_ID` and, where a horse runs one job, `RQ_JOB_ID`, which what they start inherits. `ps` shows which job
-//! it is in the place of the command line, so `std::env::args` is not what the program was called with. SIGTERM is blocked until the
-//! worker means it, since one for a whole control group is not for jobs; SIGINT is ignored. A horse ends without the program's exit
-//! handlers.
+//! The variables `RQ_WORKER_ID` and, where a horse runs one job, `RQ_JOB_ID`; processes that a job starts inherit them.
+//! `ps` shows the job in the place of the command line, so `std::env::args` is not what the program was called with.
+//! Horses block SIGTERM until the worker means it, as one for a whole control group is not for jobs, and ignore SIGINT.
+//! A horse ends without the program's exit handlers.
 
 mod control;
 mod frames;
@@ -37,7 +37,7 @@ use horse_pool::{HorsePool, Rules};
 use launch::ServerConfig;
 pub use options::ForkOptions;
 
-/// How long an async handler that was told to end may take to do so before it is dropped, five times over.
+/// Five times as long as an async handler that was asked to end may take before it is dropped.
 pub(crate) const RETURN_GRACE: Duration = Duration::from_millis(500);
 /// The most horses there may be at once.
 pub const CONCURRENCY_MAX: usize = 1024;

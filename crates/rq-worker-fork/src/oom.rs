@@ -1,4 +1,4 @@
-//! [`OomKills`]: what the system tells of processes that it has killed for want of memory.
+//! [`OomKills`]: the system's count of processes that it has killed for want of memory.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 /// Where control groups are mounted, by convention.
 const MOUNT: &str = "/sys/fs/cgroup";
 
-/// How often the system has killed a process of this one's control group because the group's memory was used up, as far as it
-/// tells: `oom_kill` in the group's `memory.events` (version 2) or `memory.oom_control` (version 1).
+/// How often the system has killed a process of this one's control group because the group's memory was used up:
+/// `oom_kill` in the group's `memory.events` (version 2) or `memory.oom_control` (version 1). Zero where neither can be
+/// read.
 pub(crate) struct OomKills {
     file: Option<PathBuf>,
     seen: u64,
@@ -22,15 +23,15 @@ impl OomKills {
         OomKills { file, seen }
     }
 
-    /// How many there have been since this was asked last.
+    /// How many kills there have been since the last call.
     pub(crate) fn since_last(&mut self) -> u64 {
         let now = self.file.as_deref().and_then(count).unwrap_or(self.seen);
         now.saturating_sub(std::mem::replace(&mut self.seen, now))
     }
 }
 
-/// Where the count may be found, by the lines of `/proc/self/cgroup` (cgroups(7)). Within a container the group is often
-/// mounted as the root.
+/// Where the count may be found, by the lines of `/proc/self/cgroup` (cgroups(7)). Within a container the group is
+/// often mounted as the root.
 fn candidates(groups: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for line in groups.lines() {

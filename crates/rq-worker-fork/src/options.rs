@@ -13,9 +13,9 @@ pub struct ForkOptions {
     pub horse_jobs: usize,
     /// How many processes are forked ahead of the jobs they will run: none.
     pub spare_horses: usize,
-    /// How much memory a job's process may have; as much as there is unless told.
+    /// How much memory a job's process may have; as much as there is where it is `None`.
     pub job_memory_mb: Option<u64>,
-    /// How long a job that was told to end may take before its process is ended: 5 s.
+    /// How long a job that was asked to end may take before its process is ended: 5 s.
     pub job_grace: Duration,
 }
 
@@ -38,7 +38,7 @@ impl ForkOptions {
         self
     }
 
-    /// How long a job that was told to end may take before its process is ended.
+    /// How long a job that was asked to end may take before its process is ended.
     pub fn job_grace(mut self, grace: Duration) -> ForkOptions {
         self.job_grace = grace;
         self
@@ -84,8 +84,8 @@ impl ExecutorOptions for ForkOptions {
         ExecutorOption {
             name: "job-grace",
             value_name: "SECONDS",
-            help: "How many seconds a job that was told to end, at its time limit or on request, may take before its process is \
-                   ended [default: 5]",
+            help: "How many seconds a job that was asked to end, at its time limit or on request, may take before its process \
+                   is ended [default: 5]",
             set: |options, text| {
                 options.job_grace = number::seconds(text)?;
                 Ok(())

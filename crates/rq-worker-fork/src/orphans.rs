@@ -1,4 +1,4 @@
-//! What a fork server that has died leaves behind: its horses, and what their jobs have started.
+//! Ends the processes that a dead fork server leaves behind: its horses, and what their jobs have started.
 
 use std::ffi::CStr;
 use std::fs;
@@ -12,14 +12,15 @@ use nix::unistd::Pid;
 use crate::process;
 use crate::server::{HORSE_NAME, SERVER_NAME, WORKER_VARIABLE};
 
-/// How often, and how far apart, orphans are looked for. They come one after the other, as those die whose children they were.
+/// How often, and how far apart, the worker looks for orphans. They become its children one after the other, as their
+/// parents die.
 const ROUNDS_MAX: usize = 200;
 const ROUND_PAUSE: Duration = Duration::from_millis(10);
-/// After how many rounds without one there are none.
+/// After how many rounds without an orphan the worker takes it that there are no more.
 const ROUNDS_WITHOUT: usize = 10;
 
-/// Ends what the dead server of this worker leaves behind: the system makes them the worker's own children. Others that the
-/// program has started itself are let be.
+/// Ends the processes that the dead server of this worker leaves behind: the system makes them the worker's own
+/// children. It leaves other children alone, which the program has started itself.
 pub(crate) fn end(worker: &str) {
     let mut without = 0;
     for _ in 0..ROUNDS_MAX {
@@ -27,7 +28,7 @@ pub(crate) fn end(worker: &str) {
         for pid in process::children_of_all_threads() {
             if is_orphan(pid, worker) {
                 found = true;
-                // One that is gone already is only reaped.
+                // The signal does nothing to one that has ended already, which is only reaped.
                 let _ = kill(pid, Signal::SIGKILL);
                 let _ = waitpid(pid, Some(WaitPidFlag::WNOHANG));
             }
@@ -40,8 +41,8 @@ pub(crate) fn end(worker: &str) {
     }
 }
 
-/// A horse goes by its name, even when it is dead; one that has died before it had that, by its parent's; a program that a
-/// job has started, by its environment.
+/// Recognizes a horse by its name, even when it is dead; one that died before it had set its name, by the server's; and
+/// a program that a job has started, by its environment.
 fn is_orphan(pid: Pid, worker: &str) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let (name, fields) = process::name_and_fields(&stat).unwrap_or_default();

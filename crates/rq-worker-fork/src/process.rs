@@ -20,18 +20,18 @@ use tokio::io::unix::AsyncFd;
 
 use crate::frames::{Death, Exit};
 
-/// Who is told of a fork.
+/// Which side of a fork this process is.
 pub(crate) enum Forked {
     Parent(Pid),
     Child(SingleThreaded),
 }
 
-/// That this process has one thread. Whoever has it is to give it away before others may be started.
+/// Proof that this process has one thread. Code that starts threads must have given it away before.
 #[derive(Debug)]
 pub(crate) struct SingleThreaded(());
 
 impl SingleThreaded {
-    /// Looks.
+    /// Counts the threads.
     ///
     /// # Panics
     /// If there are more threads.
@@ -61,14 +61,15 @@ pub(crate) fn fork() -> io::Result<Forked> {
 
 /// How many threads this process has.
 pub(crate) fn threads() -> io::Result<u64> {
-    // One link for each, beside the two of every directory: a fiftieth of the time that reading it takes.
+    // The directory has one link for each thread, beside the two of every directory. Asking for the number of links
+    // takes a fiftieth of the time that reading the directory takes.
     Ok(std::fs::metadata("/proc/self/task")?.nlink().saturating_sub(2))
 }
 
-/// Ends this process as one that was forked should: what is written is out, and what its parent has planned for its own end
-/// is left to that.
+/// Ends this process as a forked one should: it writes out what is buffered, and runs no exit handlers, which are its
+/// parent's.
 pub(crate) fn end(code: i32) -> ! {
-    // Who reads no more misses nothing.
+    // Where this fails, nobody reads the output any more.
     let _ = io::stdout().flush();
     // SAFETY: no pointer means all streams of C's library, and that one has locks of its own.
     unsafe { libc::fflush(std::ptr::null_mut()) };
@@ -79,7 +80,7 @@ pub(crate) fn end(code: i32) -> ! {
 /// Has the system kill this process when `parent`, which has forked it, is gone.
 pub(crate) fn die_with(parent: Pid) -> io::Result<()> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
-    // It may have died before that was set.
+    // The parent may have died before that was set.
     if getppid() != parent {
         std::process::exit(1);
     }
@@ -99,19 +100,19 @@ pub(crate) fn ignore(signal: Signal) -> io::Result<()> {
     Ok(())
 }
 
-/// By what a horse is told to take the SIGTERM that is waiting for it: nobody else sends this.
+/// The signal by which the server has a horse take the SIGTERM that waits for it: nobody else sends this one.
 fn nudge() -> libc::c_int {
     libc::SIGRTMAX()
 }
 
 /// Has this process, and those that it forks, take a SIGTERM that they block when they are [nudged](take_termination).
 ///
-/// One that goes to a whole control group is for the worker, which finishes its jobs. A horse may neither end by it nor run a
-/// handler for it, or a system call that its job waits in would fail; so it is blocked there until the server means it.
+/// A SIGTERM to a whole control group is for the worker, which finishes its jobs. A horse may neither end by it nor run
+/// a handler for it, or a system call that its job waits in would fail; so a horse blocks it until the server means it.
 pub(crate) fn take_terminations_when_nudged() -> io::Result<()> {
     extern "C" fn on_nudge(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut libc::c_void) {
-        // SAFETY: the kernel passes the interrupted context to a handler installed with SA_SIGINFO, and takes its signal mask
-        // from there when this returns. The call is async-signal-safe.
+        // SAFETY: the kernel passes the interrupted context to a handler installed with SA_SIGINFO, and takes its
+        // signal mask from there when this returns. The call is async-signal-safe.
         unsafe { libc::sigdelset(&raw mut (*context.cast::<libc::ucontext_t>()).uc_sigmask, libc::SIGTERM) };
     }
     // SAFETY: all zeros are a valid record, with an empty mask; both fields take what they are given.
@@ -125,7 +126,7 @@ pub(crate) fn take_terminations_when_nudged() -> io::Result<()> {
 
 /// Has a horse that was not reaped yet take its SIGTERM.
 pub(crate) fn take_termination(horse: Pid) {
-    // SAFETY: it has no conditions. One that has just ended is beyond signals.
+    // SAFETY: it has no conditions. A horse that has just ended ignores signals.
     unsafe { libc::kill(horse.as_raw(), nudge()) };
 }
 
@@ -163,26 +164,26 @@ pub(crate) fn reap(child: Pid) -> Option<Death> {
 /// The children of this process, which has one thread, as the system lists them.
 pub(crate) struct Children {
     list: File,
-    /// Kept, since whatever a process that forks allocates is copied for each of its children.
+    /// A buffer, kept since the system copies what a process that forks writes to for each of its children.
     text: Vec<u8>,
 }
 
 impl Children {
-    /// Of this process.
+    /// The children of this process.
     pub(crate) fn open() -> io::Result<Children> {
         let list = File::open(format!("/proc/self/task/{}/children", getpid()))?;
         Ok(Children { list, text: vec![0; Children::ROOM_BYTES] })
     }
 
-    /// Room for the ids of a few hundred; it grows.
+    /// Room for the ids of a few hundred children; the buffer grows.
     const ROOM_BYTES: usize = 2048;
 
-    /// Forgets them, and leaves the memory alone.
+    /// Closes the list, and does not free the buffer: that would write to its pages.
     pub(crate) fn close(self) {
         std::mem::forget(self.text);
     }
 
-    /// Those of now: none where the system does not tell.
+    /// The children of now: none where the system does not list them.
     pub(crate) fn now(&mut self) -> impl Iterator<Item = Pid> {
         let mut length = 0;
         while let Ok(read @ 1..) = self.list.read_at(&mut self.text[length..], length as u64) {
@@ -216,13 +217,15 @@ pub(crate) fn children_of_all_threads() -> Vec<Pid> {
 
 /// Takes over a descriptor that came with a message.
 pub(crate) fn adopt(descriptor: RawFd) -> OwnedFd {
-    // SAFETY: the kernel has just installed it in this process for whoever received the message, and nobody else knows it.
+    // SAFETY: the kernel has just installed it in this process for the receiver of the message, and nobody else knows
+    // it.
     unsafe { OwnedFd::from_raw_fd(descriptor) }
 }
 
 /// Has the runtime watch a socket.
 pub(crate) fn register(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    // SAFETY: an `OwnedFd` is one descriptor for all its life, which ends after that of the registration it is moved into.
+    // SAFETY: an `OwnedFd` is one descriptor for all its life, which ends after that of the registration it is moved
+    // into.
     unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE | Interest::WRITABLE) }
         .map_err(io::Error::from)
 }
@@ -236,7 +239,7 @@ pub(crate) fn name_and_fields(stat: &str) -> Option<(&str, &str)> {
 
 /// Where this process's command line lies, and how many bytes it has (`arg_start` and `arg_end` in proc_pid_stat(5)).
 fn command_line() -> Option<(usize, usize)> {
-    /// Behind the name.
+    /// The place of `arg_start` among the fields behind the name.
     const ARG_START: usize = 45;
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     let (_, fields) = name_and_fields(&stat)?;
@@ -254,7 +257,8 @@ pub(crate) struct Title {
 }
 
 impl Title {
-    /// That of this process, which is no longer than its command line was; `None` where the system does not tell where that is.
+    /// The title of this process, which has room for as many bytes as its command line had; `None` where the system
+    /// does not say where that lies.
     ///
     /// From the first [`set`](Title::set) on, what the program was called with can be read no more.
     pub(crate) fn of_this_process() -> Option<Title> {
@@ -263,9 +267,10 @@ impl Title {
 
     /// Shows `text`, as far as there is room.
     pub(crate) fn set(self, _: &SingleThreaded, text: impl fmt::Display) {
-        // SAFETY: the system has put the strings of the command line there, into memory that may be written to and stays for
-        // the life of the process, and that no object of Rust's lies in; with one thread nobody reads it meanwhile. That a
-        // program reads these strings again and finds others is harmless: they end within it, as the last byte stays zero.
+        // SAFETY: the system has put the strings of the command line there, into memory that may be written to and
+        // stays for the life of the process, and that no object of Rust's lies in; with one thread nobody reads it
+        // meanwhile. That a program reads these strings again and finds others is harmless: they end within it, as the
+        // last byte stays zero.
         let bytes = unsafe {
             std::slice::from_raw_parts_mut(
                 std::ptr::with_exposed_provenance_mut::<u8>(self.start),
@@ -287,7 +292,7 @@ pub(crate) fn set_variable(_: &SingleThreaded, name: &str, value: &str) {
 
 /// What this process calls itself in lists of processes; at most 15 bytes are kept.
 pub(crate) fn name_process(name: &CStr) {
-    // A name is for readers; without it all goes on.
+    // Names are for people: a process without one works as well.
     let _ = prctl::set_name(name);
 }
 

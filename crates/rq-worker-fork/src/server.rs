@@ -1,10 +1,11 @@
-//! The fork server: a small process with one thread, which holds the handlers and forks a horse whenever the worker asks.
+//! The fork server: a small process with one thread, which holds the handlers and forks a horse whenever the worker
+//! asks.
 //!
 //! It is forked first of all, so that it stays small and no thread is ever in the middle of something when it forks;
 //! so a fork costs the same however much the worker holds.
 //!
-//! After a fork each page that either side writes to is copied. So what the server does for a horse it does in the same few
-//! places, and a horse does little before its job.
+//! After a fork the system copies each page that either side writes to. So the server keeps writing to the same few
+//! pages, and a horse does little before its job.
 
 use std::borrow::Cow;
 use std::ffi::CStr;
@@ -66,11 +67,11 @@ pub(crate) fn serve(control: OwnedFd, config: HorseConfig, worker: &str, preload
 pub(crate) const SERVER_NAME: &CStr = c"rq-fork-server";
 /// What horses call themselves.
 pub(crate) const HORSE_NAME: &CStr = c"rq-horse";
-/// The variable that tells jobs, and what they start, whose they are; as in RQ (docs/cli.md §2).
+/// The variable with the worker's name, for jobs and the processes that they start; as in RQ (docs/cli.md §2).
 pub(crate) const WORKER_VARIABLE: &str = "RQ_WORKER_ID";
-/// How many horses that have ended well are told of together.
+/// How many deaths of horses that have ended well the server reports together.
 const DEATHS_TOGETHER: usize = 16;
-/// How often, and how far apart, what is left of a worker that is gone is looked for.
+/// How often, and how far apart, the server looks for processes that are left of a worker that is gone.
 const STRAY_ROUNDS_MAX: usize = 100;
 const STRAY_PAUSE: Duration = Duration::from_millis(10);
 
@@ -80,16 +81,17 @@ struct Server {
     horses: Vec<Horse>,
     children: Children,
     oom_kills: OomKills,
-    /// Those that have ended and were not told of yet.
+    /// The deaths that have not been reported yet.
     deaths: Vec<(HorseId, Death)>,
-    /// Whether somebody waits to be told.
+    /// Whether the worker waits for one of them.
     is_awaited: bool,
-    /// Room for what comes with a request, and for what is sent; kept since what is written to is copied after each fork.
+    /// Buffers for what comes with a request, and for what is sent. They are kept, as the system copies each page that
+    /// is written to after a fork.
     rights: Vec<u8>,
     packet: Vec<u8>,
 }
 
-/// One that lives, as far as is known.
+/// A horse that has not been reaped.
 struct Horse {
     pid: Pid,
     id: HorseId,
@@ -113,11 +115,12 @@ struct NewHorse {
 
 impl Server {
     fn new(control: OwnedFd) -> io::Result<Server> {
-        // What its horses leave behind comes to it, wherever it has gone.
+        // The processes that horses leave behind become the server's children, whatever group or session they are in.
         process::adopt_orphans()?;
-        // What ends the worker is the worker's to decide: it closes the socket, and the system kills what it leaves.
+        // The worker decides how SIGINT ends it. The server ends when the worker's socket is closed.
         process::ignore(Signal::SIGINT)?;
         process::take_terminations_when_nudged()?;
+        // Ends of children come as a descriptor that the loop polls.
         let child_ended = [Signal::SIGCHLD].into_iter().collect::<SigSet>();
         let blocked = child_ended | Signal::SIGTERM;
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&blocked), None)?;
@@ -145,15 +148,16 @@ impl Server {
                 self.hang_up();
                 return Ok(end);
             }
-            // One that has ended well is waited for by nobody, as a rule: many of them can be told of at once.
+            // The worker has the outcome of a horse that ended well, and seldom waits for its death: a message for each
+            // would cost more.
             if self.is_awaited || self.deaths.len() >= DEATHS_TOGETHER {
                 self.report_deaths()?;
             }
         }
     }
 
-    /// Closes what the server talks over: it is not for its horses, nor for what they start. Their memory is left alone, since
-    /// a page that is written to is a page that is copied.
+    /// In a horse, closes the server's descriptors: neither horses nor what they start may hold them. The memory is not
+    /// freed, as the system copies each page that is written to.
     fn hang_up(self) {
         let Server { control, endings, horses, children, oom_kills, deaths, is_awaited: _, rights, packet } =
             self;
@@ -178,7 +182,7 @@ impl Server {
         }
     }
 
-    /// Does what the worker asks.
+    /// Carries out a request of the worker.
     fn answer(&mut self) -> io::Result<Option<Served>> {
         let mut packet = [0; REQUEST_BYTES_MAX];
         let (length, socket) = {
@@ -194,6 +198,7 @@ impl Server {
             }
             (message.bytes, socket)
         };
+        // The other end is closed: the worker is gone, however it ended.
         if length == 0 {
             self.kill_all();
             return Ok(Some(Served::WorkerGone));
@@ -203,7 +208,7 @@ impl Server {
             (Request::Fork(horse), None) => {
                 self.report(&Report::Refused(horse, "no socket came with the request".to_owned()))?;
             }
-            // Who asks for an end waits for one, which may have come.
+            // A worker that has a horse signaled waits for its death, which may be among those not reported yet.
             (Request::Signal(horse, signal), _) => {
                 self.signal(horse, signal);
                 self.is_awaited = true;
@@ -219,7 +224,7 @@ impl Server {
                 return Ok(Some(Served::Forked(NewHorse { master, socket, single_threaded })));
             }
             Ok(Forked::Parent(pid)) => {
-                // Both set it, so that it is there whoever comes first.
+                // Parent and child both set the group, so that it is there whichever of them runs first.
                 let _ = setpgid(pid, pid);
                 self.horses.push(Horse { pid, id: horse, is_awaited: false });
             }
@@ -234,9 +239,10 @@ impl Server {
         let mut strays = 0;
         let mut oom_kills = 0;
         while let Some(pid) = process::ended_child() {
-            // What it has started and left in its group goes with it.
+            // Kill what the job has left in the group before reaping its leader: until then the id is nobody else's.
             let _ = killpg(pid, Signal::SIGKILL);
             let Some(mut death) = process::reap(pid) else { continue };
+            // The system counts its kills for want of memory, and does not say whom it killed.
             if death.exit == Exit::Signal(libc::SIGKILL) {
                 oom_kills += self.oom_kills.since_last();
                 death.of_memory = oom_kills > 0;
@@ -258,7 +264,7 @@ impl Server {
         Ok(())
     }
 
-    /// Tells the worker which horses have ended since it was last told.
+    /// Reports the deaths of horses to the worker that it does not know of yet.
     fn report_deaths(&mut self) -> io::Result<()> {
         let mut deaths = mem::take(&mut self.deaths);
         for some in deaths.chunks(DEATHS_MAX) {
@@ -270,7 +276,7 @@ impl Server {
         Ok(())
     }
 
-    /// Whoever is a child here and no horse was left behind by one that has ended.
+    /// Kills the children that are no horses: horses that have ended left them behind.
     fn kill_strays(&mut self) {
         for pid in self.children.now() {
             if !self.horses.iter().any(|horse| horse.pid == pid) {
@@ -280,24 +286,25 @@ impl Server {
         }
     }
 
-    /// Only what has not been reaped is signaled: its id cannot belong to another process.
+    /// Signals a horse that has not been reaped: its id cannot belong to another process.
     fn signal(&mut self, id: HorseId, signal: i32) {
         let horse = self.horses.iter_mut().find(|horse| horse.id == id);
         if let (Some(horse), Ok(signal)) = (horse, Signal::try_from(signal)) {
             horse.is_awaited = true;
             let _ = killpg(horse.pid, signal);
+            // Horses block it, as service managers send it to whole control groups.
             if signal == Signal::SIGTERM {
                 process::take_termination(horse.pid);
             }
         }
     }
 
-    /// The worker is gone: so is all that it had asked for.
+    /// The worker is gone: kills all horses, and what their jobs have started.
     fn kill_all(&mut self) {
         for horse in self.horses.drain(..) {
             let _ = killpg(horse.pid, Signal::SIGKILL);
         }
-        // The children of those become ours when their parents are reaped.
+        // Their children become the server's when the parents are reaped, one generation after the other.
         for _ in 0..STRAY_ROUNDS_MAX {
             self.kill_strays();
             while process::ended_child().and_then(process::reap).is_some() {}
@@ -327,7 +334,7 @@ impl NewHorse {
     fn become_horse(&self, memory_mb: Option<u64>) -> io::Result<()> {
         process::die_with(self.master)?;
         let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
-        // So that nothing a job starts comes to the server while the horse lives.
+        // The horse adopts what its job starts, or the server would kill that as left behind while the horse lives.
         process::adopt_orphans()?;
         if let Some(limit_mb) = memory_mb {
             let bytes = limit_mb.saturating_mul(1 << 20);

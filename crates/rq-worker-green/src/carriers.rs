@@ -14,22 +14,23 @@ use crate::coroutine::{self as unchecked, Body, measure, spawn};
 use crate::current_job::current_job;
 use crate::options::JOB_STACK_KB_MIN;
 
-/// How many carriers there are at least. More than most machines have cores: one that a job blocks is lost to all others
-/// for that time, and one that is idle costs 30 kB.
+/// How many carriers there are at least. More than most machines have cores: a carrier that a job blocks is lost to all
+/// other jobs for that time, and an idle one costs 30 kB.
 pub const CARRIERS_MIN: usize = 8;
-/// How long a carrier may take to answer before others get the work that is new.
+/// How long a carrier may take to answer before it is late, and new work goes to others.
 const LATE_AFTER: Duration = Duration::from_millis(200);
 /// How long an idle carrier sleeps before it looks whether another has work to spare.
 const IDLE_LOOK: Duration = Duration::from_millis(50);
-/// How many stacks are there before the first job, and are kept beyond those of jobs, for what wakes and asks.
+/// How many stacks are there before the first job, and are kept beyond those of jobs: for coroutines that wake others,
+/// and that answer the watchdog.
 const STACKS_SPARE: usize = 64;
-/// How many coroutines one carrier is given to wake.
+/// How many coroutines one carrier wakes at a time.
 const WOKEN_BY_ONE: usize = 64;
 /// How long the carriers may take to start.
 const START_LIMIT: Duration = Duration::from_secs(10);
 
 static CARRIERS: OnceLock<Carriers> = OnceLock::new();
-/// Held while they are started.
+/// Held while the carriers are started.
 static STARTING: Mutex<()> = Mutex::new(());
 
 /// The threads of `may`, of which a process has one set.
@@ -41,7 +42,7 @@ pub(crate) struct Carriers {
     jobs: Mutex<usize>,
 }
 
-/// Stacks for the jobs of one executor: as many are kept between jobs, as long as this is there.
+/// Stacks for the jobs of one executor: until this is dropped, as many are kept between jobs.
 pub(crate) struct Room {
     carriers: &'static Carriers,
     jobs: usize,
@@ -58,7 +59,7 @@ struct Asked {
 }
 
 impl Carriers {
-    /// Starts them, once a process. Whoever comes later finds those that run, with stacks of the same size.
+    /// Starts the carriers, once a process. Later executors share them, and must want stacks of the same size.
     pub(crate) fn start(stack_kb: usize) -> Result<&'static Carriers, LaunchError> {
         let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(running) = CARRIERS.get() {
@@ -79,11 +80,11 @@ impl Carriers {
         let count = cores.max(CARRIERS_MIN);
         let config = may::config();
         config.set_workers(count);
-        // In words; an odd number would have `may` fill all of each stack.
+        // In words of the machine; an odd number would have `may` fill all of each stack.
         config.set_stack_size((stack_kb << 10) / size_of::<usize>());
         config.set_worker_pin(false);
         config.set_timeout_ns(u64::try_from(IDLE_LOOK.as_nanos()).unwrap_or(u64::MAX));
-        // As many are made at once, and later kept.
+        // `may` makes as many stacks at once, and keeps as many later.
         config.set_pool_capacity(STACKS_SPARE);
         without_signals(|| first_coroutine(measure))??;
         Ok(CARRIERS.get_or_init(|| Carriers {
@@ -94,7 +95,7 @@ impl Carriers {
         }))
     }
 
-    /// Has stacks kept for so many jobs more.
+    /// Has `may` keep stacks for so many more jobs.
     pub(crate) fn make_room(&'static self, jobs: usize) -> Room {
         self.keep_stacks(|all| all + jobs);
         Room { carriers: self, jobs }
@@ -111,12 +112,12 @@ impl Carriers {
         may::config().set_pool_capacity(*jobs + STACKS_SPARE);
     }
 
-    /// Those that were started.
+    /// The carriers, if they were started.
     pub(crate) fn running() -> Option<&'static Carriers> {
         CARRIERS.get()
     }
 
-    /// How many there are.
+    /// How many carriers there are.
     pub(crate) fn count(&self) -> usize {
         self.all.len()
     }
@@ -126,24 +127,25 @@ impl Carriers {
         self.stack_kb
     }
 
-    /// Starts a coroutine on a carrier that is not late, if there is one, and tells which.
+    /// Starts a coroutine on a carrier that is not late, if there is one, and returns the number of the carrier.
     pub(crate) fn spawn(&self, body: Body) -> Result<(JoinHandle<()>, usize), String> {
         let carrier = self.pick();
         match panics::catch(|| spawn(carrier, body)) {
             Ok(Ok(handle)) => Ok((handle, carrier)),
             Ok(Err(error)) => Err(error.to_string()),
-            // That is how `may` says that there is no memory map left.
+            // `may` panics if there is no memory map left.
             Err(panic) => Err(panic.message),
         }
     }
 
-    /// Wakes coroutines from outside of them all, on carriers that are not late: left to `may`, some would be given to
-    /// carriers that are blocked, and wait as long.
+    /// Wakes coroutines, called from outside of any coroutine, on carriers that are not late: `may` would give some of
+    /// them to carriers that are blocked, where they would wait as long.
     pub(crate) fn wake(&self, mut coroutines: Vec<Coroutine>) {
         while !coroutines.is_empty() {
             let some = coroutines.split_off(coroutines.len().saturating_sub(WOKEN_BY_ONE));
             let theirs = some.clone();
             let woken = self.spawn(Box::new(move || theirs.iter().for_each(Coroutine::unpark)));
+            // On a carrier that is blocked rather than not at all.
             if woken.is_err() {
                 some.iter().for_each(Coroutine::unpark);
             }
@@ -155,7 +157,7 @@ impl Carriers {
         self.all[carrier].late.load(Ordering::Relaxed)
     }
 
-    /// Asks all that have answered to do so again; for how long each has not.
+    /// Asks each carrier that has answered again. Returns for how long each has not answered.
     pub(crate) fn ask(&'static self) -> Vec<Duration> {
         self.all.iter().enumerate().map(|(index, carrier)| carrier.ask(index)).collect()
     }
@@ -188,21 +190,21 @@ impl Carrier {
             *asked = Asked { at: Instant::now(), answered: false };
             drop(asked);
             let answer = Box::new(|| self.answer());
-            // One that could not be asked is as good as one that does not answer.
+            // A carrier that could not be asked counts as one that does not answer.
             let _ = panics::catch(|| spawn(index, answer));
         }
         silent
     }
 
     fn answer(&self) {
-        // The job that was current on this thread has yielded.
+        // This coroutine runs, so the job that was current on this thread has yielded.
         current_job().clear();
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).answered = true;
         self.late.store(false, Ordering::Relaxed);
     }
 }
 
-/// Wakes a coroutine from wherever the caller is.
+/// Wakes a coroutine; the caller may be in a coroutine or not.
 pub(crate) fn wake(coroutine: &Coroutine) {
     match Carriers::running() {
         Some(carriers) if !coroutine::is_coroutine() => carriers.wake(vec![coroutine.clone()]),
@@ -210,7 +212,7 @@ pub(crate) fn wake(coroutine: &Coroutine) {
     }
 }
 
-/// Has a coroutine unwind from its next wait, or the one it is in, on a carrier that is not late.
+/// Has a coroutine unwind from the wait it is in, or its next one, on a carrier that is not late.
 pub(crate) fn cancel(coroutine: &Coroutine) {
     let theirs = coroutine.clone();
     let cancelled =
@@ -225,15 +227,15 @@ fn first_coroutine(run: fn()) -> io::Result<()> {
     let (sender, told) = mpsc::channel();
     let body: Body = Box::new(move || {
         run();
-        // Nobody hears it where it took too long.
+        // The receiver is gone where this took too long.
         let _ = sender.send(());
     });
     panics::catch(|| spawn(0, body)).map_err(|panic| io::Error::other(panic.message))??;
     told.recv_timeout(START_LIMIT).map_err(|_| io::Error::other("the threads for coroutines do not start"))
 }
 
-/// Does what starts threads, which inherit that they do not take what asks the worker to stop: it would interrupt a
-/// system call of a job, which would then fail.
+/// Calls what starts threads, with the signals blocked that stop the worker. The threads inherit that: a signal would
+/// interrupt a system call of a job, which would then fail.
 fn without_signals<T>(start: impl FnOnce() -> T) -> io::Result<T> {
     let asking = [Signal::SIGINT, Signal::SIGTERM].into_iter().collect::<SigSet>();
     let before = asking.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;

@@ -1,7 +1,7 @@
 //! [`Clock`]: wakes coroutines when their time has come.
 //!
-//! `may` has one, too. Its thread does not only wake a sleeper but runs it, up to its next wait: one that computes then,
-//! or blocks, holds up the sleep of all others.
+//! `may` has a clock, too. Its thread does not only wake a sleeper but runs it, up to its next wait: a job that
+//! computes then, or blocks, holds up the sleep of all others.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,7 +15,7 @@ use crate::carriers::Carriers;
 use crate::current_job::while_waiting;
 
 static CLOCK: OnceLock<Clock> = OnceLock::new();
-/// Held while it is started; whether its thread runs.
+/// Whether the clock's thread runs. Held while it is started.
 static STARTED: Mutex<bool> = Mutex::new(false);
 
 /// Wakes coroutines when their time has come, on carriers that are not late.
@@ -43,7 +43,7 @@ impl Clock {
         Ok(())
     }
 
-    /// The one that was started.
+    /// The clock, if it was started.
     pub(crate) fn running() -> Option<&'static Clock> {
         CLOCK.get()
     }
@@ -71,6 +71,7 @@ impl Clock {
         let mut sleepers = self.sleepers();
         loop {
             let due = sleepers.take_due(Instant::now());
+            // Without the lock: the coroutines that wake take it to leave the list.
             if !due.is_empty() {
                 drop(sleepers);
                 carriers.wake(due);
@@ -101,7 +102,7 @@ impl Sleepers {
     }
 }
 
-/// A sleeper's place in the list; it leaves when it wakes, is cancelled, or its time has come.
+/// A sleeper's place in the list, which is removed when the sleeper wakes or is cancelled.
 struct Entry<'a> {
     clock: &'a Clock,
     key: (Instant, u64),

@@ -1,12 +1,12 @@
 //! Coroutines: the few calls that Rust cannot check, each with its proof.
 //!
-//! `may` puts a guard page below each stack, has a coroutine that runs into it end with an error, and then looks whether
-//! the lowest words of its stack are still as they were: if not, it ends the *process*. A stack that overflows word by
-//! word fails that test. So a stack's lowest page is made read-only before its first job: writing into it is an overflow,
-//! too, and the words stay as they were. It costs a memory map a stack.
+//! `may` puts a guard page below each stack. A coroutine that runs into it ends with an error, and `may` then checks
+//! whether the lowest words of the stack are still as they were: if not, it ends the *process*. A stack that overflows
+//! word by word fails that check. So this module makes a stack's lowest page read-only before its first job: writing
+//! into it is an overflow, too, and the words stay as they were. It costs a memory map a stack.
 //!
-//! `may` uses stacks again. On one that overflowed, coroutines begin a little lower from then on; so it is written down
-//! which stacks there are.
+//! `may` uses stacks again. On one that overflowed, coroutines begin a little lower from then on, so that the distance
+//! to its end is another; so this module remembers which stacks it has protected.
 
 #![allow(unsafe_code, reason = "the only module of this crate that may; each block says why it holds")]
 
@@ -30,8 +30,8 @@ static DISTANCE: AtomicUsize = AtomicUsize::new(0);
 /// Where [`enter`] was last while that was unknown.
 static LAST_HERE: AtomicUsize = AtomicUsize::new(0);
 
-/// The lower ends of the stacks whose lowest page is read-only. One that is gone stays: where another takes its place, that has
-/// its guard page alone.
+/// The lower ends of the stacks whose lowest page is read-only. A stack that is gone stays in the set: another one in
+/// its place has its guard page alone.
 static PROTECTED: RwLock<BTreeSet<usize>> = RwLock::new(BTreeSet::new());
 
 /// Starts a coroutine on one of `may`'s threads. It must catch its panics.
@@ -39,17 +39,16 @@ static PROTECTED: RwLock<BTreeSet<usize>> = RwLock::new(BTreeSet::new());
 /// # Panics
 /// If there is no memory map left for its stack.
 pub(crate) fn spawn(carrier: usize, body: Body) -> io::Result<JoinHandle<()>> {
-    // SAFETY: two things are asked for. The coroutine must not use what is its thread's across a wait: of our code only
-    // `current_job()` and `swap()` do, which are never inlined and look it up anew each time; jobs are told not to in
-    // docs/green.md, as nothing can check it. And it must not overflow its stack: there is a guard below each, and
-    // whatever runs into that is not resumed.
+    // SAFETY: there are two conditions. The coroutine must not use its thread's local storage across a wait: of our
+    // code only `current_job()` and `swap()` use it, which are never inlined and look it up anew each time;
+    // docs/green.md says so to authors of jobs, as nothing can check it. And it must not overflow its stack: there is a
+    // guard below each, and a coroutine that runs into it is not resumed.
     unsafe { Builder::new().id(carrier).spawn(move || enter(body)) }
 }
 
-/// Has a coroutine unwind from its next call that waits, or the one it is in.
+/// Has a coroutine unwind from the wait it is in, or its next one.
 pub(crate) fn cancel(coroutine: &Coroutine) {
-    // SAFETY: unwinding drops what the coroutine holds, as a panic of its own would; whoever started it has to reckon
-    // with that anyway.
+    // SAFETY: unwinding drops what the coroutine holds, as a panic of its own would, which may happen anyway.
     unsafe { coroutine.cancel() }
 }
 
@@ -64,7 +63,7 @@ fn enter(body: Body) {
     body();
 }
 
-/// Makes the lowest page of the stack around `here` read-only, unless it is.
+/// Makes the lowest page of the stack around `here` read-only, unless it is already.
 fn protect(here: usize, distance: usize) {
     let known = PROTECTED.read().unwrap_or_else(PoisonError::into_inner);
     if known.range(..=here).next_back().is_some_and(|bottom| here - bottom <= distance) {
@@ -77,13 +76,13 @@ fn protect(here: usize, distance: usize) {
         return;
     }
     PROTECTED.write().unwrap_or_else(PoisonError::into_inner).insert(bottom);
-    // SAFETY: this stack runs its first coroutine, and all begin at the same distance from the end of stacks of the same
-    // size; so this is its lowest page, far from being used when a coroutine begins. No object of Rust's is there, and
-    // `may` only reads it from now on. If the system refuses, the stack has its guard page alone.
+    // SAFETY: this stack runs its first coroutine, and all begin at the same distance from the end of stacks of the
+    // same size; so this is its lowest page, far from being used when a coroutine begins. No object of Rust's is there,
+    // and `may` only reads it from now on. If the system refuses, the stack has its guard page alone.
     let _ = unsafe { mprotect(lowest, page, ProtFlags::PROT_READ) };
 }
 
-/// Finds out, in the first coroutine, where stacks begin. Where the system does not tell, stacks have their guard page
+/// Finds out, in the first coroutine, where stacks begin. Where `/proc` does not show it, stacks have their guard page
 /// alone.
 pub(crate) fn measure() {
     let here = LAST_HERE.load(Ordering::Acquire);

@@ -14,17 +14,17 @@ use crate::carriers::{Carriers, Room, wake};
 use crate::task::{Shared, Task};
 use crate::watchdog::Watchdog;
 
-/// How long a job that was told to end may take before its coroutine is unwound.
+/// How long a job that was asked to end may take before its coroutine is unwound.
 pub const CANCEL_GRACE: Duration = Duration::from_millis(200);
-/// How often it is looked after the jobs that run.
+/// How often the executor checks the jobs that run.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
-/// How long a job waits behind a carrier that does not answer before another one is sent for it.
+/// How long a job waits for a carrier that does not answer before another coroutine is sent for it.
 const RESEND_AFTER: Duration = Duration::from_millis(500);
 /// How long all carriers may be blocked before the worker takes no more work.
 const ALL_BLOCKED_MAX: Duration = Duration::from_secs(10);
 /// How long a job that has not begun waits for a carrier of a worker that is exhausted.
 const BEGIN_LIMIT: Duration = Duration::from_secs(5);
-/// How long any job waits for one: no carrier will come back.
+/// How long a job that has begun waits for one: after that no carrier is expected to answer again.
 const GIVE_UP_ALL_AFTER: Duration = Duration::from_secs(60);
 /// How many jobs may overflow their stacks before a fresh process is the better choice: each leaks what it held, and a
 /// little of its stack.
@@ -32,7 +32,7 @@ const OVERFLOWS_MAX: usize = 1_000;
 
 /// Runs one coroutine for each execution.
 ///
-/// The channel holds at most one message for each slot, as nothing is started without a free one.
+/// The channel holds at most one message for each slot, as the dispatcher starts nothing without a free slot.
 pub(crate) struct Coroutines {
     slots: usize,
     shared: Arc<Shared>,
@@ -46,20 +46,20 @@ pub(crate) struct Coroutines {
     overflows: usize,
     /// Since when no carrier answers.
     blocked_since: Option<Instant>,
-    /// Ends that were found out here, not told by a coroutine.
+    /// Ends that [`look`](Coroutines::look) has found, and no coroutine has reported.
     found: VecDeque<(ExecutionId, Ended)>,
-    /// When the jobs are looked after next.
+    /// When the jobs are checked next.
     look_at: Instant,
 }
 
 struct Watched {
     task: Arc<Task>,
-    /// The coroutines sent for it; most often one.
+    /// The coroutines sent for the job; most often one.
     sent: Vec<JoinHandle<()>>,
-    /// On which carrier the last one waits to begin, and since when.
+    /// On which carrier the last of them waits to begin, and since when.
     carrier: usize,
     sent_at: Instant,
-    /// When it was asked to stop, and how.
+    /// When the job was first asked to stop, and how it was asked last.
     stop: Option<(Instant, Stop)>,
 }
 
@@ -88,8 +88,8 @@ impl Coroutines {
         }
     }
 
-    /// Looks after all that run: cuts off and gives up whoever is over its time, finds whoever ended without a word, and
-    /// helps whoever waits behind a blocked carrier.
+    /// Checks all jobs that run: unwinds, and later gives up, those that are over their time; finds those whose
+    /// coroutine is gone without a report; and sends another coroutine for those that wait behind a blocked carrier.
     fn look(&mut self) {
         self.stuck.retain(|watched| !watched.has_ended());
         let now = Instant::now();
@@ -115,7 +115,7 @@ impl Coroutines {
             } else if watched.is_to_be_cut(now) {
                 watched.task.cut();
             } else if watched.waits_in_vain(self.carriers, now) {
-                // One that cannot be sent has lost nothing: the first one is still on its way.
+                // If no other can be sent, nothing is lost: the first one is still on its way.
                 let _ = watched.send(&self.shared, self.carriers);
             }
         }
@@ -150,6 +150,7 @@ impl Watched {
     /// Has the job learn that it has to end.
     fn ask_to_end(&self) {
         self.task.watch.stop();
+        // A job that sleeps in `ctx.sleep` finds that it has to end when it wakes.
         if let Some(coroutine) = self.task.coroutine() {
             wake(coroutine);
         }
@@ -160,9 +161,10 @@ impl Watched {
         self.task.begun_by().is_some_and(|number| self.sent[number - 1].is_done())
     }
 
-    /// The end of a job whose coroutine is gone and has not told it. A stack that overflowed is not unwound.
+    /// The end of a job whose coroutine is gone and has not reported it: a stack that overflowed is not unwound, so
+    /// nothing in the coroutine runs that could.
     fn end_without_word(&mut self, carriers: &Carriers) -> Option<Ended> {
-        // Whoever tells the end says so first.
+        // A coroutine that reports an end takes this flag before it does.
         if !self.has_ended() || !self.task.watch.returned() {
             return None;
         }
@@ -187,21 +189,22 @@ impl Watched {
         [self.task.watch.overdue_at(), killed_at].into_iter().flatten().any(|at| at <= now)
     }
 
-    /// The end of a job that is given up, and whether its code goes on. `None` if it ended just now: that is on its way
-    /// through the channel.
+    /// The end of a job that is given up, and whether its code goes on. `None` if the job ended just now: its end is on
+    /// its way through the channel.
     fn give_up(&self) -> Option<(Ended, bool)> {
+        // A job that has not begun is kept from ever beginning: its coroutine may still come to run.
         let goes_on = !self.task.forbid();
         let failure = self.task.watch.give_up()?;
         let ran = if goes_on { self.sent_at.elapsed() } else { Duration::ZERO };
         Some((Ended { outcome: Err(failure), ran }, goes_on))
     }
 
-    /// Whether it will not get a carrier any more.
+    /// Whether the job will not get a carrier any more, all having been blocked for so long.
     fn is_lost(&self, blocked_for: Duration) -> bool {
         blocked_for >= if self.task.has_begun() { GIVE_UP_ALL_AFTER } else { BEGIN_LIMIT }
     }
 
-    /// Whether it has not begun because the carrier it was sent to is blocked, and another is not.
+    /// Whether the job has not begun because the carrier it was sent to is blocked, and another is not.
     fn waits_in_vain(&self, carriers: &Carriers, now: Instant) -> bool {
         !self.task.has_begun()
             && now.duration_since(self.sent_at) >= RESEND_AFTER
@@ -269,7 +272,7 @@ impl Executor for Coroutines {
 
     fn exhausted(&self) -> Option<String> {
         let (stuck, carriers) = (self.stuck.len(), self.carriers.count());
-        // The others finish what runs, and are enough for that.
+        // The other carriers finish what runs, and are enough for that.
         if stuck >= (carriers / 2).max(1) {
             return Some(format!(
                 "{stuck} jobs that ignore their time limits block threads that run coroutines, of which there are {carriers}"

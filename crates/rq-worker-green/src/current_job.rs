@@ -1,8 +1,9 @@
 //! [`CurrentJob`]: which job was last seen on a thread.
 //!
-//! `may` does not tell which coroutine a thread runs. So a job writes itself down as its thread's current one when it begins
-//! and when a wait of ours ends, and is taken off before such a wait; one that waits in a way of `may`'s own stays until
-//! another takes its place. A job that is current for long on a thread that does not answer is the one that blocks it.
+//! `may` does not say which coroutine a thread runs. So a job is noted as its thread's current one when it begins and
+//! when a wait of this crate ends, and is taken off before such a wait. A job that waits by `may`'s own calls stays
+//! until another takes its place. A job that is current for long on a thread that does not answer is the one that
+//! blocks it.
 
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,8 +30,8 @@ thread_local! {
     static OF_THIS_THREAD: Cell<Option<&'static CurrentJob>> = const { Cell::new(None) };
 }
 
-/// The place of the thread that runs this now. Not to be kept across a wait, and never inlined: the compiler may otherwise
-/// look up once what differs before and behind one.
+/// The place of the thread that runs this now. Callers must not keep it across a wait. Never inlined: the compiler
+/// might otherwise look up the thread's place once, and use it behind a wait, on another thread.
 #[inline(never)]
 pub(crate) fn current_job() -> &'static CurrentJob {
     if let Some(current_job) = OF_THIS_THREAD.get() {
@@ -54,7 +55,7 @@ impl CurrentJob {
     }
 }
 
-/// All jobs that have been current for so long. From then on they are known, to whoever asks.
+/// All jobs that have been current for so long. They are marked as known, so that a watchdog names each once.
 pub(crate) fn notice(for_at_least: Duration) -> Vec<Occupant> {
     let all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
     let notice_one = |current_job: &&CurrentJob| {

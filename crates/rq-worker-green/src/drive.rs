@@ -14,11 +14,11 @@ use crate::current_job::while_waiting;
 
 may::coroutine_local!(static POLLING: Cell<bool> = Cell::new(false));
 
-/// Polls a future to its end, in this coroutine, which gives its thread away while that waits. The runtime drives the
-/// future's I/O.
+/// Polls a future to its end in this coroutine, which gives its thread to others while the future waits. The runtime
+/// drives the future's I/O.
 ///
-/// The runtime is entered for each poll and left before the coroutine waits: what it is in is noted with the thread, and
-/// the coroutine may go on on another.
+/// The coroutine enters the runtime for each poll and leaves it before it waits: which runtime is entered is noted with
+/// the thread, and the coroutine may go on on another thread.
 pub(crate) fn drive<T>(runtime: &Runtime, future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     let waker = Waker::from(Arc::new(Alarm(coroutine::current())));

@@ -1,4 +1,4 @@
-//! [`GreenHost`]: what jobs in coroutines are offered by the worker's host, and sleeps that hold up nobody.
+//! [`GreenHost`]: the worker's host, with sleeps that give the thread to other coroutines.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use rq_core::{BoxError, Error, ExecutionId, Host, Interrupt, Interrupted, Keys};
 
 use crate::sleep::{here, later, yield_now};
 
-/// The worker's host, with sleeps that hold up nobody.
+/// The worker's host, with sleeps that give the thread to other coroutines.
 pub(crate) struct GreenHost(pub(crate) Arc<dyn Host>);
 
 impl Host for GreenHost {
@@ -20,7 +20,7 @@ impl Host for GreenHost {
         if duration.is_zero() {
             yield_now();
         }
-        // A stop wakes it, too, and so may others: it looks again each time.
+        // A stop wakes the coroutine, too, and so may other calls: it looks at the time again after each wait.
         while Instant::now() < until {
             clock.wait_until(until);
             interrupt.check()?;

@@ -16,22 +16,22 @@
 //!
 //! # Waiting
 //!
-//! Coroutines share a few threads, the *carriers*. Whoever waits must do so in a way that gives the carrier to others:
-//! `ctx.sleep`, and here [`sleep`], [`sync`], [`net`] and [`redis`]. Async handlers are polled in their job's coroutine;
-//! a runtime of a few threads drives their I/O. What blocks a thread, or computes for long, blocks a carrier, which is
-//! logged [after a second](BLOCKED_AFTER). The chapter `docs/green.md` says what is safe, and what it costs where it is
-//! not.
+//! Coroutines share a few threads, the *carriers*. A job must wait in a way that gives the carrier to others: by
+//! `ctx.sleep`, or by [`sleep`], [`sync`], [`net`] and [`redis`] of this crate. Async handlers are polled in their
+//! job's coroutine; a runtime of a few threads drives their I/O. What blocks a thread, or computes for long, blocks a
+//! carrier, which is logged [after a second](BLOCKED_AFTER). The chapter `docs/green.md` says what is safe, and what it
+//! costs where it is not.
 //!
 //! # What it promises, and what not
 //!
-//! At its time limit a job is told (`ctx.check()` fails, `ctx.sleep(..)` wakes). [Shortly after](CANCEL_GRACE) its coroutine
-//! is unwound from whatever it waits for here, or waits for next; it has reached its limit then, whatever it makes of that.
-//! One that goes on regardless is failed in Redis [at the end of the grace](RETURN_GRACE), its slot is free again, and it
-//! counts as stuck until it returns. When jobs are stuck on half of the carriers, the worker drains and exits for its
-//! supervisor to start a fresh one.
+//! At its time limit a job is asked to end (`ctx.check()` fails, `ctx.sleep(..)` wakes). [Shortly after](CANCEL_GRACE)
+//! its coroutine is unwound from the wait of this crate that it is in, or its next one; its job has reached its limit
+//! then, even if it catches that. If the job goes on, the worker settles it as failed [at the end of the
+//! grace](RETURN_GRACE); its slot is free again, and it counts as stuck until it returns. When jobs are stuck on half
+//! of the carriers, the worker drains and exits for its supervisor to start a fresh one.
 //!
-//! A panic is the job's failure, and so is a stack overflow; but what was on an overflowed stack is never dropped: memory
-//! leaks, and locks stay locked. Nothing isolates jobs from each other otherwise.
+//! A panic is the job's failure, and so is a stack overflow; but what was on an overflowed stack is never dropped:
+//! memory leaks, and locks stay locked. Nothing isolates jobs from each other otherwise.
 
 mod carriers;
 mod clock;
@@ -65,7 +65,8 @@ pub use slots::CONCURRENCY_DEFAULT;
 pub use watchdog::BLOCKED_AFTER;
 use watchdog::Watchdog;
 
-/// TCP, UDP and Unix sockets whose waits give the carrier to other coroutines: those of `may`, like the standard library's.
+/// TCP, UDP and Unix sockets whose waits give the carrier to other coroutines: those of `may`, like the standard
+/// library's.
 ///
 /// Looking up a host's name blocks.
 pub mod net {
@@ -75,8 +76,8 @@ pub mod net {
 
 /// Channels and locks whose waits give the carrier to other coroutines: those of `may`, like the standard library's.
 ///
-/// A wait with a time limit that runs out (`recv_timeout`, `wait_timeout`) goes on in the thread that keeps `may`'s time:
-/// call [`yield_now`] then before you compute.
+/// A wait with a time limit that runs out (`recv_timeout`, `wait_timeout`) goes on in the thread that keeps `may`'s
+/// time: call [`yield_now`] then before you compute.
 pub mod sync {
     pub use may::sync::{Barrier, Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
     pub use may::sync::{mpmc, mpsc, spsc};

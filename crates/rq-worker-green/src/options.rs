@@ -2,8 +2,8 @@
 
 use rq_worker::{ExecutorOption, ExecutorOptions, number};
 
-/// How large the stack of a job is unless told, in kB: twice what enqueuing over a first connection takes, which is the
-/// deepest of our own. Code that is not optimised needs four times as much.
+/// How large the stack of a job is by default, in kB: twice what enqueuing over a first connection takes, which is the
+/// deepest call of rq-core. Code that is not optimised needs four times as much.
 pub const JOB_STACK_KB_DEFAULT: usize = if cfg!(debug_assertions) { 1024 } else { 256 };
 /// The least it may be: enough for a job to begin.
 pub const JOB_STACK_KB_MIN: usize = 64;
@@ -15,8 +15,8 @@ pub const JOB_STACK_KB_MAX: usize = 1 << 20;
 #[non_exhaustive]
 #[must_use = "options decide nothing until a worker has them"]
 pub struct GreenOptions {
-    /// How large the stack of a job is, in kB: [256](JOB_STACK_KB_DEFAULT), four times that in a debug build. A part that is
-    /// never used costs nothing. All coroutines of a process have stacks of one size.
+    /// How large the stack of a job is, in kB: [256](JOB_STACK_KB_DEFAULT), four times that in a debug build. A part
+    /// that is never used costs nothing. All coroutines of a process have stacks of one size.
     pub job_stack_kb: usize,
 }
 

@@ -16,7 +16,7 @@ use crate::current_job::while_waiting;
 
 /// How long connecting to one address may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an answer may take, unless told.
+/// How long an answer may take by default.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an answer may be.
 pub const ANSWER_BYTES_MAX: usize = 64 << 20;
@@ -33,8 +33,8 @@ pub const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// # }
 /// ```
 ///
-/// It belongs to one coroutine at a time. One that was cut off in the middle of an answer is closed: later commands fail.
-/// TLS is not offered.
+/// It belongs to one coroutine at a time. One that was cut off in the middle of an answer is closed: later commands
+/// fail. TLS is not offered.
 pub struct Connection {
     stream: Stream,
     parser: Parser,
@@ -67,7 +67,7 @@ impl Connection {
         Ok(connection)
     }
 
-    /// How long an answer may take, 10 s unless told; `None` for commands that block for long.
+    /// How long an answer may take, by default 10 s; `None` for commands that block for long.
     pub fn set_answer_timeout(&self, longest: Option<Duration>) -> RedisResult<()> {
         match &self.stream {
             Stream::Tcp(stream) => stream.set_read_timeout(longest)?,
@@ -76,7 +76,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends commands and reads so many answers. What breaks on the way leaves the connection closed.
+    /// Sends commands and reads so many answers. After an error or an unwinding on the way the connection is closed, as
+    /// an answer that nobody has read would be taken for that of the next command.
     fn exchange(&mut self, commands: &[u8], answers: usize) -> RedisResult<Vec<Value>> {
         if !std::mem::replace(&mut self.open, false) {
             return Err(RedisError::from(io::Error::from(io::ErrorKind::NotConnected)));
@@ -105,7 +106,7 @@ fn connect(host: &str, port: u16) -> RedisResult<TcpStream> {
     Err(failure.into())
 }
 
-/// Who we are, and which database we want.
+/// The commands that log in and select the database.
 fn introduction(settings: &RedisConnectionInfo) -> Pipeline {
     let mut commands = redis::pipe();
     let (username, password) = (settings.username(), settings.password());
@@ -127,7 +128,7 @@ fn introduction(settings: &RedisConnectionInfo) -> Pipeline {
     commands
 }
 
-/// The next answer; what the server pushes in between is for nobody here.
+/// The next answer; pushes of the server in between are dropped.
 fn answer(stream: &mut Stream, parser: &mut Parser) -> RedisResult<Value> {
     let mut bounded = Bounded { stream, left: ANSWER_BYTES_MAX };
     loop {
@@ -197,7 +198,7 @@ impl ConnectionLike for Connection {
     ) -> RedisResult<Vec<Value>> {
         let mut answers = self.exchange(commands, offset + count)?;
         let kept = answers.split_off(offset);
-        // Those that are left out belong to a transaction; an error in one of them is the whole one's.
+        // The answers before `offset` are those of a transaction's commands; an error among them is the transaction's.
         let refused = answers.into_iter().find(|answer| matches!(answer, Value::ServerError(_)));
         match refused {
             Some(refused) => {

@@ -7,16 +7,16 @@ use rq_worker::{LaunchError, Options};
 
 /// How many memory maps a coroutine's stack is: the guard, the page that `may` looks at, and the stack.
 const MAPS_OF_ONE: usize = 3;
-/// How many memory maps are left for all else, which comes later: threads, the heap, what jobs load.
+/// How many memory maps are left for all else that comes later: threads, the heap, what jobs load.
 const MAPS_SPARED: usize = 1_000;
-/// How many memory maps there may be where the system does not tell: what Linux allows unless told.
+/// How many memory maps there may be where `/proc` does not say: Linux's default.
 const MAPS_MAX_USUAL: usize = 65_530;
 
-/// How many jobs run at once unless told. A Redis settles some thousand jobs a second, so that this is enough for jobs
-/// that wait a tenth of a second; and what they need together, some 20 MB, is no surprise to anybody.
+/// How many jobs run at once by default. A Redis settles some thousand jobs a second, so that this is enough for jobs
+/// that wait a tenth of a second; together they need some 20 MB.
 pub const CONCURRENCY_DEFAULT: usize = 1_000;
 
-/// How many memory maps there were before there was a stack.
+/// How many memory maps the process had before its first stack.
 static MAPS_BEFORE: OnceLock<usize> = OnceLock::new();
 
 /// How many jobs run at once, beside so many `others` of this process.

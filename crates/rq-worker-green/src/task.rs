@@ -15,21 +15,21 @@ use crate::current_job::current_job;
 use crate::drive::drive;
 use crate::host::GreenHost;
 
-/// What every task needs.
+/// What all tasks share.
 pub(crate) struct Shared {
     pub(crate) jobs: Jobs,
     pub(crate) runtime: SideRuntime,
     pub(crate) sender: UnboundedSender<(ExecutionId, Ended)>,
 }
 
-/// Nobody has begun it.
+/// No coroutine has begun the task.
 const UNBEGUN: usize = 0;
-/// Nobody will.
+/// No coroutine will begin the task.
 const NEVER: usize = usize::MAX;
 
 /// One execution on its way through a coroutine.
 ///
-/// More than one coroutine may be sent for it, where one waits for a blocked thread: the first to come begins it.
+/// The executor sends a second coroutine for it where the first waits for a blocked thread: the first to run begins it.
 pub(crate) struct Task {
     pub(crate) execution: Execution,
     pub(crate) watch: Watch,
@@ -61,7 +61,7 @@ impl Task {
         let ended = self.perform(shared);
         current_job().clear();
         if self.watch.returned() {
-            // A worker that is gone needs no news.
+            // The receiver is gone when the worker has left.
             let _ = shared.sender.send((self.execution.id.clone(), ended));
         }
     }
@@ -71,7 +71,7 @@ impl Task {
         let host = Arc::new(GreenHost(Arc::clone(host)));
         let drive = |handler: BoxFuture<'_, _>| drive(shared.runtime.get()?, handler);
         let mut ended = shared.jobs.run(id, job, self.watch.interrupt(), host, RETURN_GRACE, drive);
-        // However it took the cancel: swallowed, or as a panic.
+        // The flag decides, not the outcome: a job can swallow its cancellation, or turn it into a panic of its own.
         if self.cut.load(Ordering::Acquire) {
             ended.outcome = Err(Failure::interrupted(self.interrupted()));
         }
@@ -86,7 +86,7 @@ impl Task {
         self.begun.compare_exchange(UNBEGUN, number, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// Keeps it from ever beginning; `false` if it has.
+    /// Keeps the task from ever beginning; `false` if it has begun.
     pub(crate) fn forbid(&self) -> bool {
         self.begin(NEVER)
     }
@@ -101,7 +101,7 @@ impl Task {
         self.begun_by().is_some()
     }
 
-    /// When its time is up, where it has a limit and has begun.
+    /// When the job's time is up, where it has a limit and has begun.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         if self.has_begun() { self.watch.interrupt().deadline() } else { None }
     }
@@ -111,7 +111,7 @@ impl Task {
         self.coroutine.get()
     }
 
-    /// Has the coroutine unwind from its next wait, or the one it is in.
+    /// Has the coroutine unwind from the wait it is in, or its next one.
     pub(crate) fn cut(&self) {
         let Some(coroutine) = self.coroutine() else { return };
         if !self.cut.swap(true, Ordering::AcqRel) {

@@ -1,4 +1,4 @@
-//! [`Watchdog`]: says which job blocks a carrier.
+//! [`Watchdog`]: logs which job blocks a carrier.
 
 use std::io;
 use std::sync::Arc;
@@ -11,23 +11,23 @@ use rq_core::Job;
 use crate::carriers::Carriers;
 use crate::current_job::notice;
 
-/// How often the carriers are asked, while any job runs.
+/// How often the watchdog asks the carriers, while any job runs.
 const ASK_EVERY: Duration = Duration::from_millis(100);
-/// How long a carrier may be silent before that is logged.
+/// How long a carrier may take to answer before the watchdog logs that.
 pub const BLOCKED_AFTER: Duration = Duration::from_secs(1);
 
-/// There is no job.
+/// No job runs.
 const REST: u8 = 0;
-/// There are jobs.
+/// Jobs run.
 const WATCH: u8 = 1;
-/// There will be none any more.
+/// The executor is gone.
 const END: u8 = 2;
 
-/// A thread that asks the carriers and says which job blocks one, for as long as its executor is there. It rests while
-/// there is no job.
+/// A thread that asks the carriers and logs which job blocks one, for as long as its executor is there. It sleeps while
+/// no job runs.
 pub(crate) struct Watchdog {
     order: Arc<AtomicU8>,
-    /// There until the end.
+    /// `None` once the thread was joined.
     thread: Option<JoinHandle<()>>,
 }
 
@@ -62,7 +62,7 @@ impl Drop for Watchdog {
         self.order.store(END, Ordering::Release);
         self.unpark();
         if let Some(thread) = self.thread.take() {
-            // It has nothing to tell, and panics are on standard error.
+            // The thread returns nothing, and a panic of its own is on standard error.
             let _ = thread.join();
         }
     }
@@ -83,7 +83,7 @@ fn watch(carriers: &'static Carriers, order: &AtomicU8) {
     }
 }
 
-/// Whether it was told that somebody blocks carriers who cannot be named.
+/// Whether the watchdog has logged that jobs block carriers which it cannot name.
 #[derive(Default)]
 struct Blockers {
     unknown: bool,

@@ -16,13 +16,13 @@
 //!
 //! # What it promises, and what not
 //!
-//! At its time limit a job is told (`ctx.check()` fails, `ctx.sleep(..)` wakes), and an async handler is dropped at its
-//! next `await`. One that goes on regardless is failed in Redis [shortly after](RETURN_GRACE), and its slot is free
-//! again: its thread is replaced and counts as stuck until it returns. When as many are stuck as there are slots, the
-//! worker drains and exits for its supervisor to start a fresh one.
+//! At its time limit a job is asked to end (`ctx.check()` fails, `ctx.sleep(..)` wakes), and an async handler is
+//! dropped at its next `await`. If the job goes on, the worker settles it as failed [shortly after](RETURN_GRACE), and
+//! its slot is free again: its thread is replaced and counts as stuck until it returns. When as many threads are stuck
+//! as there are slots, the worker drains and exits for its supervisor to start a fresh one.
 //!
 //! Nothing can stop the code of a thread, and nothing isolates it: an abort, a stack overflow or a memory leak is the
-//! whole worker's. Jobs that need that run under `-w fork`.
+//! whole worker's. Jobs that must be stopped or isolated run under `-w fork`.
 
 mod pool;
 mod run_queue;
@@ -36,9 +36,9 @@ use pool::Pool;
 
 /// The most threads there may be.
 pub const CONCURRENCY_MAX: usize = 4096;
-/// How many jobs run at once for each core of the machine, unless told: most jobs wait more than they compute.
+/// How many jobs run at once by default for each core of the machine: most jobs wait more than they compute.
 pub const CONCURRENCY_PER_CORE: usize = 8;
-/// How many jobs run at once at least, unless told.
+/// How many jobs run at once by default, at least.
 pub const CONCURRENCY_MIN: usize = 16;
 
 /// A worker whose jobs run on threads.

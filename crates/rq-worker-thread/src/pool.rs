@@ -15,12 +15,13 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use crate::run_queue::RunQueue;
 use crate::task::{Shared, Task};
 
-/// How often overdue jobs are looked for, while any runs.
+/// How often the pool looks for overdue jobs, while any runs.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
 /// A pool of threads that runs one job each.
 ///
-/// RunQueue and channel hold at most one message for each slot and stuck thread, as nothing is started without a free slot.
+/// Run queue and channel hold at most one entry for each slot and stuck thread, as the dispatcher starts nothing
+/// without a free slot.
 pub(crate) struct Pool {
     slots: usize,
     shared: Arc<Shared>,
@@ -28,7 +29,7 @@ pub(crate) struct Pool {
     events: UnboundedReceiver<PoolEvent>,
     sender: UnboundedSender<PoolEvent>,
     watched: HashMap<ExecutionId, Watched>,
-    /// When overdue jobs are looked for next.
+    /// When the pool looks for overdue jobs next.
     look_at: Instant,
     stuck: usize,
     threads_started: usize,
@@ -38,11 +39,11 @@ pub(crate) struct Pool {
 
 struct Watched {
     watch: Arc<Watch>,
-    /// When the thread is given up because the job was killed.
+    /// When the pool gives the thread up, once it was asked to kill the job.
     killed_at: Option<Instant>,
 }
 
-/// What a thread tells the pool.
+/// What a thread reports to the pool.
 enum PoolEvent {
     /// A job ended.
     Ended(ExecutionId, Ended),
@@ -51,7 +52,7 @@ enum PoolEvent {
 }
 
 impl Pool {
-    /// Starts the threads, and does here what the program wants done before its first job.
+    /// Runs the program's preloads in this thread, and starts the threads of the pool.
     pub(crate) fn start(program: Program, slots: usize) -> Result<Pool, LaunchError> {
         let (jobs, preloads) = Jobs::of(program)?;
         preloads.into_iter().for_each(|preload| preload());
@@ -97,12 +98,13 @@ impl Pool {
         ended.map(|ended| (id, ended))
     }
 
-    /// Replaces the thread of a job that does not end. `None` if it ended just now: that is on its way through the
-    /// channel.
+    /// Replaces the thread of a job that does not end. `None` if the job ended just now: its end is on its way through
+    /// the channel.
     fn give_up(&mut self, id: &ExecutionId) -> Option<Ended> {
         let watched = self.watched.get(id)?;
         let failure = watched.watch.give_up()?;
         let ran = watched.watch.interrupt().limit().unwrap_or_default() + RETURN_GRACE;
+        // The slot counts as free from now on, so another thread has to serve it.
         self.stuck += 1;
         if let Err(error) = self.start_thread() {
             self.irreplaceable = Some(error);
@@ -179,11 +181,11 @@ impl Drop for Pool {
     }
 }
 
-/// Keeps what asks the worker to stop from interrupting a system call of a job, which would then fail. Threads that
-/// jobs start inherit it, as those of the runtime for async jobs do.
+/// Blocks the signals that stop the worker in this thread, where they would interrupt a system call of a job, which
+/// would then fail. Threads that jobs start inherit that, as those of the runtime for async jobs do.
 fn leave_signals_to_the_worker() {
     let asking = [Signal::SIGINT, Signal::SIGTERM].into_iter().collect::<SigSet>();
-    // It fails for unknown signals alone.
+    // The call fails for unknown signals alone.
     let _ = asking.thread_block();
 }
 

@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// What waits here is taken by whichever thread is free first.
+/// Tasks that wait for a thread. Whichever thread is free first takes the oldest.
 ///
-/// To wake a thread costs more than a small job. So no more threads are on their way at once than the machine has processors
-/// for; each that arrives and finds more than it can take calls the next. Jobs that take their time have all their threads
-/// after a few such steps; small ones are all done by the first threads, which need not sleep in between. Nobody spins: what
-/// waits here must not take the processor from Redis.
+/// To wake a thread costs more than a small job. So no more threads are on their way at once than the machine has
+/// processors; a thread that takes a task and leaves others wakes the next thread. Long jobs have all their threads
+/// after a few such steps; the first few threads do small jobs one after the other, and need not sleep in between. No
+/// thread spins while it waits: it would take the processor from Redis.
 pub(crate) struct RunQueue<T> {
     state: Mutex<State<T>>,
     filled: Condvar,
@@ -31,14 +31,14 @@ impl<T> RunQueue<T> {
         RunQueue { state: Mutex::new(state), filled: Condvar::new(), on_their_way_max: processors }
     }
 
-    /// Adds something behind what is there.
+    /// Adds an item at the end.
     pub(crate) fn put(&self, item: T) {
         let mut state = self.lock();
         state.waiting.push_back(item);
         self.call_one(state);
     }
 
-    /// Takes what has waited here longest, and waits for it. `None` once the run queue is closed.
+    /// Takes the item that has waited longest; waits for one where there is none. `None` once the run queue is closed.
     pub(crate) fn take(&self) -> Option<T> {
         let mut state = self.lock();
         loop {
@@ -52,18 +52,20 @@ impl<T> RunQueue<T> {
             state.idle += 1;
             state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.idle -= 1;
-            // One that woke without being called is counted as if it had been: at worst another is called in its place.
+            // A thread that wakes without a call is counted as if it had been called: at worst another is called for
+            // it.
             state.on_their_way = state.on_their_way.saturating_sub(1);
         }
     }
 
-    /// Ends every wait; what is still here is dropped with the run queue.
+    /// Ends every wait. Items that are left are dropped with the run queue.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.filled.notify_all();
     }
 
-    /// Wakes a thread, if there is something for one more. Without the lock, which that thread needs first of all.
+    /// Wakes a thread, if there is an item for one more; after the lock is released, which that thread takes first of
+    /// all.
     fn call_one(&self, mut state: MutexGuard<'_, State<T>>) {
         let asleep = state.idle - state.on_their_way.min(state.idle);
         if !state.waiting.is_empty() && asleep > 0 && state.on_their_way < self.on_their_way_max {

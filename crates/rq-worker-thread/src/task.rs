@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use rq_core::{Ended, Execution};
 use rq_worker::{Jobs, RETURN_GRACE, SideRuntime, Watch};
 
-/// What every task needs.
+/// What all tasks share.
 pub(crate) struct Shared {
     pub(crate) jobs: Jobs,
     pub(crate) runtime: SideRuntime,

@@ -12,10 +12,10 @@ use crate::request::Request;
 
 /// The pause before a broken subscription is made anew.
 const RESUBSCRIBE_PAUSE: Duration = Duration::from_secs(1);
-/// The longest message that is looked at; commands have less than 200 bytes.
+/// The longest message that is parsed; commands have less than 200 bytes.
 const MESSAGE_BYTES_MAX: usize = 64 << 10;
 
-/// Reads a message; `None` for one that is no command of RQ. Whatever is sent, nothing breaks of it: anybody may publish.
+/// Parses a message; `None` for one that is no command of RQ. Anybody may publish, so no message may break the worker.
 fn parse(message: &[u8]) -> Option<Request> {
     if message.len() > MESSAGE_BYTES_MAX {
         return None;
@@ -53,7 +53,7 @@ impl Commands {
         Commands { link, channel, messages: None, subscribing: None, ignored: 0 }
     }
 
-    /// The channel listened to.
+    /// The channel that commands come over.
     pub(crate) fn channel(&self) -> &str {
         &self.channel
     }

@@ -1,28 +1,28 @@
 //! The dispatcher: one loop, and one place that talks to Redis.
 //!
-//! Its duties have a file each. A duty is a struct that owns its state, builds steps and reads their answers, with a little
-//! glue: what of it concerns the other duties.
+//! Its duties have a file each. A duty is a struct that owns its state, builds steps and reads their answers, with a
+//! little glue: what of it concerns the other duties.
 //!
 //! | duty | file |
 //! |---|---|
 //! | claims jobs, never more than there are free slots, and hands them to the executor | `claiming.rs`, `order.rs` |
 //! | settles what ended, exactly once; shows failures to the exception handlers | `settling.rs`, `exceptions.rs` |
-//! | says that the worker lives, and what it does | `heartbeats.rs`, `registration.rs` |
-//! | keeps what runs from being taken for abandoned | `leases.rs` |
-//! | ends what silent workers held | `reaping.rs` |
-//! | stores what running jobs save | `meta.rs`, `meta_box.rs` |
-//! | lets due jobs go on | `schedule.rs` |
-//! | looks after the books | `maintenance.rs`, `round.rs` |
-//! | does what it is asked | `requests.rs` |
+//! | writes that the worker is alive, and what it does | `heartbeats.rs`, `registration.rs` |
+//! | renews the leases of the jobs that run, so that no other worker takes them | `leases.rs` |
+//! | ends what workers held that stopped heartbeating | `reaping.rs` |
+//! | stores the meta that running jobs save | `meta.rs`, `meta_box.rs` |
+//! | queues scheduled jobs that are due | `schedule.rs` |
+//! | repairs registries, queues and rate limits | `maintenance.rs`, `round.rs` |
+//! | carries out requests of the caller, and commands over Redis | `requests.rs` |
 //! | decides when to stop | `shutdown.rs` |
 //!
-//! What runs is in `running.rs`; `pace.rs` lets small steps wait for company; `outage.rs` carries steps through an outage
-//! of Redis.
+//! `running.rs` holds the executions that run; `pace.rs` says how long a small step may wait for more jobs; `outage.rs`
+//! repeats steps through an outage of Redis.
 //!
 //! Each turn of the loop [starts](Dispatcher::act) the steps that the state calls for and waits for
 //! [one thing to happen](Dispatcher::next). Steps are under way beside the loop, so that claims, runs and settlements
-//! overlap; while one is under way, what comes next gathers to the next batch. What is to be done with a step's answer goes
-//! with the step.
+//! overlap; while one is under way, what comes next gathers to the next batch. What is to be done with a step's answer
+//! goes with the step.
 
 mod claiming;
 mod exceptions;
@@ -76,7 +76,7 @@ use shutdown::Shutdown;
 
 /// How many events one turn handles before steps are started again.
 const EVENTS_PER_TURN_MAX: usize = 256;
-/// The shortest time between two ticks of whatever ticks.
+/// The shortest period of any of the worker's timers.
 const PERIOD_MIN: Duration = Duration::from_millis(1);
 
 /// Runs a worker until it has stopped.
@@ -99,7 +99,7 @@ pub(crate) async fn run(mut prepared: Prepared, requests: Requests) -> Result<()
     result
 }
 
-/// What is to be done about something that has happened.
+/// What the loop does about an event.
 type Then = Box<dyn FnOnce(&mut Dispatcher) + Send>;
 
 struct Dispatcher {
@@ -107,7 +107,7 @@ struct Dispatcher {
     options: Options,
     link: Link,
     executor: Box<dyn Executor>,
-    /// What the worker is asked by its caller, and over Redis.
+    /// What the worker's caller asks; what is asked over Redis comes by `commands`.
     requests: Requests,
     commands: Commands,
     observers: Arc<Observers>,
@@ -161,7 +161,7 @@ impl Dispatcher {
         }
     }
 
-    /// Opens the ears: for commands, and by the first claim for jobs.
+    /// Subscribes to the worker's channel. Jobs need no such call: the first claim asks for them.
     async fn listen(&mut self) {
         self.observers.tell(WorkerEvent::Subscribing { channel: self.commands.channel() });
         self.commands.subscribe().await;
@@ -214,20 +214,20 @@ impl Dispatcher {
         }
     }
 
-    /// Looks at the state again: a pause is over, or a wait has a bound.
+    /// Checks what depends on the time: whether a pause, a grace or a wait is over.
     fn on_look(&mut self) {
         self.claiming.on_look();
         self.look_at_shutdown();
     }
 
-    /// When the state must be looked at even if nothing happens.
+    /// When [`on_look`](Dispatcher::on_look) must be called even if no event comes.
     fn next_look(&self) -> Option<Instant> {
         let room = self.room();
         let steps = [self.claiming.next_look(room), self.settling.gathers_until(room)];
         steps.into_iter().chain([self.next_look_at_shutdown()]).flatten().min()
     }
 
-    /// What there is room for.
+    /// How many more jobs the worker may claim, and what bears on when.
     fn room(&self) -> Room {
         let schedule_first = self.schedule.as_ref().is_some_and(Schedule::comes_first);
         Room {
@@ -239,7 +239,7 @@ impl Dispatcher {
         }
     }
 
-    /// Does something beside the loop, and then what there is to do about it.
+    /// Polls `work` beside the loop, and calls `on_done` in the loop with what it yields.
     fn beside<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -257,7 +257,7 @@ impl Dispatcher {
         self.beside(until_answered(self.link.clone(), step, Arc::clone(&self.observers)), on_answer);
     }
 
-    /// The answer to a step; none where Redis has refused it, which observers are told.
+    /// The answer to a step; none where Redis has refused it, which is reported to the observers.
     fn accepted<T>(&self, step: &str, answer: Result<T, rq_core::Error>) -> Option<T> {
         answer.inspect_err(|error| self.observers.step_failed(step, error)).ok()
     }

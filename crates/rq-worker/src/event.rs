@@ -1,4 +1,4 @@
-//! [`WorkerEvent`]: what a worker does, told to [`Observer`]s as it happens.
+//! [`WorkerEvent`]: what a worker does, reported to [`Observer`]s as it happens.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,24 +9,24 @@ use rq_core::{Job, Timestamp, Ttl, panics};
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum WorkerEvent<'a> {
-    /// It is registered.
+    /// The worker is registered.
     Started {
-        /// How its jobs run, in the word for `-w`.
+        /// Its executor, by its name for `-w`.
         executor: &'a str,
-        /// How many of them at once.
+        /// How many jobs run at once.
         slots: usize,
     },
-    /// It is about to listen for commands.
+    /// The worker is about to listen for commands.
     Subscribing {
         /// The channel they come over.
         channel: &'a str,
     },
-    /// It listens for commands no longer.
+    /// The worker listens for commands no longer.
     Unsubscribing {
         /// The channel they came over.
         channel: &'a str,
     },
-    /// It takes jobs from now on.
+    /// The worker takes jobs from now on.
     Listening {
         /// The queues they come from, the first ones first.
         queues: &'a [String],
@@ -34,12 +34,12 @@ pub enum WorkerEvent<'a> {
 
     /// A job begins.
     JobBegan {
-        /// Its record as it was claimed.
+        /// The job's record as the worker claimed it.
         job: &'a Job,
         /// The queue it came from.
         queue: &'a str,
     },
-    /// A run ended with a value, and Redis has taken that.
+    /// A run ended with a value, and was settled.
     JobFinished {
         /// The job.
         job: &'a Job,
@@ -71,15 +71,15 @@ pub enum WorkerEvent<'a> {
     JobRunsAgain {
         /// The job.
         job: &'a Job,
-        /// After which pause, if any.
+        /// After which pause, if there is one.
         after: Option<Duration>,
     },
-    /// Something was taken off a queue and not begun.
+    /// The worker took an id off a queue and did not begin it.
     JobSkipped {
-        /// The job; the queue's list where `reason` is `wronglist`.
+        /// The id; the queue's list where `reason` is `wronglist`.
         id: &'a str,
-        /// Why, in a word of the claim's script: `gone`, `wrongtype`, `wronglist`, `nottext`, `badorigin`, `badkeys`, or the
-        /// status that the job has already.
+        /// Why, in a word of the claim's script: `gone`, `wrongtype`, `wronglist`, `nottext`, `badorigin`, `badkeys`,
+        /// or the status that the job has already.
         reason: &'a str,
     },
     /// A claimed job was canceled, deleted or given back before it began.
@@ -92,92 +92,92 @@ pub enum WorkerEvent<'a> {
         /// The job.
         id: &'a str,
     },
-    /// A job whose worker stopped saying that it lives was taken from that worker.
+    /// The worker took a job from another worker, which stopped heartbeating.
     JobReaped {
-        /// The job; [`worker_name`](Job::worker_name) tells whose it was.
+        /// The job; [`worker_name`](Job::worker_name) is the other worker.
         job: &'a Job,
         /// What becomes of it.
         fate: ReapedFate,
     },
-    /// Maintenance found something about a job, and did something.
+    /// Maintenance repaired what a registry said of a job.
     JobRepaired {
         /// The job.
         id: &'a str,
-        /// What it found, and did, to follow "the job".
+        /// What it found and did, in words to follow "the job".
         found: &'a str,
     },
 
-    /// It was asked to stop, takes no more jobs, and finishes those that run.
+    /// The worker was asked to stop, takes no more jobs, and finishes those that run.
     WarmStop {
-        /// How many those are.
+        /// How many jobs run.
         running: usize,
     },
-    /// It ends what runs.
+    /// The worker stops cold: it asks the jobs that run to end.
     ColdStop,
-    /// It is asked to stop over its channel.
+    /// The worker was asked over its channel to stop.
     ShutdownCommand,
     /// It leaves, having stopped on request.
     Stopping,
     /// It leaves, the queues being empty: a burst.
     BurstDone,
-    /// It leaves: a burst may not wait until it is resumed.
+    /// The worker leaves: all are suspended, and a burst does not wait until they are resumed.
     BurstSuspended,
     /// It leaves, having begun as many jobs as it may.
     JobsReached {
-        /// How many.
+        /// How many jobs.
         jobs: u64,
     },
     /// It leaves, having had nothing to do.
     IdleReached {
-        /// For how long.
+        /// How long it was idle.
         idle: Duration,
     },
-    /// Its executor takes no more jobs; it leaves when those that run have ended.
+    /// The worker's executor takes no more jobs; the worker leaves when those that run have ended.
     Exhausted {
         /// Why.
         reason: &'a str,
     },
-    /// All workers are suspended; it looks again and again whether they still are.
+    /// All workers are suspended; this one goes on asking whether they still are.
     Suspended,
-    /// Its record was gone from Redis, and was written again.
+    /// The worker's record was gone from Redis, and the worker wrote it again.
     RegisteredAgain,
 
-    /// It was asked what it is at.
+    /// The worker was asked for its state.
     State {
-        /// What it is at, in words.
+        /// Its state, in words.
         text: &'a str,
     },
-    /// It was asked what it is at, and this is one of the jobs it runs.
+    /// The worker was asked for its state, and this is one of the jobs it runs.
     StateOfJob {
         /// The job.
         job: &'a Job,
         /// Since when it is this worker's.
         since: Timestamp,
     },
-    /// It was asked to stop a job that runs here, and has it stopped.
+    /// The worker was asked to stop a job that runs here, and has it stopped.
     StopCommand {
         /// The job.
         job_id: &'a str,
     },
-    /// It was asked to stop a job that does not run here.
+    /// The worker was asked to stop a job that does not run here.
     NotWorkingOn {
         /// The job.
         job_id: &'a str,
     },
-    /// It was asked to kill the processes that run its jobs, and does.
+    /// The worker was asked to kill the processes that run its jobs, and does.
     KillingHorses {
         /// How many processes.
         horses: usize,
     },
-    /// It was asked to kill them, and there is none.
+    /// The worker was asked to kill the processes that run its jobs, and there is none.
     NoHorseToKill,
     /// A message on its channel is no command of RQ.
     MessageIgnored {
-        /// How many such there were.
+        /// How many messages were ignored so far.
         so_far: u64,
     },
 
-    /// It enqueues the scheduled jobs of a queue from now on.
+    /// The worker enqueues the scheduled jobs of a queue from now on.
     SchedulerLockAcquired {
         /// The queue.
         queue: &'a str,
@@ -196,16 +196,16 @@ pub enum WorkerEvent<'a> {
     },
     /// Jobs that were due are canceled, deleted or expired, and were not enqueued.
     Unscheduled {
-        /// How many.
+        /// How many jobs.
         jobs: usize,
     },
 
-    /// It looks after the registries of a queue.
+    /// The worker begins maintenance of the registries of a queue.
     CleaningQueue {
         /// The queue.
         queue: &'a str,
     },
-    /// It looks after the groups.
+    /// The worker begins maintenance of the groups.
     CleaningGroups,
     /// A worker that is gone was taken off the sets of workers.
     WorkerBuried {
@@ -229,18 +229,18 @@ pub enum WorkerEvent<'a> {
     },
 }
 
-/// What becomes of a job that was taken from a silent worker.
+/// What becomes of a job whose worker stopped heartbeating.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReapedFate {
-    /// It had not begun, and waits again.
+    /// The job had not begun, and waits again.
     Waits,
-    /// It may have begun, and runs again.
+    /// The job may have begun, and runs again.
     RunsAgain,
-    /// It may have begun, and has failed.
+    /// The job may have begun, and has failed.
     Failed,
 }
 
-/// Is told what a worker does, as it happens: counts it, shows it, sends it elsewhere.
+/// Gets the events of a worker as they happen: to count them, show them, send them elsewhere.
 ///
 /// ```
 /// use std::sync::atomic::{AtomicU64, Ordering};
@@ -257,8 +257,8 @@ pub enum ReapedFate {
 /// }
 /// ```
 pub trait Observer: Send + Sync {
-    /// Called for everything that the worker of this name does, from its loop: what takes long here holds up the worker. A
-    /// panic is logged, and the worker goes on.
+    /// Called for everything that the worker of this name does, from its loop: what takes long here holds up the
+    /// worker. A panic is logged, and the worker goes on.
     fn observe(&self, worker: &str, event: &WorkerEvent<'_>);
 }
 
@@ -274,7 +274,7 @@ impl<O: Observer + ?Sized> Observer for Arc<O> {
     }
 }
 
-/// All who are told what one worker does.
+/// All observers of one worker.
 pub(crate) struct Observers {
     worker: String,
     all: Vec<Arc<dyn Observer>>,
@@ -293,7 +293,7 @@ impl Observers {
         }
     }
 
-    /// Redis has refused a step, or could not be asked.
+    /// Reports that Redis has refused a step, or could not be reached.
     pub(crate) fn step_failed(&self, step: &str, error: &dyn std::fmt::Display) {
         self.tell(WorkerEvent::StepFailed { step, error: &error.to_string() });
     }

@@ -35,7 +35,7 @@ pub enum LaunchError {
     /// The program brings no handlers, and this executor runs nothing else.
     #[error("the program has no job handlers")]
     NoHandlers,
-    /// It cannot do what it was asked to do, or not here; a fragment that says what can be done.
+    /// The executor cannot do what the options ask, or not here; a sentence fragment that says what can be done.
     #[error("{0}")]
     Refused(String),
     /// Something it needs from the system could not be had.
@@ -68,8 +68,8 @@ pub struct ExecutorOption<O> {
     pub set: fn(&mut O, &str) -> Result<(), String>,
 }
 
-/// Set for a program that one of its workers has executed anew to help it, and which is no worker itself: it serves its parent
-/// from [`Launch::launch`] on. Its value is that worker's [`helper_mark`](Options::helper_mark).
+/// Set for a program that one of its workers has executed anew to help it, and which is no worker itself: it serves its
+/// parent from [`Launch::launch`] on. Its value is that worker's [`helper_mark`](Options::helper_mark).
 pub const HELPER_VARIABLE: &str = "RQ_WORKER_HELPER";
 
 /// The worker that this process was executed to help.

@@ -1,8 +1,8 @@
 //! The dispatcher: claims, settles and heartbeats, whatever runs the jobs.
 //!
-//! An executor's crate implements [`Launch`] and exports `Worker` as an alias; `rq-cli` calls [`prepare`]. What a worker is asked
-//! comes from outside, as a stream of [`Request`]s, and what it does is told to [`Observer`]s, of which its [`Log`] is the
-//! first; so a program can run workers inside of its own runtime ([`Worker::run_until`]).
+//! An executor's crate implements [`Launch`] and exports `Worker` as an alias; `rq-cli` calls [`prepare`]. What a worker is
+//! asked comes from outside, as a stream of [`Request`]s, and what it does is reported to [`Observer`]s, of which its
+//! [`Log`] is the first; so a program can run workers inside of its own runtime ([`Worker::run_until`]).
 //!
 //! This crate never runs a job and never decodes a payload. Exception handlers run on threads beside its loop.
 

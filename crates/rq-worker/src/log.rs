@@ -187,12 +187,14 @@ fn reaped(worker: &str, job: &Job, fate: ReapedFate) {
     let (id, silent) = (&job.id, job.worker_name.as_deref().unwrap_or("its worker"));
     match fate {
         ReapedFate::Waits => {
-            info!("Worker {worker}: job {id} waits again: {silent} fell silent before it began");
+            info!("Worker {worker}: job {id} waits again: {silent} stopped heartbeating before it began");
         }
         ReapedFate::RunsAgain => {
-            warn!("Worker {worker}: job {id} will run again: {silent} fell silent while it ran");
+            warn!("Worker {worker}: job {id} will run again: {silent} stopped heartbeating while it ran");
         }
-        ReapedFate::Failed => error!("Worker {worker}: job {id} failed: {silent} fell silent while it ran"),
+        ReapedFate::Failed => {
+            error!("Worker {worker}: job {id} failed: {silent} stopped heartbeating while it ran");
+        }
     }
 }
 

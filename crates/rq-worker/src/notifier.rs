@@ -1,8 +1,8 @@
-//! [`Notifier`]: tells an idle worker that a queue may hold a job, and takes nothing off it.
+//! [`Notifier`]: notifies an idle worker that a queue may hold a job, and takes nothing off it.
 //!
-//! A blocking pop would lose the job to a worker that dies before it has written down what it popped. One queue is
-//! waited for by rotating its head onto itself (`BLMOVE q q LEFT LEFT`). Several are watched by `CLIENT TRACKING`,
-//! which is armed by reading (`LLEN`) and notifies once. Where neither serves, the worker polls.
+//! A blocking pop would lose the job if the worker died before it had written down what it popped. For one queue the
+//! notifier rotates the head onto itself (`BLMOVE q q LEFT LEFT`). For several it uses `CLIENT TRACKING`, which is
+//! armed by reading (`LLEN`) and notifies once. Where neither works, the notifier polls.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 const WAIT_LONGEST: Duration = Duration::from_secs(10);
 /// How much longer than that Redis may take to answer.
 const ANSWER_MARGIN: Duration = Duration::from_secs(5);
-/// How often queues are looked at where nothing notifies, as at `maxmemory`, where `BLMOVE` is refused.
+/// How often the notifier polls where Redis does not notify, as at `maxmemory`, where it refuses `BLMOVE`.
 const POLL_PAUSE: Duration = Duration::from_millis(100);
 /// The pause before a broken connection is made anew.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
@@ -26,7 +26,7 @@ pub(crate) struct Notifier {
     link: Link,
     /// The keys of the queue lists.
     lists: Vec<String>,
-    /// A wait goes on while other events are handled: a blocking command cannot be taken back.
+    /// The wait under way. It goes on while the loop handles other events: a blocking command cannot be taken back.
     waiting: Option<BoxFuture<'static, (Option<Subscription>, Waited)>>,
     subscription: Option<Subscription>,
 }
@@ -34,9 +34,9 @@ pub(crate) struct Notifier {
 /// What came of one wait.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Waited {
-    /// A queue holds a job, or may: whoever waits has to look.
+    /// A queue holds a job, or may: the worker has to claim.
     Notified,
-    /// Nothing came. The next wait looks at the queues before it waits, so nobody else has to.
+    /// No queue got a job. The next wait looks at the queues before it waits, so the worker need not claim.
     InVain,
 }
 
@@ -81,6 +81,7 @@ async fn wait(
         Some(subscription) => subscription,
         None => match connect(&link, &lists).await {
             Ok(subscription) => subscription,
+            // Jobs may have come meanwhile, so the worker claims.
             Err(_) => {
                 tokio::time::sleep(RECONNECT_PAUSE).await;
                 return (None, Waited::Notified);
@@ -97,7 +98,7 @@ async fn wait(
             tokio::time::sleep(RECONNECT_PAUSE).await;
             (None, Waited::Notified)
         }
-        // Refused: the loop looks for itself instead.
+        // Redis refuses the command: the worker claims now and then instead.
         Err(_) => {
             tokio::time::sleep(POLL_PAUSE).await;
             (Some(subscription), Waited::Notified)
@@ -126,7 +127,7 @@ async fn rotate(subscription: &mut Subscription, list: &str) -> redis::RedisResu
 
 async fn watch(subscription: &mut Subscription, lists: &[String]) -> redis::RedisResult<Waited> {
     if let Some(pushes) = &mut subscription.pushes {
-        // They are for what was read before; the reading below arms the connection anew.
+        // These notify of keys that were read before; the reading below arms the connection anew.
         while pushes.try_recv().is_ok() {}
     }
     let mut lengths = redis::pipe();
@@ -151,7 +152,7 @@ async fn watch(subscription: &mut Subscription, lists: &[String]) -> redis::Redi
     }
 }
 
-/// Bounds a command on a connection that has no bound of its own; a silent link counts as broken.
+/// Bounds a command on a connection that has no bound of its own; a connection without an answer counts as broken.
 async fn answered<T>(
     block: Duration,
     answer: impl Future<Output = redis::RedisResult<T>>,

@@ -9,7 +9,8 @@ use crate::launch::LaunchError;
 /// The queue served where none is named.
 pub const QUEUE_DEFAULT: &str = "default";
 
-/// How long a silent worker keeps what it runs. Long enough for a worker that is starved or swapped out for some seconds.
+/// How long a worker that stopped heartbeating keeps what it runs: enough for one that is starved or swapped out for
+/// some seconds.
 pub const LEASE_DEFAULT: Duration = Duration::from_secs(10);
 /// The shortest lease: workers renew theirs three times as often, each time with one command.
 pub const LEASE_MIN: Duration = Duration::from_millis(100);
@@ -26,22 +27,22 @@ pub enum DequeueStrategy {
     Random,
 }
 
-/// What the operator decides about a worker, whatever runs its jobs. The defaults are RQ's. What concerns one executor alone
-/// is among [its own options](crate::Launch::Options).
+/// What the operator decides about a worker, whatever runs its jobs. The defaults are RQ's. What concerns one executor
+/// alone is among [its own options](crate::Launch::Options).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// The Redis to work for; `redis://127.0.0.1:6379/0` unless told.
+    /// The Redis to work for: `redis://127.0.0.1:6379/0`.
     pub url: String,
-    /// Under which keys.
+    /// The names of the keys: those under `rq:`.
     pub keys: Keys,
     /// The queues to serve, the first ones first.
     pub queues: Vec<String>,
-    /// The worker's name; a fresh UUID unless told.
+    /// The worker's name; a fresh UUID where it is `None`.
     pub name: Option<String>,
-    /// How many jobs run at once; the executor's own default unless told.
+    /// How many jobs run at once; the executor's own default where it is `None`.
     pub concurrency: Option<usize>,
-    /// How long a warm stop waits for running jobs before it turns cold; as long as they take unless told.
+    /// How long a warm stop waits for running jobs before it turns cold; as long as they take where it is `None`.
     pub stop_timeout: Option<Duration>,
     /// Stop when all queues are empty.
     pub burst: bool,
@@ -49,19 +50,19 @@ pub struct Options {
     pub max_jobs: Option<u64>,
     /// Stop after being idle this long.
     pub max_idle: Option<Duration>,
-    /// How long results are kept where the job does not say: 500 s.
+    /// How long the results of jobs are kept that have no `result_ttl` of their own: 500 s.
     pub result_ttl: Ttl,
-    /// How long the worker may be silent before it counts as gone: 420 s.
+    /// How long the worker's record outlives its last heartbeat, beside a margin of a minute: 420 s.
     pub worker_ttl: Duration,
-    /// How often running jobs are reported alive: 30 s.
+    /// How often the worker sends heartbeats: 30 s.
     pub monitoring_interval: Duration,
-    /// How long a worker that falls silent keeps what it runs: 10 s.
+    /// How long the worker keeps what it runs once it stops heartbeating: 10 s.
     pub lease: Duration,
-    /// What becomes of a job whose worker died while it ran, where the job does not say.
+    /// What becomes of a job whose worker died while it ran, where the job has no `on_crash` of its own.
     pub on_crash: OnCrash,
     /// In which order queues are served.
     pub dequeue: DequeueStrategy,
-    /// How often the worker looks after what others have left lying: 600 s.
+    /// How often the worker does maintenance, which repairs what other workers have left: 600 s.
     pub maintenance_interval: Duration,
     /// Move scheduled jobs into their queues when they are due.
     pub with_scheduler: bool,
@@ -72,7 +73,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// The worker's name; a fresh one is made, and kept, where there is none yet.
+    /// The worker's name, which is made, and kept, where there is none yet.
     pub(crate) fn named(&mut self) -> &str {
         self.name.get_or_insert_with(|| uuid::Uuid::new_v4().simple().to_string())
     }
@@ -82,8 +83,8 @@ impl Options {
         format!("{}:{}", self.ordinal, self.name.as_deref().unwrap_or_default())
     }
 
-    /// How many jobs an executor runs at once that can run `max`: [`concurrency`](Options::concurrency), or `default`,
-    /// which is told how many cores there are.
+    /// How many jobs an executor runs at once that can run `max`: [`concurrency`](Options::concurrency), or what
+    /// `default` makes of the number of cores.
     ///
     /// # Errors
     /// If the concurrency is 0 or more than `max`.

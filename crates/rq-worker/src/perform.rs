@@ -40,8 +40,8 @@ impl Jobs {
 
     /// Runs one job here and now, whatever it does, with the death penalties armed.
     ///
-    /// An async handler is driven to its end by `drive`. One that does not heed its interruption within a part of
-    /// `return_grace`, after which the executor would give it up, is dropped.
+    /// An async handler is driven to its end by `drive`. One that does not end within a part of `return_grace` after
+    /// its interruption is dropped: at the end of that grace the executor would give it up.
     pub fn run(
         &self,
         id: &ExecutionId,
@@ -75,7 +75,7 @@ impl fmt::Debug for Jobs {
     }
 }
 
-/// Runs an async handler, which is dropped if it does not heed its interruption.
+/// Runs an async handler, which is dropped if it does not end soon after its interruption.
 async fn until_interrupted(
     prepared: Prepared,
     context: &Context,

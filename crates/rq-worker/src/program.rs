@@ -22,11 +22,11 @@ pub struct Program {
     pub states: States,
     /// Called once, in the process that runs jobs, before the first.
     pub preloads: Vec<Preload>,
-    /// Told of failures, in order.
+    /// Called for each failure, in order.
     pub exception_handlers: Vec<Arc<dyn ExceptionHandler>>,
     /// Armed for each job, in order.
     pub death_penalties: Vec<Arc<dyn DeathPenalty>>,
-    /// Told what the worker does, in order.
+    /// Called for each event of the worker, in order.
     pub observers: Vec<Arc<dyn Observer>>,
 }
 
@@ -77,7 +77,7 @@ macro_rules! program_methods {
             self.exception_handler(handle)
         }
 
-        /// Adds a function that is told of jobs whose process was killed, exited, or ran out of memory: RQ's
+        /// Adds a function that is called for jobs whose process was killed, exited, or ran out of memory: RQ's
         /// `work_horse_killed_handler`.
         pub fn on_horse_killed(
             self,
@@ -92,7 +92,7 @@ macro_rules! program_methods {
             })
         }
 
-        /// Adds somebody who is told what the worker does, behind its log and those that are there.
+        /// Adds an observer of what the worker does, behind its log and those that are there.
         pub fn observer(mut self, observer: impl $crate::Observer + 'static) -> $holder {
             self.$program.observers.push(::std::sync::Arc::new(observer));
             self

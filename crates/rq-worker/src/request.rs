@@ -1,4 +1,4 @@
-//! [`Request`]: what a worker may be asked from outside, by whoever brings a stream of them.
+//! [`Request`]: what a worker may be asked from outside, by a stream that its caller brings.
 
 use futures_util::stream::{BoxStream, Fuse, Stream, StreamExt};
 
@@ -16,7 +16,7 @@ pub enum Request {
     StopWarm,
     /// To stop cold: to end what runs, and leave within seconds.
     StopCold,
-    /// To tell its observers what it is at.
+    /// To report its state to its observers.
     Tell,
     /// To kill the processes that run its jobs, as if they had crashed: RQ's `kill-horse`.
     KillHorses,

@@ -31,7 +31,7 @@ impl SideRuntime {
 }
 
 impl Drop for SideRuntime {
-    /// Without waiting: whoever drops it may be in another runtime, which forbids that.
+    /// Does not wait for the threads: the caller may be in another runtime, which forbids that.
     fn drop(&mut self) {
         if let Some(Ok(runtime)) = self.made.take() {
             runtime.shutdown_background();

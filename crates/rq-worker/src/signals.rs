@@ -1,4 +1,4 @@
-//! [`signals`]: what the operating system asks of a worker. Handlers only record; the dispatcher's loop decides.
+//! [`signals`]: signals as requests to a worker. Handlers only record; the dispatcher's loop decides.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -13,8 +13,8 @@ const DISTINCT_AFTER: Duration = Duration::from_secs(1);
 
 /// The requests that signals make: SIGINT and SIGTERM to [stop](Request::Stop), SIGUSR1 to [tell](Request::Tell).
 ///
-/// They are taken over from the system's defaults for as long as the process lives. Others do what the system does: SIGHUP
-/// and SIGQUIT end a worker at once, as they end RQ's, and what it ran goes on as after a crash.
+/// Their handlers stay installed for as long as the process lives. Other signals keep the system's defaults: SIGHUP and
+/// SIGQUIT end a worker at once, as they end RQ's, and other workers take over what it ran, as after a crash.
 ///
 /// # Errors
 /// Outside of a runtime, and where the system refuses.
@@ -43,6 +43,7 @@ impl Signals {
                 _ = self.terminate.recv() => {}
                 _ = self.user.recv() => return Request::Tell,
             }
+            // Counted as one request: two would turn a warm stop cold.
             let now = Instant::now();
             let repeated = self.last_stop.is_some_and(|last| now - last < DISTINCT_AFTER);
             if !repeated {

@@ -1,4 +1,5 @@
-//! [`Watch`]: the eye of an executor on one running job, where nothing can end the job's code by force.
+//! [`Watch`]: what an executor and a running job agree by who reports the job's end, where its code cannot be ended by
+//! force.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -6,16 +7,17 @@ use std::time::{Duration, Instant};
 
 use rq_core::{Failure, Interrupt, Interrupted};
 
-/// How long a job that was told to end may take to do so before it is given up, where its code cannot be ended.
+/// How long a job that was asked to end may take before its executor gives it up, where its code cannot be ended.
 pub const RETURN_GRACE: Duration = Duration::from_millis(500);
 
 const RUNNING: u8 = 0;
 const RETURNED: u8 = 1;
 const GIVEN_UP: u8 = 2;
 
-/// The executor's eye on one running job, shared with what runs it, a thread or a coroutine.
+/// One running job, shared by its executor and the thread or coroutine that runs it.
 ///
-/// Exactly one of the two tells how the job ended: whoever comes first.
+/// Exactly one of the two reports how the job ended: the first to call [`returned`](Watch::returned) or
+/// [`give_up`](Watch::give_up).
 #[derive(Debug)]
 pub struct Watch {
     limit: Option<Duration>,
@@ -45,12 +47,12 @@ impl Watch {
         Some(self.interrupt.get()?.deadline()? + RETURN_GRACE)
     }
 
-    /// What runs the job says that it has returned. `false`: too late, it was given up.
+    /// The thread or coroutine notes that the job has returned. `false`: too late, the executor has given it up.
     pub fn returned(&self) -> bool {
         self.fate.compare_exchange(RUNNING, RETURNED, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// The executor gives the job up. The failure, unless it has returned meanwhile.
+    /// The executor gives the job up, and gets the failure, unless the job has returned meanwhile.
     pub fn give_up(&self) -> Option<Failure> {
         let given_up = self.fate.compare_exchange(RUNNING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire);
         given_up.is_ok().then(|| match self.interrupt().check() {

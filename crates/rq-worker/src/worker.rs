@@ -53,7 +53,7 @@ impl<L: Launch> Worker<L> {
         self
     }
 
-    /// Under which keys; under `rq:` unless told.
+    /// The names of the keys; by default those under `rq:`.
     pub fn keys(mut self, keys: Keys) -> Worker<L> {
         self.options.keys = keys;
         self
@@ -65,7 +65,7 @@ impl<L: Launch> Worker<L> {
         self
     }
 
-    /// The worker's name; a fresh UUID unless told.
+    /// The worker's name; by default a fresh UUID.
     pub fn name(mut self, name: impl Into<String>) -> Worker<L> {
         self.options.name = Some(name.into());
         self
@@ -77,7 +77,7 @@ impl<L: Launch> Worker<L> {
         self
     }
 
-    /// How long a warm stop waits for running jobs before it ends them; as long as they take unless told.
+    /// How long a warm stop waits for running jobs before it ends them; by default as long as they take.
     pub fn stop_timeout(mut self, timeout: Duration) -> Worker<L> {
         self.options.stop_timeout = Some(timeout);
         self
@@ -101,19 +101,20 @@ impl<L: Launch> Worker<L> {
         self
     }
 
-    /// How long results are kept where the job does not say.
+    /// How long the results of jobs are kept that have no `result_ttl` of their own; by default 500 s.
     pub fn result_ttl(mut self, ttl: impl Into<Ttl>) -> Worker<L> {
         self.options.result_ttl = ttl.into();
         self
     }
 
-    /// How long the worker may be silent before others take what it runs from it; 10 s unless told, 0.1 s at least.
+    /// How long after the worker stops heartbeating other workers take over what it runs; by default 10 s, at least 0.1
+    /// s.
     pub fn lease(mut self, lease: Duration) -> Worker<L> {
         self.options.lease = lease.max(LEASE_MIN);
         self
     }
 
-    /// What becomes of a job whose worker died while it ran, where the job does not say.
+    /// What becomes of a job whose worker died while it ran, where the job has no `on_crash` of its own.
     pub fn on_crash(mut self, policy: OnCrash) -> Worker<L> {
         self.options.on_crash = policy;
         self
@@ -125,7 +126,7 @@ impl<L: Launch> Worker<L> {
         self
     }
 
-    /// How often the worker looks after what others have left lying; every 600 s unless told.
+    /// How often the worker does maintenance, which repairs what other workers have left; by default every 600 s.
     pub fn maintenance_interval(mut self, interval: Duration) -> Worker<L> {
         self.options.maintenance_interval = interval;
         self
@@ -143,7 +144,7 @@ impl<L: Launch> Worker<L> {
         self
     }
 
-    /// Runs until it is told to stop by a signal, and says on standard error why it could not.
+    /// Runs until a signal stops it, and says on standard error why it could not.
     ///
     /// Blocks this thread, and must be called outside of a runtime.
     pub fn run(self) -> ExitCode {
@@ -217,7 +218,7 @@ impl Prepared {
         Prepared { options, executor_name, executor: None, exception_handlers, observers }
     }
 
-    /// Runs until it is told to stop by a [signal](signals()). Blocks this thread, and must be called outside of a runtime.
+    /// Runs until a [signal](signals()) stops it. Blocks this thread, and must be called outside of a runtime.
     pub fn run(self) -> Result<(), WorkerError> {
         refuse_runtime()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -235,7 +236,8 @@ impl Prepared {
         result
     }
 
-    /// Runs in the runtime of the caller until `shutdown` completes, which is a warm stop, or until it stops by itself. See
+    /// Runs in the runtime of the caller until `shutdown` completes, which is a warm stop, or until it stops by itself.
+    /// See
     /// [`Worker::run_until`].
     pub async fn run_until(
         self,
@@ -246,8 +248,8 @@ impl Prepared {
         self.run_with(stream::once(shutdown).map(|_| Request::StopWarm)).await
     }
 
-    /// Runs in the runtime of the caller, doing what is asked of it, until it has stopped. Commands over Redis are heard
-    /// besides. Where `requests` end, nothing more is asked.
+    /// Runs in the runtime of the caller, and carries out `requests` and commands over Redis, until it has stopped. It
+    /// goes on where `requests` end.
     pub async fn run_with(
         self,
         requests: impl Stream<Item = Request> + Send + 'static,

@@ -10,7 +10,7 @@ use rq_core::{Conclusion, ExecutionId, Job, Next, Settled, Ttl};
 use super::{QUEUE, Stage, finished, settlement};
 
 pub(super) fn failing(claimed: &Claimed) -> Abandonment {
-    let text = "AbandonedJobError: the worker w fell silent".to_owned();
+    let text = "AbandonedJobError: the worker w stopped heartbeating while it ran the job".to_owned();
     let job = Arc::new(Job::new(claimed.id.job_id(), QUEUE, Vec::new()));
     Abandonment {
         job,

@@ -15,7 +15,7 @@ Examples:
 
 /// Remove all jobs that wait in queues, with their records.
 ///
-/// Nobody is asked. Running, finished and failed jobs stay.
+/// The command does not ask for confirmation. Running, finished and failed jobs stay.
 #[derive(Debug, clap::Args)]
 #[command(before_help = EXAMPLES)]
 pub(crate) struct Args {

@@ -42,7 +42,7 @@ Where a value begins with `@`, the rest names a file whose content stands for it
 
 /// Enqueue a job.
 ///
-/// The function need not be known here: a worker that knows it, in Rust or Python, will run it.
+/// This program need not have the function: a worker that has it, in Rust or Python, will run it.
 #[derive(Debug, clap::Args)]
 #[command(before_help = EXAMPLES, after_help = SYNTAX)]
 pub(crate) struct Args {

@@ -15,7 +15,7 @@ use crate::server::{RunsNoJobs, Server, Shared};
 const READ_AT_ONCE: usize = 10_000;
 /// How many jobs one round trip requeues: few enough to see that it goes on.
 const REQUEUED_AT_ONCE: usize = 1000;
-/// Of how many jobs it is said why they were not requeued.
+/// For how many jobs the command says why they were not requeued.
 const EXPLAINED_MAX: usize = 10;
 
 const EXAMPLES: &str = "\
@@ -82,7 +82,7 @@ fn failed_ids(link: &BlockingLink, server: &Server, queue: &str) -> Result<Vec<S
     }
 }
 
-/// Those that could not be requeued, and why.
+/// Reports the jobs that could not be requeued, and why.
 fn requeue_all<'a>(
     link: &BlockingLink,
     server: &Server,

@@ -8,7 +8,7 @@ use crate::server::{RunsNoJobs, Shared};
 
 /// Let suspended workers go on.
 ///
-/// Undoes `rq suspend`, and does nothing where nobody is suspended.
+/// Undoes `rq suspend`, and does nothing where no worker is suspended.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]

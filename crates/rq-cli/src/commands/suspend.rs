@@ -18,7 +18,7 @@ Examples:
 
 /// Suspend all workers: they start no more jobs.
 ///
-/// What runs goes on. Workers of all queues in this Redis take part, Python's too. `rq resume` lets them go on.
+/// Jobs that run go on. Workers of all queues in this Redis are suspended, Python's too. `rq resume` lets them go on.
 #[derive(Debug, clap::Args)]
 #[command(before_help = EXAMPLES)]
 pub(crate) struct Args {

@@ -57,9 +57,10 @@ Time limits (a job's timeout, 180 s unless its producer says otherwise):
           worker drains and exits with 1. Nothing keeps an abort or a memory leak of a
           job from the worker; a panic or a stack overflow is the job's alone.
 
-Silent workers: one that dies or freezes keeps its jobs for --lease seconds; then any
-other worker ends them. A job that had not begun waits again. One that may have begun is
-retried if it has retries left, else failed, or run again with --on-crash requeue.
+Workers that die or freeze: a worker that stops heartbeating keeps its jobs for --lease
+seconds; then any other worker ends them. A job that had not begun waits again. A job that
+may have begun is retried if it has retries left, else failed, or run again with
+--on-crash requeue.
 
 Schedulers (--with-scheduler): a queue has one at a time, ours or Python's. When it dies,
 another takes the queue over within a minute or so.
@@ -67,8 +68,8 @@ another takes the queue over within a minute or so.
 Signals: the first SIGINT or SIGTERM lets running jobs end; a second one, a second later at
 the earliest, ends them, as does --stop-timeout. They have failed then, or wait again where
 they have retries left or may run twice (--on-crash requeue). A SIGTERM that is sent to the
-whole process group or control group ends no job. SIGUSR1 has the worker say what it is
-at. SIGHUP and SIGQUIT end it at once, as if it had died.
+whole process group or control group ends no job. SIGUSR1 has the worker log its state.
+SIGHUP and SIGQUIT end it at once, as if it had died.
 
 Exit codes:
   0  ended, whatever became of the jobs
@@ -77,7 +78,7 @@ Exit codes:
 
 /// Run jobs: take them off queues, the first queue first.
 ///
-/// Logs to standard output, and errors to standard error. The codec of each job is found out as it comes.
+/// Logs to standard output, and errors to standard error. The worker detects the codec of each job.
 #[derive(Debug, clap::Args)]
 #[command(before_help = EXAMPLES, after_long_help = PROMISES)]
 pub(crate) struct Args {
@@ -98,7 +99,7 @@ pub(crate) struct Args {
     executor: Option<String>,
     /// Run the jobs of another program that is an rq, with the same arguments.
     ///
-    /// A name without a slash is looked for here first, then on PATH.
+    /// For a name without a slash, rq looks in the current directory first, then on PATH.
     // Read before all others, by `other_program`; here for help alone.
     #[arg(long = "app", value_name = "PROGRAM")]
     _app: Option<PathBuf>,
@@ -116,7 +117,7 @@ pub(crate) struct Args {
     /// Enqueue scheduled jobs when they are due, for these queues.
     #[arg(short = 's', long)]
     with_scheduler: bool,
-    /// What becomes of a job whose worker died while it ran, where the job does not say: fail (when it has no
+    /// What becomes of a job whose worker died while it ran, unless its producer has set it: fail (when it has no
     /// retries left) or requeue [default: fail].
     #[arg(long, value_name = "POLICY", value_parser = on_crash)]
     on_crash: Option<OnCrash>,
@@ -135,25 +136,25 @@ pub(crate) struct Args {
     /// Stop after so many seconds without a job.
     #[arg(long, help_heading = "When to stop", value_name = "SECONDS", value_parser = number::seconds, allow_negative_numbers = true)]
     max_idle_time: Option<Duration>,
-    /// How many seconds results are kept where the job does not say; -1 for ever.
+    /// How many seconds results are kept, unless the producer has set it; -1 for ever.
     #[arg(long, help_heading = "Times", value_name = "SECONDS", default_value_t = 500, allow_negative_numbers = true, value_parser = number::seconds_or_negative)]
     results_ttl: i64,
-    /// How many seconds the worker may be silent before it counts as gone.
+    /// How many seconds without a heartbeat until the worker counts as gone.
     #[arg(long, help_heading = "Times", value_name = "SECONDS", default_value = "420", allow_negative_numbers = true, value_parser = number::seconds)]
     worker_ttl: Duration,
-    /// How many seconds lie between two signs of life of a running job.
+    /// How many seconds lie between two heartbeats of a running job.
     #[arg(long, help_heading = "Times", value_name = "SECONDS", default_value = "30", allow_negative_numbers = true, value_parser = number::seconds)]
     job_monitoring_interval: Duration,
-    /// How many seconds lie between two looks after what other workers have left lying.
+    /// How many seconds lie between two rounds of maintenance, which repairs what other workers have left.
     #[arg(long, help_heading = "Times", value_name = "SECONDS", default_value = "600", allow_negative_numbers = true, value_parser = number::seconds)]
     maintenance_interval: Duration,
-    /// How many seconds a worker that has fallen silent keeps what it runs [default: 10].
+    /// How many seconds a worker that stops heartbeating keeps what it runs [default: 10].
     ///
     /// Short enough to lose little time with a dead worker, long enough for one that is starved or swapped out; 0.1 at
     /// least.
     #[arg(long, help_heading = "Times", value_name = "SECONDS", allow_negative_numbers = true, value_parser = lease)]
     lease: Option<Duration>,
-    /// What is given of the options that only some executors have.
+    /// The values that were given for options which only some executors have.
     #[arg(skip)]
     pub(crate) own: Vec<Given>,
     #[command(flatten)]
@@ -175,10 +176,10 @@ struct Logging {
     /// DEBUG, INFO, WARNING, ERROR or CRITICAL; --verbose and --quiet override it.
     #[arg(long = "logging_level", alias = "logging-level", value_name = "LEVEL", default_value = "INFO", value_parser = log::level)]
     logging_level: Level,
-    /// What a line holds, in Python's words.
+    /// What a line holds, in Python's format.
     #[arg(long, value_name = "FORMAT", default_value = log::LINE_DEFAULT)]
     log_format: String,
-    /// How times look, in strftime's words; local time.
+    /// How times look, in the format of strftime; local time.
     #[arg(long, value_name = "FORMAT", default_value = log::DATE_DEFAULT)]
     date_format: String,
     /// Log the ids of jobs alone, not what is called with which arguments.
@@ -265,7 +266,7 @@ impl Logging {
     }
 }
 
-/// Why the worker ended, in RQ's way: that all is suspended is no error message.
+/// Why the worker ended, as RQ reports it: that all workers are suspended is no error message.
 fn refuse(error: WorkerError, server: &Server) -> Result<(), Refusal> {
     match error {
         WorkerError::Suspended => {
@@ -331,7 +332,7 @@ fn without_app(arguments: &[OsString]) -> Vec<OsString> {
     kept
 }
 
-/// As RQ writes it: digits alone, without a line end.
+/// Writes the process id as RQ does: digits alone, without a line end.
 fn write_pid(path: &Path) -> Result<(), Refusal> {
     let path = match (path.strip_prefix("~"), std::env::var_os("HOME")) {
         (Ok(rest), Some(home)) => Path::new(&home).join(rest),
@@ -358,7 +359,7 @@ fn on_crash(text: &str) -> Result<OnCrash, String> {
     OnCrash::parse(text).ok_or_else(|| format!("'{text}' is neither 'fail' nor 'requeue'"))
 }
 
-/// RQ refuses others in words and with an exit code of their own (docs/cli.md §2).
+/// RQ has a message and an exit code of its own for other strategies (docs/cli.md §2).
 fn dequeue_strategy(word: Option<&str>) -> Result<DequeueStrategy, Refusal> {
     match word.unwrap_or("default") {
         "default" => Ok(DequeueStrategy::Default),

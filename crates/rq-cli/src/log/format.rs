@@ -2,7 +2,7 @@
 
 use jiff::{Timestamp, tz::TimeZone};
 
-/// What a line holds and how its time looks; RQ's defaults unless told.
+/// What a line holds and how its time looks; by default as in RQ.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Format {
     pub(super) pieces: Vec<Piece>,
@@ -24,7 +24,7 @@ pub(super) enum Piece {
     Field { field: Field, width: usize, left: bool },
 }
 
-/// What there is to know of an event, by Python's names.
+/// The attributes of a log event, by Python's names.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Field {
     Asctime,

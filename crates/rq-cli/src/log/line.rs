@@ -104,8 +104,8 @@ fn python_level(level: Level) -> (&'static str, u8) {
     }
 }
 
-/// Takes an event's message straight to the line. Events of the jobs' own code bring fields; ours have all they say in
-/// the message.
+/// Writes an event's message straight to the line, and the fields behind it that events of the jobs' own code have;
+/// events of RQ have all in the message.
 struct Message<'a> {
     out: OneLine<'a>,
     with_fields: bool,

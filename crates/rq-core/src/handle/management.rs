@@ -19,9 +19,9 @@ mod asynchronous {
     use crate::steps::management::{Deleted, RequeueFrom, Requeued};
 
     impl<T> JobHandle<T> {
-        /// Calls the job off. One that waits is not started any more. One that runs has lost its outcome, and our
-        /// workers ask it to end; Python's run it to its end. One that has ended is canceled too, as in RQ, and keeps
-        /// its result.
+        /// Cancels the job. A job that waits is not started any more. The outcome of a job that runs counts for
+        /// nothing, and workers of this project ask it to end; Python's run it to its end. A job that has ended is
+        /// canceled too, as in RQ, and keeps its result.
         ///
         /// Jobs that wait for it go on waiting: see [`cancel_with`](JobHandle::cancel_with). Fails with
         /// [`Error::AlreadyCanceled`] or [`Error::NoSuchJob`].
@@ -38,8 +38,9 @@ mod asynchronous {
             }
         }
 
-        /// Deletes the job, whatever it is doing, with its results: it is in no book any more, and what runs it has
-        /// lost its outcome. Jobs that wait for it wait for it no longer. Does nothing where the job is gone.
+        /// Deletes the job, whatever it is doing, with its results. No queue or registry has it any more, and the
+        /// outcome of a run counts for nothing. Its dependents wait for it no longer. Does nothing where the job is
+        /// gone.
         pub async fn delete(&self) -> Result<(), Error> {
             self.delete_each(std::slice::from_ref(&self.id)).await
         }
@@ -47,8 +48,8 @@ mod asynchronous {
         /// Deletes the job with all that wait for it, directly or through others, [as `delete`
         /// does](JobHandle::delete).
         ///
-        /// Those go first, so that none is queued. Fails with [`Error::TooManyDependents`] where there are more than
-        /// 100,000.
+        /// Dependents are deleted first, so that none is queued. Fails with [`Error::TooManyDependents`] where there
+        /// are more than 100,000.
         pub async fn delete_with_dependents(&self) -> Result<(), Error> {
             let mut family = Family::of(&self.id);
             loop {
@@ -106,7 +107,8 @@ mod asynchronous {
             }
         }
 
-        /// Asks the worker that runs the job to stop it; the job is then filed as stopped. Whether that worker listens.
+        /// Asks the worker that runs the job to stop it; the job then counts as stopped. Returns whether that worker
+        /// listens.
         ///
         /// Returns as soon as the worker has been asked. Fails with [`Error::NotRunning`] or [`Error::NoSuchJob`].
         pub async fn stop(&self) -> Result<bool, Error> {
@@ -115,8 +117,8 @@ mod asynchronous {
             self.link.run(&steps::management::stop(&self.keys, &worker, &self.id)?).await
         }
 
-        /// How its runs ended, newest first: as many as are kept, about ten. Runs that were retried after an error are
-        /// not among them.
+        /// How the job's runs ended, newest first: as many as are kept, about ten. Python's workers keep none for runs
+        /// that were retried after an error.
         pub async fn results(&self) -> Result<Vec<JobResult>, Error> {
             self.link.run(&steps::job::results(&self.keys, &self.id, RESULTS_MAX)).await
         }
@@ -146,7 +148,7 @@ fn check_canceled(id: &str, canceled: Canceled) -> Result<bool, Error> {
     }
 }
 
-/// The worker to be asked.
+/// The name of the worker that runs the job; an error where none does.
 fn check_runner(id: &str, runner: Runner) -> Result<String, Error> {
     match runner {
         Runner::Worker(name) => Ok(name),

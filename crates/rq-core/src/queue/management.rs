@@ -1,4 +1,4 @@
-//! What a queue lets people look at and decide: its registries, jobs by their ids, its workers.
+//! Inspecting and managing a queue: its registries, jobs by their ids, its workers.
 
 #[rq_macros::both_fronts]
 mod asynchronous {
@@ -54,12 +54,12 @@ mod asynchronous {
         }
 
         /// Suspends the workers of all queues, Python's too: they start no job until somebody resumes them or, if
-        /// given, `longest` has passed, in whole seconds and at least one. What runs goes on.
+        /// given, `longest` has passed, in whole seconds and at least one. Jobs that run go on.
         pub async fn suspend_all_workers(&self, longest: Option<Duration>) -> Result<(), Error> {
             self.link.run(&steps::suspension::suspend(&self.keys, longest)).await
         }
 
-        /// Lets suspended workers go on. Whether they were suspended.
+        /// Lets suspended workers go on. Returns whether they were suspended.
         pub async fn resume_all_workers(&self) -> Result<bool, Error> {
             self.link.run(&steps::suspension::resume(&self.keys)).await
         }

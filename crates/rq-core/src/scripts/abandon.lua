@@ -1,19 +1,21 @@
--- abandon: ends executions whose worker has gone silent.
+-- abandon: ends executions whose worker stopped heartbeating.
 --
 -- KEYS  1 rq:leases
--- ARGV  1 prefix   2 now (T)   3 now (I)   4 why it is taken for silent: `lease` (ours, its lease is over) or `wip`
---       (Python's, its entry in rq:wip is over)   then per execution:
+-- ARGV  1 prefix   2 now (T)   3 now (I)   4 by what an execution counts as silent: `lease` (ours, its lease is over)
+--       or `wip` (Python's, its entry in rq:wip is over)   then per execution:
 --       origin, id, x, worker name, and what the part conclude takes, for a job that may have begun
 -- Effect  per execution: its records gone. A job that provably never began is back at the head of its queue; one that
 --         may have begun is concluded as the arguments say, which the caller has decided from the job's hash
--- Result  per execution: 0 not silent, or not there · 1 concluded · 2 never began, put back · 3 the job is gone, or ended
---         in another way · 4 concluded, and dependents are left: call release until it says none
+-- Result  per execution: 0 not silent, or not there · 1 concluded · 2 never began, put back · 3 the job is gone, or
+--         ended in another way · 4 concluded, and dependents are left: call release until it says none
 -- Re-send: the fence is gone, so nothing is done; the answer is 1 where the job's `settled` holds <x>, else 0.
 -- Times are compared with Redis TIME. The fence is the first write: ZREM from rq:wip, which runs at maxmemory.
 local P, T, I, why = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local clock = redis.call('TIME')
 local now_ms = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 
+-- Asked again here, as the worker may have renewed its lease since the caller looked. Of an execution that has a lease
+-- the lease alone decides, whatever rq:wip says.
 local function is_silent(origin, member)
   local lease = tonumber(redis.pcall('ZSCORE', KEYS[1], member))
   if why == 'lease' then return lease and lease <= now_ms end
@@ -21,7 +23,8 @@ local function is_silent(origin, member)
   return not lease and until_s and until_s >= 0 and until_s <= now_ms / 1000
 end
 
--- Ours never began while it is among what its worker has claimed and not begun; Python's, while the job is still `queued`.
+-- An execution of ours has not begun while its worker's rq:unbegun holds it: a member that is missing, for whatever
+-- reason, may have begun. One of Python's has not begun while its job is still `queued`.
 local function never_began(member, worker, status)
   if why == 'wip' then return status == 'queued' end
   return redis.pcall('SISMEMBER', P .. ':unbegun:' .. worker, member) == 1
@@ -49,6 +52,7 @@ local function abandon(i)
     put_into_schedule(id, origin, I, T)
     return 2
   end
+  -- In any other status the job has ended, or waits again, without this execution.
   if status ~= 'started' then return 3 end
   return conclude(origin, id, x, '', i + 4, T, I)
 end

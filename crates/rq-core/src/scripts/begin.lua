@@ -1,4 +1,4 @@
--- begin: marks executions that are about to run, and tells which of them may.
+-- begin: marks executions that are about to run, and answers which of them may.
 --
 -- KEYS  1 rq:unbegun:<w>
 -- ARGV  1 prefix   then per execution: origin, id, x
@@ -11,6 +11,8 @@ for i = 2, #ARGV, 3 do
   origins[#origins + 1] = ARGV[i]
   members[#members + 1] = ARGV[i + 1] .. ':' .. ARGV[i + 2]
 end
+-- From here on they count as begun. The set lists what has not begun, so that one command takes off a whole batch, and
+-- a member that is missing by mistake counts as begun, which is the safe side.
 redis.call('SREM', KEYS[1], unpack(members))
 local answers = {}
 for k, held in ipairs(are_held(ARGV[1], origins, members)) do answers[k] = held and 1 or 0 end

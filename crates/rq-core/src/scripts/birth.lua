@@ -14,6 +14,7 @@ end
 for i = 2, #KEYS do
   if i ~= 3 then redis.call('SCARD', KEYS[i]) end
 end
+-- The claims go, too: a new worker counts from 1 again, and an old number would make its claims stale.
 redis.call('DEL', KEYS[1], KEYS[3])
 redis.call('HSET', KEYS[1], unpack(ARGV, 3))
 redis.call('EXPIRE', KEYS[1], ARGV[1])

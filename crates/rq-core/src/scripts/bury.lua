@@ -7,7 +7,7 @@
 -- Re-send: looks at the same page again.
 -- The first write is SREM, which runs at maxmemory.
 local P = ARGV[1]
--- How many members one call looks at, or the whole of a small set, which SSCAN gives at once (512 unless told).
+-- How many members one call looks at, or the whole of a small set, which SSCAN gives at once (by default up to 512).
 local LOOKED_AT = 100
 local WORKER = P .. ':worker:'
 

@@ -1,11 +1,11 @@
--- cancel: calls a job off, whatever it is doing: nobody starts it any more, and whoever runs it has lost it.
+-- cancel: cancels a job, whatever it is doing: no worker starts it any more, and the worker that runs it has lost it.
 --
 -- KEYS  1 job hash
 -- ARGV  1 prefix   2 now (T)   3 now (I)   4 id   5 token of this call
 --       6 `1` to release the dependents: the job holds them back no longer
 --       7 `1` to leave the sets of dependents of the jobs it waited for
--- Effect  out of the queue and of the registry of its status; its executions with their leases gone; its rate-limit slot
---         free; job hash (canceled), canceled registry; dependents that wait no longer queued, a bounded number
+-- Effect  out of the queue and of the registry of its status; its executions with their leases gone; its rate-limit
+--         slot free; job hash (canceled), canceled registry; dependents that wait no longer queued, a bounded number
 -- Result  1 canceled · 4 canceled, and dependents are left: call release with `past` until it says none
 --         0 no such job · `canceled`, by another call
 -- Re-send: the job's private field `canceled` holds the token, so the answer is 1, or 4 while it has dependents.
@@ -32,6 +32,6 @@ if not releases then
   redis.call('HDEL', job, 'released')
   return 1
 end
--- Whoever goes on after a crash sees by this that the job holds nobody back.
+-- Should the caller die before all dependents are released, maintenance sees by this that the job holds nobody back.
 redis.call('HSET', job, 'released', 1)
 return release_dependents(id, '0', true, T, I) == '0' and 1 or 4

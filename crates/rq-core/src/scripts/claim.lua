@@ -1,4 +1,5 @@
--- claim: takes job ids off queues and makes them this worker's, so that no id is ever in nobody's books.
+-- claim: takes job ids off queues and makes them this worker's in the same script, so that an id is always in a queue
+-- or in rq:wip, whenever the worker dies.
 --
 -- KEYS  1 worker hash   2 rq:worker:<w>:executions   3 rq:claims:<w>   4 rq:suspended   5 rq:leases
 --       6 rq:unbegun:<w>   then the queue lists, in the order to serve
@@ -19,7 +20,7 @@ local P, worker, T, E, I, ttl, number, worker_ttl =
   ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
 local lease_ms, per_turn, queues = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
 local JOB, EXECUTION, EXECUTIONS = P .. ':job:', P .. ':execution:', P .. ':executions:'
--- As text, made once: to write a number as text costs as much as a command.
+-- As text, made once: to turn a number into text costs as much as a command.
 local index_ttl, index_score, wip_score =
   string.format('%.0f', ttl + 60), string.format('%.0f', I + ttl + 60), string.format('%.0f', I + ttl)
 
@@ -44,14 +45,14 @@ local function runs(id, origin)
   return false
 end
 
--- Whether another book provably has the id, whatever the list says.
+-- Whether a registry provably has the id, or an execution runs it, whatever the list says.
 local function elsewhere(id, origin, status)
   if status == 'started' then return runs(id, origin) end
   local registry = REGISTRY[status]
   return registry and tonumber(redis.pcall('ZSCORE', P .. registry .. origin, id)) ~= nil
 end
 
--- Whether every reader can take it for text: well-formed UTF-8.
+-- Whether a name is well-formed UTF-8, which Python takes every member of a registry for.
 local UTF8 = {'^[%z\1-\127]+', '^[\194-\223][\128-\191]', '^\224[\160-\191][\128-\191]',
   '^[\225-\236\238\239][\128-\191][\128-\191]', '^\237[\128-\159][\128-\191]',
   '^\240[\144-\191][\128-\191][\128-\191]', '^[\241-\243][\128-\191][\128-\191][\128-\191]',
@@ -70,7 +71,8 @@ local function is_text(name)
   return true
 end
 
--- The books of the origins met, whether they can hold jobs, and what is to be written into them.
+-- Per origin met: whether its rq:wip can hold jobs, and the entries that go there. They are written at the end, one
+-- command for each origin.
 local books = {}
 
 local function book_of(origin)
@@ -84,10 +86,10 @@ local function book_of(origin)
   return book
 end
 
--- What was claimed in this call, `<id>:<x>`; whether an id is among it: a list may hold an id twice.
+-- What this call has claimed, `<id>:<x>`; and by id, as a list may hold an id twice.
 local members, ours = {}, {}
 
--- The origin if the id may be claimed; else nil and why not.
+-- The origin, if the id may be claimed; else nil and the reason.
 local function claimable(id, job, queue)
   local was = redis.pcall('HMGET', job, 'status', 'origin')
   if was.err then return nil, 'wrongtype' end
@@ -97,7 +99,7 @@ local function claimable(id, job, queue)
     origin = queue
     redis.pcall('HSET', job, 'origin', origin)
   end
-  -- Filed nowhere: Python could not read a registry that holds it.
+  -- In no registry: Python decodes all members, and could list none of them.
   if not is_text(id) then return nil, 'nottext' end
   local book = book_of(origin)
   if not book.is_text then
@@ -114,7 +116,7 @@ end
 
 local answer = {'ok'}
 
--- Makes it this worker's. False where the index of its executions cannot hold it.
+-- Makes the job this worker's. False where rq:executions:<id> cannot hold it.
 local function claim(id, job, origin, x)
   local member, executions = id .. ':' .. x, EXECUTIONS .. id
   if type(redis.pcall('ZADD', executions, index_score, x)) ~= 'number' then return false end
@@ -138,7 +140,7 @@ local function tell(kind, id, what)
   answer[#answer + 1] = what
 end
 
--- Bounds one call: a list full of dropped ids must not hold Redis up. The answer is `more`, and the next call goes on.
+-- Bounds one call: a list full of ids to drop must not hold Redis up. The answer is `more`, and the next call goes on.
 local DROPS_MAX = 1000
 local next_x, drops, seen = 12 + queues, 0, {}
 
@@ -168,6 +170,7 @@ local function serve(list, queue)
     if per_turn > 0 and taken == per_turn then return true end
     local wanted = #ARGV - next_x + 1
     if per_turn > 0 then wanted = math.min(wanted, per_turn - taken) end
+    -- Several at once: in a script each command costs about as much for being called as for what it does.
     local ids = redis.pcall('LPOP', list, wanted)
     if not ids then return false end
     if ids.err then
@@ -209,12 +212,13 @@ if #members > 0 then
   redis.call('EXPIRE', KEYS[2], index_ttl)
   redis.call('SADD', KEYS[6], unpack(members))
   redis.call('EXPIRE', KEYS[6], worker_ttl)
-  -- A record that has expired comes back by a birth: a field of it would pass for the whole.
+  -- The worker writes a record that has expired anew; a record with this field alone would pass for a whole one.
   if registered then redis.call('HSET', KEYS[1], 'state', 'busy') end
   redis.call('DEL', unpack(seen))
 end
 if drops >= DROPS_MAX then answer[1] = 'more' end
 if #answer > 1 then
+  -- An answer without jobs needs no repetition: sent again, such a claim may as well find some.
   redis.call('HSET', KEYS[3], number_field, ARGV[7], answer_field, cmsgpack.pack(answer))
   redis.call('EXPIRE', KEYS[3], worker_ttl)
 end

@@ -1,10 +1,11 @@
--- delete: takes a job out of every book, and away. Dependents go first, since a job that is gone holds nobody back.
+-- delete: takes a job out of its queue and all registries, and removes its record. Its dependents are released first,
+-- since a job that is gone holds nobody back.
 --
 -- KEYS  1 job hash
 -- ARGV  1 prefix   2 now (T)   3 now (I)   4 id
--- Effect  out of the queue and of all registries, and of the sets of dependents of the jobs it waited for; its executions
---         with their leases gone; its rate-limit slot free; its dependents queued that wait no longer, a bounded number;
---         then its group, hash, sets and results
+-- Effect  out of the queue and of all registries, and of the sets of dependents of the jobs it waited for; its
+--         executions with their leases gone; its rate-limit slot free; its dependents queued that wait no longer, a
+--         bounded number; then its group, hash, sets and results
 -- Result  1 gone · 4 dependents are left: call release, with the job to be discarded, until it says none
 -- Re-send: removes what is left, which is what was asked for.
 -- The first write is LREM or DEL, which run at maxmemory. All is a pcall: a job whose keys are broken goes, too.
@@ -23,7 +24,8 @@ if release_dependents(id, '0', true, T, I) == '0' then
   discard(id)
   return 1
 end
--- In nobody's book, so that none but its dependents finds it; they see that it holds them back no longer.
+-- The record stays until the dependents are released, in no queue and no registry, so that only they find it;
+-- `released` says that it holds them back no longer.
 if redis.pcall('HEXISTS', job, 'data') == 1 then redis.pcall('HSET', job, 'status', 'canceled', 'released', 1) end
 expire(id, RELEASING_S)
 return 4

@@ -1,4 +1,4 @@
--- due: a scheduler's tick: it says that it lives, keeps its queues, and lets due jobs go on
+-- due: a scheduler's tick: writes that the scheduler is alive, keeps its locks, and queues due jobs
 -- (docs/wire.md §16, §22-9).
 --
 -- KEYS  1 rq:scheduler:<name>   then per queue rq:scheduler-lock:<q>, rq:scheduled:<q>
@@ -10,15 +10,16 @@
 -- Result  per queue: 1 ours · 0 another's · -1 its lock is no string · -2 its schedule is no sorted set;
 --         jobs let go on; jobs only taken off: gone, or in another status by now; 1 if it may have more that are due
 -- Re-send: keeps the same again, and takes what is due and left then: no job twice.
--- What is due is decided by Redis TIME, and who holds a queue in the same breath as what moves: a scheduler that slept
--- past its lock moves nothing. The first write is EXPIRE, which runs at maxmemory. What belongs to one queue or one job
--- is checked or a pcall, so that it harms that one alone.
+-- Redis TIME decides what is due, so that all schedulers agree. The lock is checked in the script that moves jobs: a
+-- scheduler that slept past its lock moves nothing. The first write is EXPIRE, which runs at maxmemory. What belongs to
+-- one queue or one job is checked or a pcall, so that it harms that one alone.
 local P, T, I, name, ttl = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local left, queues = tonumber(ARGV[6]), tonumber(ARGV[7])
--- What one schedule gives before the next one's turn, so that a long one does not hold up the others.
+-- How many jobs of one queue are moved before the next queue's turn, so that a long schedule does not hold up the
+-- others.
 local PER_TURN = 50
--- The statuses of a job that waits for its time; RQ reads an empty one as `created`, and who writes into the schedule by
--- hand leaves it so.
+-- The statuses of a job that waits for its time. RQ reads an empty one as `created`; jobs that somebody has put into
+-- the schedule by hand have that.
 local WAITS = {scheduled = true, created = true, [''] = true}
 
 redis.call('EXPIRE', KEYS[1], ttl)
@@ -35,7 +36,8 @@ local function hold(lock)
     redis.call('EXPIRE', lock, ttl)
     return 1
   end
-  -- One that would never end, as nobody writes it, ends if its holder is gone.
+  -- No scheduler writes a lock without a TTL. One that has none gets one, or the queue would stay locked if nobody
+  -- holds it.
   if redis.call('TTL', lock) == -1 then redis.call('EXPIRE', lock, ttl) end
   return 0
 end

@@ -10,8 +10,8 @@
 --         ttl    seconds the job may wait, 0 for no limit
 -- Effect  rq:queues, job hash; queue list, rq:wip, scheduled or deferred registry, with the sets of dependents and
 --         dependencies. A job of that id that has ended is replaced: out of its registry, its results gone.
--- Result  per job: 1 enqueued · 2 there already, the same job or the same call · 3 deferred · `cycle` or `deep`, refused
---         its status, another job that has not ended · `wrongtype`
+-- Result  per job: 1 enqueued · 2 there already, the same job or the same call · 3 deferred · `cycle` or `deep`,
+--         refused · the status of another job that has the id and has not ended · `wrongtype`
 -- Re-send: the id and created_at of the first time are there, so the answer is 2.
 -- A wrong type of a global key fails here, before the first write. At maxmemory SADD is refused: nothing is done.
 local P, queue, T, I = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
@@ -19,9 +19,10 @@ redis.call('LLEN', KEYS[1])
 for k = 3, #KEYS do redis.call('ZCARD', KEYS[k]) end
 redis.call('SADD', KEYS[2], KEYS[1])
 local ENDED = {created = true, finished = true, failed = true, stopped = true, canceled = true}
--- How many jobs are looked at to see whether one waits for the new job, directly or not.
+-- How many jobs the script looks at to see whether one of them waits for the new job, directly or not.
 local LOOKED_THROUGH = 10000
 
+-- The old results go, too: a wait for the new job must not return them.
 local function replace(id, job, origin)
   for _, registry in ipairs({':finished:', ':failed:', ':canceled:'}) do
     redis.pcall('ZREM', P .. registry .. origin, id)
@@ -29,7 +30,8 @@ local function replace(id, job, origin)
   redis.call('DEL', job, P .. ':results:' .. id, P .. ':job::' .. id .. ':dependencies')
 end
 
--- 1 or 2 or a status; nil when the way is free.
+-- The answer for a new job whose id is in use, see Result; nil if the id is free, or that of a job that has ended and
+-- may be replaced, whose origin then follows. The same `created_at` is the same job, sent again.
 local function known(id, job, created_at, data)
   if redis.call('EXISTS', job) == 0 then return nil end
   local was = redis.pcall('HMGET', job, 'data', 'status', 'created_at', 'origin')
@@ -70,7 +72,7 @@ local function waits_for(ids, id)
   return nil
 end
 
--- Behind the jobs it waits for. False when none of them holds it back: then it needs no book of its own.
+-- Defers the job until those it waits for are over. False when all of them are over already: then it is queued at once.
 local function defer(id, job, ids, ttl)
   local failures_allowed = redis.pcall('HGET', job, 'allow_dependency_failures') == '1'
   local held = false
@@ -117,7 +119,7 @@ local function change(from, to)
   for k = from, to, 2 do fields[value_at[ARGV[k]]] = ARGV[k + 1] end
 end
 
--- Takes note of a job's fields, whether it is written or not: the next one may be based on it.
+-- Notes a job's fields, whether it is written or not: the next job may be described by what differs from them.
 local function note(base, from, to)
   if base == 'new' then base_from, base_to, fields = from, to, nil else change(from, to) end
 end

@@ -1,5 +1,5 @@
--- free_slots: takes the slots of a rate limit from jobs that neither wait nor run, and gives them to those that wait for
--- one (docs/wire.md §19), a bounded number a call.
+-- free_slots: takes the slots of a rate limit from jobs that neither wait nor run, and gives them to those that wait
+-- for one (docs/wire.md §19), a bounded number a call.
 --
 -- KEYS  1 rq:rl-keys
 -- ARGV  1 prefix   2 now (T)   3 now (I)   4 key of the rate limit   5 cursor, `0` to begin
@@ -10,7 +10,7 @@
 local P, T, I, key, cursor = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local allowed, waiting = slots_of(key)
 local config = P .. ':rl:' .. key
--- How many slots one call looks at, or all where there are few, which ZSCAN gives at once (128 unless told).
+-- How many slots one call looks at, or all where there are few, which ZSCAN gives at once (by default up to 128).
 local LOOKED_AT = 100
 -- The cursor of a call that only gives slots.
 local FILL = 'fill'

@@ -1,4 +1,4 @@
--- heartbeat: says that a worker lives, and which executions it still runs.
+-- heartbeat: writes that a worker is alive, and which executions it still runs.
 --
 -- KEYS  1 worker hash   2 rq:worker:<w>:executions
 -- ARGV  1 prefix   2 now (T)   3 now (E)   4 now (I)   5 heartbeat ttl of an execution, seconds
@@ -11,6 +11,7 @@
 local P, T, E, I, ttl = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local answers = {redis.call('EXPIRE', KEYS[1], ARGV[6]) == 1 and (#ARGV - 8) / 3 or -1}
 redis.call('EXPIRE', KEYS[2], ARGV[6])
+-- The worker writes a record that has expired anew; a record with these fields alone would pass for a whole one.
 if answers[1] >= 0 then
   redis.call('HSET', KEYS[1], 'last_heartbeat', T)
   if ARGV[7] ~= '' then redis.call('HSET', KEYS[1], 'state', ARGV[7]) end

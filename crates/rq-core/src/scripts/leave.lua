@@ -1,4 +1,4 @@
--- leave: a scheduler goes; what it held is free at once.
+-- leave: removes a scheduler; its locks are free at once.
 --
 -- KEYS  1 rq:scheduler:<name>   then rq:scheduler-lock:<q>
 -- ARGV  1 name of the scheduler

@@ -1,24 +1,25 @@
--- pick_up: looks after ids that Python's workers took off a queue and never began, a bounded number a call.
+-- pick_up: queues again, or files, ids that Python's workers took off a queue and never began, a bounded number a call.
 --
 -- KEYS  1 rq:queue:<q>:intermediate
--- ARGV  1 prefix   2 now (T)   3 now (E)   4 now (I)   5 the queue's name   6 a fresh execution id   7 index, 0 to begin
+-- ARGV  1 prefix   2 now (T)   3 now (E)   4 now (I)   5 the queue's name   6 a fresh execution id   7 index, 0 to
+--       begin
 -- Effect  per id that no entry of rq:wip holds: its hash is gone: off the list. Seen for the first time: noted in
 --         Python's own first_seen key. Seen before, 60 s ago or more: off the list, and
 --         · back at the head of its queue, if it never began (Python fails it), or
---         · into rq:wip as an execution that is over, if it is `started`: it may have begun, so it is for whoever
---           ends silent executions to conclude it as its options say
+--         · into rq:wip as an execution that is over, if it is `started`: it may have begun, so `abandon` concludes it
+--           as its options say
 -- Result  the index to go on from, -1 when all were looked at; then per id taken off the list: the id and
---         `gone` · `left`, another book has it · `queued` · `started`
+--         `gone` · `left`, another queue or registry has it · `queued` · `started`
 -- Re-send: those taken off are not there; the others are looked at again.
 -- To note an id is a SET, which maxmemory refuses; what is due begins with LREM or DEL, which run then.
 local P, T, E, I, queue, x = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
 local list = KEYS[1]
 -- How many ids one call looks at.
 local LOOKED_AT = 100
--- How much of a queue is searched, from either end. That takes milliseconds, so one call searches for one id. A second
--- copy further inside is sorted out by whoever claims it.
+-- How much of a queue is searched, from either end. That takes milliseconds, so one call searches for one id. The claim
+-- sorts out a second copy further inside.
 local SEARCHED_MAX = 100000
--- A live worker is between its two steps for milliseconds. As Python has them, in seconds.
+-- In seconds, as in Python: a live worker needs milliseconds between its two steps.
 local STUCK_S, NOTED_S = 60, 86400
 
 -- The second that a time of the wire stands for, or nil.
@@ -42,7 +43,7 @@ local function runs(id, wip)
   return false
 end
 
--- Whether any execution of the job is there, known or not; true if that cannot be told.
+-- Whether any execution of the job is there, known or not; true if one scan does not answer that.
 local function is_anywhere_in(wip, id)
   local pattern = string.gsub(id, '[%*%?%[%]\\]', '\\%0') .. ':*'
   local page = redis.pcall('ZSCAN', wip, '0', 'MATCH', pattern, 'COUNT', SEARCHED_MAX)
@@ -76,8 +77,8 @@ local function note(id)
   redis.pcall('SET', list .. ':first_seen:' .. id, E, 'EX', NOTED_S)
 end
 
--- Whether the id was seen here long enough ago. A note from before the job was last queued was meant for an earlier stay
--- (docs/wire.md §22-6).
+-- Whether the id was seen here long enough ago. A note from before the job was last queued was meant for an earlier
+-- stay (docs/wire.md §22-6).
 local function is_due(id, enqueued_at)
   local seen, queued = tonumber(redis.pcall('GET', list .. ':first_seen:' .. id)), epoch(enqueued_at)
   local is_of_now = seen and not (queued and seen < queued and queued <= tonumber(E))

@@ -8,7 +8,7 @@
 -- Re-send: looks at the same page again.
 -- The first write is ZREM, which runs at maxmemory.
 local P = ARGV[1]
--- How many ids one call looks at, or the whole of a small registry, which ZSCAN gives at once (128 unless told).
+-- How many ids one call looks at, or the whole of a small registry, which ZSCAN gives at once (by default up to 128).
 local LOOKED_AT = 100
 
 local page = redis.call('ZSCAN', KEYS[1], ARGV[2], 'COUNT', LOOKED_AT)

@@ -8,7 +8,8 @@
 -- Result  per id: the id and what became of it, 1 queued · 0 taken off: no job, or in another state by now.
 --         Call again while there are the most
 -- Re-send: those it pushed are ready no more.
--- The first write is ZREM, which runs at maxmemory; it is the fence against a Python worker, which watches the registry.
+-- The first write is ZREM, which runs at maxmemory; it is the fence against a Python worker, which watches the
+-- registry.
 local P, T, I, queue = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 
 local function push(id)

@@ -3,7 +3,7 @@
 -- KEYS  1 worker hash, for routing alone
 -- ARGV  1 prefix   2 now (T)   3 worker name   then per execution, last claimed first: origin, id, x
 -- Effect  per execution: its records gone, job hash (queued), queue list; the job's ttl counts anew
--- Result  per execution: 1 put back · 0 it was ours no longer, or the job is gone: nothing to do
+-- Result  per execution: 1 put back · 0 it was the worker's no longer, or the job is gone: nothing to do
 -- Re-send: the fence is gone, so the answer is 0 and nothing is pushed twice.
 -- The fence is the first write: ZREM from rq:wip, which runs at maxmemory.
 local P, T, worker = ARGV[1], ARGV[2], ARGV[3]

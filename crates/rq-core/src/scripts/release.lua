@@ -1,4 +1,4 @@
--- release: queues dependents of an ended job that wait for nobody any more, a bounded number a call.
+-- release: queues dependents of an ended job that wait for no other job, a bounded number a call.
 --
 -- KEYS  1 rq:job:<id>:dependents
 -- ARGV  1 prefix   2 now (T)   3 now (I)   4 id   5 cursor, `0` to begin

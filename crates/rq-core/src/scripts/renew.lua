@@ -1,4 +1,4 @@
--- renew: says that a worker still holds executions, more often than a heartbeat and at a lower price.
+-- renew: renews a worker's leases, more often than a heartbeat and at a lower price.
 --
 -- KEYS  1 rq:leases   2 worker hash
 -- ARGV  1 ttl of the worker hash   2 lease, ms   then executions, `<id>:<x>`
@@ -13,6 +13,7 @@ local score = string.format('%.0f', until_ms)
 local answers = {}
 for i = 3, #ARGV do
   local held = tonumber(redis.pcall('ZSCORE', KEYS[1], ARGV[i])) ~= nil
+  -- A lease that is gone stays gone: the job was canceled, deleted or given to another worker.
   if held then redis.call('ZADD', KEYS[1], 'XX', score, ARGV[i]) end
   answers[#answers + 1] = held and 1 or 0
 end

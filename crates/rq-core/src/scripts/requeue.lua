@@ -4,8 +4,8 @@
 -- ARGV  1 prefix   2 now (T)   3 now (I)   4 token of this call   5 side, `L` the head of the queue or `R` its tail
 --       6 the registry they are in, `failed` or `finished`; empty for the one their status names   7 its queue
 --       then ids
--- Effect  per job: out of its registry, job hash (queued, or waiting for its rate limit's slot), queue list; its ttl counts
---         from now on, and that of its end is lifted
+-- Effect  per job: out of its registry, job hash (queued, or waiting for its rate limit's slot), queue list; its ttl
+--         counts from now on, and that of its end is lifted
 -- Result  per id: 1 queued · 0 not in the registry · 2 in the registry, but elsewhere as well: it waits, runs, or was
 --         canceled · 3 no such job; its id is out of the registry now
 -- Re-send: the job's private field `requeued` holds the token, so the answer is 1, whatever it did since.
@@ -21,6 +21,7 @@ local function requeue(id)
   local job = P .. ':job:' .. id
   local was = redis.pcall('HMGET', job, 'status', 'origin', 'requeued')
   local is_job = not was.err and redis.pcall('HEXISTS', job, 'data') == 1
+  -- This call has requeued the job before, and it may have run and failed since: it must not run once more for that.
   if is_job and was[3] == token then return 1 end
   local status = is_job and was[1] or ''
   local origin = is_job and was[2] and was[2] ~= '' and was[2] or queue

@@ -22,12 +22,14 @@ while i <= #ARGV do
   ats[k], ids[k], members[k], execution_keys[k] = i, id, m, EXECUTION .. m
   i = i + 4 + conclusion_len(i + 4)
 end
+-- One question for all of them: most jobs have no dependents, and are spared the look for each.
 local alone = stand_alone(ids)
 
 local function settle(k, at)
   local o, id, x = ARGV[at], ids[k], ARGV[at + 2]
   local fence = redis.pcall('ZREM', WIP .. o, members[k])
   redis.pcall('ZREM', EXECUTIONS .. id, x)
+  -- The fence is gone: the step was sent before and its answer lost, or the worker has lost the execution.
   if fence ~= 1 then return redis.pcall('HGET', JOB .. id, 'settled') == x and 2 or 0 end
   local answer = conclude(o, id, x, worker, at + 4, T, I, alone)
   if answer == 3 then return 3 end

@@ -1,5 +1,5 @@
--- take_round: decides who looks after the books this time. It is no lock: nobody waits for it or gives it back, and a
--- worker that dies with it delays the next round by what is left of the interval.
+-- take_round: decides which worker does this round of maintenance. It is no lock: nobody waits for it or gives it back,
+-- and a worker that dies with it delays the next round by what is left of the interval.
 --
 -- KEYS  1 rq:maintained or rq:maintained:<q>
 -- ARGV  1 the worker and its round   2 how long nobody else takes one, ms

@@ -9,7 +9,7 @@
 -- The first write is SREM, which runs at maxmemory.
 local P, name = ARGV[1], ARGV[2]
 local group = P .. ':group:' .. name
--- How many ids one call looks at, or the whole of a small group, which SSCAN gives at once (512 unless told).
+-- How many ids one call looks at, or the whole of a small group, which SSCAN gives at once (by default up to 512).
 local LOOKED_AT = 100
 
 local page = redis.call('SSCAN', group, ARGV[3], 'COUNT', LOOKED_AT)

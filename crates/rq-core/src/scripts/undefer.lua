@@ -1,25 +1,26 @@
--- undefer: queues deferred jobs that nobody holds back and nobody will release: a crash came between, or the job they
--- waited for has expired or was deleted (docs/wire.md §22-15).
+-- undefer: queues deferred jobs that no job holds back and no worker will release: a crash came between, or the job
+-- they waited for has expired or was deleted (docs/wire.md §22-15).
 --
 -- KEYS  1 rq:deferred:<q>
 -- ARGV  1 prefix   2 now (T)   3 now (I)   then ids of that registry
--- Effect  per id deferred for 60 s: deferred registry, job hash (queued), queue list, or where it waits for its slot; the
---         sets of dependents it is in. Ids whose job is gone are taken off
+-- Effect  per id deferred for 60 s: deferred registry, job hash (queued), queue list, or where it waits for its slot;
+--         the sets of dependents it is in. Ids whose job is gone are taken off
 -- Result  per id looked at, the first ones first and one at least: 0 waits · 1 gone, taken off · 2 queued
 -- Re-send: those queued are deferred no more; the answer is 0.
 -- The first write is ZREM, which runs at maxmemory.
 local P, T, I = ARGV[1], ARGV[2], tonumber(ARGV[3])
 redis.call('ZCARD', KEYS[1])
--- Producers in Python write the registry and the sets of dependencies in several steps.
+-- How long a job must have been deferred, in seconds: producers in Python write the registry and the sets of
+-- dependencies in several steps.
 local SETTLED_S = 60
--- When a call has looked at so many dependencies it takes no further job on.
+-- A call that has looked at so many dependencies takes no further job on.
 local LOOKED_AT_MAX = 1000
 -- What releasing a job costs, in dependencies looked at.
 local RELEASE_COST = 10
 local looked_at = 0
 
--- What the job says that it waits for. The set of dependencies may lack some of them, or all, where its producer was cut
--- off; old RQ names one alone.
+-- The ids that the job's hash names as its dependencies. The set of dependencies may lack some of them, or all, where
+-- its producer was cut off; old RQ names one alone.
 local function named(ids, id)
   local known, list = pcall(cjson.decode, ids or '')
   if known and type(list) == 'table' then return list end

@@ -10,10 +10,10 @@ use crate::steps::worker::{HEARTBEAT_BATCH_MAX, Identity};
 use crate::steps::{BATCH_MAX, read, read_hash, single};
 use crate::time::Timestamp;
 
-/// What a claim got.
+/// The answer to a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// These; none when the queues are empty.
+    /// The claimed jobs; none when the queues are empty.
     Taken {
         /// Claimed, in queue order.
         claimed: Vec<Claimed>,
@@ -107,7 +107,7 @@ pub fn begin(who: &Identity, claimed: &[Claimed]) -> Step<Vec<Option<Fields>>> {
         };
         let marks: Vec<bool> = read(NAME, marks)?;
         let begun = marks.into_iter().zip(answers).map(|(may_run, hash)| {
-            // A hash of another type by now belongs to no job of ours.
+            // A key of another type by now is no job's.
             Ok(read_hash(NAME, hash).ok().filter(|fields| may_run && !fields.is_empty()))
         });
         begun.collect()
@@ -132,7 +132,7 @@ pub fn put_back(who: &Identity, claimed: &[Claimed]) -> Step<Vec<bool>> {
     })
 }
 
-/// Says that the worker still holds `running`, at most [`HEARTBEAT_BATCH_MAX`]. Per execution, whether it does.
+/// Renews the leases of `running`, at most [`HEARTBEAT_BATCH_MAX`]. Per execution, whether the worker still holds it.
 pub fn renew(who: &Identity, running: &[Claimed]) -> Step<Vec<bool>> {
     const NAME: &str = "renew leases";
     assert!(running.len() <= HEARTBEAT_BATCH_MAX, "the caller cuts leases into batches");
@@ -146,7 +146,7 @@ pub fn renew(who: &Identity, running: &[Claimed]) -> Step<Vec<bool>> {
     Step::new(NAME, pipeline, |answers| single(NAME, answers))
 }
 
-/// Stores the meta that running jobs saved. Per execution, whether it was still ours.
+/// Stores the meta that running jobs saved. Per execution, whether `rq:wip` still held it.
 pub fn save_meta(keys: &Keys, metas: &[(Claimed, Vec<u8>)]) -> Step<Vec<bool>> {
     const NAME: &str = "save meta";
     let mut cmd = scripts::SAVE_META.invoke(&[keys.suspended()]);

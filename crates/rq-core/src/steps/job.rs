@@ -144,11 +144,11 @@ impl Default for Cursor {
 /// Why dependents are released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Release {
-    /// Their job has ended; its status says whom it holds back.
+    /// The job they wait for has ended; its status decides which of them it holds back.
     Ended,
-    /// Their job has ended, is not kept, and goes with its last dependent.
+    /// The job they wait for has ended, is not kept, and goes with its last dependent.
     Discarded,
-    /// Their job holds nobody back, whatever its status.
+    /// The job they wait for holds nobody back, whatever its status.
     Past,
 }
 

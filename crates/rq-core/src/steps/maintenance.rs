@@ -1,7 +1,8 @@
-//! Steps that look after the books: what has expired, and what a crash or another program has left lying.
+//! Steps of maintenance: they remove what has expired, and repair what a crash or another program has left in queues,
+//! registries, rate limits and groups.
 //!
-//! Every item is judged and repaired on its own, inside a script, so that these steps need no lock and may run anywhere
-//! at any time. Most of them take a book page by page: to be repeated with the cursor they give, until they give none.
+//! A script judges and repairs each item on its own, so that these steps need no lock and any worker may run them at
+//! any time. Most of them take a registry page by page: to be repeated with the cursor they give, until they give none.
 
 use redis::{Cmd, FromRedisValue, Value as Reply};
 
@@ -29,7 +30,7 @@ pub struct Page<T> {
     pub next: Option<Cursor>,
 }
 
-/// What is looked after as a whole, by one worker at a time.
+/// What one round of maintenance covers, by one worker at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope<'a> {
     /// One queue's books.
@@ -38,8 +39,8 @@ pub enum Scope<'a> {
     AtLarge,
 }
 
-/// Whether `round`, which names a worker and its round, is the one to look after `scope`. For `interval_ms` nobody else
-/// is. There is nothing to give back.
+/// Whether `round`, which names a worker and its round, does the maintenance of `scope`. For `interval_ms` no other
+/// round does. It is no lock: there is nothing to give back.
 pub fn take_round(keys: &Keys, scope: Scope<'_>, round: &str, interval_ms: u64) -> Step<bool> {
     let key = match scope {
         Scope::Queue(queue) => keys.maintained(queue),
@@ -50,7 +51,8 @@ pub fn take_round(keys: &Keys, scope: Scope<'_>, round: &str, interval_ms: u64) 
     step("take a round of maintenance", cmd, Ok)
 }
 
-/// Takes entries whose time is over off a `registry` of ended jobs, given by its key, at most [`EXPIRED_MAX`]; how many.
+/// Takes entries whose time is over off a `registry` of ended jobs, given by its key, at most [`EXPIRED_MAX`]; how
+/// many.
 pub fn expire(registry: &str) -> Step<Page<usize>> {
     let mut cmd = scripts::EXPIRE.invoke(&[registry]);
     cmd.arg(Timestamp::now().epoch_secs()).arg(EXPIRED_MAX);
@@ -82,15 +84,16 @@ pub fn push_ready(keys: &Keys, queue: &str) -> Step<Page<Vec<(String, bool)>>> {
 pub enum PickedUp {
     /// Its job is gone.
     Gone,
-    /// Another book has it.
+    /// Another queue or registry has it.
     Left,
     /// It never began, and waits at the head of its queue again.
     Queued,
-    /// It may have begun, but no book had its execution; now `rq:wip` has one that is over.
+    /// It may have begun, but `rq:wip` had no execution of it; now it has one that is over, which a reaper ends.
     Started,
 }
 
-/// Looks after ids that Python's workers took off `queue` and never began; those taken off their list, and why.
+/// Queues, or files otherwise, ids that Python's workers took off `queue` and never began. Returns the ids that were
+/// taken off the intermediate list, and why.
 pub fn pick_up(keys: &Keys, queue: &str, at: &Cursor) -> Step<Page<Vec<(String, PickedUp)>>> {
     const NAME: &str = "pick up jobs that never began";
     let mut cmd = scripts::PICK_UP.invoke(&[keys.intermediate(queue)]);
@@ -137,8 +140,8 @@ pub enum Undeferred {
     Queued,
 }
 
-/// Queues those of the deferred `ids` of `queue` that nobody holds back. Answers for the first ones, one at least: to be
-/// repeated with the others.
+/// Queues those of the deferred `ids` of `queue` that nobody holds back. Answers for the first ones, one at least: to
+/// be repeated with the others.
 pub fn undefer(keys: &Keys, queue: &str, ids: &[Vec<u8>]) -> Step<Vec<Undeferred>> {
     const NAME: &str = "release deferred jobs";
     let mut cmd = scripts::UNDEFER.invoke(&[keys.deferred(queue)]);
@@ -193,7 +196,7 @@ pub fn tidy_group(keys: &Keys, group: &[u8], at: &Cursor) -> Step<Page<usize>> {
     step("tidy a group", cmd, |(cursor, gone): (String, usize)| Ok(page(cursor, gone)))
 }
 
-/// What was done about the slots of a rate limit.
+/// What became of the slots of a rate limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Slots {
     /// The jobs that held a slot though they neither wait nor run.

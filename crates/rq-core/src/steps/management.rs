@@ -27,9 +27,10 @@ pub enum Canceled {
     NoJob,
 }
 
-/// Calls a job off, whatever it is doing, and ended ones too, as RQ does.
+/// Cancels a job, whatever it is doing, and ended ones too, as RQ does.
 ///
-/// Whoever runs it has lost it: our workers are told with the next renewal of their leases, Python's run it to its end.
+/// The worker that runs it has lost it: workers of this project find out with the next renewal of their leases and ask
+/// the job to end, Python's run it to its end.
 pub fn cancel(keys: &Keys, id: &str, how: Cancel) -> Step<Canceled> {
     const NAME: &str = "cancel";
     let now = Timestamp::now();
@@ -52,12 +53,12 @@ pub fn cancel(keys: &Keys, id: &str, how: Cancel) -> Step<Canceled> {
 pub enum Deleted {
     /// The job is gone.
     Done,
-    /// It is in nobody's book any more, and goes once the dependents that are left have been
+    /// No queue or registry has it any more, and its record goes once the dependents that are left have been
     /// [released](crate::steps::job::release).
     DependentsLeft,
 }
 
-/// Takes jobs out of every book, and away; the jobs that wait for them wait for them no longer.
+/// Takes jobs out of every queue and registry, and removes their records; their dependents wait for them no longer.
 pub fn delete(keys: &Keys, ids: &[String]) -> Step<Vec<Deleted>> {
     const NAME: &str = "delete";
     let now = Timestamp::now();
@@ -149,7 +150,7 @@ pub fn requeue(keys: &Keys, from: RequeueFrom<'_>, at_front: bool, ids: &[String
     })
 }
 
-/// Who runs a job.
+/// The worker that runs a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Runner {
     /// The worker of this name.
@@ -160,7 +161,7 @@ pub enum Runner {
     NoJob,
 }
 
-/// Looks who runs a job (`HMGET`). The record names the worker also after the run: its status decides.
+/// Looks which worker runs a job (`HMGET`). The record names the worker also after the run, so the status decides.
 pub fn runner(keys: &Keys, id: &str) -> Step<Runner> {
     const NAME: &str = "who runs a job";
     let mut pipeline = redis::pipe();
@@ -178,9 +179,9 @@ pub fn runner(keys: &Keys, id: &str) -> Step<Runner> {
     })
 }
 
-/// Asks a worker to stop a job it runs (`PUBLISH`). Whether a worker of that name listens.
+/// Asks a worker to stop a job it runs (`PUBLISH`). Returns whether a worker of that name listens.
 ///
-/// Sent twice, the second one finds another job, or none, and is ignored.
+/// Sent twice, the second command finds the worker at another job, or idle, and is ignored.
 pub fn stop(keys: &Keys, worker: &str, job_id: &str) -> Result<Step<bool>, CodecError> {
     const NAME: &str = "stop";
     let words = [("command", "stop-job"), ("job_id", job_id)];

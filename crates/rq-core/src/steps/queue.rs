@@ -42,7 +42,7 @@ impl Place {
     }
 }
 
-/// What the script says of one job.
+/// The script's answer for one job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Enqueued {
     /// It is in its place.
@@ -61,8 +61,8 @@ pub enum Enqueued {
 
 /// Writes jobs and puts them into `queue`: at most [`JOBS_PER_ROUND_TRIP_MAX`] a step.
 ///
-/// Safe to send twice, unless a job is deleted as soon as it has finished: then nothing tells the second sending
-/// that there was a first.
+/// Safe to send twice, unless a job is deleted as soon as it has finished: then the second sending finds no trace of
+/// the first.
 pub fn enqueue(keys: &Keys, queue: &str, jobs: &[(Job, Place)]) -> Step<Vec<Enqueued>> {
     const NAME: &str = "enqueue";
     assert!(jobs.len() <= JOBS_PER_ROUND_TRIP_MAX, "the caller cuts jobs into round trips");
@@ -95,8 +95,8 @@ pub fn enqueue(keys: &Keys, queue: &str, jobs: &[(Job, Place)]) -> Step<Vec<Enqu
     if jobs.iter().all(|(job, _)| leaves_a_trace(job)) { step } else { step.once() }
 }
 
-/// All fields, or those that differ where the job before has the same ones: jobs that are enqueued together have most in
-/// common.
+/// All fields, or those that differ where the job before has the same ones: jobs that are enqueued together have most
+/// in common.
 fn push_fields(cmd: &mut Cmd, fields: &Fields, before: Option<&Fields>) {
     let base = before.filter(|before| before.has_fields_of(fields));
     let pairs: Vec<(&[u8], &[u8])> = match base {
@@ -170,7 +170,7 @@ pub fn job_ids(keys: &Keys, queue: &str, offset: usize, count: usize) -> Step<Ve
     })
 }
 
-/// Removes at most [`EMPTIED_PER_SCRIPT_MAX`] jobs of `queue` and tells how many; to be repeated while it is as many.
+/// Removes at most [`EMPTIED_PER_SCRIPT_MAX`] jobs of `queue` and returns how many; to be repeated while it is as many.
 /// With `delete` an emptied queue is forgotten as well.
 pub fn empty(keys: &Keys, queue: &str, delete: bool) -> Step<usize> {
     const NAME: &str = "empty";
@@ -191,7 +191,7 @@ pub fn names(keys: &Keys) -> Step<Vec<String>> {
     Step::new(NAME, pipeline, move |answers| super::names_of(NAME, answers, &prefix))
 }
 
-/// How many ids each book of a queue holds.
+/// How many ids a queue and each of its registries hold.
 #[cfg(feature = "worker")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -211,7 +211,7 @@ pub struct Counts {
     pub canceled: usize,
 }
 
-/// Counts the books of each queue, without side effects (`LLEN`, `ZCARD`).
+/// Counts the ids of each queue and of its registries, without side effects (`LLEN`, `ZCARD`).
 #[cfg(feature = "worker")]
 pub fn counts(keys: &Keys, queues: &[String]) -> Step<Vec<Counts>> {
     const NAME: &str = "counts";

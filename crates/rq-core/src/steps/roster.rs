@@ -1,4 +1,4 @@
-//! Steps of whoever looks at workers: which there are, and their records.
+//! Steps that read which workers there are, and their records.
 
 use crate::keys::Keys;
 use crate::link::{Answers, Step};

@@ -9,16 +9,16 @@ use crate::scripts;
 use crate::steps::single;
 use crate::time::Timestamp;
 
-/// The most due jobs one tick looks at, whatever the number of queues: Redis serves nobody else meanwhile, for two to five
-/// milliseconds.
+/// The most due jobs one tick looks at, whatever the number of queues: Redis serves nobody else meanwhile, for two to
+/// five milliseconds.
 pub const DUE_MAX: usize = 250;
 
 /// Who a scheduler is: what it writes into its record, `rq:scheduler:<name>`, and into its locks.
 #[derive(Clone, Debug)]
 pub struct Scheduler {
-    /// Under which keys.
+    /// The names of the keys.
     pub keys: Keys,
-    /// Its name; nobody else ever had it, or its locks would be shared.
+    /// Its name; no other scheduler may ever have had it, or the two would share their locks.
     pub name: String,
     /// Where it runs.
     pub hostname: String,
@@ -48,9 +48,9 @@ pub enum Holder {
 /// What a tick did for one queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueTick {
-    /// Whose it is.
+    /// The scheduler that has the queue.
     pub holder: Holder,
-    /// How many jobs went on, into the queue or to where they wait for a slot.
+    /// How many jobs were queued, or wait for a slot of their rate limit.
     pub moved: usize,
     /// How many ids were taken off the schedule and nothing more: canceled, deleted or expired meanwhile.
     pub dropped: usize,
@@ -58,8 +58,8 @@ pub struct QueueTick {
     pub more: bool,
 }
 
-/// A scheduler's tick: it keeps the queues that nobody else has, and lets their due jobs go on, at most [`DUE_MAX`]. What
-/// is due is decided by Redis' clock, the one that all schedulers share. Per queue, what it did.
+/// A scheduler's tick: it locks the queues that no other scheduler has, and queues their due jobs, at most [`DUE_MAX`].
+/// What is due is decided by Redis' clock, the one that all schedulers share. Per queue, what it did.
 pub fn due(who: &Scheduler) -> Step<Vec<QueueTick>> {
     const NAME: &str = "schedule";
     let (keys, now) = (&who.keys, Timestamp::now());
@@ -99,7 +99,7 @@ fn read_tick(numbers: &[i64]) -> Result<QueueTick, Error> {
     Ok(QueueTick { holder, moved: count(moved)?, dropped: count(dropped)?, more: more == 1 })
 }
 
-/// The scheduler's end: its queues are free at once, and its record is gone. How many queues it held.
+/// The scheduler's end: frees its locks and removes its record. Returns how many locks it held.
 pub fn leave(who: &Scheduler) -> Step<usize> {
     const NAME: &str = "leave the schedule";
     let keys = &who.keys;

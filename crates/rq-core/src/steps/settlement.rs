@@ -32,7 +32,7 @@ pub struct Settlement {
 }
 
 impl Settlement {
-    /// How large what it writes is, before it is encoded for the stream.
+    /// How many bytes of value, text and meta it writes, before they are encoded for the stream.
     #[cfg(feature = "worker")]
     pub fn len_bytes(&self) -> usize {
         let outcome = match &self.conclusion.settled {
@@ -48,7 +48,7 @@ impl Settlement {
 /// What became of a settlement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SettleReply {
-    /// The execution was no longer ours; nothing was done.
+    /// The execution was no longer this worker's; nothing was done.
     Lost,
     /// Done, now or by an earlier sending of the same step.
     Done,

@@ -1,4 +1,4 @@
-//! Steps on executions whose worker has gone silent.
+//! Steps on silent executions: those whose worker stopped heartbeating.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,16 +21,16 @@ use crate::time::Timestamp;
 /// The most silent executions one look finds; the next one finds the rest.
 pub const FOUND_MAX: usize = 100;
 
-/// How it is known that a worker has gone silent.
+/// By what an execution counts as silent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
-    /// One of ours: its lease is over.
+    /// An execution of a worker of this project: its lease is over.
     Lease,
-    /// One of Python's: its entry in `rq:wip` is over.
+    /// An execution of a Python worker: its entry in `rq:wip` is over.
     Wip,
 }
 
-/// An execution that seems to be silent.
+/// An execution whose worker seems to have stopped heartbeating.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Silent {
     /// The run.
@@ -40,14 +40,15 @@ pub struct Silent {
 }
 
 impl Silent {
-    /// What becomes of its job, whose hash is `fields`, if it may have begun. `on_crash` is for jobs that do not say.
+    /// What becomes of its job, whose hash is `fields`, if it may have begun. `on_crash` is for jobs without one of
+    /// their own.
     pub fn end(&self, fields: Fields, on_crash: OnCrash) -> Abandonment {
         let in_hash = |field: &str| {
             fields.get(field).map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default()
         };
         let origin = self.origin.clone().unwrap_or_else(|| in_hash("origin"));
         let worker = in_hash("worker_name");
-        // A record that cannot be read has no retries that could be known.
+        // Of a record that cannot be read no retries are known, so the job fails.
         let job = Job::from_fields(self.id.job_id(), fields)
             .unwrap_or_else(|_| Job::new(self.id.job_id(), origin.as_str(), Vec::new()));
         let now = Timestamp::now();
@@ -71,13 +72,13 @@ impl Silent {
 pub struct Abandonment {
     /// Its job, as it was.
     pub job: Arc<Job>,
-    /// Who ran it.
+    /// The worker that ran it.
     pub worker: String,
-    /// What is to be written.
+    /// The settlement to write.
     pub settlement: Settlement,
 }
 
-/// Whether any worker of ours holds an execution (`EXISTS rq:leases`): where none does, none can be silent.
+/// Whether any worker of this project holds an execution (`EXISTS rq:leases`): where none does, no lease can be over.
 pub fn any_leases(keys: &Keys) -> Step<bool> {
     const NAME: &str = "look for leases";
     let mut pipeline = redis::pipe();
@@ -85,9 +86,9 @@ pub fn any_leases(keys: &Keys) -> Step<bool> {
     Step::new(NAME, pipeline, |answers| single(NAME, answers))
 }
 
-/// Our executions whose lease is over, by Redis' clock (`TIME`, `ZRANGE rq:leases`).
+/// Executions whose lease is over, by Redis' clock (`TIME`, `ZRANGE rq:leases`).
 pub fn leases_over(keys: &Keys) -> Step<Vec<Silent>> {
-    const NAME: &str = "look for silent workers";
+    const NAME: &str = "look for leases that are over";
     let mut pipeline = redis::pipe();
     pipeline.cmd("TIME");
     pipeline.cmd("ZRANGE").arg(keys.leases()).arg(0).arg(FOUND_MAX - 1).arg("WITHSCORES");
@@ -101,8 +102,8 @@ pub fn leases_over(keys: &Keys) -> Step<Vec<Silent>> {
     })
 }
 
-/// Executions in `rq:wip` of `queue` whose entry is over: Python's workers have no lease (`ZRANGEBYSCORE`). Those of ours
-/// among them are sorted out by [`abandon`].
+/// Executions in `rq:wip` of `queue` whose entry is over: Python's workers have no lease (`ZRANGEBYSCORE`). [`abandon`]
+/// leaves out executions among them that have a lease.
 pub fn wip_over(keys: &Keys, queue: &str) -> Step<Vec<Silent>> {
     const NAME: &str = "look for abandoned jobs";
     let mut pipeline = redis::pipe();
@@ -125,7 +126,7 @@ fn read_member(member: &[u8], origin: Option<&str>) -> Option<Silent> {
 /// What is known about silent executions.
 #[derive(Clone, Debug)]
 pub struct Remains {
-    /// How long the server has been up. While it was away nobody could renew anything.
+    /// How long the server has been up: while it was away no worker could renew a lease.
     pub uptime: Duration,
     /// Per execution the hash of its job, empty where it is gone.
     pub jobs: Vec<Fields>,
@@ -133,7 +134,7 @@ pub struct Remains {
 
 /// Fetches the jobs of silent executions (`HGETALL`), and how long the server has been up (`INFO server`).
 pub fn remains(keys: &Keys, silent: &[Silent]) -> Step<Remains> {
-    const NAME: &str = "fetch the jobs of silent workers";
+    const NAME: &str = "fetch the jobs of silent executions";
     let mut pipeline = redis::pipe();
     pipeline.cmd("INFO").arg("server");
     for Silent { id, .. } in silent {
@@ -141,7 +142,7 @@ pub fn remains(keys: &Keys, silent: &[Silent]) -> Step<Remains> {
     }
     Step::new(NAME, pipeline, |answers: Answers| {
         let mut answers = answers.into_iter();
-        // A server that does not tell is taken to have been up all the time.
+        // A server that does not report its uptime is taken to have been up all the time.
         let info = answers.next().and_then(|info| read::<redis::InfoDict>(NAME, info).ok());
         let uptime_s = info.and_then(|info| info.get::<u64>("uptime_in_seconds"));
         let uptime = uptime_s.map_or(Duration::MAX, Duration::from_secs);
@@ -153,7 +154,7 @@ pub fn remains(keys: &Keys, silent: &[Silent]) -> Step<Remains> {
 /// What became of an execution that was taken for silent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AbandonReply {
-    /// It was not silent after all, or is not there any more.
+    /// Its worker has renewed it after all, or it is not there any more.
     No,
     /// It may have begun, and was concluded.
     Concluded,

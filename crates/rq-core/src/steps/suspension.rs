@@ -14,7 +14,7 @@ pub fn suspend(keys: &Keys, longest: Option<Duration>) -> Step<()> {
     let mut pipeline = redis::pipe();
     pipeline.cmd("SET").arg(keys.suspended()).arg(1);
     if let Some(longest) = longest {
-        // Redis refuses no time at all.
+        // Redis refuses a time to live of 0.
         pipeline.arg("EX").arg(whole_seconds(longest).max(1));
     }
     Step::new(NAME, pipeline, |answers| single(NAME, answers))

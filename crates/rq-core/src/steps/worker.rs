@@ -20,18 +20,18 @@ const DEATH_KEPT_S: u64 = 60;
 /// How long a record outlives the last heartbeat that was due, in seconds: RQ's margin.
 const HEARTBEAT_MARGIN_S: u64 = 60;
 
-/// Who a worker is, for every step it takes.
+/// The identity of a worker, and its intervals, for every step it sends.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// Under which keys.
+    /// The names of the keys.
     pub keys: Keys,
     /// Its name.
     pub name: String,
-    /// RQ's `--worker-ttl`: how long it may be silent.
+    /// RQ's `--worker-ttl`: how long it may send no heartbeat before it counts as gone.
     pub worker_ttl: Duration,
-    /// RQ's `--job-monitoring-interval`: how often it says that a job runs.
+    /// RQ's `--job-monitoring-interval`: how often it sends heartbeats.
     pub monitoring_interval: Duration,
-    /// How long it may be silent before its executions are taken from it.
+    /// How long its leases last: without a renewal, other workers then take its executions from it.
     pub lease: Duration,
 }
 
@@ -66,8 +66,8 @@ pub fn birth(who: &Identity, record: &WorkerRecord) -> Step<bool> {
     Step::new(NAME, pipeline, |answers| single(NAME, answers))
 }
 
-/// Names this connection and asks what address Redis sees (`CLIENT SETNAME`, `CLIENT INFO`); `unknown` where Redis
-/// does not tell. Names with spaces are refused by Redis, which harms nobody.
+/// Names this connection and asks what address Redis sees (`CLIENT SETNAME`, `CLIENT INFO`); `unknown` where Redis does
+/// not report one. Redis refuses names with spaces; the connection then has no name.
 pub fn introduce(name: &str) -> Step<String> {
     let mut pipeline = redis::pipe();
     pipeline.cmd("CLIENT").arg("SETNAME").arg(name);
@@ -83,7 +83,7 @@ pub fn introduce(name: &str) -> Step<String> {
     })
 }
 
-/// Which version of Redis this is, `7.2.4` (`INFO server`); `None` where the server does not tell.
+/// Which version of Redis this is, `7.2.4` (`INFO server`); `None` where the server does not report one.
 pub fn server_version() -> Step<Option<String>> {
     const NAME: &str = "server version";
     let mut pipeline = redis::pipe();
@@ -94,16 +94,16 @@ pub fn server_version() -> Step<Option<String>> {
     })
 }
 
-/// What a heartbeat says beside "I live".
+/// What a heartbeat writes beside the time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct News {
     /// The worker's new state: `started`, `idle`, `busy` or `suspended`.
     pub state: Option<&'static str>,
-    /// When it was asked to stop while it was busy (docs/wire.md §10.10).
+    /// When the worker was asked to stop while it was busy (docs/wire.md §10.10).
     pub shutdown_requested: Option<Timestamp>,
 }
 
-/// Says that the worker lives and runs `running`, at most [`HEARTBEAT_BATCH_MAX`].
+/// Writes that the worker is alive and runs `running`, at most [`HEARTBEAT_BATCH_MAX`].
 pub fn heartbeat(who: &Identity, news: News, running: &[Claimed]) -> Step<Pulse> {
     const NAME: &str = "heartbeat";
     assert!(running.len() <= HEARTBEAT_BATCH_MAX, "the caller cuts heartbeats into batches");
@@ -132,7 +132,7 @@ pub fn heartbeat(who: &Identity, news: News, running: &[Claimed]) -> Step<Pulse>
 pub struct Pulse {
     /// The worker's record is gone and must be written again.
     pub record_gone: bool,
-    /// Per execution, whether it is still ours.
+    /// Per execution, whether it is still this worker's.
     pub alive: Vec<bool>,
 }
 

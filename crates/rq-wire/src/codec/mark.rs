@@ -1,4 +1,4 @@
-//! What our bincode begins with, so that it can be told from the others.
+//! The bytes that our bincode begins with, by which it is distinguished from the other codecs.
 
 /// The first bytes of all we write with bincode, which no other codec begins with. The last one is our version.
 pub(super) const BINCODE: [u8; 4] = [0xb1, b'r', b'q', 1];

@@ -23,9 +23,9 @@ const ROOM_BYTES: usize = 64;
 /// The header that Python writes, and one that says that the only block holds bytes as they are.
 const HEADER: [u8; 2] = [0x78, 0x9c];
 const ONE_STORED_BLOCK: u8 = 1;
-/// What is not compressed: so little that it hardly gets smaller, and that Redis keeps the job's hash in its compact form, which
-/// it does up to 64 bytes a value, 11 of which are for what stands around the block. Compressing was a third of what it took to enqueue
-/// such a job.
+/// Up to this many bytes are stored uncompressed: so few hardly get smaller, and Redis keeps the job's hash in its
+/// compact form. It does so up to 64 bytes a value, 11 of which stand around the block. Compressing took a third of the
+/// time that enqueueing such a job took.
 const STORED_BYTES_MAX: usize = 53;
 
 /// Room for the inflated bytes at the start: so many times the deflated ones, but no more than this.
@@ -44,7 +44,7 @@ thread_local! {
     static DECOMPRESSOR: RefCell<Box<DecompressorOxide>> = RefCell::default();
 }
 
-/// Compresses as Python does: level 6, header `78 9c`. What is very short stays as it is, within such a stream.
+/// Compresses as Python does: level 6, header `78 9c`. Very short bytes are stored as they are, within such a stream.
 pub fn deflate(bytes: &[u8]) -> Vec<u8> {
     match u8::try_from(bytes.len()) {
         Ok(len) if bytes.len() <= STORED_BYTES_MAX => store(bytes, len),
@@ -76,7 +76,8 @@ fn compress(bytes: &[u8]) -> Vec<u8> {
 
 /// Decompresses; bytes that are no complete zlib stream come back as they are, which is legal (docs/wire.md §3).
 ///
-/// Like Python's `zlib.decompress`, it ignores bytes after the end of the stream. It never holds more than `limit_bytes`.
+/// Like Python's `zlib.decompress`, it ignores bytes after the end of the stream. It never holds more than
+/// `limit_bytes`.
 ///
 /// # Errors
 /// [`CodecError::TooLarge`] if there is more than `limit_bytes`, compressed or not.

@@ -135,7 +135,7 @@ pub(crate) fn write_float<W: Write>(
 const MANY_DIGITS: usize = 16;
 
 /// The fewest digits, as `-1.25e-7`. Of two that are equally near, Rust takes the upper one and Python the even one,
-/// which is also what Rust rounds to when told how many digits to print.
+/// which is also what Rust rounds to when the number of digits is given.
 fn shortest(float: f64) -> String {
     let shortest = format!("{float:e}");
     let digits = shortest.bytes().take_while(|byte| *byte != b'e').filter(u8::is_ascii_digit).count();

@@ -1,4 +1,5 @@
-//! [`Claiming`]: jobs are taken off the queues, marked as begun, and handed to the executor; or given back.
+//! [`Claiming`]: the worker takes jobs off the queues, marks them as begun, and hands them to the executor; or gives
+//! them back.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use crate::event::{Observers, WorkerEvent};
 use crate::notifier::Notifier;
 use crate::options::Options;
 
-/// How many claims may be under way: the script knows the last two apart.
+/// How many claims may be under way: `claim.lua` remembers the last claim of an even number and the last of an odd one.
 const CLAIMS_MAX: usize = 2;
 /// How many ended executions may wait for their settlement, per slot, before no more are claimed.
 const UNSETTLED_PER_SLOT_MAX: usize = 4;
@@ -37,12 +38,12 @@ pub(super) struct Claiming {
     /// How many claimed jobs are being fetched.
     fetching: usize,
     put_backs_under_way: usize,
-    /// Whether the last claim found less than it asked for, and nothing has notified since.
+    /// Whether the last claim found less than it asked for, and the notifier has not reported a job since.
     queues_empty: bool,
-    /// Whether a step of ours may have put jobs into queues, and no claim has begun since.
+    /// Whether a step of this worker may have put jobs into queues, and no claim has begun since.
     refilled: bool,
     suspended: bool,
-    /// The queues whose key holds no list, as was told.
+    /// The queues whose key holds no list, each of which has been reported.
     wrong_lists: HashSet<String>,
     /// No claim before then.
     not_before: Option<Instant>,
@@ -51,7 +52,7 @@ pub(super) struct Claiming {
     jobs_max: Option<u64>,
 }
 
-/// What a worker has room for, for whoever decides about a step.
+/// What a worker has room for: the duties decide by it whether a claim or a settlement is due.
 #[derive(Clone, Copy)]
 pub(super) struct Room {
     /// How many jobs may run at once.
@@ -88,15 +89,18 @@ impl Claiming {
 
     /// The next claim and its number, if it is time for one.
     ///
-    /// Jobs are claimed at once; but a further claim waits until it is worth it while one is under way, while those that were
-    /// claimed are being fetched, where jobs are short, and while those that run lie about.
+    /// Jobs are claimed at once. Only a batch that is [worth it](batch_worth) is claimed while another claim is under
+    /// way; while claimed jobs are being fetched, if jobs are short; and while jobs wait in the executor for a
+    /// processor.
     fn begin(&mut self, who: &Identity, room: Room) -> Option<(u64, Step<Claim>)> {
+        // The answer to a claim under way may set `queues_empty` again, from before the jobs were there.
         if self.asked() == 0 && std::mem::take(&mut self.refilled) {
             self.queues_empty = false;
         }
         let want = self.wanted(room);
         let gathers = self.fetching > 0 && room.pace.is_short() || self.gathers_until(room).is_some();
         let worth = if self.asked() > 0 || gathers { batch_worth(room.slots) } else { 1 };
+        // No third claim: sent before the first was answered, it would make the first one's repetition stale.
         let number = self.number + 1;
         if want < worth || self.asked[place_of(number)] > 0 || self.queues_empty || self.not_before.is_some()
         {
@@ -108,7 +112,7 @@ impl Claiming {
         Some((number, steps::claim(who, self.order.queues(), self.order.per_turn(), number, want)))
     }
 
-    /// What was claimed. `is_idle` says that nothing runs.
+    /// Reads the answer to a claim: the jobs it took. `is_idle` says that nothing runs.
     fn end(
         &mut self,
         number: u64,
@@ -120,6 +124,7 @@ impl Claiming {
         match claim {
             Ok(Claim::Taken { claimed, dropped, more }) => {
                 self.suspended = false;
+                // `more`: the script has dropped as many ids as one call may, and not seen the end of the queues.
                 self.queues_empty = claimed.len() < asked && !more;
                 for (id, reason) in &dropped {
                     self.on_dropped(id, reason, is_idle, observers);
@@ -138,7 +143,8 @@ impl Claiming {
         Vec::new()
     }
 
-    /// A list of another type is met at every claim: told once, and no reason to look all the time.
+    /// Reports an id that was not begun. Every claim meets a queue whose key holds no list: that is reported once, and
+    /// an idle worker pauses, as it would claim again at once.
     fn on_dropped(&mut self, id: &str, reason: &str, is_idle: bool, observers: &Observers) {
         let is_list = reason == "wronglist";
         if !is_list || self.wrong_lists.insert(id.to_owned()) {
@@ -158,7 +164,7 @@ impl Claiming {
         self.queues_empty = false;
     }
 
-    /// The pause after a refusal may be over.
+    /// Ends the pause after a refusal, if that is over.
     pub(super) fn on_look(&mut self) {
         if self.not_before.is_some_and(|at| at <= Instant::now()) {
             self.not_before = None;
@@ -166,12 +172,12 @@ impl Claiming {
         }
     }
 
-    /// Jobs may have been put into the queues by this worker, which a burst has no notifier for.
+    /// This worker may have put jobs into the queues. A burst worker has no notifier that would report them.
     pub(super) fn on_refill(&mut self) {
         self.refilled = true;
     }
 
-    /// When the state of claims must be looked at even if nothing happens.
+    /// When [`on_look`](Claiming::on_look), or another try to claim, is due even if no event comes.
     pub(super) fn next_look(&self, room: Room) -> Option<Instant> {
         [self.not_before, self.gathers_until(room)].into_iter().flatten().min()
     }
@@ -183,13 +189,14 @@ impl Claiming {
         until.filter(|_| is_small && self.asked() == 0 && !self.queues_empty)
     }
 
-    /// The notifier is of use while a slot is free and the queues were empty.
+    /// Whether to wait for the notifier: while a slot is free and the queues were empty.
     pub(super) fn wants_notifier(&self, room: Room) -> bool {
         self.queues_empty && self.wanted(room) > 0 && self.asked() == 0 && self.not_before.is_none()
     }
 
     /// How many jobs could be begun now.
     fn wanted(&self, room: Room) -> usize {
+        // While Redis takes no settlements, the worker must not gather ended jobs without end.
         if !room.takes_jobs || room.unsettled > room.slots * UNSETTLED_PER_SLOT_MAX {
             return 0;
         }
@@ -223,7 +230,7 @@ impl Claiming {
         self.asked() + self.fetching == 0
     }
 
-    /// Whether nothing is left to be done with what was claimed.
+    /// Whether every claimed job has been handed on or given back.
     pub(super) fn is_over(&self) -> bool {
         self.is_idle() && self.put_backs_under_way == 0
     }
@@ -265,6 +272,7 @@ impl Dispatcher {
         if claimed.is_empty() {
             return;
         }
+        // They have not been marked as begun, so they may go back without a trace.
         if !self.shutdown.is_working() {
             return self.start_putting_back(claimed);
         }
@@ -320,7 +328,7 @@ impl Dispatcher {
     }
 
     pub(super) fn wants_notifier(&self) -> bool {
-        // A burst has no use for one: it is over when the queues are empty.
+        // A burst worker needs none: it leaves when the queues are empty.
         !self.options.burst && self.claiming.wants_notifier(self.room())
     }
 }

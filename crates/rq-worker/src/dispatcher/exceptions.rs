@@ -1,4 +1,4 @@
-//! [`Exceptions`]: failures are shown to the program's exception handlers, on threads beside the loop.
+//! [`Exceptions`]: calls the program's exception handlers for each failure, on threads beside the loop.
 
 use std::sync::Arc;
 
@@ -17,19 +17,19 @@ impl Exceptions {
         Exceptions { handlers }
     }
 
-    /// Shows a failure, on another thread; none where there are no handlers.
+    /// Calls the handlers on another thread; `None` where there are none.
     fn show(&self, job: Arc<Job>, failure: Failure) -> Option<impl Future<Output = ()> + Send + 'static> {
         if self.handlers.is_empty() {
             return None;
         }
         let handlers = self.handlers.clone();
         let shown = tokio::task::spawn_blocking(move || show(&handlers, &job, &failure));
-        // A thread that could not be had is no reason to lose what follows.
+        // If no thread could be started, the job is settled all the same.
         Some(async move { drop(shown.await) })
     }
 }
 
-/// Calls the handlers in order, until one says that it is enough.
+/// Calls the handlers in order, until one breaks.
 fn show(handlers: &[Arc<dyn ExceptionHandler>], job: &Job, failure: &Failure) {
     let handle = || handlers.iter().any(|handler| handler.handle(job, failure).is_break());
     if let Err(panic) = rq_core::panics::catch(handle) {
@@ -46,10 +46,10 @@ impl Dispatcher {
         }
     }
 
-    /// Shows the failure of a job that is settled: one whose worker fell silent.
+    /// Shows the failure of a job that is settled: its worker stopped heartbeating, and this one reaped it.
     pub(super) fn show_abandoned(&self, job: Arc<Job>, failure: Failure) {
         if let Some(shown) = self.exceptions.show(job, failure) {
-            // It goes on by itself; nothing waits for it.
+            // The thread goes on by itself; nothing waits for it.
             drop(shown);
         }
     }

@@ -1,4 +1,4 @@
-//! [`Heartbeats`]: the worker says that it lives, and what it does.
+//! [`Heartbeats`]: the worker writes that it is alive, and what it does.
 
 use rq_core::steps::Claimed;
 use rq_core::steps::worker::{self as steps, HEARTBEAT_BATCH_MAX, News, Pulse};
@@ -10,10 +10,10 @@ use crate::error::WorkerError;
 use crate::event::WorkerEvent;
 use crate::options::Options;
 
-/// When the worker says that it lives, and what it has said of itself.
+/// When the worker writes that it is alive, and the state that it wrote last.
 pub(super) struct Heartbeats {
     interval: Interval,
-    /// What the worker's record says it does.
+    /// The state in the worker's record.
     state: &'static str,
 }
 
@@ -27,7 +27,7 @@ impl Heartbeats {
         self.interval.tick().await;
     }
 
-    /// What is new about what the worker does, to be written; a claim writes `busy` itself.
+    /// What a heartbeat has to write, if the state has changed; a claim writes `busy` itself.
     fn changed(&mut self, state: &'static str) -> Option<News> {
         let before = std::mem::replace(&mut self.state, state);
         (before != state && state != "busy").then(|| News { state: Some(state), ..News::default() })
@@ -53,6 +53,7 @@ impl Dispatcher {
 
     fn on_pulse(&mut self, ids: &[ExecutionId], pulse: Result<Pulse, Error>) {
         let Some(pulse) = self.accepted("the heartbeat", pulse) else { return };
+        // The record expires while a worker is stopped or Redis away for long, and an empty Redis has none.
         if pulse.record_gone {
             let (link, who, queues) = (self.link.clone(), self.who.clone(), self.options.queues.clone());
             let register = async move { registration::register(&link, &who, &queues).await };
@@ -70,6 +71,7 @@ impl Dispatcher {
 
     /// Writes the worker's state when it has changed.
     pub(super) fn report_state(&mut self) {
+        // A worker that does not know yet whether its queues are empty keeps the state it has.
         let state = match () {
             () if self.claiming.suspended() => "suspended",
             () if !self.running.is_empty() || self.claiming.fetching() > 0 => "busy",
@@ -81,7 +83,7 @@ impl Dispatcher {
         }
     }
 
-    /// Writes that the worker was asked to stop, where it is busy (docs/wire.md §10.10).
+    /// Writes that the worker was asked to stop, if it is busy (docs/wire.md §10.10).
     pub(super) fn report_shutdown(&self) {
         if !self.running.is_empty() {
             self.start_heartbeat(News { shutdown_requested: Some(Timestamp::now()), ..News::default() }, &[]);

@@ -1,4 +1,4 @@
-//! [`Leases`]: the worker keeps what it runs from being taken for abandoned.
+//! [`Leases`]: the worker renews the leases of its executions, so that no other worker takes them for abandoned.
 
 use rq_core::steps::claim as steps;
 use rq_core::steps::worker::HEARTBEAT_BATCH_MAX;
@@ -31,6 +31,7 @@ impl Leases {
 
 impl Dispatcher {
     pub(super) fn start_renewing(&mut self) {
+        // A renewal that Redis has not answered covers this one: it is sent again until it is answered.
         if self.leases.renewals_under_way > 0 {
             return;
         }
@@ -48,7 +49,8 @@ impl Dispatcher {
         }
     }
 
-    /// What Redis no longer holds as ours was canceled, deleted or given to another: it is asked to end.
+    /// Asks an execution to end that Redis no longer holds as this worker's: the job was canceled, deleted, or given to
+    /// another worker.
     pub(super) fn on_held(&mut self, ids: &[ExecutionId], held: &[bool]) {
         for (id, held) in ids.iter().zip(held) {
             if !held && self.running.notice_loss(id) {

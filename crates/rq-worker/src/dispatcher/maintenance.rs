@@ -1,4 +1,5 @@
-//! [`Maintenance`]: the books are looked after, beside all else.
+//! [`Maintenance`]: the worker repairs registries, queues and rate limits at its start and now and then, beside all
+//! else.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use crate::options::Options;
 /// The shortest time between two rounds.
 const INTERVAL_MIN: Duration = Duration::from_millis(100);
 
-/// When the books are looked after.
+/// When the worker does a round of maintenance.
 pub(super) struct Maintenance {
     interval: Interval,
     is_under_way: bool,

@@ -1,4 +1,4 @@
-//! [`Meta`]: what running jobs save is stored while they run.
+//! [`Meta`]: the worker stores the meta that running jobs save, while they run.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::meta_box::MetaBox;
 use crate::lazy_connection::LazyConnection;
 use crate::options::Options;
 
-/// What running jobs save, on its way to Redis.
+/// The meta that running jobs have saved, on its way to Redis.
 pub(super) struct Meta {
     saved: Arc<MetaBox>,
     is_storing: bool,
@@ -22,17 +22,17 @@ impl Meta {
         Meta { saved: Arc::new(MetaBox::new(connection)), is_storing: false }
     }
 
-    /// Where jobs save it.
+    /// Where jobs save their meta.
     pub(super) fn host(&self) -> &Arc<MetaBox> {
         &self.saved
     }
 
-    /// Takes out what an execution has saved last, if that is not stored yet.
+    /// Takes out the meta that an execution has saved last, if that is not stored yet.
     pub(super) fn take(&self, id: &ExecutionId) -> Option<Vec<u8>> {
         self.saved.take(id)
     }
 
-    /// Waits until there is something to store, and no other storing under way. Cancel-safe.
+    /// Waits until a job has saved its meta and no step that stores some is under way. Cancel-safe.
     pub(super) async fn due(&self) {
         match self.is_storing {
             true => std::future::pending().await,
@@ -47,6 +47,7 @@ impl Dispatcher {
         let metas: Vec<_> =
             saved.into_iter().filter_map(|(id, meta)| Some((self.running.claimed(&id)?, meta))).collect();
         for (claimed, meta) in &metas {
+            // The settlement, which may overtake this step, writes it once more.
             self.running.note_meta(&claimed.id, meta);
         }
         if metas.is_empty() {

@@ -22,7 +22,7 @@ impl MetaBox {
         MetaBox { newest: Mutex::default(), filled: Notify::new(), connection }
     }
 
-    /// Waits until there is something to store. Cancel-safe.
+    /// Waits until a job has left its meta here. Cancel-safe.
     pub(crate) async fn filled(&self) {
         while self.newest().is_empty() {
             self.filled.notified().await;

@@ -1,4 +1,4 @@
-//! [`until_answered`]: carrying a step through an outage of Redis.
+//! [`until_answered`]: repeats a step through an outage of Redis.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,10 +12,10 @@ use crate::event::{Observers, WorkerEvent};
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest pause between two attempts.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// How long a step is tried. Whoever supervises the worker has noticed by then.
+/// How long a step is tried. An operator has noticed the outage by then.
 const OUTAGE_LONGEST: Duration = Duration::from_secs(3600);
-/// What a server says that will be able to answer soon.
-/// Scripts that are unknown again, after a restart within a restart, are loaded by the next attempt.
+/// The error codes of a server that will be able to answer soon. `NOSCRIPT` is among them as the next attempt loads the
+/// scripts, which a server has forgotten after a restart within a restart.
 const PASSING: &[&str] =
     &["LOADING", "BUSY", "READONLY", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN", "UNKILLABLE", "NOSCRIPT"];
 

@@ -1,4 +1,4 @@
-//! [`Pace`]: how long a step may wait for company.
+//! [`Pace`]: how long a step may wait for more jobs.
 
 use std::time::{Duration, Instant};
 
@@ -9,20 +9,20 @@ pub(super) const BATCH_WORTH_MIN: usize = BATCH_MAX / 2;
 
 /// How long a step waits at most.
 const WAIT_MAX: Duration = Duration::from_millis(2);
-/// What is not worth a timer, which may be a millisecond late.
+/// The shortest wait: less is not worth a timer, which may be a millisecond late.
 const WAIT_MIN: Duration = Duration::from_micros(500);
-/// Which part of the time that jobs lie about anyway a step may wait.
+/// Which part of the time that jobs wait in the executor anyway a step may wait.
 const PART: u32 = 3;
 /// The weight of the newest job in a mean: the last few dozen count.
 const WEIGHT: u32 = 32;
 /// Jobs that run no longer than this, in the mean, are so short that their slots are of little use in between.
 const SHORT: Duration = Duration::from_millis(1);
 
-/// How long a step may wait for company.
+/// How long a step may wait for more jobs.
 ///
-/// A step for four jobs costs Redis and the worker little more than one for one. Where jobs lie about in the executor, waiting
-/// for a processor or a process, a further one would too; so the next claim may wait for more free slots, and the next
-/// settlement for more ends. Where they run at once nothing waits, however long they run.
+/// A step for four jobs costs Redis and the worker little more than one for one. Where jobs wait in the executor for a
+/// processor or a process, a further job would wait there too; so the next claim may wait for more free slots, and the
+/// next settlement for more ended jobs. Where jobs run at once no step waits, however long they run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pace {
     /// How long jobs have been in the executor beside their run, in the mean.
@@ -43,7 +43,7 @@ impl Pace {
         self.ran <= SHORT
     }
 
-    /// Until when a small step may wait whose kind was last begun then; `None` for not at all.
+    /// Until when a small step may wait, where the last one of its kind was begun at `last`; `None` for not at all.
     pub(super) fn gathers_until(&self, last: Option<Instant>) -> Option<Instant> {
         let wait = (self.idle / PART).min(WAIT_MAX);
         let until = last? + wait;
@@ -51,8 +51,8 @@ impl Pace {
     }
 }
 
-/// How many jobs make a step worth its round trip where it could wait for more: no more than a quarter of those that may
-/// run, or some would have to wait for it.
+/// How many jobs make a step worth its round trip where it could wait for more: no more than a quarter of the slots, or
+/// free slots would wait for it.
 pub(super) fn batch_worth(slots: usize) -> usize {
     BATCH_WORTH_MIN.min(slots / 4).max(1)
 }

@@ -1,8 +1,9 @@
-//! [`Reaping`]: what silent workers have left running is ended.
+//! [`Reaping`]: the worker ends executions of workers that stopped heartbeating.
 //!
-//! Ours renew a lease on each execution; one that is over by Redis' clock belongs to nobody. Python's have none: their
-//! entry in `rq:wip` tells, which is looked at with the rest of the maintenance. Every worker looks; the step that ends an
-//! execution is fenced, so that no lock is needed and none can stick.
+//! Workers of this project renew a lease on each execution; one whose lease is over by Redis' clock belongs to nobody.
+//! Python's workers have no leases: their entry in `rq:wip` says when an execution is over, and a round of maintenance
+//! looks there. Every worker looks; the step that ends an execution is fenced, so that no lock is needed and none can
+//! stick.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,21 +20,21 @@ use super::{Dispatcher, every};
 use crate::event::{ReapedFate, WorkerEvent};
 use crate::options::Options;
 
-/// How many looks may be missed before it is this worker, or Redis, that was away, and not the others.
+/// How many looks may be missed; after more, this worker or Redis was away, not the workers whose leases are over.
 const LOOKS_MISSED_MAX: u32 = 2;
-/// How many periods pass until the next look where nobody holds a lease: one that is made at once lasts for three.
+/// How many periods pass until the next look where nobody holds a lease: a lease that is made now lasts for three.
 const PERIODS_WITHOUT_LEASES: u32 = 2;
 /// The most pages of one queue's `rq:wip` that one round of maintenance goes through.
 const WIP_PAGES_MAX: usize = 100;
 
-/// When silent workers are looked for, and whether what they hold may be ended.
+/// When the worker looks for leases that are over, and whether it may end those executions.
 pub(super) struct Reaping {
     /// As often as leases are renewed.
     interval: Interval,
     guard: AbsenceGuard,
-    /// Whether silent workers are being looked for, or what they left ended.
+    /// Whether a look is under way, or the steps that end what it found.
     is_under_way: bool,
-    /// Whether they were looked for once.
+    /// Whether the worker has looked at least once.
     has_looked: bool,
 }
 
@@ -53,7 +54,7 @@ impl Reaping {
         }
     }
 
-    /// Whether what silent workers left before this worker began is ended.
+    /// Whether the executions that were over before this worker began have been ended.
     pub(super) fn is_done(&self) -> bool {
         self.has_looked && !self.is_under_way
     }
@@ -62,7 +63,7 @@ impl Reaping {
     fn read(&mut self, found: Result<Option<Vec<Silent>>, Error>) -> Vec<Silent> {
         self.is_under_way = false;
         self.has_looked = true;
-        // Not insisted upon: the next look comes soon.
+        // Not retried: the next look comes soon.
         let Ok(found) = found else { return Vec::new() };
         let period = self.interval.period();
         if found.is_none() {
@@ -73,10 +74,10 @@ impl Reaping {
     }
 }
 
-/// Decides when what looks silent may be ended.
+/// Decides whether executions whose leases are over may be ended.
 ///
-/// While Redis was away, or this worker was stopped, nobody's leases could be seen renewed: then nothing is ended for one
-/// lease, in which those that live renew theirs.
+/// While Redis was away, or this worker was stopped, all leases may have run out: then nothing is ended for one lease,
+/// in which the workers that live renew theirs.
 struct AbsenceGuard {
     lease: Duration,
     looked_at: Option<Instant>,
@@ -88,8 +89,7 @@ impl AbsenceGuard {
         AbsenceGuard { lease, looked_at: None, hold_until: None }
     }
 
-    /// Takes note of a look that was answered at `now`, looks being made every `period`. Whether what it found may be
-    /// ended.
+    /// Notes a look that was answered at `now`, looks being made every `period`. Whether what it found may be ended.
     fn on_look(&mut self, now: Instant, period: Duration) -> bool {
         let before = self.looked_at.replace(now);
         if before.is_some_and(|before| now - before > period * (LOOKS_MISSED_MAX + 1)) {
@@ -99,17 +99,17 @@ impl AbsenceGuard {
     }
 }
 
-/// Ends silent executions: what that needs to know.
+/// Ends executions whose worker stopped heartbeating.
 #[derive(Clone)]
 pub(super) struct Reaper {
     pub(super) link: Link,
     pub(super) keys: Keys,
     pub(super) lease: Duration,
-    /// For jobs that do not say.
+    /// For jobs that have no such field.
     pub(super) on_crash: OnCrash,
 }
 
-/// An execution that was ended because its worker is silent.
+/// An execution that was ended because its worker stopped heartbeating.
 pub(super) struct Reaped {
     pub(super) job: Arc<Job>,
     pub(super) worker: String,
@@ -118,10 +118,11 @@ pub(super) struct Reaped {
 }
 
 impl Reaper {
-    /// Ends those of `found` that are silent indeed.
+    /// Ends those of `found` whose lease, or entry in `rq:wip`, is still over when the script looks.
     pub(super) async fn reap(&self, sign: Evidence, found: &[Silent]) -> Result<Vec<Reaped>, Error> {
         let mut reaped = Vec::new();
         let Remains { uptime, jobs } = self.link.run(&silent::remains(&self.keys, found)).await?;
+        // While Redis was down nobody could renew a lease: the workers that live get one lease to do so.
         if uptime < self.lease {
             return Ok(reaped);
         }
@@ -138,7 +139,7 @@ impl Reaper {
         Ok(reaped)
     }
 
-    /// Ends what Python's workers have left in `rq:wip` of a queue.
+    /// Ends the executions in `rq:wip` of a queue that Python's workers have left.
     pub(super) async fn reap_wip(&self, queue: &str) -> Result<Vec<Reaped>, Error> {
         let mut reaped = Vec::new();
         for _ in 0..WIP_PAGES_MAX {
@@ -147,6 +148,7 @@ impl Reaper {
                 break;
             }
             let ended = self.reap(Evidence::Wip, &found).await?;
+            // Where nothing could be ended, the next page would be the same one.
             let is_last = found.len() < silent::FOUND_MAX || ended.is_empty();
             reaped.extend(ended);
             if is_last {
@@ -184,6 +186,7 @@ impl Dispatcher {
         self.reaping.is_under_way = true;
         let (link, keys) = (self.link.clone(), self.who.keys.clone());
         let look = async move {
+            // An idle worker asks this all the time: where nobody holds a lease, one `EXISTS` is all it costs.
             match link.run(&silent::any_leases(&keys)).await? {
                 true => link.run(&silent::leases_over(&keys)).await.map(Some),
                 false => Ok(None),
@@ -202,7 +205,7 @@ impl Dispatcher {
         let reap = async move { reaper.reap(Evidence::Lease, &found).await };
         self.beside(reap, |worker, reaped| {
             worker.reaping.is_under_way = false;
-            if let Some(reaped) = worker.accepted("ending what silent workers left", reaped) {
+            if let Some(reaped) = worker.accepted("ending abandoned executions", reaped) {
                 worker.on_reaped(reaped);
             }
         });
@@ -221,6 +224,7 @@ impl Dispatcher {
         for Reaped { job, worker, conclusion, abandoned } in reaped {
             let fate = fate(&conclusion, abandoned);
             self.observers.tell(WorkerEvent::JobReaped { job: &job, fate });
+            // A job that had not begun has not failed: handlers see nothing of it.
             if fate != ReapedFate::Waits {
                 self.show_abandoned(job, Failure::Abandoned { worker });
             }

@@ -11,7 +11,7 @@ use crate::options::Options;
 /// The oldest server RQ works with: `LMOVE` and `BLMOVE` came with it.
 const REDIS_MIN: (u32, u32) = (6, 2);
 
-/// Refuses a server that lacks what RQ needs. One that does not tell is taken at its word.
+/// Refuses a server that lacks what RQ needs. A server that does not report its version is accepted.
 pub(crate) async fn check_server(link: &Link) -> Result<(), WorkerError> {
     let version = match link.run(&steps::server_version()).await {
         Ok(version) => version,

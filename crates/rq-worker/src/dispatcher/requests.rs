@@ -1,4 +1,4 @@
-//! What the worker is asked is done: by its caller, whose signals are among that, and over Redis.
+//! The worker carries out requests: of its caller, which forwards signals, and commands over Redis.
 
 use rq_core::{ExecutionId, Stop};
 
@@ -8,7 +8,7 @@ use crate::event::WorkerEvent;
 use crate::request::Request;
 
 impl Dispatcher {
-    /// Does what a message on the worker's channel asks; `None` for one that is no command.
+    /// Carries out a command from the worker's channel; `None` for a message that is no command.
     pub(super) fn on_command(&mut self, command: Option<Request>) {
         match command {
             Some(request) => {
@@ -58,13 +58,13 @@ impl Dispatcher {
         }
     }
 
-    /// Has an execution end. Whatever else follows, this is why, unless there was a cause before.
+    /// Has the executor end an execution, and notes the cause, unless there is one already.
     pub(super) fn stop_execution(&mut self, id: &ExecutionId, cause: Cause) {
         self.running.give_cause(id, cause);
         self.executor.stop(id, Stop::Kill);
     }
 
-    /// Says what the worker is at, for whoever wonders.
+    /// Reports the worker's state to the observers, for an operator who asks.
     fn tell_state(&self) {
         let text = format!(
             "{}; {} of {} slots taken, {} being fetched, {} to be settled in {} steps under way, {} steps under way in all; \

@@ -1,7 +1,7 @@
-//! [`Round`]: looking once after the books of a worker's queues, and after those that belong to no queue.
+//! [`Round`]: one repair of the registries of a worker's queues, and of what belongs to no queue.
 //!
-//! A round is a list of steps, each small and safe at any time, so that others are served between them and a worker may
-//! leave in the middle. Which worker does it is settled per queue by a key that expires; nothing is ever locked.
+//! A round is a list of steps, each small and safe at any time, so that Redis serves others between them and a worker
+//! may leave in the middle. A key that expires says for each queue that a worker has done it; nothing is ever locked.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +15,9 @@ use super::outage::until_answered;
 use super::reaping::{Reaped, Reaper};
 use crate::event::{Observers, WorkerEvent};
 
-/// More pages than any book has: a walk that takes more goes in circles.
+/// More pages than any registry has: a walk that takes more goes in circles.
 const PAGES_MAX: usize = 10_000_000;
-/// Which part of the interval nobody else takes a round; the rest is the leeway for a worker's own next one.
+/// For which part of the interval no other worker takes a round; the rest is the leeway for a worker's own next one.
 const EXCLUSIVE: (u32, u32) = (9, 10);
 
 /// One round of maintenance.
@@ -30,7 +30,7 @@ pub(super) struct Round {
     /// How long it is until the next one.
     pub(super) interval: Duration,
     pub(super) observers: Arc<Observers>,
-    /// For what Python's workers left running.
+    /// Ends executions that Python's workers left in `rq:wip`.
     pub(super) reaper: Reaper,
 }
 
@@ -43,14 +43,14 @@ pub(super) struct Found {
     pub(super) reaped: Vec<Reaped>,
 }
 
-/// How far a walk over a book has come.
+/// How far a walk over a registry has come.
 struct Walk {
     next: Option<Cursor>,
     pages: usize,
 }
 
 impl Round {
-    /// Looks after what nobody else looks after this time.
+    /// Does the round for each queue, and for what belongs to no queue, that no other worker has done lately.
     pub(super) async fn run(self) -> Found {
         let name = format!("{} {}", self.worker, Timestamp::now().epoch_text());
         let mut found = Found::default();
@@ -88,7 +88,7 @@ impl Round {
     async fn reap(&self, queue: &str) -> Vec<Reaped> {
         let reaped = self.reaper.reap_wip(queue).await;
         reaped
-            .inspect_err(|error| self.observers.step_failed("ending what workers left", error))
+            .inspect_err(|error| self.observers.step_failed("ending abandoned executions", error))
             .unwrap_or_default()
     }
 
@@ -197,7 +197,7 @@ impl Round {
         }
     }
 
-    /// The next page of a walk; `None` when it is over, or when Redis refuses, which ends this walk alone.
+    /// The next page of a walk; `None` when it is over, or when Redis refuses the step, which ends this walk alone.
     async fn page<T>(&self, walk: &mut Walk, step: impl Fn(&Cursor) -> Step<Page<T>>) -> Option<T> {
         let at = walk.next.take()?;
         let page = self.run_step(step(&at)).await?;

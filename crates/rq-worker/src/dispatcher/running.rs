@@ -27,13 +27,13 @@ pub(crate) struct Run {
     claimed_at: Timestamp,
     /// When the executor got it.
     started_at: Instant,
-    /// Why it was asked to end, and when: the first cause counts.
+    /// Why the worker asked it to end, and when: the first cause counts.
     cause: Option<(Cause, Instant)>,
     /// The newest meta the job has saved.
     meta: Option<Vec<u8>>,
     /// Whether the executor still has it.
     occupies: bool,
-    /// Whether Redis no longer holds it as ours, and that was told.
+    /// Whether Redis no longer holds it as this worker's, and that was reported.
     pub(crate) lost: bool,
 }
 
@@ -70,7 +70,7 @@ impl Running {
         };
         let job = Arc::new(job);
         let limit = job.limit();
-        // The claim wrote it, and into the execution's own record.
+        // `claim.lua` wrote this time into the job and into the execution's own record.
         let claimed_at = job.started_at.unwrap_or_else(Timestamp::now);
         let run = Run {
             job: Arc::clone(&job),
@@ -101,13 +101,14 @@ impl Running {
         }
     }
 
-    /// How an execution ends whose own end is not waited for.
+    /// The failure of an execution that the worker settles without waiting for the job to end.
     pub(crate) fn end_by_force(&self, id: &ExecutionId) -> Failure {
         let over_limit = self.runs.get(id).and_then(Run::over_limit_first);
         over_limit.map_or(Failure::Stopped, |limit| Failure::Timeout { limit })
     }
 
-    /// Frees the slot of an execution whose job ran so long. `None` if that was done before: its end came in a second way.
+    /// Frees the slot of an execution whose job ran so long. `None` if the slot was free already: the executor may
+    /// report the end of a job that the worker has ended by force.
     pub(crate) fn end(&mut self, id: &ExecutionId, ran: Duration) -> Option<Run> {
         let run = self.runs.get_mut(id)?;
         if !std::mem::replace(&mut run.occupies, false) {
@@ -123,7 +124,7 @@ impl Running {
         self.runs.remove(id)
     }
 
-    /// How long a step may wait for company, where jobs run as these do.
+    /// How long a step may wait for more jobs, as these jobs run.
     pub(crate) fn pace(&self) -> Pace {
         self.pace
     }
@@ -138,7 +139,7 @@ impl Running {
         self.runs.is_empty()
     }
 
-    /// All that Redis holds as running here.
+    /// All executions that Redis holds as this worker's: those that run, and those that are not settled yet.
     pub(crate) fn all(&self) -> Vec<Claimed> {
         self.runs.values().map(|run| run.claimed.clone()).collect()
     }
@@ -167,8 +168,8 @@ impl Running {
 }
 
 impl Run {
-    /// What is to be written about its end, and the failure if it is one. `meta` is what it saved last and is not
-    /// stored yet.
+    /// What the worker writes about the end, and the failure if it is one. `meta` is what the job saved last, if that
+    /// is not stored yet.
     pub(crate) fn settlement(
         &self,
         ended: Ended,
@@ -201,9 +202,10 @@ impl Run {
         (settlement, failure)
     }
 
-    /// The failure for the first cause there was. Executors know that they were asked to end a job, and its time limit, but
-    /// not who asked; and where a job learns of a request late, its limit may have passed meanwhile.
+    /// The failure for the first cause there was. An executor knows that it was asked to end a job, and the job's
+    /// limit, but not who asked; and where a job learns of a request late, its limit may have passed meanwhile.
     fn first_cause(&self, failure: Failure) -> Failure {
+        // Only what an executor reports of a job that had to end is judged again: one that failed by itself has failed.
         let cause = self.cause.map(|(cause, _)| cause);
         match (failure, cause) {
             // The executor says that the request came first; when the job began, it knows best.
@@ -238,8 +240,8 @@ mod tests {
         }
     }
 
-    /// What becomes of a job that has run for so long, is asked to end for these reasons, in this order, and then ends like
-    /// this.
+    /// What becomes of a job that has run for so long, is asked to end for these reasons, in this order, and then ends
+    /// like this.
     fn failure(ran: Duration, causes: &[Cause], told: Option<Failure>) -> Failure {
         let mut running = Running::default();
         let mut job = Job::new("j", "q", Vec::new());

@@ -1,5 +1,5 @@
-//! [`Schedule`]: the scheduler inside a worker. It keeps queues that no other scheduler has, and lets their jobs go on
-//! when they are due.
+//! [`Schedule`]: the scheduler inside a worker. It locks queues that no other scheduler has, and queues their scheduled
+//! jobs when they are due.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::options::Options;
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How long its locks outlive its last tick; then another scheduler, ours or Python's, takes its queues over.
 const KEPT: Duration = Duration::from_secs(61);
-/// How long one of its steps may take. None is insisted upon: the next tick comes soon, and locks expire by themselves.
+/// How long one of its steps may take. None is retried: the next tick comes soon, and locks expire by themselves.
 const STEP_LONGEST: Duration = Duration::from_secs(5);
 
 /// A worker's scheduler. Its ticks are steps beside the loop, one at a time; one that fails is made up for by the next.
@@ -32,16 +32,16 @@ pub(crate) struct Schedule {
     refusal: Option<String>,
 }
 
-/// What a scheduler is at.
+/// What a scheduler is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     /// It waits for its next tick.
     Waiting,
     /// A tick is under way.
     Ticking,
-    /// It has no more ticks, and has to leave.
+    /// It makes no more ticks, and has to leave.
     Done,
-    /// It is giving up what it holds.
+    /// It is freeing its locks.
     Leaving,
 }
 
@@ -76,7 +76,7 @@ impl Schedule {
         }
     }
 
-    /// Whether no job may be claimed yet: a burst worker runs what was due when it began, too.
+    /// Whether the worker may not claim yet: a burst worker also runs the jobs that were due when it began.
     pub(crate) fn comes_first(&self) -> bool {
         self.once && matches!(self.stage, Stage::Waiting | Stage::Ticking)
     }
@@ -87,7 +87,7 @@ impl Schedule {
         steps::due(&self.who)
     }
 
-    /// Ends a tick, and tells what it did.
+    /// Ends a tick, and reports what it did.
     pub(crate) fn end_tick(
         &mut self,
         ticked: Result<Vec<QueueTick>, Error>,
@@ -112,7 +112,7 @@ impl Schedule {
         ticked
     }
 
-    /// Begins its end, once that is due: it is done, or the worker is on its way out, and no tick is under way.
+    /// Begins to free the locks, if the scheduler is done or its worker stops, and no tick is under way.
     pub(crate) fn begin_leaving(&mut self, worker_stops: bool) -> Option<Step<usize>> {
         let leaves = self.stage == Stage::Done || (self.stage == Stage::Waiting && worker_stops);
         leaves.then(|| {
@@ -121,7 +121,7 @@ impl Schedule {
         })
     }
 
-    /// The same refusal may come at every tick: told once.
+    /// Reports a refusal, which may come again at every tick, once.
     fn tell_refusal(&mut self, refusal: String, observers: &Observers) {
         if self.refusal.as_ref() != Some(&refusal) {
             observers.step_failed("scheduling", &refusal);
@@ -192,7 +192,7 @@ impl Dispatcher {
         }
     }
 
-    /// A worker on its way out gives its queues to other schedulers before it finishes what runs.
+    /// A worker on its way out frees its locks for other schedulers before it finishes what runs.
     pub(super) fn start_leaving_schedule(&mut self) {
         let stops = !self.shutdown.is_working();
         if let Some(step) = self.schedule.as_mut().and_then(|schedule| schedule.begin_leaving(stops)) {

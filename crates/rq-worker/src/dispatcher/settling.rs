@@ -1,4 +1,4 @@
-//! [`Settling`]: what has ended is shown to the exception handlers, and written down once.
+//! [`Settling`]: the worker shows failures to the exception handlers, and settles each ended execution once.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,10 +21,10 @@ const SETTLES_MAX: usize = 2;
 /// sends it a gigabyte at once.
 const BATCH_BYTES_MAX: usize = 16 << 20;
 
-/// What has ended and is not settled yet.
+/// The executions that have ended and are not settled yet.
 #[derive(Default)]
 pub(super) struct Settling {
-    /// Not yet being settled.
+    /// No step for them has been sent yet.
     waiting: Vec<Settlement>,
     settles_under_way: usize,
     last_at: Option<Instant>,
@@ -32,7 +32,7 @@ pub(super) struct Settling {
 }
 
 impl Settling {
-    /// Takes in what is to be settled.
+    /// Adds an ended execution to those that wait.
     pub(super) fn push(&mut self, settlement: Settlement) {
         self.waiting.push(settlement);
     }
@@ -47,14 +47,14 @@ impl Settling {
         self.settles_under_way
     }
 
-    /// Whether jobs that waited for those which ended are being queued.
+    /// Whether steps are under way that queue the dependents of ended jobs.
     pub(super) fn is_releasing(&self) -> bool {
         self.releases_under_way > 0
     }
 
     /// The next batch, if it is time for one.
     ///
-    /// What has ended is settled at once, or gathers until a step is worth it while one is under way.
+    /// Ended executions are settled at once; while a settle step is under way they gather until half a batch is there.
     fn begin(&mut self, room: Room) -> Option<Vec<Settlement>> {
         let worth = match self.settles_under_way {
             0 if self.gathers_until(room).is_some() => batch_worth(room.slots),
@@ -70,7 +70,7 @@ impl Settling {
         Some(std::mem::replace(&mut self.waiting, rest))
     }
 
-    /// Until when what has ended may wait for more.
+    /// Until when ended executions may wait for more.
     pub(super) fn gathers_until(&self, room: Room) -> Option<Instant> {
         let is_small = (1..batch_worth(room.slots)).contains(&self.waiting.len());
         room.pace.gathers_until(self.last_at).filter(|_| is_small && self.settles_under_way == 0)
@@ -92,7 +92,8 @@ impl Dispatcher {
         let Some(run) = self.running.end(id, ended.ran) else { return };
         let (settlement, failure) = run.settlement(ended, &self.options, self.meta.take(id));
         match failure {
-            // How a lost one ended concerns nobody any more; settling it clears what is left of it.
+            // Redis has given a lost execution to another worker, or dropped it: its failure is no longer the job's.
+            // Settling it clears what is left of it.
             Some(failure) if !run.lost => {
                 tell_ended(&self.observers, &run.job, &settlement);
                 self.show_failure(run.job, failure, settlement);
@@ -112,12 +113,13 @@ impl Dispatcher {
 
     fn on_settled(&mut self, batch: Vec<Settlement>, settled: Result<Vec<SettleReply>, Error>) {
         self.settling.settles_under_way -= 1;
-        // It may have put jobs into the queues: dependents, repetitions. Who waits is notified; a burst would be over.
+        // The step may have put jobs into the queues: dependents, repetitions. An idle worker is notified of them; a
+        // burst worker has no notifier, and would leave.
         if self.options.burst {
             self.claiming.on_refill();
         }
         let settled = self.accepted("settling jobs", settled);
-        // Not ours to repair where it was refused: the executions expire, and maintenance files them.
+        // Redis has refused the step, and would refuse it again: the leases run out, and a worker reaps the executions.
         let settled = settled.unwrap_or_else(|| vec![SettleReply::Lost; batch.len()]);
         for (settlement, settled) in batch.iter().zip(settled) {
             if let Some(run) = self.running.forget(&settlement.claimed.id) {
@@ -140,7 +142,8 @@ impl Dispatcher {
         }
     }
 
-    /// Releases the dependents that a settlement has left. Maintenance finds those that a crash leaves.
+    /// Queues the dependents beyond the first page, which the settlement has queued itself. Should the worker die in
+    /// between, maintenance queues the rest.
     fn start_releasing(&mut self, job_id: &str, settlement: &Settlement) {
         let discarded = settlement.conclusion.ttl == Ttl::Seconds(0) && settlement.conclusion.next.is_none();
         let why = if discarded { Release::Discarded } else { Release::Ended };
@@ -165,7 +168,7 @@ impl Dispatcher {
     }
 }
 
-/// How an execution ended, before that is settled.
+/// Reports how an execution ended, before it is settled.
 fn tell_ended(observers: &Observers, job: &Job, settlement: &Settlement) {
     match &settlement.conclusion.settled {
         Settled::Failed(text) | Settled::Again(Some(text)) => {
@@ -177,7 +180,7 @@ fn tell_ended(observers: &Observers, job: &Job, settlement: &Settlement) {
     }
 }
 
-/// An execution was settled.
+/// Reports that an execution was settled.
 fn tell_settled(observers: &Observers, job: &Job, settlement: &Settlement) {
     let Settlement { claimed, conclusion, ran, .. } = settlement;
     if let Settled::Finished(_) = conclusion.settled {

@@ -13,7 +13,7 @@ use crate::event::WorkerEvent;
 
 /// How long a cold stop waits for running jobs to end by themselves.
 const COLD_GRACE: Duration = Duration::from_secs(2);
-/// How long it then waits for Redis to take what is left to say.
+/// How long the worker then waits for Redis to take the last settlements.
 const LEAVE_GRACE: Duration = Duration::from_secs(2);
 
 /// How far the worker is on its way out.
@@ -31,14 +31,14 @@ pub(super) struct Shutdown {
 /// The phases, in order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// It is not on its way out.
+    /// The worker is not on its way out.
     #[default]
     Working,
-    /// It claims nothing more and finishes what runs.
+    /// The worker claims no more jobs, and waits for those that run.
     Draining,
-    /// It ends what runs, until then at the latest.
+    /// The worker has asked the jobs that run to end, and gives up waiting for them then.
     Ending(Instant),
-    /// Nothing runs any more; it leaves then, whether or not Redis has answered.
+    /// Nothing runs any more; the worker leaves then, whether or not Redis has answered.
     Leaving(Instant),
 }
 
@@ -77,12 +77,12 @@ impl Shutdown {
         self.phase = Phase::Draining;
     }
 
-    /// When a warm stop has taken long enough.
+    /// When a warm stop turns cold.
     fn cold_at(&self) -> Option<Instant> {
         self.cold_at.filter(|_| self.phase == Phase::Draining)
     }
 
-    /// When the phase ends, whatever happens.
+    /// When the phase ends, even if no event comes.
     fn phase_ends_at(&self) -> Option<Instant> {
         match self.phase {
             Phase::Working | Phase::Draining => None,
@@ -96,7 +96,7 @@ fn is_past(at: Option<Instant>) -> bool {
 }
 
 impl Dispatcher {
-    /// Asked once, the worker stops warm, asked again, cold.
+    /// Stops the worker: warm at the first request, cold at the second, and at the third without waiting for jobs.
     pub(super) fn stop(&mut self) {
         match self.shutdown.phase {
             Phase::Working => self.stop_warm(),
@@ -106,12 +106,13 @@ impl Dispatcher {
         }
     }
 
-    /// No more jobs are claimed; those that run are finished.
+    /// The worker claims no more jobs, and waits for those that run.
     pub(super) fn stop_warm(&mut self) {
         if !self.shutdown.is_working() {
             return;
         }
         self.shutdown.drain();
+        // A timeout beyond the end of the clock is none.
         let timeout = self.options.stop_timeout;
         self.shutdown.cold_at = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let running = self.running.occupied() + self.claiming.fetching();
@@ -119,7 +120,7 @@ impl Dispatcher {
         self.report_shutdown();
     }
 
-    /// What runs is ended.
+    /// The worker asks the jobs that run to end, and waits for that for a short time.
     pub(super) fn stop_cold(&mut self) {
         self.stop_warm();
         if self.shutdown.phase != Phase::Draining {
@@ -132,7 +133,8 @@ impl Dispatcher {
         }
     }
 
-    /// The grace of a cold stop is over: what still runs is settled as failed, here, and its end no longer waited for.
+    /// The grace of a cold stop is over: the worker settles the jobs that still run as failed, without waiting for
+    /// them.
     fn end_what_runs(&mut self) {
         self.shutdown.phase = Phase::Leaving(Instant::now() + LEAVE_GRACE);
         for claimed in self.running.all() {
@@ -141,6 +143,7 @@ impl Dispatcher {
         }
     }
 
+    /// Goes on to the next phase, if it is time for that.
     pub(super) fn look_at_shutdown(&mut self) {
         if is_past(self.shutdown.cold_at()) {
             self.stop_cold();
@@ -150,7 +153,7 @@ impl Dispatcher {
         }
     }
 
-    /// When the shutdown must be looked at even if nothing happens.
+    /// When [`look_at_shutdown`](Dispatcher::look_at_shutdown) must be called even if no event comes.
     pub(super) fn next_look_at_shutdown(&self) -> Option<Instant> {
         // While a claim is unanswered nothing can be decided, and a time that has passed would be looked at for ever.
         let may_stop = self.shutdown.is_working() && self.claiming.is_idle();
@@ -160,7 +163,7 @@ impl Dispatcher {
         looks.into_iter().flatten().min()
     }
 
-    /// A worker whose executor takes no more jobs drains, and ends with that error.
+    /// If its executor takes no more jobs, the worker drains, and ends with that error.
     pub(super) fn look_at_executor(&mut self) {
         if !self.shutdown.is_working() {
             return;
@@ -172,7 +175,7 @@ impl Dispatcher {
         }
     }
 
-    /// Stops by itself where the options say so.
+    /// Stops the worker if its options say so: at the end of a burst, after so many jobs, after being idle so long.
     pub(super) fn consider_stopping(&mut self) {
         let idle_for = self.idle_for();
         if !self.shutdown.is_working() || !self.running.is_empty() || !self.claiming.is_idle() {
@@ -203,8 +206,9 @@ impl Dispatcher {
         }
     }
 
-    /// Whether a burst may end, as far as jobs are concerned that others left, or that wait for those which ended: the
-    /// looks at its start are over, and what they put into queues has been claimed.
+    /// Whether a burst may end as far as it concerns jobs that other workers left, and dependents of those that have
+    /// ended: reaping and maintenance have run once, and the worker has claimed what they put into queues. It may be
+    /// the only worker, and nobody would run those jobs.
     fn has_tidied(&self) -> bool {
         self.reaping.is_done()
             && !self.settling.is_releasing()
@@ -212,10 +216,11 @@ impl Dispatcher {
             && !self.claiming.is_refilled()
     }
 
-    /// Whether nothing is left to do on the way out.
+    /// Whether a worker on its way out has nothing left to do.
     pub(super) fn is_over(&self) -> bool {
         match self.shutdown.phase {
             Phase::Working => false,
+            // What Redis has not taken by now is left to the leases: other workers take it over.
             Phase::Leaving(by) if is_past(Some(by)) => true,
             _ => {
                 self.claiming.is_over()
@@ -227,6 +232,7 @@ impl Dispatcher {
         }
     }
 
+    /// Removes the worker's record.
     pub(super) async fn unregister(&mut self) {
         let was_asked = self.shutdown.phase == Phase::Draining && !self.options.burst;
         if was_asked && self.shutdown.broken.is_none() {

@@ -1,7 +1,7 @@
 //! Python literals: what `ast.literal_eval` takes, read without Python.
 //!
-//! Numbers, text, bytes, tuples, lists, dicts, sets, `True`, `False` and `None`. Left out, since no payload carries them
-//! or they need Python's tables: complex numbers, `...`, and `\N{name}` in text.
+//! Numbers, text, bytes, tuples, lists, dicts, sets, `True`, `False` and `None`. Left out, since no payload carries
+//! them or they need Python's tables: complex numbers, `...`, and `\N{name}` in text.
 //!
 //! | file | holds |
 //! |---|---|
@@ -24,7 +24,7 @@ mod text;
 /// How many brackets may lie around a value, as in the payload codecs.
 const DEPTH_MAX: usize = 128;
 
-/// The value that `source` is; `None` where it is no literal. RQ tells nobody why, and neither do we.
+/// The value that `source` is; `None` where it is no literal. As in RQ, the reason is not reported.
 pub(super) fn parse(source: &str) -> Option<Value> {
     if source.contains('\0') {
         return None;
@@ -307,7 +307,7 @@ impl<'a> Reader<'a> {
     fn peek(&mut self) -> Option<char> {
         loop {
             self.rest = self.rest.trim_start_matches([' ', '\t', '\x0c']);
-            // Python wants something to be continued.
+            // Python refuses a backslash at the end of the text.
             if let Some(rest) = self.rest.strip_prefix("\\\n").filter(|rest| !rest.is_empty()) {
                 self.rest = rest;
             } else if self.open > 0 && self.rest.starts_with(['\n', '#']) {

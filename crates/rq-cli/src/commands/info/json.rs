@@ -1,4 +1,4 @@
-//! A snapshot as the object of `--json`. Its fields are told in the command's help.
+//! A snapshot as the object of `--json`. The command's help lists its fields.
 
 use rq_core::{Timestamp, WorkerRecord};
 use serde::Serialize;
@@ -8,7 +8,7 @@ use super::snapshot::{Queue, Snapshot};
 use crate::refusal::Refusal;
 use crate::server::{Server, masked};
 
-/// Rises when a field changes its meaning or goes; new fields may come without.
+/// The version of the object: it rises when a field changes its meaning or goes, not when one is added.
 const SCHEMA: u32 = 1;
 
 #[derive(Serialize)]

@@ -27,7 +27,7 @@ impl Snapshot {
     /// all, these are all workers. Nothing is written.
     pub(super) fn read(link: &BlockingLink, keys: &Keys, queues: &[String]) -> Result<Snapshot, Error> {
         let names = if queues.is_empty() { link.run(&queue::names(keys))? } else { queues.to_vec() };
-        // Nothing cannot be asked for: Redis takes no empty pipeline.
+        // The client refuses an empty pipeline.
         let counts = if names.is_empty() { Vec::new() } else { link.run(&queue::counts(keys, &names))? };
         let workers = link.run(&roster::names(keys, &names))?;
         let workers =

@@ -15,7 +15,7 @@ const NAME_WIDTH: usize = 12;
 const BAR_WIDTH_MAX: usize = 20;
 /// What a bar's full width may stand for; beyond the last, the longest queue.
 const SCALES: [usize; 8] = [20, 50, 100, 200, 400, 600, 800, 1000];
-/// The width of what is no terminal.
+/// The width where standard output is no terminal.
 const COLUMNS_DEFAULT: usize = 80;
 /// What Python prints for nothing.
 const NONE: &str = "None";
@@ -181,7 +181,7 @@ mod tests {
 
     fn shown(queues: Vec<Queue>, workers: Vec<WorkerRecord>, layout: Layout) -> String {
         let text = render(&Snapshot { taken: Timestamp::from_epoch_us(0), queues, workers }, &layout);
-        // When it was taken is in the zone of whoever runs the test.
+        // The time of the snapshot is in the time zone of the machine that runs the test.
         let updated = text.find("Updated: ").map_or(text.len(), |at| at + "Updated: ".len());
         text[..updated].to_owned()
     }

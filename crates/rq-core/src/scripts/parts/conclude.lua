@@ -10,8 +10,8 @@
 --   slot     the key of the rate limit the job has a slot of, empty for none
 --   next     where the job goes afterwards: empty for nowhere, `L` or `R` into its queue, else the second it is due
 --   n, then n times field and value: what changes in the job hash beside
--- What can be written once for many jobs is gathered: `registered` and `unregistered` hold registries with their entries,
--- which `write_registries` writes.
+-- What can be written once for many jobs is gathered: `registered` and `unregistered` hold registries with their
+-- entries, which `write_registries` writes.
 local registered, unregistered = {}, {}
 
 local function entries_of(books, key)
@@ -50,7 +50,7 @@ local function add_result(id, x, worker, kind, ttl, payload, claimed_e, ended_e)
 end
 
 -- The score of an end that is kept for `ttl`; RQ writes `-1` into `failed` and `+inf` into `finished`. As text, made
--- once: to write a number as text costs as much as a command.
+-- once: to turn a number into text costs as much as a command.
 local SCORES = {finished = {}, failed = {}, stopped = {}}
 local function score(status, ttl, I)
   local known = SCORES[status][ttl]
@@ -62,7 +62,8 @@ local function score(status, ttl, I)
   return known
 end
 
--- An end that is not kept. Dependents go first: until they have all gone, the job stays, as an end that has expired.
+-- An end that is not kept. Dependents are released first: until all of them are, the job stays, as an end that has
+-- expired.
 local function end_without_trace(id, o, status, T, I)
   redis.pcall('HSET', PREFIX .. ':job:' .. id, 'status', status)
   if release_dependents(id, '0', true, T, I) == '0' then
@@ -93,7 +94,8 @@ local function conclude(o, id, x, worker, i, T, I, alone)
   local job = PREFIX .. ':job:' .. id
   local stays_queued = next == 'L' or next == 'R'
 
-  -- For most ends the TTL tells whether the job is there; one that Redis cannot keep count of is refused, if it is.
+  -- For most ends EXPIRE answers whether the job is there, and spares a HEXISTS. (A TTL beyond what Redis can count is
+  -- an error if the job is there, and 0 if not.)
   local is_end, is_kept = status ~= 'again', tonumber(ttl) > 0
   local expires = is_end and is_kept and next == ''
   if expires and redis.pcall('EXPIRE', job, ttl) == 0 then return 3 end

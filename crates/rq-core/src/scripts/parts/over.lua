@@ -1,7 +1,7 @@
--- part over: whether others may go on. Needs lifetime.
+-- part over: whether a job still holds its dependents back. Needs lifetime.
 
--- Whether `id` holds nobody back: it ended well, or as badly as is allowed, or is gone. A canceled one whose
--- dependents were let go has the private field `released`.
+-- Whether `id` holds no dependent back: it has finished, or failed where that is allowed, or is gone. A canceled job
+-- whose dependents were released has the private field `released`.
 local function is_over(id, failures_allowed)
   local job = PREFIX .. ':job:' .. id
   local was = redis.pcall('HMGET', job, 'status', 'released')

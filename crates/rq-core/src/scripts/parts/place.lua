@@ -1,8 +1,8 @@
--- part place: where a job that waits is put. Needs lifetime. The caller has the job fenced and its hash known to hold
--- `data`.
+-- part place: puts a job that waits into its queue or the schedule. Needs lifetime. The caller has won the job's fence,
+-- and knows that its hash holds `data`.
 
--- A job that waits lives as long as its `ttl` says, counted anew; without one, until it has run. So do its dependents and
--- dependencies, whatever end it may have had before.
+-- A job that waits lives as long as its `ttl` says, counted anew; without one, until it has run. So do its dependents
+-- and dependencies, whatever end it may have had before.
 local function live_while_waiting(id)
   local job = PREFIX .. ':job:' .. id
   local ttl = tonumber(redis.pcall('HGET', job, 'ttl'))
@@ -12,13 +12,14 @@ local function live_while_waiting(id)
   redis.pcall('PERSIST', PREFIX .. ':job::' .. id .. ':dependencies')
 end
 
--- A job whose book cannot hold it, being of another type: filed as failed, where people look, for good.
+-- A job whose queue or registry is a key of another type and cannot hold it: filed as failed, where people look, for
+-- good.
 local function file_as_failed(id, origin, T)
   redis.pcall('HSET', PREFIX .. ':job:' .. id, 'status', 'failed', 'origin', origin, 'ended_at', T)
   redis.pcall('ZADD', PREFIX .. ':failed:' .. origin, -1, id)
 end
 
--- Into its queue; `side` is `L` for the head or `R` for the tail.
+-- Puts a job into its queue; `side` is `L` for the head or `R` for the tail.
 local function put_into_queue(id, origin, side, T)
   local queue = PREFIX .. ':queue:' .. origin
   redis.pcall('HSET', PREFIX .. ':job:' .. id, 'status', 'queued', 'enqueued_at', T)
@@ -27,13 +28,13 @@ local function put_into_queue(id, origin, side, T)
   if type(redis.pcall(side .. 'PUSH', queue, id)) ~= 'number' then file_as_failed(id, origin, T) end
 end
 
--- One that was claimed and never began, back to the head of its queue.
+-- Puts a job that was claimed and never began back at the head of its queue.
 local function give_back(id, origin, T)
   redis.pcall('HSET', PREFIX .. ':job:' .. id, 'started_at', '', 'last_heartbeat', '', 'worker_name', '')
   put_into_queue(id, origin, 'L', T)
 end
 
--- Into the schedule, until the second `due`.
+-- Puts a job into the schedule, until the second `due`.
 local function put_into_schedule(id, origin, due, T)
   redis.pcall('HSET', PREFIX .. ':job:' .. id, 'status', 'scheduled')
   live_while_waiting(id)

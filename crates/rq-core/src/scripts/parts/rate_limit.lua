@@ -1,7 +1,7 @@
 -- part rate_limit: the slots of rate-limited jobs (docs/wire.md §9.7, §19). Needs place.
 -- A slot is held while its job is queued or runs.
 
--- The most jobs one freed slot, or one raised limit, lets on in one call; maintenance finds the rest.
+-- The most jobs that get a slot in one call, which may follow a raised limit; maintenance finds the rest.
 local LET_ON_MAX = 100
 
 local function slots_of(key)
@@ -56,7 +56,7 @@ local function give_up_slot(id, key, T, I)
   if redis.pcall('ZREM', allowed, id) == 1 then fill_slots(key, T, I) end
 end
 
--- Into its queue, or where it waits for its slot.
+-- Puts a job into its queue, or, under a rate limit, where it waits for a slot.
 local function let_go_on(id, origin, T, I)
   local job = PREFIX .. ':job:' .. id
   local key, slots = rate_limit_of(job)

@@ -1,6 +1,6 @@
--- part remove: taking a job out of every book, and away. Needs place.
+-- part remove: removes executions and records of jobs. Needs place.
 
--- The registry a status stands for, beside `started`.
+-- The registry of the jobs in a status; `started` has executions instead.
 local REGISTRY = {
   finished = ':finished:', failed = ':failed:', stopped = ':failed:', deferred = ':deferred:',
   ready_to_enqueue = ':ready:', scheduled = ':scheduled:', canceled = ':canceled:',
@@ -21,7 +21,7 @@ local function forget_execution(id, x, origin, worker)
   end
 end
 
--- The job, what hangs on it, and its place in a group: gone.
+-- Removes the job's record, its results, its sets and its place in a group.
 local function discard(id)
   local job = PREFIX .. ':job:' .. id
   local group = redis.pcall('HGET', job, 'group_id')

@@ -1,6 +1,7 @@
--- part withdraw: taking a job from whoever holds it. Needs place, rate_limit and remove.
+-- part withdraw: takes a job out of its queue and its registries, and from the worker that runs it. Needs place,
+-- rate_limit and remove.
 
--- Whoever runs it has lost it: its outcome is fenced off, and its next renewal of a lease is told so.
+-- The worker that runs the job has lost it: its settlement finds no fence, and its next renewal no lease.
 local function forget_executions(id, origin)
   local executions = PREFIX .. ':executions:' .. id
   local xs = redis.pcall('ZRANGE', executions, 0, -1)
@@ -11,8 +12,8 @@ local function forget_executions(id, origin)
   redis.pcall('DEL', executions)
 end
 
--- Off its queue, every copy of it, and off the list of what Python's workers popped and did not start; out of the
--- registries named, whose names begin and end with a colon; its runs and its slot given up. The first write is LREM.
+-- Takes every copy of the job off its queue, and off the intermediate list of Python's workers; out of the registries
+-- named, whose names begin and end with a colon; and gives up its executions and its slot. The first write is LREM.
 local function withdraw(id, origin, registries, T, I)
   local queue = PREFIX .. ':queue:' .. origin
   redis.pcall('LREM', queue, 0, id)

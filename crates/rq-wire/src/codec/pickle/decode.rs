@@ -241,7 +241,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Frames only help whoever reads from a stream. The one check is Python's.
+    /// Frames only help programs that read from a stream. The one check is Python's.
     fn frame(&mut self) -> Result<(), CodecError> {
         let len = self.u64()?;
         let left = (self.input.len() - self.at) as u64;

@@ -105,6 +105,12 @@ fn directory() -> Result<PathBuf> {
     Ok(bench)
 }
 
+/// Where the workspace is.
+fn root() -> Result<PathBuf> {
+    let ours = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    Ok(ours.parent().context("the workspace is a directory")?.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,10 +127,4 @@ mod tests {
         };
         assert_eq!(typed(&options), "cargo xtask bench --quick --no-python --rounds 2 --only drain,fork");
     }
-}
-
-/// Where the workspace is.
-fn root() -> Result<PathBuf> {
-    let ours = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    Ok(ours.parent().context("the workspace is a directory")?.to_owned())
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::rc::Rc;
 
-use rq_worker::{ExecutorOptions, Launch, Options, Prepared, Program, WorkerError};
+use rq_worker::{ExecutorOptions, Launch, Options, PreparedWorker, Program, WorkerError};
 
 /// RQ's own worker classes, each with the executor that does the same: the simple ones start no process for a job.
 const PYTHON_CLASSES: [(&str, &str); 4] = [
@@ -16,12 +16,12 @@ const PYTHON_CLASSES: [(&str, &str); 4] = [
 /// The executors that `-w` can name, the default one first.
 #[derive(Debug, Default)]
 pub(crate) struct Executors {
-    all: Vec<Executor>,
+    all: Vec<NamedExecutor>,
 }
 
 /// One executor: its name for `-w`, its options, and the worker that uses it.
 #[derive(Clone)]
-pub(crate) struct Executor {
+pub(crate) struct NamedExecutor {
     pub(crate) name: &'static str,
     options: Vec<OwnOption>,
     make: Make,
@@ -31,7 +31,7 @@ pub(crate) struct Executor {
 type Make = Rc<dyn Fn(&[Given]) -> Result<Prepare, Invalid>>;
 
 /// Prepares a worker, which runs until it is told to stop.
-pub(crate) type Prepare = Box<dyn FnOnce(Program, Options) -> Result<Prepared, WorkerError>>;
+pub(crate) type Prepare = Box<dyn FnOnce(Program, Options) -> Result<PreparedWorker, WorkerError>>;
 
 /// An option that some executors have, and not all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,8 +58,8 @@ pub(crate) enum Invalid {
     Value(&'static str, String),
 }
 
-impl Executor {
-    fn new<L: Launch>(defaults: L::Options) -> Executor {
+impl NamedExecutor {
+    fn new<L: Launch>(defaults: L::Options) -> NamedExecutor {
         let options = L::Options::ALL.iter().map(|option| OwnOption {
             name: option.name,
             value_name: option.value_name,
@@ -71,7 +71,7 @@ impl Executor {
                 Box::new(move |program, options| rq_worker::prepare::<L>(program, options, own));
             Ok(prepare)
         };
-        Executor { name: L::NAME, options: options.collect(), make: Rc::new(make) }
+        NamedExecutor { name: L::NAME, options: options.collect(), make: Rc::new(make) }
     }
 
     /// What prepares a worker, with what was given of this executor's options.
@@ -92,7 +92,7 @@ fn with_given<O: ExecutorOptions>(mut own: O, given: &[Given]) -> Result<O, Inva
     Ok(own)
 }
 
-impl fmt::Debug for Executor {
+impl fmt::Debug for NamedExecutor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)
     }
@@ -114,7 +114,7 @@ impl Executors {
 
     /// Adds an executor, with defaults for its options; it takes the place of one of the same name.
     pub(crate) fn add<L: Launch>(&mut self, defaults: L::Options) {
-        let executor = Executor::new::<L>(defaults);
+        let executor = NamedExecutor::new::<L>(defaults);
         match self.all.iter_mut().find(|known| known.name == L::NAME) {
             Some(known) => *known = executor,
             None => self.all.push(executor),
@@ -136,7 +136,7 @@ impl Executors {
     }
 
     /// The message for an option that `chosen` does not have.
-    pub(crate) fn option_refusal(&self, option: &str, chosen: &Executor) -> String {
+    pub(crate) fn option_refusal(&self, option: &str, chosen: &NamedExecutor) -> String {
         let having = self.all.iter().filter(|executor| executor.has(option));
         let having: Vec<String> = having.map(|executor| format!("-w {}", executor.name)).collect();
         format!("No such option '--{option}' with -w {}; it is one of {}.", chosen.name, having.join(", "))
@@ -146,7 +146,7 @@ impl Executors {
     ///
     /// The word may be one of RQ's Python classes: the second value then is a remark that names the executor in its
     /// place, which is the default where the one that does the same is not built in.
-    pub(crate) fn choose(&self, word: Option<&str>) -> Result<(Executor, Option<String>), String> {
+    pub(crate) fn choose(&self, word: Option<&str>) -> Result<(NamedExecutor, Option<String>), String> {
         let Some(default) = self.all.first() else {
             return Err(
                 "no executor is built into this program; build it with the cargo feature `fork`".to_owned()

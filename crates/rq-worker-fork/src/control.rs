@@ -15,7 +15,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 
-use crate::frames::{Death, HorseId, Outcome, REPORT_BYTES_MAX, Report, Request, decode, encode, frame_len};
+use crate::frames::{
+    Death, HorseId, Outcome, REPORT_BYTES_MAX, Report, ServerRequest, decode, encode, frame_len,
+};
 use crate::process;
 
 /// The next horse's name: no other horse of this worker ever has it, whichever server forks it.
@@ -24,10 +26,10 @@ static NEXT_HORSE: AtomicU64 = AtomicU64::new(0);
 /// The worker's way to the fork server. Cloning is cheap.
 #[derive(Clone)]
 pub(crate) struct Control {
-    connection: Arc<Connection>,
+    connection: Arc<ServerSocket>,
 }
 
-struct Connection {
+struct ServerSocket {
     socket: AsyncFd<OwnedFd>,
     /// The tasks that wait for the end of a horse, by its id.
     horses: Mutex<HashMap<HorseId, oneshot::Sender<Result<Death, String>>>>,
@@ -39,7 +41,7 @@ impl Control {
     pub(crate) fn open(socket: OwnedFd, gone: impl FnOnce() + Send + 'static) -> io::Result<Control> {
         let socket = process::register(socket)?;
         let connection =
-            Arc::new(Connection { socket, horses: Mutex::default(), is_gone: AtomicBool::new(false) });
+            Arc::new(ServerSocket { socket, horses: Mutex::default(), is_gone: AtomicBool::new(false) });
         let received = read_reports(Arc::clone(&connection));
         tokio::spawn(async move {
             received.await;
@@ -65,7 +67,7 @@ impl Control {
         let id = NEXT_HORSE.fetch_add(1, Ordering::Relaxed);
         let (sender, ended) = oneshot::channel();
         self.connection.horses().insert(id, sender);
-        self.connection.send(&Request::Fork(id), Some(&theirs)).await?;
+        self.connection.send(&ServerRequest::Fork(id), Some(&theirs)).await?;
         Ok(HorseHandle { id, stream: UnixStream::from_std(ours)?, received: Vec::new(), ended, jobs_run: 0 })
     }
 
@@ -73,16 +75,16 @@ impl Control {
     /// signal cannot hit another process with the same id.
     pub(crate) async fn signal(&self, horse: HorseId, signal: Signal) {
         // A server that cannot be reached is gone, and its horses with it.
-        let _ = self.connection.send(&Request::Signal(horse, signal as i32), None).await;
+        let _ = self.connection.send(&ServerRequest::Signal(horse, signal as i32), None).await;
     }
 }
 
-impl Connection {
+impl ServerSocket {
     fn horses(&self) -> MutexGuard<'_, HashMap<HorseId, oneshot::Sender<Result<Death, String>>>> {
         self.horses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn send(&self, request: &Request, descriptor: Option<&StdUnixStream>) -> io::Result<()> {
+    async fn send(&self, request: &ServerRequest, descriptor: Option<&StdUnixStream>) -> io::Result<()> {
         let packet = encode(request)?;
         let descriptors: Vec<_> = descriptor.iter().map(|descriptor| descriptor.as_raw_fd()).collect();
         let rights = [ControlMessage::ScmRights(&descriptors)];
@@ -117,7 +119,7 @@ impl Connection {
 }
 
 /// Passes on what the server reports, until the server is gone.
-async fn read_reports(connection: Arc<Connection>) {
+async fn read_reports(connection: Arc<ServerSocket>) {
     loop {
         match connection.receive().await {
             Ok(Some(Report::Ready)) => {}
@@ -147,7 +149,7 @@ pub(crate) struct HorseHandle {
 }
 
 impl HorseHandle {
-    /// Sends an [order](crate::frames::Order), framed.
+    /// Sends an [order](crate::frames::HorseOrder), framed.
     pub(crate) async fn send(&mut self, order: &[u8]) -> io::Result<()> {
         self.stream.write_all(order).await
     }

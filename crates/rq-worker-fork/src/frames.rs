@@ -27,7 +27,7 @@ pub(crate) type HorseId = u64;
 
 /// Worker to server.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Request {
+pub(crate) enum ServerRequest {
     /// Fork a horse that serves the socket which comes with this.
     Fork(HorseId),
     /// Send the process group of this horse this signal, if it still lives.
@@ -66,16 +66,16 @@ pub(crate) enum Exit {
 
 /// Worker to horse.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Order<'a> {
+pub(crate) enum HorseOrder<'a> {
     /// Run this job.
-    Run(Task<'a>),
+    Run(ExecutionFrame<'a>),
     /// The job has to end.
     Stop,
 }
 
 /// One execution, as a horse needs it.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Task<'a> {
+pub(crate) struct ExecutionFrame<'a> {
     pub(crate) job_id: Cow<'a, str>,
     pub(crate) x: Cow<'a, str>,
     /// The job's `data`; it may be large.
@@ -228,13 +228,13 @@ mod tests {
 
     #[test]
     fn frames_come_one_by_one() {
-        let mut bytes = frame(&Order::Stop).unwrap();
-        bytes.extend(frame(&Order::Stop).unwrap());
+        let mut bytes = frame(&HorseOrder::Stop).unwrap();
+        bytes.extend(frame(&HorseOrder::Stop).unwrap());
         bytes.extend([9, 0]);
         let mut stream = &bytes[..];
-        assert!(matches!(read(&mut stream), Ok(Some(Order::Stop))));
-        assert!(matches!(read(&mut stream), Ok(Some(Order::Stop))));
-        assert!(matches!(read::<Order>(&mut stream), Ok(None)));
+        assert!(matches!(read(&mut stream), Ok(Some(HorseOrder::Stop))));
+        assert!(matches!(read(&mut stream), Ok(Some(HorseOrder::Stop))));
+        assert!(matches!(read::<HorseOrder>(&mut stream), Ok(None)));
         assert!(frame_len([0xff; 4]).is_err());
     }
 }

@@ -15,7 +15,7 @@ use rq_worker::{Jobs, LazyConnection};
 use serde_bytes::{ByteBuf, Bytes};
 
 use crate::RETURN_GRACE;
-use crate::frames::{Order, Outcome, RemoteFailure, Task, frame, read, write};
+use crate::frames::{ExecutionFrame, HorseOrder, Outcome, RemoteFailure, frame, read, write};
 use crate::inbox::{Assignment, Inbox};
 use crate::process::{self, SingleThreaded, Title};
 
@@ -84,15 +84,15 @@ pub(crate) fn rehearse(config: &HorseConfig) {
     ];
     let connection = Arc::new(LazyConnection::new(config.url.clone(), config.keys.clone()));
     let fields = FIELDS.map(|(name, value)| (ByteBuf::from(name), ByteBuf::from(value)));
-    let task = Task {
+    let task = ExecutionFrame {
         job_id: "00000000-0000-0000-0000-000000000000".into(),
         x: "00000000000000000000000000000000".into(),
         data: Cow::Borrowed(Bytes::new(br#"["rehearsal", null, [1], {"x": "y"}]"#)),
         fields: fields.into(),
         limit: None,
     };
-    let heard = frame(&Order::Run(task)).and_then(|frame| read(&mut frame.as_slice()));
-    if let Ok(Some(Order::Run(task))) = heard {
+    let heard = frame(&HorseOrder::Run(task)).and_then(|frame| read(&mut frame.as_slice()));
+    if let Ok(Some(HorseOrder::Run(task))) = heard {
         let interrupt = Arc::new(Interrupt::new(task.limit));
         let outcome = run(Assignment { task, interrupt }, config, &connection);
         // The outcome, that there is no such function, goes nowhere.
@@ -101,7 +101,7 @@ pub(crate) fn rehearse(config: &HorseConfig) {
 }
 
 /// Shows in lists of processes, and to the processes that the job starts, which job this process runs.
-fn introduce(task: &Task<'_>, config: &HorseConfig, single_threaded: &SingleThreaded) {
+fn introduce(task: &ExecutionFrame<'_>, config: &HorseConfig, single_threaded: &SingleThreaded) {
     process::set_variable(single_threaded, JOB_VARIABLE, &task.job_id);
     let Some(title) = config.title else { return };
     let field = |name: &str| {
@@ -131,7 +131,7 @@ fn tell(socket: &UnixStream, outcome: Outcome) -> io::Result<()> {
 }
 
 fn run(assignment: Assignment, config: &HorseConfig, connection: &Arc<LazyConnection>) -> Outcome {
-    let Assignment { task: Task { job_id, x, data, fields, limit: _ }, interrupt } = assignment;
+    let Assignment { task: ExecutionFrame { job_id, x, data, fields, limit: _ }, interrupt } = assignment;
     let fields = fields.into_iter().map(|(name, value)| (name.into_vec(), value.into_vec()));
     let mut fields: Fields = fields.collect();
     fields.set("data", data.into_owned().into_vec());

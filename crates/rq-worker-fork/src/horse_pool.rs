@@ -16,7 +16,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
 use crate::control::{Control, HorseHandle};
-use crate::frames::{Death, Exit, HorseId, Order, Outcome, Task, frame, frame_in};
+use crate::frames::{Death, ExecutionFrame, Exit, HorseId, HorseOrder, Outcome, frame, frame_in};
 use crate::launch::{self, ServerHandle};
 use crate::orphans;
 
@@ -397,7 +397,7 @@ impl Supervision {
                     HorseCommand::Stop(how) => {
                         end.stop();
                         // A horse that cannot be sent an order any more is gone.
-                        if let Ok(order) = frame(&Order::Stop) {
+                        if let Ok(order) = frame(&HorseOrder::Stop) {
                             let _ = horse.send(&order).await;
                         }
                         if how == Stop::Kill {
@@ -433,14 +433,14 @@ fn run_order(execution: &Execution) -> io::Result<Vec<u8>> {
     const ROOM_BYTES: usize = 4096;
     let (id, job) = (&execution.id, &execution.job);
     let fields = job.fields_beside_data().into_iter();
-    let task = Task {
+    let task = ExecutionFrame {
         job_id: id.job_id().into(),
         x: id.x().into(),
         data: Cow::Borrowed(Bytes::new(&job.data)),
         fields: fields.map(|(name, value)| (ByteBuf::from(name), ByteBuf::from(value))).collect(),
         limit: execution.limit,
     };
-    frame_in(Vec::with_capacity(job.data.len() + ROOM_BYTES), &Order::Run(task))
+    frame_in(Vec::with_capacity(job.data.len() + ROOM_BYTES), &HorseOrder::Run(task))
 }
 
 /// Why a job had to end, as far as the worker has asked or signaled it to.
@@ -451,7 +451,7 @@ struct Ending {
     stopped: bool,
     /// Whether the job may have had effects.
     began: bool,
-    steps: Steps,
+    steps: SignalSteps,
 }
 
 impl Ending {
@@ -461,7 +461,7 @@ impl Ending {
             memory_mb: rules.memory_mb,
             stopped: false,
             began: false,
-            steps: Steps::new(limit, rules.job_grace),
+            steps: SignalSteps::new(limit, rules.job_grace),
         }
     }
 
@@ -495,21 +495,21 @@ impl Ending {
 }
 
 /// The signals to a job that does not end by itself: SIGTERM, then SIGKILL.
-struct Steps {
+struct SignalSteps {
     from: Option<Instant>,
     taken: u32,
 }
 
 /// One of them.
-struct Step {
+struct SignalStep {
     at: Option<Instant>,
     signal: Signal,
 }
 
-impl Steps {
-    fn new(limit: Option<Duration>, grace: Duration) -> Steps {
+impl SignalSteps {
+    fn new(limit: Option<Duration>, grace: Duration) -> SignalSteps {
         let from = limit.and_then(|limit| Instant::now().checked_add(limit.saturating_add(grace)));
-        Steps { from, taken: 0 }
+        SignalSteps { from, taken: 0 }
     }
 
     /// Begins them no later than at `from`.
@@ -517,12 +517,12 @@ impl Steps {
         self.from = Some(self.from.map_or(from, |planned| planned.min(from)));
     }
 
-    fn next(&self) -> Step {
+    fn next(&self) -> SignalStep {
         match self.taken {
-            0 => Step { at: self.from, signal: Signal::SIGTERM },
-            1 => Step { at: self.from.map(|from| from + TERM_GRACE), signal: Signal::SIGKILL },
+            0 => SignalStep { at: self.from, signal: Signal::SIGTERM },
+            1 => SignalStep { at: self.from.map(|from| from + TERM_GRACE), signal: Signal::SIGKILL },
             // No signal is stronger: wait for the end.
-            _ => Step { at: None, signal: Signal::SIGKILL },
+            _ => SignalStep { at: None, signal: Signal::SIGKILL },
         }
     }
 

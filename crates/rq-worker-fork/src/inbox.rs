@@ -10,12 +10,12 @@ use std::thread;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rq_core::Interrupt;
 
-use crate::frames::{Order, Task, read};
+use crate::frames::{ExecutionFrame, HorseOrder, read};
 use crate::process;
 
 /// A job to run, and what stops it.
 pub(crate) struct Assignment {
-    pub(crate) task: Task<'static>,
+    pub(crate) task: ExecutionFrame<'static>,
     pub(crate) interrupt: Arc<Interrupt>,
 }
 
@@ -63,15 +63,15 @@ impl Inbox {
     fn read(&self) -> Option<Assignment> {
         loop {
             match read(&mut &*self.socket) {
-                Ok(Some(Order::Run(task))) => return Some(self.assignment(task)),
+                Ok(Some(HorseOrder::Run(task))) => return Some(self.assignment(task)),
                 // This stop comes late: the job it is for has ended.
-                Ok(Some(Order::Stop)) => {}
+                Ok(Some(HorseOrder::Stop)) => {}
                 Ok(None) | Err(_) => return None,
             }
         }
     }
 
-    fn assignment(&self, task: Task<'static>) -> Assignment {
+    fn assignment(&self, task: ExecutionFrame<'static>) -> Assignment {
         let (socket, reader) = (Arc::clone(&self.socket), Arc::clone(&self.reader));
         let interrupt = Interrupt::listening(task.limit, move || listen(socket, &reader));
         Assignment { task, interrupt: Arc::new(interrupt) }
@@ -114,11 +114,11 @@ fn listen_on(socket: &UnixStream, mut job: Weak<Interrupt>, sender: &Sender<Assi
 }
 
 /// Reads one order: returns a job, stops the one that runs. Ends the process when the worker is gone.
-fn read_one(mut socket: &UnixStream, job: &Weak<Interrupt>) -> Option<Task<'static>> {
+fn read_one(mut socket: &UnixStream, job: &Weak<Interrupt>) -> Option<ExecutionFrame<'static>> {
     match read(&mut socket) {
-        Ok(Some(Order::Run(task))) => return Some(task),
+        Ok(Some(HorseOrder::Run(task))) => return Some(task),
         // A stop that comes late finds a job that has ended.
-        Ok(Some(Order::Stop)) => job.upgrade().iter().for_each(|interrupt| interrupt.stop()),
+        Ok(Some(HorseOrder::Stop)) => job.upgrade().iter().for_each(|interrupt| interrupt.stop()),
         Ok(None) | Err(_) => process::end(0),
     }
     None
@@ -139,8 +139,8 @@ mod tests {
     use super::*;
     use crate::frames::frame;
 
-    fn task(job_id: &'static str) -> Order<'static> {
-        Order::Run(Task {
+    fn task(job_id: &'static str) -> HorseOrder<'static> {
+        HorseOrder::Run(ExecutionFrame {
             job_id: job_id.into(),
             x: "x".into(),
             data: std::borrow::Cow::Owned(Vec::new().into()),
@@ -150,7 +150,7 @@ mod tests {
     }
 
     /// A horse's inbox, and the worker's end of it with these orders given.
-    fn inbox(orders: &[Order<'_>]) -> (Inbox, UnixStream) {
+    fn inbox(orders: &[HorseOrder<'_>]) -> (Inbox, UnixStream) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let bytes: Vec<u8> = orders.iter().flat_map(|order| frame(order).unwrap()).collect();
         io::Write::write_all(&mut &ours, &bytes).unwrap();
@@ -159,14 +159,14 @@ mod tests {
 
     #[test]
     fn a_stop_right_behind_its_job_is_heard_and_one_before_it_is_not() {
-        let (inbox, worker) = inbox(&[Order::Stop, task("stopped"), Order::Stop]);
+        let (inbox, worker) = inbox(&[HorseOrder::Stop, task("stopped"), HorseOrder::Stop]);
         let stopped = inbox.next().unwrap();
         assert_eq!(&*stopped.task.job_id, "stopped");
         // All that has come counts at the first look.
         assert_eq!(stopped.interrupt.check(), Err(Interrupted::JobStopped));
         // A thread reads now.
-        let bytes =
-            [Order::Stop, task("next"), task("last"), Order::Stop].map(|order| frame(&order).unwrap());
+        let bytes = [HorseOrder::Stop, task("next"), task("last"), HorseOrder::Stop]
+            .map(|order| frame(&order).unwrap());
         io::Write::write_all(&mut &worker, &bytes.concat()).unwrap();
         let [next, last] = [inbox.next().unwrap(), inbox.next().unwrap()];
         assert_eq!((&*next.task.job_id, &*last.task.job_id), ("next", "last"));
@@ -178,14 +178,14 @@ mod tests {
 
     #[test]
     fn what_nobody_asked_for_is_left_unread_and_late() {
-        let (inbox, worker) = inbox(&[task("first"), Order::Stop, task("second")]);
+        let (inbox, worker) = inbox(&[task("first"), HorseOrder::Stop, task("second")]);
         let first = inbox.next().unwrap();
         assert!(has_come(&inbox.socket), "the stop waits for the job to ask");
         let second = inbox.next().unwrap();
         assert_eq!((&*first.task.job_id, &*second.task.job_id), ("first", "second"));
         // A thread that the first job has left behind may ask now. What comes is for the second.
         assert!(first.interrupt.check().is_ok());
-        io::Write::write_all(&mut &worker, &frame(&Order::Stop).unwrap()).unwrap();
+        io::Write::write_all(&mut &worker, &frame(&HorseOrder::Stop).unwrap()).unwrap();
         assert!(matches!(second.interrupt.sleep(Duration::from_secs(10)), Err(Interrupted::JobStopped)));
         assert!(first.interrupt.check().is_ok());
         mem::forget(worker);

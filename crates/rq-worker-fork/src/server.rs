@@ -27,7 +27,7 @@ use nix::unistd::{Pid, setpgid};
 use rq_worker::Preload;
 
 use crate::frames::{
-    DEATHS_MAX, Death, Exit, HorseId, REQUEST_BYTES_MAX, Report, Request, decode, encode_in,
+    DEATHS_MAX, Death, Exit, HorseId, REQUEST_BYTES_MAX, Report, ServerRequest, decode, encode_in,
 };
 use crate::horse::{self, HorseConfig};
 use crate::oom::OomKills;
@@ -36,7 +36,7 @@ use crate::process::{self, Children, Forked, SingleThreaded};
 /// Serves `worker`, at the other end of `control`, until that is gone; then ends this process with all its horses.
 pub(crate) fn serve(control: OwnedFd, config: HorseConfig, worker: &str, preloads: Vec<Preload>) -> ! {
     process::name_process(SERVER_NAME);
-    let served = Server::new(control).and_then(|mut server| {
+    let served = ForkServer::new(control).and_then(|mut server| {
         preloads.into_iter().for_each(|load| load());
         if process::threads()? != 1 {
             return Err(io::Error::other(
@@ -75,7 +75,7 @@ const DEATHS_TOGETHER: usize = 16;
 const STRAY_ROUNDS_MAX: usize = 100;
 const STRAY_PAUSE: Duration = Duration::from_millis(10);
 
-struct Server {
+struct ForkServer {
     control: OwnedFd,
     endings: SignalFd,
     horses: Vec<Horse>,
@@ -113,8 +113,8 @@ struct NewHorse {
     single_threaded: SingleThreaded,
 }
 
-impl Server {
-    fn new(control: OwnedFd) -> io::Result<Server> {
+impl ForkServer {
+    fn new(control: OwnedFd) -> io::Result<ForkServer> {
         // The processes that horses leave behind become the server's children, whatever group or session they are in.
         process::adopt_orphans()?;
         // The worker decides how SIGINT ends it. The server ends when the worker's socket is closed.
@@ -125,7 +125,7 @@ impl Server {
         let blocked = child_ended | Signal::SIGTERM;
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&blocked), None)?;
         let endings = SignalFd::with_flags(&child_ended, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-        Ok(Server {
+        Ok(ForkServer {
             control,
             endings,
             horses: Vec::new(),
@@ -159,8 +159,17 @@ impl Server {
     /// In a horse, closes the server's descriptors: neither horses nor what they start may hold them. The memory is not
     /// freed, as the system copies each page that is written to.
     fn hang_up(self) {
-        let Server { control, endings, horses, children, oom_kills, deaths, is_awaited: _, rights, packet } =
-            self;
+        let ForkServer {
+            control,
+            endings,
+            horses,
+            children,
+            oom_kills,
+            deaths,
+            is_awaited: _,
+            rights,
+            packet,
+        } = self;
         drop((control, endings));
         children.close();
         mem::forget((horses, oom_kills, deaths, rights, packet));
@@ -204,12 +213,12 @@ impl Server {
             return Ok(Some(Served::WorkerGone));
         }
         match (decode(&packet[..length])?, socket) {
-            (Request::Fork(horse), Some(socket)) => return self.fork(horse, socket),
-            (Request::Fork(horse), None) => {
+            (ServerRequest::Fork(horse), Some(socket)) => return self.fork(horse, socket),
+            (ServerRequest::Fork(horse), None) => {
                 self.report(&Report::Refused(horse, "no socket came with the request".to_owned()))?;
             }
             // A worker that has a horse signaled waits for its death, which may be among those not reported yet.
-            (Request::Signal(horse, signal), _) => {
+            (ServerRequest::Signal(horse, signal), _) => {
                 self.signal(horse, signal);
                 self.is_awaited = true;
             }

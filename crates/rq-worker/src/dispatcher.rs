@@ -60,8 +60,8 @@ use crate::error::WorkerError;
 use crate::event::{Observers, WorkerEvent};
 use crate::options::Options;
 use crate::request::Requests;
-use crate::worker::Prepared;
-use claiming::{Claiming, Room};
+use crate::worker::PreparedWorker;
+use claiming::{Capacity, Claiming};
 use exceptions::Exceptions;
 use heartbeats::Heartbeats;
 use leases::Leases;
@@ -80,7 +80,7 @@ const EVENTS_PER_TURN_MAX: usize = 256;
 const PERIOD_MIN: Duration = Duration::from_millis(1);
 
 /// Runs a worker until it has stopped.
-pub(crate) async fn run(mut prepared: Prepared, requests: Requests) -> Result<(), WorkerError> {
+pub(crate) async fn run(mut prepared: PreparedWorker, requests: Requests) -> Result<(), WorkerError> {
     let executor = prepared.executor.take().ok_or(WorkerError::Bystander)?;
     let options = &mut prepared.options;
     let link = Link::open(&options.url).await?;
@@ -130,14 +130,14 @@ struct Dispatcher {
 
 impl Dispatcher {
     fn new(
-        prepared: Prepared,
+        prepared: PreparedWorker,
         who: Identity,
         link: Link,
         executor: Box<dyn Executor>,
         observers: Arc<Observers>,
         requests: Requests,
     ) -> Dispatcher {
-        let Prepared { options, exception_handlers, .. } = prepared;
+        let PreparedWorker { options, exception_handlers, .. } = prepared;
         Dispatcher {
             commands: Commands::new(link.clone(), who.keys.pubsub(&who.name)),
             under_way: FuturesUnordered::new(),
@@ -222,15 +222,15 @@ impl Dispatcher {
 
     /// When [`on_look`](Dispatcher::on_look) must be called even if no event comes.
     fn next_look(&self) -> Option<Instant> {
-        let room = self.room();
-        let steps = [self.claiming.next_look(room), self.settling.gathers_until(room)];
+        let capacity = self.capacity();
+        let steps = [self.claiming.next_look(capacity), self.settling.gathers_until(capacity)];
         steps.into_iter().chain([self.next_look_at_shutdown()]).flatten().min()
     }
 
     /// How many more jobs the worker may claim, and what bears on when.
-    fn room(&self) -> Room {
+    fn capacity(&self) -> Capacity {
         let schedule_first = self.schedule.as_ref().is_some_and(Schedule::comes_first);
-        Room {
+        Capacity {
             slots: self.executor.slots(),
             occupied: self.running.occupied(),
             unsettled: self.settling.waiting(),

@@ -37,4 +37,4 @@ pub use rq_core::{DeathPenalty, ExceptionHandler, Failure, Job};
 pub use side_runtime::SideRuntime;
 pub use signals::signals;
 pub use watch::{RETURN_GRACE, Watch};
-pub use worker::{Prepared, Worker, prepare};
+pub use worker::{PreparedWorker, Worker, prepare};

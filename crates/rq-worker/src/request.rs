@@ -5,7 +5,7 @@ use futures_util::stream::{BoxStream, Fuse, Stream, StreamExt};
 /// What a worker may be asked from outside.
 ///
 /// Signals are one source of requests ([`signals`](crate::signals())), commands over Redis another (docs/wire.md §15),
-/// a program's own shutdown a third ([`Prepared::run_until`](crate::Prepared::run_until)).
+/// a program's own shutdown a third ([`PreparedWorker::run_until`](crate::PreparedWorker::run_until)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Request {

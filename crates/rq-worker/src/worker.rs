@@ -196,14 +196,14 @@ impl<L: Launch> Worker<L> {
     ///     })
     /// }
     /// ```
-    pub fn prepare(self) -> Result<Prepared, WorkerError> {
+    pub fn prepare(self) -> Result<PreparedWorker, WorkerError> {
         launch::<L>(self.program, self.options, self.own)
     }
 }
 
 /// A worker whose executor is launched.
 #[must_use = "a worker does nothing until it is run"]
-pub struct Prepared {
+pub struct PreparedWorker {
     pub(crate) options: Options,
     pub(crate) executor_name: &'static str,
     /// None in a process that helps another worker.
@@ -212,10 +212,10 @@ pub struct Prepared {
     pub(crate) observers: Vec<Arc<dyn Observer>>,
 }
 
-impl Prepared {
-    fn bystander(options: Options, executor_name: &'static str) -> Prepared {
+impl PreparedWorker {
+    fn bystander(options: Options, executor_name: &'static str) -> PreparedWorker {
         let (exception_handlers, observers) = (Vec::new(), Vec::new());
-        Prepared { options, executor_name, executor: None, exception_handlers, observers }
+        PreparedWorker { options, executor_name, executor: None, exception_handlers, observers }
     }
 
     /// Runs until a [signal](signals()) stops it. Blocks this thread, and must be called outside of a runtime.
@@ -258,22 +258,22 @@ impl Prepared {
     }
 }
 
-impl fmt::Debug for Prepared {
+impl fmt::Debug for PreparedWorker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.options.name.as_deref();
-        f.debug_struct("Prepared")
+        f.debug_struct("PreparedWorker")
             .field("name", &name)
             .field("executor", &self.executor_name)
             .finish_non_exhaustive()
     }
 }
 
-/// Launches the executor of a worker that is to [run](Prepared::run) on this thread, and block it.
+/// Launches the executor of a worker that is to [run](PreparedWorker::run) on this thread, and block it.
 pub fn prepare<L: Launch>(
     program: Program,
     options: Options,
     own: L::Options,
-) -> Result<Prepared, WorkerError> {
+) -> Result<PreparedWorker, WorkerError> {
     refuse_runtime()?;
     launch::<L>(program, options, own)
 }
@@ -298,12 +298,12 @@ fn launch<L: Launch>(
     mut program: Program,
     mut options: Options,
     own: L::Options,
-) -> Result<Prepared, WorkerError> {
+) -> Result<PreparedWorker, WorkerError> {
     rq_core::panics::record_locations();
     options.ordinal = PREPARED.fetch_add(1, Ordering::Relaxed);
     if let Some(helper) = Helper::of_this_process() {
         if helper.ordinal != options.ordinal {
-            return Ok(Prepared::bystander(options, L::NAME));
+            return Ok(PreparedWorker::bystander(options, L::NAME));
         }
         options.name = Some(helper.worker);
     }
@@ -316,5 +316,11 @@ fn launch<L: Launch>(
         LaunchError::NoHandlers => WorkerError::NoHandlers,
         source => WorkerError::Launch { executor: L::NAME, source },
     })?;
-    Ok(Prepared { options, executor_name: L::NAME, executor: Some(executor), exception_handlers, observers })
+    Ok(PreparedWorker {
+        options,
+        executor_name: L::NAME,
+        executor: Some(executor),
+        exception_handlers,
+        observers,
+    })
 }

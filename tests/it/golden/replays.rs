@@ -9,7 +9,7 @@ use rq_core::steps::maintenance::{PickedUp, Scope, bury, pick_up, take_round};
 use rq_core::steps::schedule::{Holder, Scheduler, due, leave};
 use rq_core::steps::settlement::{SettleReply, Settlement, settle};
 use rq_core::steps::silent::{AbandonReply, Evidence, abandon, leases_over};
-use rq_core::steps::worker::{News, heartbeat};
+use rq_core::steps::worker::{StateUpdate, heartbeat};
 use rq_core::{
     Call, Cancel, Codec, Conclusion, Dependency, Failure, Fields, Job, OnCrash, Repeat, Retry, Settled,
     Timestamp, Ttl, Usage, handlers, job, secs,
@@ -209,12 +209,12 @@ fn worker_busy_until(stage: &Stage, end: impl Fn(&Worker<'_>, Vec<Claimed>, Fiel
     let mut worker = stage.worker(WORKER, &[QUEUE]);
     worker.who.monitoring_interval = secs(1);
     let (claimed, fields) = begin_one(&worker);
-    stage.take(&heartbeat(&worker.who, News::default(), &claimed));
+    stage.take(&heartbeat(&worker.who, StateUpdate::default(), &claimed));
     end(&worker, claimed, fields);
 }
 
 fn ask_to_stop(stage: &Stage, worker: &Worker<'_>, running: &[Claimed]) {
-    let news = News { shutdown_requested: Some(Timestamp::now()), ..News::default() };
+    let news = StateUpdate { shutdown_requested: Some(Timestamp::now()), ..StateUpdate::default() };
     stage.take(&heartbeat(&worker.who, news, running));
 }
 
@@ -583,7 +583,7 @@ fn begin_one(worker: &Worker<'_>) -> (Vec<Claimed>, Fields) {
 }
 
 fn beat(stage: &Stage, worker: &Worker<'_>, state: &'static str) {
-    stage.take(&heartbeat(&worker.who, News { state: Some(state), ..News::default() }, &[]));
+    stage.take(&heartbeat(&worker.who, StateUpdate { state: Some(state), ..StateUpdate::default() }, &[]));
 }
 
 fn depart(stage: &Stage, worker: &Worker<'_>) {

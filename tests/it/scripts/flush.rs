@@ -10,7 +10,7 @@ use rq_core::steps::management::{Canceled, Deleted, RequeueFrom, Requeued, cance
 use rq_core::steps::queue::{Enqueued, Place, empty, enqueue};
 use rq_core::steps::schedule::{due, leave};
 use rq_core::steps::silent::{AbandonReply, Evidence, abandon};
-use rq_core::steps::worker::{News, heartbeat};
+use rq_core::steps::worker::{StateUpdate, heartbeat};
 use rq_tests::{PrivateRedis, Scratch};
 
 use super::abandon::failing;
@@ -38,7 +38,10 @@ fn scripts_are_loaded_when_the_server_has_forgotten_them() {
     let begun = worker.begin(&claimed);
     assert_eq!(begun.iter().map(Option::is_some).collect::<Vec<_>>(), [true, true, false]);
     flush();
-    assert_eq!(stage.take(&heartbeat(&worker.who, News::default(), &claimed)).alive, [true, true, false]);
+    assert_eq!(
+        stage.take(&heartbeat(&worker.who, StateUpdate::default(), &claimed)).alive,
+        [true, true, false]
+    );
     flush();
     assert_eq!(stage.take(&renew(&worker.who, &claimed)), [true, true, false]);
     flush();

@@ -11,7 +11,7 @@ use rq_core::steps::management::{Canceled, Deleted, RequeueFrom, Requeued, cance
 use rq_core::steps::queue::{Place, empty, enqueue};
 use rq_core::steps::schedule::{due, leave};
 use rq_core::steps::silent::{AbandonReply, Evidence, abandon, leases_over, remains};
-use rq_core::steps::worker::{News, heartbeat};
+use rq_core::steps::worker::{StateUpdate, heartbeat};
 use rq_core::{Cancel, OnCrash};
 use rq_tests::{PrivateRedis, Scratch, eventually};
 
@@ -57,8 +57,11 @@ fn the_queue_drains() {
     for _ in 0..3 {
         let claimed = worker.claim(16);
         assert!(worker.begin(&claimed).iter().all(Option::is_some));
-        let pulse =
-            stage.take(&heartbeat(&worker.who, News { state: Some("busy"), ..News::default() }, &claimed));
+        let pulse = stage.take(&heartbeat(
+            &worker.who,
+            StateUpdate { state: Some("busy"), ..StateUpdate::default() },
+            &claimed,
+        ));
         assert!(!pulse.record_gone && pulse.alive.iter().all(|&alive| alive), "{pulse:?}");
         let (odd, even) = claimed.split_at(claimed.len() / 2);
         let ends: Vec<_> = odd.iter().map(finished).chain(even.iter().map(failed)).collect();

@@ -2,7 +2,7 @@
 
 use rq_core::Timestamp;
 use rq_core::steps::Claimed;
-use rq_core::steps::worker::{News, Pulse, heartbeat};
+use rq_core::steps::worker::{Pulse, StateUpdate, heartbeat};
 
 use super::{Stage, Worker, assert_about};
 
@@ -36,7 +36,7 @@ fn seconds_left(stage: &Stage, claimed: &Claimed) -> [Option<i64>; 4] {
 }
 
 fn beat(worker: &Worker<'_>, claimed: &[Claimed]) -> Pulse {
-    worker.stage.take_twice(&heartbeat(&worker.who, News::default(), claimed))
+    worker.stage.take_twice(&heartbeat(&worker.who, StateUpdate::default(), claimed))
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn news_are_written() {
     let stage = Stage::new();
     let worker = stage.worker("w", &["q"]);
     let asked_at = Timestamp::now();
-    let news = News { state: Some("suspended"), shutdown_requested: Some(asked_at) };
+    let news = StateUpdate { state: Some("suspended"), shutdown_requested: Some(asked_at) };
     let pulse = stage.take_twice(&heartbeat(&worker.who, news, &[]));
     assert_eq!(pulse, Pulse { record_gone: false, alive: vec![] });
     assert_eq!(stage.ask::<String>("HGET worker:w state"), "suspended");

@@ -96,7 +96,7 @@ pub fn server_version() -> Step<Option<String>> {
 
 /// What a heartbeat writes beside the time.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct News {
+pub struct StateUpdate {
     /// The worker's new state: `started`, `idle`, `busy` or `suspended`.
     pub state: Option<&'static str>,
     /// When the worker was asked to stop while it was busy (docs/wire.md §10.10).
@@ -104,15 +104,15 @@ pub struct News {
 }
 
 /// Writes that the worker is alive and runs `running`, at most [`HEARTBEAT_BATCH_MAX`].
-pub fn heartbeat(who: &Identity, news: News, running: &[Claimed]) -> Step<Pulse> {
+pub fn heartbeat(who: &Identity, update: StateUpdate, running: &[Claimed]) -> Step<Pulse> {
     const NAME: &str = "heartbeat";
     assert!(running.len() <= HEARTBEAT_BATCH_MAX, "the caller cuts heartbeats into batches");
     let now = Timestamp::now();
     let mut cmd =
         scripts::HEARTBEAT.invoke(&[who.keys.worker(&who.name), who.keys.worker_executions(&who.name)]);
     cmd.arg(who.keys.prefix()).arg(now.to_string()).arg(now.epoch_text()).arg(now.epoch_secs());
-    cmd.arg(who.execution_ttl_s()).arg(who.worker_key_ttl_s()).arg(news.state.unwrap_or_default());
-    cmd.arg(news.shutdown_requested.map(|at| at.to_string()).unwrap_or_default());
+    cmd.arg(who.execution_ttl_s()).arg(who.worker_key_ttl_s()).arg(update.state.unwrap_or_default());
+    cmd.arg(update.shutdown_requested.map(|at| at.to_string()).unwrap_or_default());
     for Claimed { id, origin } in running {
         cmd.arg(origin).arg(id.job_id()).arg(id.x());
     }

@@ -11,7 +11,7 @@ use rq_core::steps::{BATCH_MAX, Claimed};
 use rq_core::{Ended, Error, Fields};
 
 use super::Dispatcher;
-use super::order::Order;
+use super::order::QueueOrder;
 use super::pace::{BATCH_WORTH_MIN, Pace, batch_worth};
 use super::running::{Begun, Cause};
 use crate::event::{Observers, WorkerEvent};
@@ -29,7 +29,7 @@ const CLAIM_PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Claiming {
     notifier: Notifier,
     /// In which order the next claim serves the queues.
-    order: Order,
+    order: QueueOrder,
     /// The number of the last claim.
     number: u64,
     /// How many jobs each claim under way asks for; its number says which is whose.
@@ -54,7 +54,7 @@ pub(super) struct Claiming {
 
 /// What a worker has room for: the duties decide by it whether a claim or a settlement is due.
 #[derive(Clone, Copy)]
-pub(super) struct Room {
+pub(super) struct Capacity {
     /// How many jobs may run at once.
     pub(super) slots: usize,
     /// How many run.
@@ -71,7 +71,7 @@ impl Claiming {
         let lists = options.queues.iter().map(|queue| options.keys.queue(queue)).collect();
         Claiming {
             notifier: Notifier::new(link, lists),
-            order: Order::new(options.dequeue, options.queues.clone()),
+            order: QueueOrder::new(options.dequeue, options.queues.clone()),
             number: 0,
             asked: [0; CLAIMS_MAX],
             last_at: None,
@@ -92,14 +92,14 @@ impl Claiming {
     /// Jobs are claimed at once. Only a batch that is [worth it](batch_worth) is claimed while another claim is under
     /// way; while claimed jobs are being fetched, if jobs are short; and while jobs wait in the executor for a
     /// processor.
-    fn begin(&mut self, who: &Identity, room: Room) -> Option<(u64, Step<Claim>)> {
+    fn begin(&mut self, who: &Identity, capacity: Capacity) -> Option<(u64, Step<Claim>)> {
         // The answer to a claim under way may set `queues_empty` again, from before the jobs were there.
         if self.asked() == 0 && std::mem::take(&mut self.refilled) {
             self.queues_empty = false;
         }
-        let want = self.wanted(room);
-        let gathers = self.fetching > 0 && room.pace.is_short() || self.gathers_until(room).is_some();
-        let worth = if self.asked() > 0 || gathers { batch_worth(room.slots) } else { 1 };
+        let want = self.wanted(capacity);
+        let gathers = self.fetching > 0 && capacity.pace.is_short() || self.gathers_until(capacity).is_some();
+        let worth = if self.asked() > 0 || gathers { batch_worth(capacity.slots) } else { 1 };
         // No third claim: sent before the first was answered, it would make the first one's repetition stale.
         let number = self.number + 1;
         if want < worth || self.asked[place_of(number)] > 0 || self.queues_empty || self.not_before.is_some()
@@ -178,29 +178,29 @@ impl Claiming {
     }
 
     /// When [`on_look`](Claiming::on_look), or another try to claim, is due even if no event comes.
-    pub(super) fn next_look(&self, room: Room) -> Option<Instant> {
-        [self.not_before, self.gathers_until(room)].into_iter().flatten().min()
+    pub(super) fn next_look(&self, capacity: Capacity) -> Option<Instant> {
+        [self.not_before, self.gathers_until(capacity)].into_iter().flatten().min()
     }
 
     /// Until when the next claim may wait for more free slots.
-    fn gathers_until(&self, room: Room) -> Option<Instant> {
-        let is_small = (1..batch_worth(room.slots)).contains(&self.wanted(room));
-        let until = room.pace.gathers_until(self.last_at);
+    fn gathers_until(&self, capacity: Capacity) -> Option<Instant> {
+        let is_small = (1..batch_worth(capacity.slots)).contains(&self.wanted(capacity));
+        let until = capacity.pace.gathers_until(self.last_at);
         until.filter(|_| is_small && self.asked() == 0 && !self.queues_empty)
     }
 
     /// Whether to wait for the notifier: while a slot is free and the queues were empty.
-    pub(super) fn wants_notifier(&self, room: Room) -> bool {
-        self.queues_empty && self.wanted(room) > 0 && self.asked() == 0 && self.not_before.is_none()
+    pub(super) fn wants_notifier(&self, capacity: Capacity) -> bool {
+        self.queues_empty && self.wanted(capacity) > 0 && self.asked() == 0 && self.not_before.is_none()
     }
 
     /// How many jobs could be begun now.
-    fn wanted(&self, room: Room) -> usize {
+    fn wanted(&self, capacity: Capacity) -> usize {
         // While Redis takes no settlements, the worker must not gather ended jobs without end.
-        if !room.takes_jobs || room.unsettled > room.slots * UNSETTLED_PER_SLOT_MAX {
+        if !capacity.takes_jobs || capacity.unsettled > capacity.slots * UNSETTLED_PER_SLOT_MAX {
             return 0;
         }
-        let free = room.slots.saturating_sub(room.occupied + self.fetching);
+        let free = capacity.slots.saturating_sub(capacity.occupied + self.fetching);
         let left = self.jobs_left().map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
         free.min(left).saturating_sub(self.asked()).min(BATCH_MAX)
     }
@@ -260,8 +260,8 @@ const _: () = assert!(BATCH_WORTH_MIN <= BATCH_MAX);
 
 impl Dispatcher {
     pub(super) fn start_claims(&mut self) {
-        let room = self.room();
-        if let Some((number, claim)) = self.claiming.begin(&self.who, room) {
+        let capacity = self.capacity();
+        if let Some((number, claim)) = self.claiming.begin(&self.who, capacity) {
             self.send(claim, move |worker, claim| worker.on_claimed(number, claim));
         }
     }
@@ -329,6 +329,6 @@ impl Dispatcher {
 
     pub(super) fn wants_notifier(&self) -> bool {
         // A burst worker needs none: it leaves when the queues are empty.
-        !self.options.burst && self.claiming.wants_notifier(self.room())
+        !self.options.burst && self.claiming.wants_notifier(self.capacity())
     }
 }

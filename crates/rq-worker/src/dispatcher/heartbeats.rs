@@ -1,7 +1,7 @@
 //! [`Heartbeats`]: the worker writes that it is alive, and what it does.
 
 use rq_core::steps::Claimed;
-use rq_core::steps::worker::{self as steps, HEARTBEAT_BATCH_MAX, News, Pulse};
+use rq_core::steps::worker::{self as steps, HEARTBEAT_BATCH_MAX, Pulse, StateUpdate};
 use rq_core::{Error, ExecutionId, Timestamp};
 use tokio::time::Interval;
 
@@ -28,9 +28,10 @@ impl Heartbeats {
     }
 
     /// What a heartbeat has to write, if the state has changed; a claim writes `busy` itself.
-    fn changed(&mut self, state: &'static str) -> Option<News> {
+    fn changed(&mut self, state: &'static str) -> Option<StateUpdate> {
         let before = std::mem::replace(&mut self.state, state);
-        (before != state && state != "busy").then(|| News { state: Some(state), ..News::default() })
+        (before != state && state != "busy")
+            .then(|| StateUpdate { state: Some(state), ..StateUpdate::default() })
     }
 }
 
@@ -38,16 +39,16 @@ impl Dispatcher {
     pub(super) fn start_heartbeats(&mut self) {
         let all = self.running.all();
         if all.is_empty() {
-            return self.start_heartbeat(News::default(), &[]);
+            return self.start_heartbeat(StateUpdate::default(), &[]);
         }
         for batch in all.chunks(HEARTBEAT_BATCH_MAX) {
-            self.start_heartbeat(News::default(), batch);
+            self.start_heartbeat(StateUpdate::default(), batch);
         }
     }
 
-    fn start_heartbeat(&self, news: News, running: &[Claimed]) {
+    fn start_heartbeat(&self, update: StateUpdate, running: &[Claimed]) {
         let ids: Vec<ExecutionId> = running.iter().map(|claimed| claimed.id.clone()).collect();
-        let beat = steps::heartbeat(&self.who, news, running);
+        let beat = steps::heartbeat(&self.who, update, running);
         self.send(beat, move |worker, pulse| worker.on_pulse(&ids, pulse));
     }
 
@@ -78,15 +79,18 @@ impl Dispatcher {
             () if self.claiming.queues_empty() => "idle",
             () => return,
         };
-        if let Some(news) = self.heartbeats.changed(state) {
-            self.start_heartbeat(news, &[]);
+        if let Some(update) = self.heartbeats.changed(state) {
+            self.start_heartbeat(update, &[]);
         }
     }
 
     /// Writes that the worker was asked to stop, if it is busy (docs/wire.md §10.10).
     pub(super) fn report_shutdown(&self) {
         if !self.running.is_empty() {
-            self.start_heartbeat(News { shutdown_requested: Some(Timestamp::now()), ..News::default() }, &[]);
+            self.start_heartbeat(
+                StateUpdate { shutdown_requested: Some(Timestamp::now()), ..StateUpdate::default() },
+                &[],
+            );
         }
     }
 }

@@ -1,16 +1,16 @@
-//! [`Order`]: in which order a claim serves the queues.
+//! [`QueueOrder`]: in which order a claim serves the queues.
 
 use crate::options::DequeueStrategy;
 
 /// In which order a claim serves the queues (docs/cli.md §2, `--dequeue-strategy`).
-pub(crate) struct Order {
+pub(crate) struct QueueOrder {
     strategy: DequeueStrategy,
     queues: Vec<String>,
 }
 
-impl Order {
-    pub(crate) fn new(strategy: DequeueStrategy, queues: Vec<String>) -> Order {
-        let mut order = Order { strategy, queues };
+impl QueueOrder {
+    pub(crate) fn new(strategy: DequeueStrategy, queues: Vec<String>) -> QueueOrder {
+        let mut order = QueueOrder { strategy, queues };
         order.advance(None);
         order
     }
@@ -52,8 +52,8 @@ fn shuffle(queues: &mut [String]) {
 mod tests {
     use super::*;
 
-    fn order(strategy: DequeueStrategy) -> Order {
-        Order::new(strategy, ["a", "b", "c"].map(str::to_owned).to_vec())
+    fn order(strategy: DequeueStrategy) -> QueueOrder {
+        QueueOrder::new(strategy, ["a", "b", "c"].map(str::to_owned).to_vec())
     }
 
     #[test]

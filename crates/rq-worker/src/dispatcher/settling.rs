@@ -9,7 +9,7 @@ use rq_core::steps::settlement::{self as steps, SettleReply, Settlement};
 use rq_core::{Ended, Error, ExecutionId, Job, Next, Settled, Timestamp, Ttl};
 
 use super::Dispatcher;
-use super::claiming::Room;
+use super::claiming::Capacity;
 use super::outage::until_answered;
 use super::pace::{BATCH_WORTH_MIN, batch_worth};
 use super::running::Run;
@@ -55,9 +55,9 @@ impl Settling {
     /// The next batch, if it is time for one.
     ///
     /// Ended executions are settled at once; while a settle step is under way they gather until half a batch is there.
-    fn begin(&mut self, room: Room) -> Option<Vec<Settlement>> {
+    fn begin(&mut self, capacity: Capacity) -> Option<Vec<Settlement>> {
         let worth = match self.settles_under_way {
-            0 if self.gathers_until(room).is_some() => batch_worth(room.slots),
+            0 if self.gathers_until(capacity).is_some() => batch_worth(capacity.slots),
             0 => 1,
             _ => BATCH_WORTH_MIN,
         };
@@ -71,9 +71,9 @@ impl Settling {
     }
 
     /// Until when ended executions may wait for more.
-    pub(super) fn gathers_until(&self, room: Room) -> Option<Instant> {
-        let is_small = (1..batch_worth(room.slots)).contains(&self.waiting.len());
-        room.pace.gathers_until(self.last_at).filter(|_| is_small && self.settles_under_way == 0)
+    pub(super) fn gathers_until(&self, capacity: Capacity) -> Option<Instant> {
+        let is_small = (1..batch_worth(capacity.slots)).contains(&self.waiting.len());
+        capacity.pace.gathers_until(self.last_at).filter(|_| is_small && self.settles_under_way == 0)
     }
 }
 
@@ -104,8 +104,8 @@ impl Dispatcher {
     }
 
     pub(super) fn start_settling(&mut self) {
-        let room = self.room();
-        while let Some(batch) = self.settling.begin(room) {
+        let capacity = self.capacity();
+        while let Some(batch) = self.settling.begin(capacity) {
             let settle = steps::settle(&self.who.keys, Some(&self.who.name), &batch);
             self.send(settle, |worker, settled| worker.on_settled(batch, settled));
         }

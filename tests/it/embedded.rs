@@ -136,11 +136,12 @@ async fn a_thread_beside_the_runtime_may_be_blocked() {
     tokio::task::spawn_blocking(|| worker.try_run()).await.unwrap().unwrap();
 }
 
-/// Waits until it has to end, and leaves a file then.
+/// Leaves a file when it has begun, waits until it has to end, and takes the file away then.
 #[job("embedded.wait")]
 fn wait(ctx: &Context, path: String) -> rq_core::Result<()> {
+    std::fs::write(&path, "")?;
     let interrupted = ctx.sleep(minutes(10));
-    std::fs::write(path, "")?;
+    std::fs::remove_file(path)?;
     Ok(interrupted?)
 }
 
@@ -148,20 +149,13 @@ fn wait(ctx: &Context, path: String) -> rq_core::Result<()> {
 async fn a_dropped_worker_has_its_jobs_end<L: Launch>() {
     let scratch = Scratch::new();
     let path = std::env::temp_dir().join(scratch.prefix());
-    let (begin, mut begun) = mpsc::unbounded_channel();
-    let tell = move |_: &str, event: &WorkerEvent<'_>| {
-        if let WorkerEvent::JobBegan { .. } = event {
-            begin.send(()).unwrap();
-        }
-    };
     let keys = Keys::new(scratch.prefix()).unwrap();
-    let worker = Worker::<L>::new(handlers![wait]).url(scratch.url()).keys(keys).observer(tell);
+    let worker = Worker::<L>::new(handlers![wait]).url(scratch.url()).keys(keys);
     let worker = tokio::spawn(worker.run_until(std::future::pending()));
     queue(&scratch).await.enqueue(wait::call(path.to_str().unwrap().to_owned())).await.unwrap();
-    begun.recv().await.unwrap();
+    eventually("the job to begin", SOON, || path.exists().then_some(()));
     worker.abort();
-    eventually("the job to end", SOON, || path.exists().then_some(()));
-    std::fs::remove_file(path).unwrap();
+    eventually("the job to end", SOON, || (!path.exists()).then_some(()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -385,8 +385,13 @@ fn take_ids(f: &mut Fields, field: &str) -> Result<Option<Vec<String>>, FieldErr
 }
 
 pub(crate) fn json_numbers(numbers: &[u64]) -> String {
-    let texts: Vec<String> = numbers.iter().map(u64::to_string).collect();
-    format!("[{}]", texts.join(", "))
+    let mut text = String::from("[");
+    for (index, number) in numbers.iter().enumerate() {
+        text.push_str(if index == 0 { "" } else { ", " });
+        text.push_str(&number.to_string());
+    }
+    text.push(']');
+    text
 }
 
 fn json_strings(texts: &[String]) -> String {

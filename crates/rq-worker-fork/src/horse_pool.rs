@@ -19,6 +19,7 @@ use crate::control::{Control, HorseHandle};
 use crate::frames::{Death, ExecutionFrame, Exit, HorseId, HorseOrder, Outcome, frame, frame_in};
 use crate::launch::{self, ServerHandle};
 use crate::orphans;
+use crate::rules::Rules;
 
 /// How long a job that was sent SIGTERM has before SIGKILL.
 const TERM_GRACE: Duration = Duration::from_secs(1);
@@ -34,19 +35,6 @@ const SERVER_WITHIN: Duration = Duration::from_secs(10);
 /// How many fork servers may die within which time before the worker gives up.
 const RESTARTS_MAX: usize = 5;
 const RESTARTS_WITHIN: Duration = Duration::from_secs(60);
-
-/// How the operator wants horses used.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Rules {
-    pub(crate) slots: usize,
-    pub(crate) jobs_per_horse: usize,
-    /// How long a job that was asked to end may take to do so before its process is ended.
-    pub(crate) job_grace: Duration,
-    /// How much memory a horse may have.
-    pub(crate) memory_mb: Option<u64>,
-    /// How many horses wait for their job.
-    pub(crate) spares: usize,
-}
 
 /// Runs executions, each on a horse.
 pub(crate) struct HorsePool {

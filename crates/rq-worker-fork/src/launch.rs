@@ -11,8 +11,8 @@ use rq_worker::{HELPER_VARIABLE, Jobs, LaunchError, Options, Preload};
 
 use crate::frames::{REPORT_BYTES_MAX, Report, decode};
 use crate::horse::HorseConfig;
-use crate::horse_pool::Rules;
 use crate::process::{self, Forked, SingleThreaded, Title};
+use crate::rules::Rules;
 use crate::server::{self, WORKER_VARIABLE};
 
 /// A fork server as its worker knows it.

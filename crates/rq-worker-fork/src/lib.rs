@@ -26,6 +26,7 @@ mod oom;
 mod options;
 mod orphans;
 mod process;
+mod rules;
 mod server;
 
 use std::time::Duration;
@@ -33,15 +34,14 @@ use std::time::Duration;
 use rq_core::Executor;
 use rq_worker::{Jobs, Launch, LaunchError, Options, Program};
 
-use horse_pool::{HorsePool, Rules};
+use horse_pool::HorsePool;
 use launch::ServerConfig;
 pub use options::ForkOptions;
+pub use rules::CONCURRENCY_MAX;
+use rules::Rules;
 
 /// Five times as long as an async handler that was asked to end may take before it is dropped.
 pub(crate) const RETURN_GRACE: Duration = Duration::from_millis(500);
-/// The most horses there may be at once.
-pub const CONCURRENCY_MAX: usize = 1024;
-
 /// A worker whose jobs run in processes.
 pub type Worker = rq_worker::Worker<Fork>;
 
@@ -60,7 +60,7 @@ impl Launch for Fork {
         own: ForkOptions,
     ) -> Result<Box<dyn Executor>, LaunchError> {
         let (jobs, preloads) = Jobs::of(program)?;
-        let rules = rules(options, &own)?;
+        let rules = Rules::of(options, &own)?;
         let server = launch::fork_server(ServerConfig::new(jobs, preloads, options, rules))?;
         Ok(Box::new(HorsePool::new(
             rules,
@@ -69,15 +69,4 @@ impl Launch for Fork {
             server,
         )))
     }
-}
-
-fn rules(options: &Options, own: &ForkOptions) -> Result<Rules, LaunchError> {
-    let slots = options.slots(CONCURRENCY_MAX, |cores| cores)?;
-    Ok(Rules {
-        slots,
-        jobs_per_horse: own.horse_jobs.max(1),
-        job_grace: own.job_grace,
-        memory_mb: own.job_memory_mb,
-        spares: own.spare_horses.min(slots),
-    })
 }

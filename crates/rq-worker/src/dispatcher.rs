@@ -49,18 +49,17 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use rq_core::Executor;
 use rq_core::link::{Link, Step};
 use rq_core::steps::suspension;
 use rq_core::steps::worker::Identity;
+use rq_core::{ExceptionHandler, Executor};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::commands::Commands;
 use crate::error::WorkerError;
-use crate::event::{Observers, WorkerEvent};
+use crate::event::{Observer, Observers, WorkerEvent};
 use crate::options::Options;
 use crate::request::Requests;
-use crate::worker::PreparedWorker;
 use claiming::{Capacity, Claiming};
 use exceptions::Exceptions;
 use heartbeats::Heartbeats;
@@ -79,10 +78,19 @@ const EVENTS_PER_TURN_MAX: usize = 256;
 /// The shortest period of any of the worker's timers.
 const PERIOD_MIN: Duration = Duration::from_millis(1);
 
+/// What a worker is made of before it has a connection.
+pub(crate) struct Parts {
+    pub(crate) options: Options,
+    /// The executor's word for `-w`.
+    pub(crate) executor_name: &'static str,
+    pub(crate) executor: Box<dyn Executor>,
+    pub(crate) exception_handlers: Vec<Arc<dyn ExceptionHandler>>,
+    pub(crate) observers: Vec<Arc<dyn Observer>>,
+}
+
 /// Runs a worker until it has stopped.
-pub(crate) async fn run(mut prepared: PreparedWorker, requests: Requests) -> Result<(), WorkerError> {
-    let executor = prepared.executor.take().ok_or(WorkerError::Bystander)?;
-    let options = &mut prepared.options;
+pub(crate) async fn run(mut parts: Parts, requests: Requests) -> Result<(), WorkerError> {
+    let options = &mut parts.options;
     let link = Link::open(&options.url).await?;
     registration::check_server(&link).await?;
     if link.run(&suspension::is_suspended(&options.keys)).await? {
@@ -90,9 +98,9 @@ pub(crate) async fn run(mut prepared: PreparedWorker, requests: Requests) -> Res
     }
     let who = registration::identity(options);
     registration::register(&link, &who, &options.queues).await?;
-    let observers = Observers::new(&who.name, std::mem::take(&mut prepared.observers));
-    observers.tell(WorkerEvent::Started { executor: prepared.executor_name, slots: executor.slots() });
-    let mut dispatcher = Dispatcher::new(prepared, who, link, executor, Arc::new(observers), requests);
+    let observers = Observers::new(&who.name, std::mem::take(&mut parts.observers));
+    observers.tell(WorkerEvent::Started { executor: parts.executor_name, slots: parts.executor.slots() });
+    let mut dispatcher = Dispatcher::new(parts, who, link, Arc::new(observers), requests);
     dispatcher.listen().await;
     let result = dispatcher.dispatch().await;
     dispatcher.unregister().await;
@@ -130,14 +138,13 @@ struct Dispatcher {
 
 impl Dispatcher {
     fn new(
-        prepared: PreparedWorker,
+        parts: Parts,
         who: Identity,
         link: Link,
-        executor: Box<dyn Executor>,
         observers: Arc<Observers>,
         requests: Requests,
     ) -> Dispatcher {
-        let PreparedWorker { options, exception_handlers, .. } = prepared;
+        let Parts { options, executor, exception_handlers, .. } = parts;
         Dispatcher {
             commands: Commands::new(link.clone(), who.keys.pubsub(&who.name)),
             under_way: FuturesUnordered::new(),

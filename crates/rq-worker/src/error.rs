@@ -1,8 +1,6 @@
-//! [`WorkerError`]: why a worker did not start, or ended before it should.
+//! [`WorkerError`]: why a worker did not start, or ended before it should; [`LaunchError`]: why its executor did not.
 
 use std::io;
-
-use crate::launch::LaunchError;
 
 /// Why a worker did not start, or ended before it should.
 #[derive(Debug, thiserror::Error)]
@@ -69,4 +67,19 @@ pub enum WorkerError {
         /// Why.
         reason: String,
     },
+}
+
+/// Why an executor could not be launched.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LaunchError {
+    /// The program brings no handlers, and this executor runs nothing else.
+    #[error("the program has no job handlers")]
+    NoHandlers,
+    /// The executor cannot do what the options ask, or not here; a sentence fragment that says what can be done.
+    #[error("{0}")]
+    Refused(String),
+    /// Something it needs from the system could not be had.
+    #[error(transparent)]
+    System(#[from] io::Error),
 }

@@ -1,10 +1,10 @@
 //! [`Launch`]: what an executor does before there is a runtime, and what can be decided about it.
 
 use std::fmt;
-use std::io;
 
 use rq_core::Executor;
 
+use crate::error::LaunchError;
 use crate::options::Options;
 use crate::program::Program;
 
@@ -26,21 +26,6 @@ pub trait Launch: 'static {
         options: &Options,
         own: Self::Options,
     ) -> Result<Box<dyn Executor>, LaunchError>;
-}
-
-/// Why an executor could not be launched.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LaunchError {
-    /// The program brings no handlers, and this executor runs nothing else.
-    #[error("the program has no job handlers")]
-    NoHandlers,
-    /// The executor cannot do what the options ask, or not here; a sentence fragment that says what can be done.
-    #[error("{0}")]
-    Refused(String),
-    /// Something it needs from the system could not be had.
-    #[error(transparent)]
-    System(#[from] io::Error),
 }
 
 /// What can be decided about one executor alone, beside [`Options`], and how each of it is called where it stands in

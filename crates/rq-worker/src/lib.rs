@@ -24,9 +24,9 @@ mod signals;
 mod watch;
 mod worker;
 
-pub use error::WorkerError;
+pub use error::{LaunchError, WorkerError};
 pub use event::{Observer, ReapedFate, WorkerEvent};
-pub use launch::{ExecutorOption, ExecutorOptions, HELPER_VARIABLE, Launch, LaunchError};
+pub use launch::{ExecutorOption, ExecutorOptions, HELPER_VARIABLE, Launch};
 pub use lazy_connection::LazyConnection;
 pub use log::Log;
 pub use options::{DequeueStrategy, LEASE_DEFAULT, LEASE_MIN, Options, QUEUE_DEFAULT};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rq_core::{Keys, OnCrash, Ttl};
 
-use crate::launch::LaunchError;
+use crate::error::LaunchError;
 
 /// The queue served where none is named.
 pub const QUEUE_DEFAULT: &str = "default";

@@ -11,7 +11,7 @@ use rq_core::{
     panics,
 };
 
-use crate::launch::LaunchError;
+use crate::error::LaunchError;
 use crate::program::{Preload, Program};
 
 /// The value of a job in its codec, or why there is none.

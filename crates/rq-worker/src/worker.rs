@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::stream::{self, Stream, StreamExt};
-use rq_core::{ExceptionHandler, Executor, Handlers, Keys, OnCrash, Ttl};
+use rq_core::{Handlers, Keys, OnCrash, Ttl};
 
-use crate::dispatcher;
-use crate::error::WorkerError;
+use crate::dispatcher::{self, Parts};
+use crate::error::{LaunchError, WorkerError};
 use crate::event::Observer;
-use crate::launch::{Helper, Launch, LaunchError};
+use crate::launch::{Helper, Launch};
 use crate::log::Log;
 use crate::options::{DequeueStrategy, LEASE_MIN, Options};
 use crate::program::Program;
@@ -204,20 +204,11 @@ impl<L: Launch> Worker<L> {
 /// A worker whose executor is launched.
 #[must_use = "a worker does nothing until it is run"]
 pub struct PreparedWorker {
-    pub(crate) options: Options,
-    pub(crate) executor_name: &'static str,
     /// None in a process that helps another worker.
-    pub(crate) executor: Option<Box<dyn Executor>>,
-    pub(crate) exception_handlers: Vec<Arc<dyn ExceptionHandler>>,
-    pub(crate) observers: Vec<Arc<dyn Observer>>,
+    parts: Option<Parts>,
 }
 
 impl PreparedWorker {
-    fn bystander(options: Options, executor_name: &'static str) -> PreparedWorker {
-        let (exception_handlers, observers) = (Vec::new(), Vec::new());
-        PreparedWorker { options, executor_name, executor: None, exception_handlers, observers }
-    }
-
     /// Runs until a [signal](signals()) stops it. Blocks this thread, and must be called outside of a runtime.
     pub fn run(self) -> Result<(), WorkerError> {
         refuse_runtime()?;
@@ -254,17 +245,15 @@ impl PreparedWorker {
         self,
         requests: impl Stream<Item = Request> + Send + 'static,
     ) -> Result<(), WorkerError> {
-        dispatcher::run(self, request::requests(requests)).await
+        let parts = self.parts.ok_or(WorkerError::Bystander)?;
+        dispatcher::run(parts, request::requests(requests)).await
     }
 }
 
 impl fmt::Debug for PreparedWorker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.options.name.as_deref();
-        f.debug_struct("PreparedWorker")
-            .field("name", &name)
-            .field("executor", &self.executor_name)
-            .finish_non_exhaustive()
+        let name = self.parts.as_ref().and_then(|parts| parts.options.name.as_deref());
+        f.debug_struct("PreparedWorker").field("name", &name).finish_non_exhaustive()
     }
 }
 
@@ -303,7 +292,7 @@ fn launch<L: Launch>(
     options.ordinal = PREPARED.fetch_add(1, Ordering::Relaxed);
     if let Some(helper) = Helper::of_this_process() {
         if helper.ordinal != options.ordinal {
-            return Ok(PreparedWorker::bystander(options, L::NAME));
+            return Ok(PreparedWorker { parts: None });
         }
         options.name = Some(helper.worker);
     }
@@ -316,11 +305,6 @@ fn launch<L: Launch>(
         LaunchError::NoHandlers => WorkerError::NoHandlers,
         source => WorkerError::Launch { executor: L::NAME, source },
     })?;
-    Ok(PreparedWorker {
-        options,
-        executor_name: L::NAME,
-        executor: Some(executor),
-        exception_handlers,
-        observers,
-    })
+    let parts = Parts { options, executor_name: L::NAME, executor, exception_handlers, observers };
+    Ok(PreparedWorker { parts: Some(parts) })
 }

@@ -46,6 +46,7 @@ pub fn claim(who: &Identity, queues: &[String], per_turn: usize, number: u64, wa
     ];
     claim_keys.extend(queues.iter().map(|queue| keys.queue(queue)));
     let now = Timestamp::now();
+    // The ids belong to the step, not to its sending: the answer names none, and one that is given again has to fit.
     let xs: Vec<String> = (0..want).map(|_| fresh_x()).collect();
     let mut cmd = scripts::CLAIM.invoke(&claim_keys);
     cmd.arg(keys.prefix()).arg(&who.name).arg(now.to_string()).arg(now.epoch_text()).arg(now.epoch_secs());
@@ -64,6 +65,8 @@ pub fn claim(who: &Identity, queues: &[String], per_turn: usize, number: u64, wa
 
 fn read_claim(xs: &[String], answer: Vec<Vec<u8>>) -> Result<Claim, Error> {
     let unexpected = |got: String| Err(Error::UnexpectedReply { step: "claim", got });
+    // What was dropped may have any bytes as its name, which only the log sees; what is claimed is UTF-8, as the
+    // script drops the rest.
     let mut words = answer.into_iter().map(|word| String::from_utf8_lossy(&word).into_owned());
     let more = match words.next().as_deref() {
         Some("ok") => false,
@@ -76,6 +79,8 @@ fn read_claim(xs: &[String], answer: Vec<Vec<u8>>) -> Result<Claim, Error> {
         let (Some(id), Some(what)) = (words.next(), words.next()) else {
             return unexpected("an answer that is cut off".to_owned());
         };
+        // The k-th claimed job has the k-th execution id that was sent; more of them than ids is no answer of the
+        // script's.
         match (kind.as_str(), xs.get(claimed.len())) {
             ("c", Some(x)) => claimed.push(Claimed { id: ExecutionId::from_parts(&id, x), origin: what }),
             ("d", _) => dropped.push((id, what)),
@@ -90,6 +95,8 @@ fn read_claim(xs: &[String], answer: Vec<Vec<u8>>) -> Result<Claim, Error> {
 pub fn begin(who: &Identity, claimed: &[Claimed]) -> Step<Vec<Option<Fields>>> {
     const NAME: &str = "begin";
     let keys = &who.keys;
+    // Not part of the claim, though a round trip could be spared: whoever dies before this provably began nothing
+    // (docs/design/claims-and-fences.md).
     let mut cmd = scripts::BEGIN.invoke(&[keys.unbegun(&who.name)]);
     cmd.arg(keys.prefix());
     for Claimed { id, origin } in claimed {
@@ -98,6 +105,8 @@ pub fn begin(who: &Identity, claimed: &[Claimed]) -> Step<Vec<Option<Fields>>> {
     let mut pipeline = redis::Pipeline::with_capacity(claimed.len() + 1);
     pipeline.add_command(cmd);
     for Claimed { id, .. } in claimed {
+        // Not in one transaction with the mark: a job that is deleted between them gives an empty hash, and must not
+        // run.
         pipeline.cmd("HGETALL").arg(keys.job(id.job_id()));
     }
     Step::new(NAME, pipeline, |answers: Answers| {
@@ -117,6 +126,7 @@ pub fn begin(who: &Identity, claimed: &[Claimed]) -> Step<Vec<Option<Fields>>> {
 /// Gives claimed jobs that were never begun back to their queues. Per execution, whether there was one to give back.
 pub fn put_back(who: &Identity, claimed: &[Claimed]) -> Step<Vec<bool>> {
     const NAME: &str = "put back";
+    // The worker's key only tells a cluster which node is meant; the script finds the others by their prefix.
     let mut cmd = scripts::PUT_BACK.invoke(&[who.keys.worker(&who.name)]);
     cmd.arg(who.keys.prefix()).arg(Timestamp::now().to_string()).arg(&who.name);
     // The first one claimed is pushed last, so that it is next again.
@@ -127,6 +137,7 @@ pub fn put_back(who: &Identity, claimed: &[Claimed]) -> Step<Vec<bool>> {
     pipeline.add_command(cmd);
     Step::new(NAME, pipeline, |answers| {
         let mut put_back: Vec<bool> = single(NAME, answers)?;
+        // The answers are in the order of the pushes, and the caller counts in its own.
         put_back.reverse();
         Ok(put_back)
     })
@@ -137,6 +148,8 @@ pub fn renew(who: &Identity, running: &[Claimed]) -> Step<Vec<bool>> {
     const NAME: &str = "renew leases";
     assert!(running.len() <= HEARTBEAT_BATCH_MAX, "the caller cuts leases into batches");
     let mut cmd = scripts::RENEW.invoke(&[who.keys.leases(), who.keys.worker(&who.name)]);
+    // The worker's record is extended as well: that is the script's first write, an EXPIRE, which Redis allows at
+    // `maxmemory`.
     cmd.arg(who.worker_key_ttl_s()).arg(who.lease_ms());
     for Claimed { id, .. } in running {
         cmd.arg(id.to_string());
@@ -149,6 +162,8 @@ pub fn renew(who: &Identity, running: &[Claimed]) -> Step<Vec<bool>> {
 /// Stores the meta that running jobs saved. Per execution, whether `rq:wip` still held it.
 pub fn save_meta(keys: &Keys, metas: &[(Claimed, Vec<u8>)]) -> Step<Vec<bool>> {
     const NAME: &str = "save meta";
+    // For routing alone. At `maxmemory` this script is refused whole, unlike others of the worker: meta may grow
+    // without end.
     let mut cmd = scripts::SAVE_META.invoke(&[keys.suspended()]);
     cmd.arg(keys.prefix());
     for (Claimed { id, origin }, meta) in metas {

@@ -71,9 +71,12 @@ pub fn enqueue(keys: &Keys, queue: &str, jobs: &[(Job, Place)]) -> Step<Vec<Enqu
     for chunk in jobs.chunks(JOBS_PER_SCRIPT_MAX) {
         let mut cmd = scripts::ENQUEUE.invoke(&books(keys, queue, chunk));
         cmd.arg(keys.prefix()).arg(queue).arg(now.to_string()).arg(now.epoch_secs());
+        // Anew for each script: none remembers another's fields, so that the first job of each brings all of its own.
         let mut before = None;
         for (job, place) in chunk {
             let mut fields = job.to_fields();
+            // Apart from the other fields, which jobs share: by `created_at` the script knows the same job sent
+            // again, by `data` the same call under an id that is in use.
             let (created_at, data) = (fields.take("created_at"), fields.take("data"));
             cmd.arg(&job.id).arg(place.to_wire()).arg(job.ttl_s.unwrap_or(0)).arg(created_at).arg(data);
             let waits_for = waits_for(job, place);
@@ -91,6 +94,8 @@ pub fn enqueue(keys: &Keys, queue: &str, jobs: &[(Job, Place)]) -> Step<Vec<Enqu
         }
         Ok(enqueued)
     });
+    // A job with `result_ttl` 0 may have run and be gone by the second sending, which would run it twice
+    // (docs/design/enqueue.md).
     let leaves_a_trace = |job: &Job| job.result_ttl != Some(crate::Ttl::Seconds(0));
     if jobs.iter().all(|(job, _)| leaves_a_trace(job)) { step } else { step.once() }
 }
@@ -98,6 +103,7 @@ pub fn enqueue(keys: &Keys, queue: &str, jobs: &[(Job, Place)]) -> Step<Vec<Enqu
 /// All fields, or those that differ where the job before has the same ones: jobs that are enqueued together have most
 /// in common.
 fn push_fields(cmd: &mut Cmd, fields: &Fields, before: Option<&Fields>) {
+    // The script changes values of the job before in place, and can neither add a field nor take one away.
     let base = before.filter(|before| before.has_fields_of(fields));
     let pairs: Vec<(&[u8], &[u8])> = match base {
         Some(base) => fields.iter().zip(base.iter()).filter(|(a, b)| a != b).map(|(pair, _)| pair).collect(),
@@ -119,6 +125,8 @@ fn waits_for<'a>(job: &'a Job, place: &Place) -> &'a [String] {
 
 /// The keys that enqueueing `jobs` may write to, beside their own.
 fn books(keys: &Keys, queue: &str, jobs: &[(Job, Place)]) -> Vec<String> {
+    // The script asks for the type of each before its first write, and fails with a wrong one: a broken schedule is
+    // to fail those jobs alone that go there.
     let mut books = vec![keys.queue(queue), keys.queues()];
     if jobs.iter().any(|(_, place)| matches!(place, Place::Inline(..))) {
         books.push(keys.wip(queue));
@@ -140,6 +148,8 @@ fn read_enqueued(reply: Reply) -> Enqueued {
         Reply::BulkString(word) => match &*String::from_utf8_lossy(&word) {
             "cycle" => Enqueued::Cycle,
             "deep" => Enqueued::TooDeep,
+            // Whatever else it says is the status of the job that has the id, or `wrongtype` where that key is no
+            // hash.
             status => Enqueued::Taken(status.to_owned()),
         },
         other => Enqueued::Taken(format!("{other:?}")),
@@ -160,6 +170,7 @@ pub fn job_ids(keys: &Keys, queue: &str, offset: usize, count: usize) -> Step<Ve
     let mut pipeline = redis::pipe();
     // Redis counts in 64 bits with sign, from 0, both ends included.
     let end = offset.saturating_add(count).min(i64::MAX as usize);
+    // Below 0, where `end - 1` might come to, Redis counts from the tail.
     if count == 0 {
         return Step::new(NAME, pipeline, |_| Ok(Vec::new()));
     }

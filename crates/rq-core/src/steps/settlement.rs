@@ -62,6 +62,8 @@ pub enum SettleReply {
 pub fn settle(keys: &Keys, worker: Option<&str>, settlements: &[Settlement]) -> Step<Vec<SettleReply>> {
     const NAME: &str = "settle";
     assert!(settlements.len() <= BATCH_MAX, "the caller cuts settlements into batches");
+    // The script takes an empty name for an inline run: there is no lease to take back and nobody whose jobs to
+    // count.
     let name = worker.unwrap_or_default();
     let now = Timestamp::now();
     let mut cmd = scripts::SETTLE.invoke(&[keys.worker(name), keys.worker_executions(name), keys.leases()]);
@@ -86,12 +88,16 @@ pub(super) fn push_conclusion(cmd: &mut redis::Cmd, settlement: &Settlement) {
         Settled::Finished(value) => ("finished", value.as_deref().map(result::encode_value)),
         Settled::Failed(text) => ("failed", Some(result::encode_failure_text(text))),
         Settled::Stopped(text) => ("stopped", Some(result::encode_failure_text(text))),
+        // Python's entry holds a pickled `Retry` here, which others may leave out (docs/wire.md §7).
         Settled::Exhausted => ("failed", None),
         Settled::Again(text) => ("again", text.as_deref().map(result::encode_failure_text)),
     };
     cmd.arg(status).arg(conclusion.settled.kind().to_wire()).arg(conclusion.ttl.to_wire());
+    // The result's `execution_started_at` is the time of the claim (docs/wire.md §24.3); the job's `started_at` is
+    // that of the run, the end less what it took.
     cmd.arg(payload.unwrap_or_default()).arg(claimed_at.epoch_text());
     cmd.arg(ended_at.before(*ran).to_string()).arg(ended_at.to_string()).arg(ended_at.epoch_text());
+    // Empty leaves the job's meta as it is: a run that saved none must not blank what is there.
     cmd.arg(meta.as_deref().unwrap_or_default()).arg(slot.as_deref().unwrap_or_default());
     match conclusion.next {
         None => cmd.arg(""),
@@ -108,6 +114,7 @@ pub(super) fn push_conclusion(cmd: &mut redis::Cmd, settlement: &Settlement) {
 fn read_settling(code: i64) -> Result<SettleReply, Error> {
     match code {
         0 => Ok(SettleReply::Lost),
+        // 2 is an earlier sending whose answer was lost; it was done, and that is all the caller asks.
         1 | 2 => Ok(SettleReply::Done),
         3 => Ok(SettleReply::Deleted),
         4 => Ok(SettleReply::DependentsLeft),

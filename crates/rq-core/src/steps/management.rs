@@ -35,6 +35,7 @@ pub fn cancel(keys: &Keys, id: &str, how: Cancel) -> Step<Canceled> {
     const NAME: &str = "cancel";
     let now = Timestamp::now();
     let mut cmd = scripts::CANCEL.invoke(&[keys.job(id)]);
+    // The token of this call is kept in the job hash: sent again, the step knows its own cancel from somebody else's.
     cmd.arg(keys.prefix()).arg(now.to_string()).arg(now.epoch_secs()).arg(id).arg(fresh_x());
     cmd.arg(u8::from(how.releases_dependents)).arg(u8::from(how.leaves_dependencies));
     let mut pipeline = redis::pipe();
@@ -127,11 +128,14 @@ pub fn requeue(keys: &Keys, from: RequeueFrom<'_>, at_front: bool, ids: &[String
             (kind.as_str(), queue)
         }
     };
+    // One token for all sendings of this call: a job that has run and failed between two of them must not run once
+    // more.
     let (now, token) = (Timestamp::now(), fresh_x());
     // The first one is pushed last to the head, so that it is next.
     let ids: Vec<&String> = if at_front { ids.iter().rev().collect() } else { ids.iter().collect() };
     let mut pipeline = redis::Pipeline::with_capacity(ids.len().div_ceil(JOBS_PER_SCRIPT_MAX));
     for ids in ids.chunks(JOBS_PER_SCRIPT_MAX) {
+        // For routing alone: which registries and queues the script writes to is in the jobs' records.
         let mut cmd = scripts::REQUEUE.invoke(&[keys.queues()]);
         cmd.arg(keys.prefix()).arg(now.to_string()).arg(now.epoch_secs()).arg(&token);
         cmd.arg(if at_front { "L" } else { "R" }).arg(registry).arg(queue).arg(ids);
@@ -166,10 +170,12 @@ pub fn runner(keys: &Keys, id: &str) -> Step<Runner> {
     const NAME: &str = "who runs a job";
     let mut pipeline = redis::pipe();
     pipeline.cmd("HMGET").arg(keys.job(id)).arg(&["status", "worker_name"]);
+    // Of a key that is gone `HMGET` gives fields without value, as of a job without status, which is `created` to RQ.
     pipeline.cmd("EXISTS").arg(keys.job(id));
     Step::new(NAME, pipeline, |answers: Answers| {
         let [fields, exists] = exactly(NAME, answers)?;
         let (status, worker): (Option<String>, Option<String>) = read(NAME, fields)?;
+        // An unknown status is not `started`: nobody is asked to stop such a job.
         let status = status.as_deref().and_then(Status::parse).unwrap_or(Status::Created);
         Ok(match worker.filter(|worker| !worker.is_empty()) {
             _ if !read::<bool>(NAME, exists)? => Runner::NoJob,
@@ -184,6 +190,8 @@ pub fn runner(keys: &Keys, id: &str) -> Step<Runner> {
 /// Sent twice, the second command finds the worker at another job, or idle, and is ignored.
 pub fn stop(keys: &Keys, worker: &str, job_id: &str) -> Result<Step<bool>, CodecError> {
     const NAME: &str = "stop";
+    // JSON whatever the queue's codec is: so workers read commands. Anything malformed would end the thread on which
+    // one of Python's hears them (docs/wire.md §15).
     let words = [("command", "stop-job"), ("job_id", job_id)];
     let command = Value::Dict(words.map(|(name, word)| (name.into(), word.into())).into());
     let mut pipeline = redis::pipe();

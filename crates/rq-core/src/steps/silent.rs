@@ -47,12 +47,15 @@ impl Silent {
             fields.get(field).map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default()
         };
         let origin = self.origin.clone().unwrap_or_else(|| in_hash("origin"));
+        // By this name the script finds `rq:unbegun:<w>`, which says whether the job may have begun.
         let worker = in_hash("worker_name");
         // Of a record that cannot be read no retries are known, so the job fails.
         let job = Job::from_fields(self.id.job_id(), fields)
             .unwrap_or_else(|_| Job::new(self.id.job_id(), origin.as_str(), Vec::new()));
         let now = Timestamp::now();
         let failure = Failure::Abandoned { worker: worker.clone() };
+        // A claim writes `started_at`, so that it is the time of the claim for our jobs; one of Python's may not have
+        // it yet.
         let claimed_at = job.started_at.unwrap_or(now);
         let settlement = Settlement {
             claimed: Claimed { id: self.id.clone(), origin },
@@ -61,6 +64,7 @@ impl Silent {
             claimed_at,
             ended_at: now,
             ran: now.since(claimed_at),
+            // Empty leaves what is stored: what its worker had not stored by then has died with it.
             meta: None,
         };
         Abandonment { job: Arc::new(job), worker, settlement }
@@ -90,11 +94,14 @@ pub fn any_leases(keys: &Keys) -> Step<bool> {
 pub fn leases_over(keys: &Keys) -> Step<Vec<Silent>> {
     const NAME: &str = "look for leases that are over";
     let mut pipeline = redis::pipe();
+    // Leases are kept by Redis' clock. The time is known only with the answer, so the lowest scores are read whatever
+    // they are, and sorted out below: one round trip.
     pipeline.cmd("TIME");
     pipeline.cmd("ZRANGE").arg(keys.leases()).arg(0).arg(FOUND_MAX - 1).arg("WITHSCORES");
     Step::new(NAME, pipeline, |answers: Answers| {
         let [clock, leases] = exactly(NAME, answers)?;
         let (now_s, now_us): (f64, f64) = read(NAME, clock)?;
+        // Whole milliseconds, rounded down as the scripts do that write leases and look at them again.
         let now_ms = now_s * 1e3 + (now_us / 1e3).floor();
         let leases: Vec<(Vec<u8>, f64)> = read(NAME, leases)?;
         let over = leases.into_iter().filter(|&(_, until_ms)| until_ms <= now_ms);
@@ -107,7 +114,10 @@ pub fn leases_over(keys: &Keys) -> Step<Vec<Silent>> {
 pub fn wip_over(keys: &Keys, queue: &str) -> Step<Vec<Silent>> {
     const NAME: &str = "look for abandoned jobs";
     let mut pipeline = redis::pipe();
+    // Python writes these scores by its machine's clock. A wrong guess does no harm: `abandon` looks again, by Redis'
+    // clock.
     let now_s = Timestamp::now().epoch_secs();
+    // From 0 on, as Python tests for abandoned executions: a score below never ends (docs/wire.md §5).
     pipeline.cmd("ZRANGEBYSCORE").arg(keys.wip(queue)).arg(0).arg(now_s).arg("LIMIT").arg(0).arg(FOUND_MAX);
     let queue = queue.to_owned();
     Step::new(NAME, pipeline, move |answers| {
@@ -136,6 +146,8 @@ pub struct Remains {
 pub fn remains(keys: &Keys, silent: &[Silent]) -> Step<Remains> {
     const NAME: &str = "fetch the jobs of silent executions";
     let mut pipeline = redis::pipe();
+    // A server that was away itself has all leases over, those of living workers too: the caller judges by its
+    // uptime.
     pipeline.cmd("INFO").arg("server");
     for Silent { id, .. } in silent {
         pipeline.cmd("HGETALL").arg(keys.job(id.job_id()));
@@ -146,6 +158,7 @@ pub fn remains(keys: &Keys, silent: &[Silent]) -> Step<Remains> {
         let info = answers.next().and_then(|info| read::<redis::InfoDict>(NAME, info).ok());
         let uptime_s = info.and_then(|info| info.get::<u64>("uptime_in_seconds"));
         let uptime = uptime_s.map_or(Duration::MAX, Duration::from_secs);
+        // A key that is no hash is as good as gone: the script clears the execution's records, and the others go on.
         let jobs = answers.map(|hash| read_hash(NAME, hash).unwrap_or_default()).collect();
         Ok(Remains { uptime, jobs })
     })
@@ -179,6 +192,8 @@ pub fn abandon(keys: &Keys, sign: Evidence, executions: &[Abandonment]) -> Step<
     });
     for Abandonment { worker, settlement, .. } in executions {
         let Claimed { id, origin } = &settlement.claimed;
+        // The conclusion goes along for every execution. Whether it has begun the script sees, as the worker may
+        // still begin it until then.
         cmd.arg(origin).arg(id.job_id()).arg(id.x()).arg(worker);
         push_conclusion(&mut cmd, settlement);
     }

@@ -54,9 +54,13 @@ impl Identity {
 pub fn birth(who: &Identity, record: &WorkerRecord) -> Step<bool> {
     const NAME: &str = "birth";
     let keys = &who.keys;
+    // The claims of an earlier worker of that name go with it: this one counts from 1 again, and an old number would
+    // make its claims stale.
     let mut birth_keys = vec![keys.worker(&who.name), keys.workers(), keys.claims(&who.name)];
     birth_keys.extend(record.queues.iter().map(|queue| keys.queue_workers(queue)));
     let mut cmd = scripts::BIRTH.invoke(&birth_keys);
+    // The time of birth tells this worker, whose first sending may have been done, from a living one of the same
+    // name.
     cmd.arg(who.worker_key_ttl_s()).arg(record.birth.map(|birth| birth.to_string()));
     for (field, value) in record.to_fields().iter() {
         cmd.arg(field).arg(value);
@@ -73,8 +77,10 @@ pub fn introduce(name: &str) -> Step<String> {
     pipeline.cmd("CLIENT").arg("SETNAME").arg(name);
     pipeline.cmd("CLIENT").arg("INFO");
     Step::new("introduce", pipeline, |answers: Answers| {
+        // The answer to `CLIENT SETNAME` is not looked at: a connection without a name works as well.
         let info = match answers.into_iter().nth(1) {
             Some(Ok(Reply::BulkString(info))) => String::from_utf8_lossy(&info).into_owned(),
+            // So RESP3 sends it.
             Some(Ok(Reply::VerbatimString { text, .. })) => text,
             _ => String::new(),
         };
@@ -120,6 +126,8 @@ pub fn heartbeat(who: &Identity, update: StateUpdate, running: &[Claimed]) -> St
     pipeline.add_command(cmd);
     Step::new(NAME, pipeline, |answers| {
         let codes: Vec<i64> = single(NAME, answers)?;
+        // The first number is of the worker's record, below 0 where it has expired: the script then wrote nothing
+        // into it, as a record of two fields would pass for a whole one.
         let Some((&count, alive)) = codes.split_first() else {
             return Err(Error::UnexpectedReply { step: NAME, got: "nothing".to_owned() });
         };
@@ -145,6 +153,7 @@ pub fn death(who: &Identity, queues: &[String]) -> Step<()> {
     let mut death_keys = vec![worker, keys.workers(), claims, executions];
     death_keys.extend(queues.iter().map(|queue| keys.queue_workers(queue)));
     let mut cmd = scripts::DEATH.invoke(&death_keys);
+    // The record stays for a while with `death` in it, which frees the name at once (docs/wire.md §8.2).
     cmd.arg(Timestamp::now().to_string()).arg(DEATH_KEPT_S);
     let mut pipeline = redis::pipe();
     pipeline.add_command(cmd);

@@ -50,6 +50,8 @@ impl<T> Step<T> {
         mut pipeline: Pipeline,
         read: impl Fn(Answers) -> Result<T, Error> + Send + Sync + 'static,
     ) -> Step<T> {
+        // Each command has an answer of its own: the client would else fail the whole step for one key of a wrong
+        // type.
         pipeline.ignore_errors();
         Step { name, pipeline, resend: true, read: Box::new(read) }
     }
@@ -68,10 +70,14 @@ impl<T> Step<T> {
     /// Whether the step should be sent again after `result`.
     fn wants_resend(&self, result: &RedisResult<Answers>, tries: &mut Tries) -> Option<Again> {
         match result {
+            // Redis forgets its scripts when it restarts, or with `SCRIPT FLUSH`. That comes as an answer, not as a
+            // broken connection.
             Ok(answers) if !tries.loaded && self.is_unknown_script(answers) => {
                 tries.loaded = true;
                 Some(Again::LoadScripts)
             }
+            // Once only: a Redis that is away for longer is waited for by who sends the step (`outage.rs` of the
+            // worker), or told to the caller.
             Err(error) if !tries.resent && self.resend && is_broken(error) => {
                 tries.resent = true;
                 Some(Again::AsItIs)
@@ -132,6 +138,7 @@ impl Link {
         if step.pipeline.is_empty() {
             return (step.read)(Vec::new());
         }
+        // A clone is a handle to the one connection: steps of others are under way on it at the same time.
         let mut shared = self.shared.clone();
         let mut tries = Tries::default();
         loop {
@@ -146,6 +153,8 @@ impl Link {
 
     /// A connection of its own for one waiter: commands on it may block as long as they like.
     pub async fn waiting_connection(&self) -> Result<MultiplexedConnection, Error> {
+        // Not the shared connection: Redis answers in order, so one blocking command would hold up all that come
+        // after it.
         let config = waiting_config();
         Ok(self.client.get_multiplexed_async_connection_with_config(&config).await?)
     }
@@ -167,6 +176,7 @@ impl Link {
         pushes: tokio::sync::mpsc::UnboundedSender<redis::PushInfo>,
     ) -> Result<MultiplexedConnection, Error> {
         let info = self.client.get_connection_info().clone();
+        // Only RESP3 lets Redis push invalidations over the connection that asked for them.
         let settings = info.redis_settings().clone().set_protocol(redis::ProtocolVersion::RESP3);
         let client = Client::open(info.set_redis_settings(settings))?;
         let config = waiting_config().set_push_sender(pushes);
@@ -175,6 +185,7 @@ impl Link {
 }
 
 fn waiting_config() -> AsyncConnectionConfig {
+    // No limit to an answer: a blocking command says itself how long it waits.
     AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT)).set_response_timeout(None)
 }
 
@@ -197,6 +208,8 @@ impl BlockingLink {
         if step.pipeline.is_empty() {
             return (step.read)(Vec::new());
         }
+        // Held for the whole round trip: the connection serves one step after the other. A panic in between leaves
+        // the slot empty, and the next step connects anew.
         let mut slot = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         let mut tries = Tries::default();
         loop {
@@ -223,6 +236,8 @@ impl BlockingLink {
     /// A connection of its own for one waiter, whose commands may block for `longest`.
     pub fn waiting_connection(&self, longest: Duration) -> Result<redis::Connection, Error> {
         let connection = connect(&self.client)?;
+        // Longer than the command blocks, so that the socket's limit tells a Redis that is gone and not a wait
+        // without a result.
         connection.set_read_timeout(Some(longest + ANSWER_TIMEOUT))?;
         Ok(connection)
     }
@@ -249,6 +264,7 @@ fn as_the_client_reads(url: &str) -> Cow<'_, str> {
     };
     let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, path) = place.split_once('/').unwrap_or((place, ""));
+    // The client library takes the database from the path alone, and passes over `db` in the query of such a URL.
     let (db, others): (Vec<&str>, Vec<&str>) = query.split('&').partition(|pair| pair.starts_with("db="));
     let host = match authority {
         no_host if no_host.is_empty() || no_host.ends_with('@') => format!("{no_host}localhost"),

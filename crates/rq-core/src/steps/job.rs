@@ -33,6 +33,7 @@ pub fn fetch_jobs(keys: &Keys, ids: &[String]) -> Step<Vec<Result<Option<Job>, E
     }
     let ids = ids.to_vec();
     Step::new(NAME, pipeline, move |answers: Answers| {
+        // Each on its own: a record that another program has spoilt must not hide the others.
         let hashes = ids.iter().zip(answers).map(|(id, answer)| (id, read_hash(NAME, answer)));
         Ok(hashes.map(|(id, hash)| hash.and_then(|fields| read_job(id, fields))).collect())
     })
@@ -62,7 +63,10 @@ pub struct Latest {
 pub fn latest(keys: &Keys, id: &str) -> Step<Latest> {
     const NAME: &str = "latest result";
     let mut pipeline = redis::pipe();
+    // Status before entries, as Redis may serve others between the two: an end with its entry that falls there is
+    // seen with the next look. The other way round it would pass for an end whose result has expired.
     pipeline.cmd("HGET").arg(keys.job(id)).arg("status");
+    // `HGET` has no value for a job without status, which RQ reads as `created`, and none for a job that is gone.
     pipeline.cmd("EXISTS").arg(keys.job(id));
     pipeline.cmd("XREVRANGE").arg(keys.results(id)).arg("+").arg("-").arg("COUNT").arg(1);
     let id = id.to_owned();

@@ -47,6 +47,8 @@ pub fn take_round(keys: &Keys, scope: Scope<'_>, round: &str, interval_ms: u64) 
         Scope::AtLarge => keys.maintained_at_large(),
     };
     let mut cmd = scripts::TAKE_ROUND.invoke(&[key]);
+    // The round is named, not just its worker: sent again, the script finds this very round and answers yes once
+    // more.
     cmd.arg(round).arg(interval_ms);
     step("take a round of maintenance", cmd, Ok)
 }
@@ -57,6 +59,8 @@ pub fn expire(registry: &str) -> Step<Page<usize>> {
     let mut cmd = scripts::EXPIRE.invoke(&[registry]);
     cmd.arg(Timestamp::now().epoch_secs()).arg(EXPIRED_MAX);
     step("take off expired entries", cmd, |expired: usize| {
+        // What was taken off is not there for the next call, so the beginning is always where to go on; a full page
+        // may mean more.
         Ok(Page { found: expired, next: (expired == EXPIRED_MAX).then(Cursor::default) })
     })
 }
@@ -99,6 +103,8 @@ pub fn pick_up(keys: &Keys, queue: &str, at: &Cursor) -> Step<Page<Vec<(String, 
     let mut cmd = scripts::PICK_UP.invoke(&[keys.intermediate(queue)]);
     let now = Timestamp::now();
     cmd.arg(keys.prefix()).arg(now.to_string()).arg(now.epoch_text()).arg(now.epoch_secs());
+    // The fresh id is for a job that may have begun: it is filed in `rq:wip` as an execution that is over, so that it
+    // ends like one of a worker that died.
     cmd.arg(queue).arg(crate::execution::fresh_x()).arg(&at.0);
     step(NAME, cmd, |answer: Vec<Reply>| {
         let (index, answer): (i64, _) = first(NAME, answer)?;
@@ -146,6 +152,8 @@ pub fn undefer(keys: &Keys, queue: &str, ids: &[Vec<u8>]) -> Step<Vec<Undeferred
     const NAME: &str = "release deferred jobs";
     let mut cmd = scripts::UNDEFER.invoke(&[keys.deferred(queue)]);
     let now = Timestamp::now();
+    // The script may stop before the last id: one job with many dependencies is to hold up Redis no longer than many
+    // with few.
     cmd.arg(keys.prefix()).arg(now.to_string()).arg(now.epoch_secs()).arg(ids);
     step(NAME, cmd, |codes: Vec<i64>| {
         let read = |code| match code {
@@ -230,6 +238,7 @@ fn step<A: FromRedisValue, T>(
 }
 
 fn page<T>(cursor: String, found: T) -> Page<T> {
+    // A scan of Redis is over when its cursor is 0 again; a page without anything found is no sign of that.
     Page { found, next: (cursor != "0").then_some(Cursor(cursor)) }
 }
 

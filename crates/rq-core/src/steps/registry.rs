@@ -25,6 +25,7 @@ pub fn entries(
 ) -> Step<Vec<Entry>> {
     const NAME: &str = "registry entries";
     let mut pipeline = redis::pipe();
+    // Below 0, where `end - 1` might come to, Redis counts from the tail.
     if count == 0 {
         return Step::new(NAME, pipeline, |_| Ok(Vec::new()));
     }
@@ -44,6 +45,8 @@ pub fn entries(
 pub fn executions(keys: &Keys, id: &str) -> Step<Vec<String>> {
     const NAME: &str = "executions of a job";
     let mut pipeline = redis::pipe();
+    // Python takes off what is over whenever it lists these; here nothing is changed, so some may have ended long
+    // ago.
     pipeline.cmd("ZRANGE").arg(keys.executions(id)).arg(0).arg(-1);
     let id = id.to_owned();
     Step::new(NAME, pipeline, move |answers| {

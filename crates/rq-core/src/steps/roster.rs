@@ -32,6 +32,7 @@ pub fn records(keys: &Keys, names: &[String]) -> Step<Vec<WorkerRecord>> {
     Step::new(NAME, pipeline, move |answers: Answers| {
         let hashes = names.iter().zip(answers).map(|(name, answer)| (name, read_hash(NAME, answer)));
         let records = hashes.filter_map(|(name, hash)| {
+            // The set outlives a record that has expired, until maintenance takes the worker off (`bury.lua`).
             let fields = hash.ok().filter(|fields| !fields.is_empty())?;
             WorkerRecord::from_fields(name.as_str(), fields).ok()
         });

@@ -65,12 +65,15 @@ pub fn due(who: &Scheduler) -> Step<Vec<QueueTick>> {
     let (keys, now) = (&who.keys, Timestamp::now());
     let mut due_keys = vec![keys.scheduler(&who.name)];
     for queue in &who.queues {
+        // Lock and schedule go into the same script: a scheduler that slept past its lock moves nothing
+        // (docs/design/scheduling.md).
         due_keys.extend([keys.scheduler_lock(queue), keys.scheduled(queue)]);
     }
     let mut cmd = scripts::DUE.invoke(&due_keys);
     cmd.arg(keys.prefix()).arg(now.to_string()).arg(now.epoch_secs());
     cmd.arg(&who.name).arg(who.kept.as_secs()).arg(DUE_MAX);
     cmd.arg(who.queues.len()).arg(&who.queues);
+    // The whole record with each tick: it expires with the locks, and a scheduler that was away finds neither.
     cmd.arg("name").arg(&who.name);
     cmd.arg("hostname").arg(&who.hostname);
     cmd.arg("pid").arg(who.pid);
@@ -104,6 +107,8 @@ pub fn leave(who: &Scheduler) -> Step<usize> {
     const NAME: &str = "leave the schedule";
     let keys = &who.keys;
     let mut leave_keys = vec![keys.scheduler(&who.name)];
+    // The script frees those alone that hold this name: another scheduler may have taken over a lock that has
+    // expired.
     leave_keys.extend(who.queues.iter().map(|queue| keys.scheduler_lock(queue)));
     let mut cmd = scripts::LEAVE.invoke(&leave_keys);
     cmd.arg(&who.name);

@@ -12,6 +12,7 @@ use crate::ttl::whole_seconds;
 pub fn suspend(keys: &Keys, longest: Option<Duration>) -> Step<()> {
     const NAME: &str = "suspend";
     let mut pipeline = redis::pipe();
+    // The value is what `rq suspend` writes; workers look only whether the key is there.
     pipeline.cmd("SET").arg(keys.suspended()).arg(1);
     if let Some(longest) = longest {
         // Redis refuses a time to live of 0.

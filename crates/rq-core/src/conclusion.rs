@@ -88,6 +88,7 @@ impl Conclusion {
         let (settled, next, changes) = match outcome {
             Ok(value) => repeated(job, value, now),
             Err(Failure::Retry(retry)) => returned_retry(job, retry, now),
+            // Never retried, whatever retries are left (docs/wire.md §10.7).
             Err(failure @ Failure::Stopped) => (Settled::Stopped(failure.text()), None, Vec::new()),
             Err(failure) => retried_or_failed(job, failure.text(), now),
         };
@@ -102,6 +103,8 @@ impl Conclusion {
     pub fn of_shut_down(job: &Job, text: String, now: Timestamp, default: OnCrash) -> Conclusion {
         let has_retries = job.retries_left.unwrap_or(0) > 0;
         let (settled, next, changes) = match job.on_crash.unwrap_or(default) {
+            // Retries go first, as in RQ. Without any, the job is cut off through no fault of its own and waits at
+            // the head again.
             OnCrash::Requeue if !has_retries => (Settled::Again(Some(text)), Some(Next::Head), Vec::new()),
             _ => retried_or_failed(job, text, now),
         };
@@ -126,6 +129,7 @@ impl Conclusion {
             }
             _ => retried_or_failed(job, text, now),
         };
+        // Counted also where a retry follows: the number is of workers that died, however the job went on.
         changes.push(("crashes", crashes.to_string()));
         let ttl = settled.ttl(job, Ttl::RESULT_DEFAULT);
         Conclusion { settled, ttl, next, changes }
@@ -142,6 +146,8 @@ fn repeated(job: &Job, value: Option<Vec<u8>>, now: Timestamp) -> Decided {
     }
     let mut changes = vec![("repeats_left", (left - 1).to_string())];
     let intervals_s = job.repeat_intervals_s.as_deref().unwrap_or_default();
+    // RQ 3.0 drops the pause that it takes and keeps the last one for all further runs; 2.12 never shifts the list
+    // (docs/wire.md §10.8).
     if let [_, rest @ ..] = intervals_s
         && !rest.is_empty()
     {
@@ -174,9 +180,12 @@ fn returned_retry(job: &Job, retry: &Retry, now: Timestamp) -> Decided {
     let mut changes = vec![("number_of_retries", (before + 1).to_string())];
     let at_front = retry.is_at_front() || job.enqueue_at_front_on_retry == Some(true);
     if at_front {
+        // Kept for further retries, as RQ does: once at the front, always at the front.
         changes.push(("enqueue_at_front_on_retry", "1".to_owned()));
     }
     let intervals_s = retry.intervals();
+    // Never empty (`Retry::intervals`). Counted from the front, unlike the list in the job's record: so RQ does with
+    // a returned `Retry`.
     let index = usize::try_from(before).unwrap_or(0).min(intervals_s.len() - 1);
     (Settled::Again(None), Some(next(now, intervals_s[index], at_front)), changes)
 }

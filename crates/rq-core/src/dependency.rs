@@ -96,6 +96,7 @@ pub(crate) fn parents_first(jobs: Vec<(Job, Place)>) -> Result<Vec<(Job, Place)>
     let ids: HashSet<&str> = jobs.iter().map(|(job, _)| job.id.as_str()).collect();
     let waits_within =
         |job: &Job| job.dependency_ids.iter().flatten().any(|dependency| ids.contains(dependency.as_str()));
+    // Most calls wait for none of their own batch: they are spared the walk, and keep their order.
     if !jobs.iter().any(|(job, _)| waits_within(job)) {
         return Ok(jobs);
     }
@@ -117,12 +118,15 @@ fn order_by_dependency(jobs: &[(Job, Place)]) -> Result<Vec<usize>, Error> {
         let mut path = vec![(first, parents(first))];
         while let Some((index, ahead)) = path.last_mut() {
             let index = *index;
+            // One that several wait for may be on the path more than once, and is placed once.
             if state[index] == Seen::Placed {
                 path.pop();
                 continue;
             }
             state[index] = Seen::OnPath;
             match ahead.pop() {
+                // Only here can it be seen: the script writes one job after the other, and the first of a cycle would
+                // find its parent missing and run.
                 Some(parent) if state[parent] == Seen::OnPath => {
                     return Err(Error::DependencyCycle { job_id: jobs[parent].0.id.clone() });
                 }

@@ -49,6 +49,7 @@ impl Interrupt {
     pub fn new(limit: Option<Duration>) -> Interrupt {
         Interrupt {
             limit,
+            // A limit beyond what the clock can count is as good as none.
             deadline: limit.and_then(|limit| Instant::now().checked_add(limit)),
             state: Mutex::default(),
             stopped: Condvar::new(),
@@ -66,8 +67,11 @@ impl Interrupt {
 
     /// Asks the job to stop. Wakes its sleeps.
     pub fn stop(&self) {
+        // Before the wake-ups, since a sleeper that wakes looks here. The first request's time stays: it is compared
+        // with the deadline.
         self.state().stopped_at.get_or_insert_with(Instant::now);
         self.stopped.notify_all();
+        // Wakes those alone that wait already; `sleep_async` therefore looks after it has begun to wait.
         self.stopped_async.notify_waiters();
     }
 
@@ -145,11 +149,13 @@ impl Interrupt {
             _ if state.stopped_at.is_some() => Interrupted::JobStopped,
             _ => return Ok(()),
         };
+        // Noted only when the job sees it: an error of a job that never asked is not due to this.
         state.told = Some(interrupted);
         Err(interrupted)
     }
 
     fn listen(&self) {
+        // Another thread of the job that asks meanwhile waits here until somebody listens, and looks only then.
         self.listens.call_once(|| {
             let listen = self.listen.lock().unwrap_or_else(PoisonError::into_inner).take();
             listen.into_iter().for_each(|listen| listen());

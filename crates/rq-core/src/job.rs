@@ -175,6 +175,7 @@ impl Job {
     /// A missing or empty status is `created`, a missing `created_at` is now, as in RQ.
     pub fn from_fields(id: impl Into<String>, mut fields: Fields) -> Result<Job, FieldError> {
         let f = &mut fields;
+        // A hash without `data` is no job but what a write to a deleted one has left (docs/wire.md §21-2).
         let data = f.take("data").ok_or_else(|| FieldError::new("data", "is missing"))?;
         Ok(Job {
             id: id.into(),
@@ -192,6 +193,7 @@ impl Job {
             success_callback: take_callback(f, "success_callback_name", "success_callback_timeout")?,
             failure_callback: take_callback(f, "failure_callback_name", "failure_callback_timeout")?,
             stopped_callback: take_callback(f, "stopped_callback_name", "stopped_callback_timeout")?,
+            // `take_text` takes empty for missing, and the hash would not come back as it was.
             group_id: match f.get("group_id") {
                 Some(_) => Some(f.take_text("group_id")?.unwrap_or_default()),
                 None => None,
@@ -237,6 +239,7 @@ impl Job {
         f.set_some("description", self.description.as_deref());
         f.set_some("timeout", self.timeout.map(Timeout::to_wire));
         f.set_some("enqueued_at", self.enqueued_at);
+        // Fields that RQ always writes, empty where unset (docs/wire.md §3).
         f.set_or_empty("started_at", self.started_at);
         f.set_or_empty("ended_at", self.ended_at);
         f.set_or_empty("last_heartbeat", self.last_heartbeat);
@@ -302,6 +305,7 @@ impl Job {
     /// What to run, and the codec that says so. Results and meta must be written in the same one.
     pub fn payload(&self) -> Result<(Codec, Payload), CodecError> {
         let inflated = self.inflated()?;
+        // Nothing on the wire names the codec; the first bytes of the call tell (docs/wire.md §4.2).
         let codec = Codec::detect(&inflated)?;
         Ok((codec, codec.decode_payload(&inflated)?))
     }
@@ -387,6 +391,7 @@ fn take_ids(f: &mut Fields, field: &str) -> Result<Option<Vec<String>>, FieldErr
 pub(crate) fn json_numbers(numbers: &[u64]) -> String {
     let mut text = String::from("[");
     for (index, number) in numbers.iter().enumerate() {
+        // Python's separator, as `json.dumps` writes it (docs/wire.md §4.4).
         text.push_str(if index == 0 { "" } else { ", " });
         text.push_str(&number.to_string());
     }

@@ -80,6 +80,7 @@ pub(crate) mod asynchronous {
         /// [`Error::NotEnded`] after `longest`, and with [`Error::JobFailed`] if the job ended without a value.
         pub async fn wait(&self, longest: Duration) -> Result<T, Error> {
             let mut wait = Wait::new(&self.id, longest);
+            // Made at the first pause: a job that has ended already costs no connection.
             let mut connection = None;
             loop {
                 let pause = match wait.look(self.latest().await?)? {
@@ -92,6 +93,8 @@ pub(crate) mod asynchronous {
                 };
                 let cmd =
                     steps::job::wait_for_result(&self.keys, &self.id, &wait.after, pause.as_millis() as u64);
+                // What comes only wakes: an entry may be of an attempt that is followed by another, so the next look
+                // judges by the status.
                 cmd.query_async::<redis::Value>(connection).await?;
             }
         }

@@ -156,7 +156,10 @@ pub(crate) mod asynchronous {
             }
             let jobs = calls.into_iter().map(|call| with_place(call, &self.name, self.codec));
             let jobs = jobs.collect::<Result<Vec<_>, Error>>()?;
+            // Before the order changes: the caller gets them in its own.
             let handles = jobs.iter().map(|(job, _)| self.handle(&job.id)).collect();
+            // A parent that is not there holds nobody back, so a dependent that is written before its parent would
+            // run at once.
             self.send(&parents_first(jobs)?).await?;
             Ok(handles)
         }
@@ -166,6 +169,8 @@ pub(crate) mod asynchronous {
             for batch in jobs.chunks(JOBS_PER_ROUND_TRIP_MAX) {
                 let step = steps::queue::enqueue(&self.keys, &self.name, batch);
                 let enqueued = self.link.run(&step).await.map_err(|error| unconfirmed(error, batch))?;
+                // One id that is taken refuses no other job: the batches behind it are sent as well, and then the
+                // first refusal is told.
                 first_taken = first_taken.and(all_enqueued(batch, enqueued));
             }
             first_taken
@@ -180,6 +185,8 @@ pub(crate) mod asynchronous {
             all_enqueued(&job, enqueued)?;
             if begins {
                 let settle = steps::settlement::settle(&self.keys, None, &[run.run_async().await]);
+                // A settlement releases one page of dependents, and here is no worker that would go on with the
+                // others.
                 if self.link.run(&settle).await? == [SettleReply::DependentsLeft] {
                     self.handle::<T>(run.job_id()).release_rest(Release::Ended).await?;
                 }
@@ -289,6 +296,8 @@ impl Context {
     ///
     /// Its methods block, over a connection that all jobs of a process share.
     pub fn queue(&self, name: &str) -> Result<blocking::Queue, Error> {
+        // The connection of all jobs of the process, and blocking under `-w green` as well: a detour over a thread
+        // would take as long (docs/design/threads-and-green.md).
         let (link, keys) = self.host().link()?;
         Ok(blocking::Queue::over_shared(link, name)?.keys(keys).codec(self.codec()))
     }
@@ -309,6 +318,8 @@ fn with_due<T>(call: Call<T>, queue: &str, codec: Codec, due: Timestamp) -> Resu
     let mut job = call.into_job(queue, codec)?;
     job.status = Status::Scheduled;
     if at_front {
+        // Kept in the record, where whoever moves the job once it is due reads it: the schedule has no head
+        // (docs/wire.md §9.3).
         job.enqueue_at_front = Some(true);
     }
     Ok((job, Place::At(due.epoch_secs())))
@@ -323,6 +334,7 @@ fn begins_inline(enqueued: &[Enqueued]) -> bool {
 fn unconfirmed(error: Error, batch: &[(Job, Place)]) -> Error {
     match (error, batch) {
         (Error::Redis(source), [(job, _), ..])
+            // Of a connection that was refused nothing was sent: that is certain, and a plain error.
             if source.is_connection_broken() && !source.is_connection_refused() =>
         {
             Error::Unconfirmed { job_id: job.id.clone(), source }

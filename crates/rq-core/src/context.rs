@@ -150,6 +150,8 @@ impl Context {
     }
 
     fn update_meta<const N: usize>(&self, entries: [(&str, Value); N]) -> Result<(), Error> {
+        // Held until the host has it: two threads of a job may save at once, and the later meta must be the one that
+        // stays.
         let mut meta = self.locked_meta();
         let Value::Dict(dict) = self.loaded(&mut meta)? else {
             return Err(CodecError::Shape { wanted: "a dict as meta" }.into());
@@ -167,6 +169,7 @@ impl Context {
 
     /// Meta is written in the codec of the job, which is read from its payload once.
     pub(crate) fn codec(&self) -> Codec {
+        // The context of a unit test has no payload, and keeps its meta in the default codec.
         let detect = || self.job.inflated().and_then(|inflated| Codec::detect(&inflated)).unwrap_or_default();
         *self.codec.get_or_init(detect)
     }

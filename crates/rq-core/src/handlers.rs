@@ -155,6 +155,7 @@ impl Handlers {
     fn nearest(&self, name: &str) -> Option<String> {
         const EDITS_MAX: usize = 2;
         const COMPARED_CHARS_MAX: usize = 200;
+        // The name comes from a payload, and to compare takes its length times that of each known name.
         if name.len() > COMPARED_CHARS_MAX {
             return None;
         }
@@ -231,6 +232,7 @@ impl Prepared {
 fn settled(codec: Codec, outcome: Outcome, context: &Context) -> Result<Option<Vec<u8>>, Failure> {
     match (outcome, context.interrupt().told()) {
         (Ok(returned), _) => Ok(encode_returned(codec, returned)),
+        // A panic, or a request to be run again, keeps its meaning: each says what it is.
         (Err(Failure::Error(_)), Some(interrupted)) => Err(Failure::interrupted(interrupted)),
         (Err(failure), _) => Err(failure),
     }
@@ -238,10 +240,12 @@ fn settled(codec: Codec, outcome: Outcome, context: &Context) -> Result<Option<V
 
 fn encode_returned(codec: Codec, returned: Returned) -> Option<Vec<u8>> {
     let encoded = match returned {
+        // RQ leaves `None` out of the results stream (docs/wire.md §7).
         Ok(Value::Null) => return None,
         Ok(value) => codec.encode_value(&value).ok(),
         Err(_) => None,
     };
+    // The job has done its work and counts as finished, in RQ too; only the value is lost.
     encoded.or_else(|| codec.encode_value(&Value::Str(UNSERIALIZABLE.to_owned())).ok())
 }
 
@@ -260,6 +264,7 @@ impl Arguments {
             return Err(ArgumentError::TooMany { function, takes: params.len(), given: payload.args.len() });
         }
         let mut bound: Vec<Option<Value>> = payload.args.into_iter().map(Some).collect();
+        // What nobody gives stays open here: only the parameter's type can say whether it may be left out.
         bound.resize_with(params.len(), || None);
         for (name, value) in payload.kwargs {
             let Some(index) = params.iter().position(|param| **param == name) else {
@@ -291,6 +296,7 @@ impl Arguments {
 
 /// `value` as a `T`; a `T` that is a [`Value`] gets it as it came, dates and sets included.
 fn convert<T: DeserializeOwned + 'static>(value: Value) -> Result<T, ValueError> {
+    // serde knows neither dates nor sets, so a handler that takes a `Value` must not get it by way of serde.
     if TypeId::of::<T>() != TypeId::of::<Value>() {
         return value.deserialize_into();
     }
@@ -307,6 +313,7 @@ pub const fn same_params(a: &[&str], b: &[&str]) -> bool {
         return false;
     }
     let mut i = 0;
+    // By index and byte: iterators and `==` of texts are not to be had at compile time.
     while i < a.len() {
         let (a, b) = (a[i].as_bytes(), b[i].as_bytes());
         if a.len() != b.len() {

@@ -38,6 +38,7 @@ impl Inline {
     /// Makes a run of `job` that begins now.
     pub(crate) fn begin(&self, mut job: Job) -> InlineRun<'_> {
         let now = Timestamp::now();
+        // As if claimed, from the first write on: it is in no queue, and no worker can take it.
         job.status = Status::Started;
         job.enqueued_at = Some(now);
         job.started_at = Some(now);
@@ -68,6 +69,7 @@ impl InlineRun<'_> {
             .job
             .limit()
             .map_or(UNLIMITED_S, |limit| i64::try_from(limit.as_secs()).unwrap_or(UNLIMITED_S));
+        // Once this is past, maintenance of either language takes the run for abandoned, since no worker renews it.
         let until_s = self.began_at.epoch_secs().saturating_add(limit_s).saturating_add(OVERDUE_S);
         [(Job::clone(&self.job), Place::Inline(self.execution.clone(), until_s))]
     }
@@ -101,6 +103,8 @@ impl InlineRun<'_> {
             Ok(value) => (value, None),
             Err(failure) => (None, Some(failure)),
         };
+        // By the same rules as a worker's runs, so that a test with an inline queue sees the same retries and
+        // lifetimes.
         let outcome = failure.as_ref().map_or(Ok(value), Err);
         let conclusion = Conclusion::of(&self.job, outcome, ended_at, Ttl::RESULT_DEFAULT);
         Settlement {

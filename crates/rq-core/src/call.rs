@@ -206,6 +206,7 @@ impl<T> Call<T> {
 
     /// The job this call becomes in the queue `origin`, ready to be written.
     pub(crate) fn into_job(self, origin: &str, codec: Codec) -> Result<Job, Error> {
+        // Only now: the methods that add arguments give back the call, so that they can be chained.
         if let Some(error) = self.broken {
             return Err(error.into());
         }
@@ -218,6 +219,7 @@ impl<T> Call<T> {
             None => uuid::Uuid::new_v4().to_string(),
         };
         let mut job = Job::new(id, origin, encode(&payload, codec)?);
+        // Never left out: a Python worker on a terminal ends on a job without one (docs/wire.md §21-3).
         job.description = Some(options.description.unwrap_or_else(|| payload.description()));
         job.timeout = Some(checked_timeout(options.timeout)?);
         job.result_ttl = options.result_ttl;
@@ -226,6 +228,7 @@ impl<T> Call<T> {
         if let Some(retry) = options.retry {
             job.retries_left = Some(i64::from(retry.max()));
             job.retry_intervals_s = Some(retry.intervals().to_vec());
+            // RQ writes this field only where it is true.
             job.enqueue_at_front_on_retry = retry.is_at_front().then_some(true);
         }
         if let Some(repeat) = options.repeat {
@@ -278,9 +281,11 @@ fn set_dependency(job: &mut Job, dependency: &Dependency) -> Result<(), Error> {
             reason: "a job can wait for 10,000 others at most; let jobs in between wait for parts of them",
         });
     }
+    // RQ has no field that says "none": a job with an empty list waits for nobody.
     if dependency.ids().is_empty() {
         return Ok(());
     }
+    // Read by those alone that do not know the list (docs/wire.md §3).
     job.dependency_id = dependency.ids().first().cloned();
     job.dependency_ids = Some(dependency.ids().to_vec());
     job.allow_dependency_failures = dependency.allows_failure();

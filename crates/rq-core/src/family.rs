@@ -39,6 +39,7 @@ impl Family {
             self.dependents.push(places);
         }
         match self.ids.len() {
+            // Looked at after each page, so that a family without end costs a page more than is allowed.
             ..=FAMILY_MAX => Ok(()),
             _ => Err(Error::TooManyDependents { job_id: self.ids.swap_remove(0), most: FAMILY_MAX }),
         }
@@ -55,6 +56,8 @@ impl Family {
     pub(crate) fn dependents_first(self) -> Vec<String> {
         let mut order = Vec::with_capacity(self.ids.len());
         let mut seen = vec![false; self.ids.len()];
+        // Noted before the walk begins: others write to these sets too, and what leads back here must not go round
+        // for ever.
         seen[0] = true;
         // Depth first without recursion: a place, and how many of its dependents were looked at.
         let mut path = vec![(0, 0)];

@@ -103,6 +103,7 @@ fn all() -> impl Iterator<Item = &'static Script> {
 impl Script {
     /// The command that runs it with `keys`; arguments are added to it.
     pub(crate) fn invoke(&self, keys: &[impl ToRedisArgs]) -> Cmd {
+        // The digest alone: the text goes over once, when Redis answers that it does not know the script (`link.rs`).
         let mut cmd = redis::cmd("EVALSHA");
         cmd.arg(&self.whole().digest).arg(keys.len()).arg(keys);
         cmd
@@ -120,6 +121,7 @@ impl Script {
 /// Loads every script into the server.
 pub(crate) fn load_all() -> Pipeline {
     let mut pipeline = redis::pipe();
+    // All of them: a Redis that has lost one has restarted or was told to forget them, and lacks the others as well.
     for script in all() {
         pipeline.cmd("SCRIPT").arg("LOAD").arg(&script.whole().text).ignore();
     }

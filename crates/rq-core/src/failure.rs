@@ -180,6 +180,8 @@ pub enum ArgumentError {
 impl<E: Into<BoxError>> From<E> for Failure {
     /// An [`Interrupted`] that a job passes on keeps its meaning.
     fn from(error: E) -> Failure {
+        // Its type alone tells an interruption that is passed on; one that `anyhow` has wrapped is known by
+        // `Interrupt::told` (`handlers.rs`).
         let error = error.into();
         match error.downcast_ref::<Interrupted>() {
             Some(&interrupted) => Failure::interrupted(interrupted),
@@ -228,6 +230,7 @@ impl Failure {
 
     /// What is stored with the job and shown by dashboards: the kind, what went wrong, and one cause a line.
     pub fn text(&self) -> String {
+        // It was put together, and cut, in the process that ran the job, and begins with its kind already.
         if let Failure::Remote { text, .. } = self {
             return text.clone();
         }
@@ -323,6 +326,7 @@ fn signal_name(signal: i32) -> &'static str {
 fn shortened(mut text: String) -> String {
     if text.len() > TEXT_BYTES_MAX {
         let whole_bytes = text.len();
+        // Between characters: a `String` cut inside of one panics.
         text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
         push(&mut text, format_args!("… (of {whole_bytes} bytes)"));
     }

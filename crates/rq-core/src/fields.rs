@@ -86,6 +86,8 @@ impl Fields {
     /// Takes a whole number as Python's `int()` reads it; absent is `None`, empty is an error.
     pub fn take_int(&mut self, field: &str) -> Result<Option<i64>, FieldError> {
         let Some(bytes) = self.take(field) else { return Ok(None) };
+        // As `int()` does, white space around it is passed over. What is no number ends Python's workers, so none of
+        // ours must take it for one (docs/wire.md §21-1).
         let number = std::str::from_utf8(&bytes).ok().and_then(|text| text.trim().parse().ok());
         match number {
             Some(number) => Ok(Some(number)),

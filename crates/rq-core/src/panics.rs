@@ -60,6 +60,7 @@ fn swap(memory: Memory) -> Memory {
 ///
 /// The caller must not look at state that `f` may have left half changed; jobs share none with their worker.
 pub fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Panic> {
+    // A job may catch panics itself, inside of this: what was noted so far is put aside, and comes back behind.
     let outer = swap(Memory(Some(None)));
     let result = panic::catch_unwind(AssertUnwindSafe(f));
     let location = swap(outer).0.flatten();
@@ -69,6 +70,7 @@ pub fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Panic> {
 /// [`catch`] for a future: a panic in any of its polls ends it.
 pub async fn catch_async<F: Future>(future: F) -> Result<F::Output, Panic> {
     let mut future = pin!(future);
+    // Around each poll, not around all: between two of them the job may go on on another thread, with another memory.
     poll_fn(|cx| match catch(|| future.as_mut().poll(cx)) {
         Ok(poll) => poll.map(Ok),
         Err(panic) => Poll::Ready(Err(panic)),
@@ -86,6 +88,8 @@ pub fn record_locations() {
     INSTALLED.call_once(|| {
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
+            // Only by `swap` can be seen whether there is a memory, since it may be a coroutine's. Where there is
+            // none, the empty one that was put in is the same as before.
             let caught = swap(Memory::default()).0.is_some();
             if caught {
                 swap(Memory(Some(info.location().map(ToString::to_string))));

@@ -93,6 +93,7 @@ impl JobResult {
         let f = &mut fields;
         Ok(JobResult {
             kind: take_kind(f)?,
+            // Empty is an inline run or maintenance, missing a release before 2.5; `take_text` would make them one.
             worker_name: match f.get("worker_name") {
                 Some(_) => Some(f.take_text("worker_name")?.unwrap_or_default()),
                 None => None,
@@ -145,6 +146,7 @@ fn take_failure_text(f: &mut Fields) -> Result<Option<String>, FieldError> {
     let Some(deflated) = take_base64(f, "exc_string")? else { return Ok(None) };
     let text = zlib::inflate(&deflated, FAILURE_TEXT_BYTES_MAX)
         .map_err(|error| FieldError::new("exc_string", error))?;
+    // It is for people to read: a bad byte must not hide the rest of a traceback.
     Ok(Some(String::from_utf8_lossy(&text).into_owned()))
 }
 

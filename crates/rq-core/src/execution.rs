@@ -49,6 +49,7 @@ impl fmt::Display for ExecutionId {
 
 /// An execution id for a job not yet known: 32 hexadecimal digits of a UUID 4.
 pub(crate) fn fresh_x() -> String {
+    // Without dashes, unlike the ids of jobs (docs/wire.md §1.5).
     uuid::Uuid::new_v4().simple().to_string()
 }
 

@@ -204,6 +204,7 @@ pub fn check_queue_name(name: &str) -> Result<(), NameError> {
     if name.contains(',') {
         return refuse("it must not hold a comma, which separates queues in the worker's record");
     }
+    // Anywhere, not just at the end: the keys of `first_seen` go on behind it.
     if name.contains(":intermediate") {
         return refuse("it must not hold `:intermediate`, which names another queue's list");
     }
@@ -216,6 +217,7 @@ pub fn check_queue_name(name: &str) -> Result<(), NameError> {
 /// Checks a worker name that we are about to write.
 pub fn check_worker_name(name: &str) -> Result<(), NameError> {
     const KIND: &str = "worker name";
+    // A name that ends in `:executions` would make its hash the key of another worker's set (docs/wire.md §21-17).
     if name.is_empty()
         || name.chars().any(char::is_control)
         || name.trim() != name

@@ -42,6 +42,7 @@ impl From<redis::RedisError> for RedisError {
 
 /// Whether the connection broke, so that it is unknown whether the commands were run.
 pub fn is_broken(error: &redis::RedisError) -> bool {
+    // A timeout as well: the answer may only be late, and the commands were run.
     error.is_io_error() || error.is_timeout() || error.is_connection_dropped()
 }
 

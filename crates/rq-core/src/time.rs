@@ -53,6 +53,7 @@ impl Timestamp {
 
     /// The moment `epoch_s` seconds after 1970, as the `E` form counts.
     pub fn from_epoch_seconds(epoch_s: f64) -> Timestamp {
+        // Rounded: a float is a little above or below its microsecond, and cutting off would lose one.
         Timestamp::from_epoch_us((epoch_s * 1e6).round() as i64)
     }
 
@@ -68,6 +69,8 @@ impl Timestamp {
 
     /// Seconds since 1970 as Python prints them: the form `E` of docs/wire.md §1.3.
     pub fn epoch_text(self) -> String {
+        // Shortest digits that read back the same, as Python's `repr`; `{:?}` keeps the `.0` of whole seconds, as
+        // that does.
         format!("{:?}", self.epoch_us as f64 / 1e6)
     }
 
@@ -100,10 +103,13 @@ impl Timestamp {
         };
         let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
         let shape = |s: &[u8]| s.len() == 19 && s[4] == b'-' && s[7] == b'-' && s[10] == b'T';
+        // The parser below reads more than Python, which ends on anything but this form; so nothing else is let
+        // through.
         if !shape(clock.as_bytes()) || !(1..=6).contains(&fraction.len()) || !digits(fraction) {
             return None;
         }
         let datetime: jiff::civil::DateTime = clock.parse().ok()?;
+        // Python's calendar begins with the year 1.
         if datetime.year() < 1 {
             return None;
         }
@@ -121,6 +127,7 @@ impl fmt::Display for Timestamp {
         let t = jiff::tz::Offset::UTC.to_datetime(timestamp);
         write!(
             f,
+            // Always six digits of a second, as Python writes it (docs/wire.md §1.3).
             "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z",
             t.year(),
             t.month(),

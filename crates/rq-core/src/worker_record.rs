@@ -70,6 +70,7 @@ impl WorkerRecord {
             state: f.take_text("state")?,
             successful_job_count: f.take_int("successful_job_count")?,
             failed_job_count: f.take_int("failed_job_count")?,
+            // Redis writes the sum (`HINCRBYFLOAT`); as a number its digits might not come back as they were.
             total_working_time: f.take_text("total_working_time")?,
             shutdown_requested_date: f.take_time("shutdown_requested_date")?,
             death: f.take_time("death")?,
@@ -82,6 +83,7 @@ impl WorkerRecord {
         let mut f = self.other.clone();
         f.set_some("birth", self.birth);
         f.set_some("last_heartbeat", self.last_heartbeat);
+        // Python splits the text at commas, which is why no queue may have one in its name (`check_queue_name`).
         f.set("queues", self.queues.join(","));
         f.set_some("pid", self.pid);
         f.set_some("hostname", self.hostname.as_deref());

@@ -109,6 +109,7 @@ pub(crate) mod asynchronous {
         /// The entry of a job, if it has one; of several runs, one.
         pub async fn entry(&self, job_id: &str) -> Result<Option<Entry>, Error> {
             let members = match self.kind {
+                // Its members are `<id>:<x>`, and of a job's id alone there is no entry to ask for.
                 RegistryKind::Started => {
                     self.link.run(&steps::registry::executions(&self.keys, job_id)).await?
                 }
@@ -139,6 +140,7 @@ pub(crate) mod asynchronous {
         /// [`requeue`](Registry::requeue) for all that are there now, lowest score first.
         pub async fn requeue_all(&self) -> Result<Vec<(String, Requeued)>, Error> {
             check_requeue(self.kind)?;
+            // All ids first: each requeue takes entries off, and pages read in between would pass over some.
             self.requeue(&self.ids().await?).await
         }
     }

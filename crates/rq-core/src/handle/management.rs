@@ -54,6 +54,8 @@ mod asynchronous {
             let mut family = Family::of(&self.id);
             loop {
                 let ids = family.next(FETCHED_PER_ROUND_TRIP_MAX);
+                // Nothing is deleted before the whole family is known: a dependent that is not yet known would be
+                // released.
                 if ids.is_empty() {
                     return self.delete_each(&family.dependents_first()).await;
                 }
@@ -68,6 +70,8 @@ mod asynchronous {
                     ids.iter().zip(deleted).filter(|(_, deleted)| *deleted == Deleted::DependentsLeft);
                 for (id, _) in unfinished {
                     let job = JobHandle::<()>::new(self.link.clone(), self.keys.clone(), id);
+                    // Until this is done the record stays, canceled and in no registry; should we die here, it
+                    // expires within the hour.
                     job.release_rest(Release::Discarded).await?;
                 }
             }
@@ -103,6 +107,7 @@ mod asynchronous {
             match self.link.run(&step).await?.as_slice() {
                 [Requeued::Done] => Ok(()),
                 [Requeued::NoJob] => Err(Error::NoSuchJob { job_id: self.id.clone() }),
+                // Asked for the error's text alone; the job may have gone on since the refusal.
                 _ => Err(Error::NotRequeued { job_id: self.id.clone(), status: self.status().await? }),
             }
         }

@@ -44,6 +44,7 @@ impl<'a> Wait<'a> {
         match (status, result) {
             // While a job is not in an end state, its newest entry is of an earlier run.
             (Some(status), Some((entry, _))) if !status.is_terminal() => self.after = entry,
+            // Before entries are looked at: a job that had ended keeps its result when it is canceled.
             (Some(Status::Canceled), _) => {
                 return Err(Error::JobFailed {
                     job_id: job_id(),
@@ -55,6 +56,7 @@ impl<'a> Wait<'a> {
                 return Ok(Look::Ended(result));
             }
             (status, Some((_, result))) => {
+                // The hash may be gone before the stream; what the entry says still counts.
                 let status = status.unwrap_or(Status::Failed);
                 return Err(Error::JobFailed {
                     job_id: job_id(),

@@ -45,6 +45,8 @@ mod asynchronous {
         }
 
         async fn workers_of(&self, queues: &[String]) -> Result<Vec<WorkerRecord>, Error> {
+            // From the sets, not by a scan for keys: those of workers' executions begin like a worker's (docs/wire.md
+            // §21-17).
             let names = self.link.run(&steps::roster::names(&self.keys, queues)).await?;
             let mut workers = Vec::with_capacity(names.len());
             for names in names.chunks(FETCHED_PER_ROUND_TRIP_MAX) {

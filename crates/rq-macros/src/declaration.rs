@@ -20,6 +20,7 @@ impl Parse for Declaration {
         let attributes = input.call(Attribute::parse_outer)?;
         let visibility = input.parse()?;
         let signature = input.parse()?;
+        // `syn::ItemFn` would want a body, which a contract has not.
         let body = if input.peek(Token![;]) {
             input.parse::<Token![;]>()?;
             None
@@ -108,6 +109,7 @@ impl Declaration {
 fn is_context(ty: &Type) -> bool {
     let Type::Reference(reference) = ty else { return false };
     match &*reference.elem {
+        // By the last word alone: a macro sees names and no types, and the path may be anybody's.
         Type::Path(path) => path.path.segments.last().is_some_and(|last| last.ident == "Context"),
         _ => false,
     }

@@ -14,6 +14,7 @@ pub(crate) fn job(rq: &TokenStream, identity: &Identity, declaration: &Declarati
     let parameters = declaration.parameters()?;
     let beside = type_beside(rq, identity, declaration, &parameters)?;
     if declaration.body.is_none() {
+        // No function and no `Perform`: who shares the declaration can enqueue the job and not run it.
         return contract(identity, declaration, &parameters).map(|()| beside);
     }
     let function = declaration.function();
@@ -51,6 +52,8 @@ fn type_beside(
     let Parameters { names, types, .. } = parameters;
     let params = names.iter().map(|name| name.to_string());
     let yields = yields(rq, declaration)?;
+    // A type and a function may have one name, so that `add(2, 3)` stays a plain call; without variants nobody can
+    // make a value of it.
     Ok(quote! {
         #(#docs)*
         #[allow(non_camel_case_types)]
@@ -89,6 +92,7 @@ fn perform(rq: &TokenStream, declaration: &Declaration, parameters: &Parameters<
     let params = names.iter().map(|name| name.to_string());
     let take = quote!(#(let #names: #types = #arguments.take(#params)?;)*);
     let first = takes_context.then(|| quote!(#context,));
+    // What is written uses both names once: a handler without parameters would else be warned of them.
     let run = match declaration.signature.asyncness {
         None => quote! {
             #rq::__private::Run::Sync(|#context, mut #arguments| {
@@ -131,6 +135,7 @@ fn fits(
     let ident = &declaration.signature.ident;
     let types = &parameters.types;
     let yields = yields(rq, declaration)?;
+    // At the function's name, which is where rustc then says that the two differ.
     Ok(quote_spanned! {ident.span()=>
         const _: fn(#(#types),*) -> #rq::Call<#yields> = #path::call;
         const _: () = ::core::assert!(

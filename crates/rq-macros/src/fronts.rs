@@ -35,6 +35,7 @@ fn blocking(tokens: TokenStream, module: &str) -> TokenStream {
     for token in tokens {
         match token {
             TokenTree::Ident(ident) if ident == "async" => {}
+            // The dot before it has been copied already.
             TokenTree::Ident(ident) if ident == "await" => drop(copy.pop()),
             TokenTree::Ident(ident) => copy.push(renamed(ident, module).into()),
             TokenTree::Group(group) => {
@@ -42,6 +43,7 @@ fn blocking(tokens: TokenStream, module: &str) -> TokenStream {
                 inner.set_span(group.span());
                 copy.push(inner.into());
             }
+            // Comments of documentation reach a macro as `#[doc = ".."]`.
             TokenTree::Literal(text) if is_documentation(&copy) => copy.push(documentation(text).into()),
             other => copy.push(other),
         }

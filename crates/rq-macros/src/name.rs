@@ -47,6 +47,7 @@ fn check(name: &LitStr) -> Result<()> {
     let text = name.value();
     let is_identifier = |part: &str| {
         let mut chars = part.chars();
+        // Letters of any script, as Python has them in its identifiers.
         chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
             && chars.all(|c| c.is_alphanumeric() || c == '_')
     };

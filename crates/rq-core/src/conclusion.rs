@@ -108,6 +108,7 @@ impl Conclusion {
             OnCrash::Requeue if !has_retries => (Settled::Again(Some(text)), Some(Next::Head), Vec::new()),
             _ => retried_or_failed(job, text, now),
         };
+        // Of no effect here: what was cut off has no value, and every other end is kept for `failure_ttl`.
         let ttl = settled.ttl(job, Ttl::RESULT_DEFAULT);
         Conclusion { settled, ttl, next, changes }
     }
@@ -131,6 +132,7 @@ impl Conclusion {
         };
         // Counted also where a retry follows: the number is of workers that died, however the job went on.
         changes.push(("crashes", crashes.to_string()));
+        // No value here either, so that `failure_ttl` decides.
         let ttl = settled.ttl(job, Ttl::RESULT_DEFAULT);
         Conclusion { settled, ttl, next, changes }
     }
@@ -194,6 +196,8 @@ fn next(now: Timestamp, pause_s: u64, at_front: bool) -> Next {
     match (pause_s, at_front) {
         (0, true) => Next::Head,
         (0, false) => Next::Tail,
+        // The head or the tail is decided when the job is due, by `enqueue_at_front_on_retry` in its record
+        // (`side_of` of the scripts).
         (pause_s, _) => Next::At(now.epoch_secs().saturating_add_unsigned(pause_s)),
     }
 }

@@ -103,6 +103,7 @@ impl Interrupt {
         let mut state = self.state();
         // Ends after `duration` at the latest; wake-ups between are a stop, or spurious.
         loop {
+            // Under the lock that the wait gives up: a stop that came between a look and the wait would wake nobody.
             self.check_locked(&mut state)?;
             let Some(left) = self.left(until) else { return self.check_locked(&mut state) };
             let (guard, _) = self.stopped.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);

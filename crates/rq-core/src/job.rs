@@ -362,6 +362,7 @@ fn take_list<T>(
     item: impl Fn(Value) -> Option<T>,
 ) -> Result<Option<Vec<T>>, FieldError> {
     let Some(bytes) = f.take(field).filter(|bytes| !bytes.is_empty()) else { return Ok(None) };
+    // By the reader for payloads, which bounds depth and size: anybody may have written the field.
     let list = match Codec::Json.decode_value(&bytes) {
         Ok(Value::List(list)) if list.len() <= LIST_ITEMS_MAX => list,
         Ok(Value::List(_)) => {

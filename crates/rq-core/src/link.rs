@@ -165,6 +165,7 @@ impl Link {
 impl Link {
     /// The messages of a channel, over a connection of their own (`SUBSCRIBE`).
     pub async fn subscribe(&self, channel: &str) -> Result<redis::aio::PubSubStream, Error> {
+        // While it is subscribed, a connection takes hardly any other command.
         let mut connection = self.client.get_async_pubsub().await?;
         connection.subscribe(channel).await?;
         Ok(connection.into_on_message())

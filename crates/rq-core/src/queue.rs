@@ -183,6 +183,7 @@ pub(crate) mod asynchronous {
             let enqueued = self.link.run(&enqueue).await?;
             let begins = begins_inline(&enqueued);
             all_enqueued(&job, enqueued)?;
+            // One that waits for others is left to a worker, which gets it once they are over.
             if begins {
                 let settle = steps::settlement::settle(&self.keys, None, &[run.run_async().await]);
                 // A settlement releases one page of dependents, and here is no worker that would go on with the

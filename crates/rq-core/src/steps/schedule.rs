@@ -62,6 +62,7 @@ pub struct QueueTick {
 /// What is due is decided by Redis' clock, the one that all schedulers share. Per queue, what it did.
 pub fn due(who: &Scheduler) -> Step<Vec<QueueTick>> {
     const NAME: &str = "schedule";
+    // This machine's clock dates what is written; what is due the script decides by Redis'.
     let (keys, now) = (&who.keys, Timestamp::now());
     let mut due_keys = vec![keys.scheduler(&who.name)];
     for queue in &who.queues {

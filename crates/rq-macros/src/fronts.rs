@@ -20,6 +20,7 @@ pub(crate) fn both(module: TokenStream) -> Result<TokenStream> {
 }
 
 fn name_of(module: &TokenStream) -> Result<String> {
+    // Attributes and a visibility may stand before `mod`.
     let mut tokens = module.clone().into_iter().skip_while(|token| !is_ident(token, "mod"));
     match (tokens.next(), tokens.next(), tokens.next()) {
         (Some(_), Some(TokenTree::Ident(name)), Some(TokenTree::Group(_))) => Ok(name.to_string()),

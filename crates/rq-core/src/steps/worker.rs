@@ -50,7 +50,7 @@ impl Identity {
     }
 }
 
-/// Registers the worker (`CLIENT SETNAME`, then the script). `false`: a living worker has the name.
+/// Registers the worker. `false`: a living worker has the name.
 pub fn birth(who: &Identity, record: &WorkerRecord) -> Step<bool> {
     const NAME: &str = "birth";
     let keys = &who.keys;

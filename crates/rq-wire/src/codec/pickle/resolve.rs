@@ -28,7 +28,7 @@ impl<'a> Machine<'a> {
         };
         match items[..] {
             [_, Item::None, _, _] => None,
-            // The refusal names the class even where the instance itself could not be read.
+            // A bound method's object is of a class unknown to us, as a rule: named without resolving what it holds.
             [_, instance, _, _] => Some(match self.node(instance) {
                 Some(Node::Opaque { module, name }) => class(module, name),
                 _ => self
@@ -58,13 +58,13 @@ impl<'a> Resolver<'_, 'a> {
             Item::Float(value) => Ok(Value::Float(value)),
             Item::Str(text) => self.spend_bytes(text.len()).map(|()| Value::Str(text.to_owned())),
             Item::Bytes(bytes) => self.spend_bytes(bytes.len()).map(|()| Value::Bytes(bytes.to_vec())),
-            // A type or function as a value: Python would import it, which is the reader's code, not data.
+            // The type itself, never called: code to Python, no plain value to us.
             Item::Global(global) => {
                 let (module, name) = global.names();
                 Err(not_plain(module, name))
             }
             Item::Node(index) => {
-                // Left in place by an error: `reason` looks there for the cycle that was met.
+                // When the depth runs out further in, `reason` looks for a cycle among these.
                 self.path.push(index);
                 let value = self.node(&self.machine.nodes[index as usize], depth)?;
                 self.path.pop();

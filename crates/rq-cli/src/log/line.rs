@@ -81,6 +81,7 @@ where
                 Piece::Literal(text) => out.write_str(text)?,
                 Piece::Field { field, width: 0, .. } => self.write_field(*field, event, &mut out)?,
                 Piece::Field { field, width, left } => {
+                    // A width counts characters, so the text has to be there before it is padded.
                     let mut text = String::new();
                     self.write_field(*field, event, &mut text)?;
                     if *left { write!(out, "{text:<width$}")? } else { write!(out, "{text:>width$}")? }

@@ -108,9 +108,9 @@ impl Coroutines {
                 if let Some((outcome, goes_on)) = watched.give_up() {
                     over.push((id.clone(), outcome, goes_on));
                 }
-            // In a deadlock of all carriers no job ends by itself, and the worker that drains would wait for ever
-            // (docs/green.md).
             } else if is_exhausted && watched.is_lost(blocked_for) {
+                // In a deadlock of all carriers no job ends by itself, and the worker that drains would wait for
+                // ever (docs/green.md).
                 if let Some((ended, goes_on)) = watched.give_up() {
                     let outcome = Err(Failure::Executor(
                         "the job cannot go on: other jobs block all threads that run coroutines".to_owned(),

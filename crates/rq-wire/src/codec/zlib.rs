@@ -102,8 +102,8 @@ fn inflate_by<'a>(
     let mut inflated = vec![0; first];
     let (mut read, mut written) = (0, 0);
     loop {
+        // The buffer is the window, too: so it grows, and is never emptied in between.
         let (status, read_now, written_now) =
-            // The buffer is the window, too: so it grows, and is never emptied in between.
             decompress(decompressor, &bytes[read..], &mut inflated, written, FLAGS);
         read += read_now;
         written += written_now;

@@ -23,7 +23,7 @@ pub(in crate::codec) fn encode_payload(payload: &Payload) -> Result<Vec<u8>, Cod
     writer.out.push(op::NONE);
     writer.tuple(&payload.args)?;
     writer.out.push(op::EMPTY_DICT);
-    // Their keys are text, so they need no check that they can be keys.
+    // Names are text, so these keys need no check that they can be keys.
     if !payload.kwargs.is_empty() {
         writer.out.push(op::MARK);
         for (name, value) in &payload.kwargs {
@@ -126,8 +126,8 @@ impl Writer {
         let [short, medium, long] = opcodes;
         if let (Some(opcode), Ok(len)) = (short, u8::try_from(bytes.len())) {
             self.out.extend([opcode, len]);
-        // LONG4's count has a sign in Python, so all stay below 2^31 here; text and bytes have eight bytes then.
         } else if let (Some(opcode), Ok(len)) = (medium, i32::try_from(bytes.len())) {
+            // LONG4's count has a sign in Python, so all stay below 2^31 here; text and bytes have eight bytes then.
             self.out.push(opcode);
             self.out.extend(len.to_le_bytes());
         } else if let Some(opcode) = long {

@@ -386,7 +386,6 @@ fn write_date_time(
 ) -> Result<(), CodecError> {
     writer.global(Global::DateTime);
     writer.bytes(&[&pack_date(civil.date())?[..], &pack_time(civil.time())].concat());
-    // A naive time is called with its state alone; a zone of `None` would be a second argument.
     let Some(offset) = offset else {
         writer.reduce(op::TUPLE1);
         return Ok(());

@@ -303,7 +303,7 @@ pub(crate) fn other_program(arguments: &[OsString]) -> Option<PathBuf> {
 
 /// Becomes `program`; returns only if that fails.
 pub(crate) fn hand_over(program: &Path, arguments: &[OsString]) -> Refusal {
-    // In place of this process, so that its id, its signals and its supervisor stay as they are.
+    // In place of this process, so that it keeps its id, which a supervisor knows.
     let error = Command::new(located(program)).args(without_app(arguments)).exec();
     let program = program.display();
     Refusal::Failed(match error.kind() {

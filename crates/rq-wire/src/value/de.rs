@@ -316,6 +316,7 @@ impl<'de> Deserializer<'de> for Key {
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
         match self.0 {
             Value::Null => visitor.visit_none(),
+            // As a key still, so that text is parsed for an `Option<i64>` as well.
             _ => visitor.visit_some(self),
         }
     }

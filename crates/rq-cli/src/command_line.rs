@@ -78,6 +78,7 @@ pub(crate) fn read(
     let command = definition(program_name, executors);
     let matches = match command.try_get_matches_from(usage::with_long_dashes(arguments)) {
         Ok(matches) => matches,
+        // Help that was asked for is no error, though clap has it as one: it goes to standard output, and exits with 0.
         Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => {
             return Ok(error.print().map(|()| None)?);
         }
@@ -87,10 +88,12 @@ pub(crate) fn read(
     match line {
         CommandLine { version: true, .. } => output::say(version()).map(|()| None),
         CommandLine { command: Some(Command::Worker(mut args)), .. } => {
+            // clap's derived types know the command's own options; those of executors were added to it later.
             args.own = given(&matches, executors);
             Ok(Some(Command::Worker(args)))
         }
         CommandLine { command: Some(command), .. } => Ok(Some(command)),
+        // As in RQ: the help, and yet exit code 2 (docs/cli.md §1).
         CommandLine { command: None, .. } => {
             Err(Refusal::CommandMissing(definition(program_name, executors).render_help().to_string()))
         }
@@ -99,7 +102,9 @@ pub(crate) fn read(
 
 /// The first two lines of a usage error.
 pub(crate) fn usage(program_name: &str, command: Option<&str>) -> String {
+    // A usage line names no options, so those of executors are not needed.
     let definition = definition(program_name, &Executors::default());
+    // A name that is no command leaves the program's own usage.
     let command = command.and_then(|command| definition.find_subcommand(command));
     let usage = match command {
         Some(command) => usage::line(program_name, command),
@@ -140,12 +145,14 @@ fn definition(program_name: &str, executors: &Executors) -> clap::Command {
             .value_name(option.value_name)
             .help(option.help)
             .help_heading(format!("With -w {executors}"))
+            // So that `-1` is refused as a value, in words about the option, and not taken for an option of its own.
             .allow_negative_numbers(true)
     });
     let name = program_name.to_owned();
     let command_line = CommandLine::command();
     let worker = command_line.find_subcommand(worker::NAME);
     for (option, executors) in executors.options() {
+        // clap looks for such clashes in debug builds alone.
         let is_taken = |arg: &Arg| arg.get_id() == option.name || arg.get_long() == Some(option.name);
         let taken = worker.is_some_and(|worker| worker.get_arguments().any(is_taken));
         let name = option.name;
@@ -161,6 +168,7 @@ fn definition(program_name: &str, executors: &Executors) -> clap::Command {
         .mut_subcommand(worker::NAME, |worker| worker.args(own))
         .mut_subcommands(|command| {
             let usage = usage::line(&name, &command);
+            // As in RQ, the last of repeated options counts; clap would refuse the second.
             command.help_template(HELP_TEMPLATE).override_usage(usage).args_override_self(true)
         })
 }

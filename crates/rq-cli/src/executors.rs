@@ -86,6 +86,7 @@ impl NamedExecutor {
 
 fn with_given<O: ExecutorOptions>(mut own: O, given: &[Given]) -> Result<O, Invalid> {
     for Given { name, value } in given {
+        // clap takes the options of all executors; which of them this one has is asked here.
         let option = O::ALL.iter().find(|option| option.name == *name).ok_or(Invalid::Option(name))?;
         (option.set)(&mut own, value).map_err(|reason| Invalid::Value(name, reason))?;
     }
@@ -103,6 +104,7 @@ impl Executors {
     pub(crate) fn built_in() -> Executors {
         #[allow(unused_mut, reason = "all features may be off")]
         let mut executors = Executors::default();
+        // The first is the default one, and `fork` is RQ's own way.
         #[cfg(feature = "fork")]
         executors.add::<rq_worker_fork::Fork>(Default::default());
         #[cfg(feature = "thread")]
@@ -116,6 +118,7 @@ impl Executors {
     pub(crate) fn add<L: Launch>(&mut self, defaults: L::Options) {
         let executor = NamedExecutor::new::<L>(defaults);
         match self.all.iter_mut().find(|known| known.name == L::NAME) {
+            // In its place, since the first of all is the default.
             Some(known) => *known = executor,
             None => self.all.push(executor),
         }
@@ -127,6 +130,7 @@ impl Executors {
         for executor in &self.all {
             for option in &executor.options {
                 match options.iter_mut().find(|(known, _)| known.name == option.name) {
+                    // clap takes a name once; in help it stands under all that have it.
                     Some((_, names)) => *names = format!("{names} or {}", executor.name),
                     None => options.push((*option, executor.name.to_owned())),
                 }
@@ -155,11 +159,13 @@ impl Executors {
         let Some(word) = word else { return Ok((default.clone(), None)) };
         let named = |name: &str| self.all.iter().find(|executor| executor.name == name);
         if let Some((class, like_it)) = PYTHON_CLASSES.iter().find(|(class, _)| *class == word) {
+            // A script that names RQ's class asks for a worker rather than an executor: another will do, and is named.
             let executor = named(like_it).unwrap_or(default);
             let note =
                 format!("-w {class} is a Python class; the {} executor runs the jobs instead", executor.name);
             return Ok((executor.clone(), Some(note)));
         }
+        // After the classes: a program's own executor cannot be called what RQ's class is.
         named(word).map(|executor| (executor.clone(), None)).ok_or_else(|| self.refusal(word))
     }
 
@@ -167,6 +173,7 @@ impl Executors {
         let names: Vec<&str> = self.all.iter().map(|executor| executor.name).collect();
         let names = names.join(", ");
         match word {
+            // Names that documents have, so they are no typing error: a cargo feature is missing.
             "fork" | "thread" | "green" => {
                 format!("the {word} executor is not built into this program, which has: {names}")
             }

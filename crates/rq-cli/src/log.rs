@@ -25,6 +25,7 @@ pub(crate) fn install(level: Level, format: Format, paint: Paint) {
         .event_format(Lines::new(format, paint))
         .with_writer(Streams)
         .with_max_level(level);
+    // It fails where the program has one.
     let _ = subscriber.try_init();
 }
 
@@ -67,6 +68,7 @@ impl Write for Stream {
             Stream::Err(stderr) => stderr.write(bytes),
         };
         match written {
+            // `write_all` tries again then, and loses nothing.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
             Ok(count @ 1..) => Ok(count),
             Ok(0) | Err(_) => Ok(bytes.len()),

@@ -14,6 +14,7 @@ pub(crate) fn say(line: impl Display) -> Result<(), Refusal> {
 pub(crate) fn print(text: &str) -> Result<(), Refusal> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
+    // Here, where an error can still be told: at the end of the process it would be lost.
     Ok(stdout.flush()?)
 }
 

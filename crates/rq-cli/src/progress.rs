@@ -36,6 +36,7 @@ impl Progress {
 
     fn draw(&self) -> Result<(), Refusal> {
         match self.is_shown {
+            // Over the bar before: `\r` goes back to the beginning of the line.
             true => print(&format!("\r{}", bar(self.done, self.total))),
             false => Ok(()),
         }
@@ -43,6 +44,7 @@ impl Progress {
 }
 
 fn bar(done: usize, total: usize) -> String {
+    // A bar is never more than full, and nothing is divided by a total of 0.
     let (done, total) = (done.min(total), total.max(1));
     let filled = BAR_COLUMNS * done / total;
     format!("  [{}{}]  {:3}%", "#".repeat(filled), "-".repeat(BAR_COLUMNS - filled), 100 * done / total)

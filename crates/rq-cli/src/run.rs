@@ -28,6 +28,7 @@ impl App {
     }
 
     fn command(self, name: &str) -> Result<(), Refusal> {
+        // Before the arguments are read: options of that program's own executors would be refused here.
         if let Some(program) = worker::other_program(&self.arguments) {
             return Err(worker::hand_over(&program, &self.arguments));
         }

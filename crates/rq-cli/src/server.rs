@@ -69,6 +69,7 @@ pub(crate) struct RunsNoJobs {
 impl Shared {
     /// The Redis that the arguments or the environment name.
     pub(crate) fn server(&self) -> Result<Server, Refusal> {
+        // First: a settings module that is not read may name another Redis than the environment does.
         self.python.refuse_or_note(self.url.is_some())?;
         let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let url = url(self.url.as_deref(), environment)?;
@@ -93,6 +94,7 @@ impl Python {
             }
             note(format!("the settings module {config} is not read; the URL given is used"));
         }
+        // `.` is Python's default, which scripts may name; it is not worth a remark.
         if self.path.iter().any(|path| path != ".") {
             note("--path is ignored: no Python is imported here");
         }
@@ -135,6 +137,7 @@ impl Server {
 
 /// Which Redis to use (docs/cli.md §1.2); settings files are not read.
 fn url(given: Option<&str>, environment: impl Fn(&str) -> Option<String>) -> Result<String, Refusal> {
+    // `--url ''` is no URL: the environment counts then.
     match given.filter(|url| !url.is_empty()).map(str::to_owned).or_else(|| environment("REDIS_URL")) {
         Some(url) if SCHEMES.iter().any(|scheme| url.starts_with(scheme)) => Ok(url),
         Some(url) => Err(Refusal::Failed(format!(
@@ -157,7 +160,9 @@ fn url_of_parts(environment: impl Fn(&str) -> Option<String>) -> Result<String, 
         }
     };
     let host = part("REDIS_HOST", DEFAULT_HOST);
+    // An IPv6 address has colons of its own, so a URL has it in brackets.
     let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host };
+    // It may hold what means something in a URL, such as `@` or `/`.
     let password = environment("REDIS_PASSWORD").map(|password| format!(":{}@", percent_encoded(&password)));
     let (port, db) = (part("REDIS_PORT", DEFAULT_PORT), part("REDIS_DB", DEFAULT_DB));
     Ok(format!("{scheme}://{}{host}:{port}/{db}", password.unwrap_or_default()))
@@ -184,6 +189,7 @@ pub(crate) fn masked(url: &str) -> String {
         },
         None => place.to_owned(),
     };
+    // Sockets have their password in the query: `pass` to our client, `password` to Python's.
     let mask_pair = |pair: &str| match pair.split_once('=') {
         Some((name, _)) if name.starts_with("pass") => format!("{name}={MASK}"),
         _ => pair.to_owned(),

@@ -45,9 +45,12 @@ fn value_name(arg: &Arg) -> String {
 pub(crate) fn with_long_dashes(arguments: &[OsString]) -> Vec<OsString> {
     let (command, short, long) = SHORT_WITH_TWO_LETTERS;
     let mut arguments = arguments.to_vec();
+    // For its own command alone: elsewhere `-ds` may be an argument.
     if arguments.get(1).is_some_and(|first| first == command) {
+        // What stands behind `--` is nobody's option.
         for argument in arguments.iter_mut().take_while(|argument| *argument != "--") {
             let rest = argument.to_str().and_then(|text| text.strip_prefix(short));
+            // `-dsrandom` is not RQ's: it stays as it is, and is refused.
             if let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with('=')) {
                 *argument = format!("{long}{rest}").into();
             }
@@ -60,6 +63,7 @@ pub(crate) fn with_long_dashes(arguments: &[OsString]) -> Vec<OsString> {
 pub(crate) fn refusal(error: &Error, arguments: &[OsString]) -> Refusal {
     // The program's own options take no values: what does not begin with a dash is the command.
     let command = arguments.iter().skip(1).find(|argument| !argument.as_encoded_bytes().starts_with(b"-"));
+    // Of a command that there is not, the usage cannot be shown.
     let is_known = error.kind() != ErrorKind::InvalidSubcommand;
     let command = command.filter(|_| is_known).map(|command| command.to_string_lossy().into_owned());
     Refusal::Usage { command, message: message(error) }
@@ -81,6 +85,7 @@ fn message(error: &Error) -> String {
         ErrorKind::InvalidValue => format!("Option '{named}' requires an argument."),
         ErrorKind::TooManyValues => format!("Option '{named}' does not take a value."),
         ErrorKind::ValueValidation => {
+            // What our own parser of the value said; clap's sentence around it is not RQ's.
             let reason = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
             format!("Invalid value for '{named}': {reason}.")
         }
@@ -89,6 +94,7 @@ fn message(error: &Error) -> String {
             format!("Options '{named}' and '{other}' cannot be used together.")
         }
         ErrorKind::InvalidUtf8 => "An argument is not UTF-8.".to_owned(),
+        // Kinds that RQ has no words for: clap's first line, without what it says of usage.
         _ => error.to_string().trim_start_matches("error: ").lines().next().unwrap_or_default().to_owned(),
     }
 }

@@ -69,9 +69,11 @@ impl Codec {
             return Err(CodecError::Truncated);
         };
         match first_byte {
+            // Any version of it: that another one is refused is for the codec to say, with both versions.
             _ if mark::is_bincode(inflated) => Ok(Codec::Bincode),
             // A call is a tuple. Before protocol 2, which brought the first of these bytes, it began with a mark.
             pickle::PROTO | pickle::MARK => Ok(Codec::Pickle),
+            // Only an array can be a call (docs/wire.md §4.2).
             _ if inflated.trim_ascii_start().starts_with(b"[") => Ok(Codec::Json),
             _ => Err(CodecError::UnknownCodec { first_byte }),
         }
@@ -79,6 +81,7 @@ impl Codec {
 
     /// The codec of a result or of meta. JSON is what is nothing else: decoding decides.
     pub fn detect_value(bytes: &[u8]) -> Codec {
+        // A value may be anything, so its first byte says less than a call's.
         let is_pickle = matches!(bytes, [pickle::PROTO | pickle::MARK, ..] | [.., pickle::STOP]);
         match bytes {
             _ if mark::is_bincode(bytes) => Codec::Bincode,
@@ -93,6 +96,7 @@ impl Codec {
     /// # Errors
     /// The codec cannot express a value, or a limit is passed.
     pub fn encode_payload(self, payload: &Payload) -> Result<Vec<u8>, CodecError> {
+        // Before: the encoders recurse, and count nothing. After: what nobody's decoder takes shall not get to Redis.
         limits::check_payload(payload)?;
         limits::sized(match self {
             Codec::Json => json::encode_payload(payload)?,

@@ -34,6 +34,7 @@ impl Payload {
     fn describe(&self, repr: impl Fn(&Value) -> String) -> String {
         let mut named: Vec<_> =
             self.kwargs.iter().map(|(name, value)| format!("{name}={}", repr(value))).collect();
+        // Python sorts the finished texts, so `k2=1` comes before `k=10` (docs/wire.md §4.5).
         named.sort_unstable();
         let mut all: Vec<_> = self.args.iter().map(repr).collect();
         all.append(&mut named);
@@ -58,9 +59,11 @@ impl Payload {
         let Value::Str(func) = func else {
             return Err(CodecError::Shape { wanted: "text as its first item, the function's name" });
         };
+        // A bound method's object lives in Python; called without it the function would do something else.
         if instance != Value::Null {
             return Err(CodecError::Instance { class: instance.type_name().to_owned() });
         }
+        // Python's API writes a tuple, its command line and JSON a list (docs/wire.md §4.1).
         let (Value::Tuple(args) | Value::List(args)) = args else {
             return Err(CodecError::Shape { wanted: "a sequence as its third item, the arguments" });
         };

@@ -175,6 +175,7 @@ impl Value {
     pub(crate) fn text(&self) -> Option<String> {
         match self {
             Value::DateTime { civil, offset: None } => Some(civil.to_string()),
+            // `+00:00` rather than `Z`, as `isoformat` has it; Python 3.10 and older do not read a `Z`.
             Value::DateTime { civil, offset: Some(offset) } => {
                 Some(format!("{civil}{}", Rfc3339Offset(*offset)))
             }

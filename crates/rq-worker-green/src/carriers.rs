@@ -61,6 +61,7 @@ struct Asked {
 impl Carriers {
     /// Starts the carriers, once a process. Later executors share them, and must want stacks of the same size.
     pub(crate) fn start(stack_kb: usize) -> Result<&'static Carriers, LaunchError> {
+        // Two workers of one process may start at once; `may` reads its settings when its first coroutine starts.
         let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(running) = CARRIERS.get() {
             if running.stack_kb != stack_kb {
@@ -86,6 +87,7 @@ impl Carriers {
         config.set_timeout_ns(u64::try_from(IDLE_LOOK.as_nanos()).unwrap_or(u64::MAX));
         // `may` makes as many stacks at once, and keeps as many later.
         config.set_pool_capacity(STACKS_SPARE);
+        // Before the set is there for others: it starts `may`'s threads, and finds out where stacks begin.
         without_signals(|| first_coroutine(measure))??;
         Ok(CARRIERS.get_or_init(|| Carriers {
             all: (0..count).map(|_| Carrier::new()).collect(),
@@ -97,6 +99,7 @@ impl Carriers {
 
     /// Has `may` keep stacks for so many more jobs.
     pub(crate) fn make_room(&'static self, jobs: usize) -> Room {
+        // Without it a stack would be mapped for each job and unmapped behind it.
         self.keep_stacks(|all| all + jobs);
         Room { carriers: self, jobs }
     }
@@ -142,6 +145,8 @@ impl Carriers {
     /// them to carriers that are blocked, where they would wait as long.
     pub(crate) fn wake(&self, mut coroutines: Vec<Coroutine>) {
         while !coroutines.is_empty() {
+            // A few at a time, each group on another carrier: one that is blocked in between holds up no more than
+            // these.
             let some = coroutines.split_off(coroutines.len().saturating_sub(WOKEN_BY_ONE));
             let theirs = some.clone();
             let woken = self.spawn(Box::new(move || theirs.iter().for_each(Coroutine::unpark)));
@@ -165,6 +170,7 @@ impl Carriers {
     fn pick(&self) -> usize {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let count = self.all.len();
+        // In turn, so that one carrier does not get all; where all are late, any will do.
         let in_turn = (0..count).map(|offset| turn.wrapping_add(offset) % count);
         in_turn.clone().find(|&carrier| !self.is_late(carrier)).unwrap_or(turn % count)
     }
@@ -185,9 +191,12 @@ impl Carrier {
     fn ask(&'static self, index: usize) -> Duration {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let silent = if asked.answered { Duration::ZERO } else { asked.at.elapsed() };
+        // Relaxed: it is a hint for where to place work, and nothing else hangs on it.
         self.late.store(silent >= LATE_AFTER, Ordering::Relaxed);
+        // One question at a time: more would pile up behind whatever blocks the carrier.
         if asked.answered {
             *asked = Asked { at: Instant::now(), answered: false };
+            // The answer takes this lock, perhaps before `spawn` returns.
             drop(asked);
             let answer = Box::new(|| self.answer());
             // A carrier that could not be asked counts as one that does not answer.
@@ -207,6 +216,7 @@ impl Carrier {
 /// Wakes a coroutine; the caller may be in a coroutine or not.
 pub(crate) fn wake(coroutine: &Coroutine) {
     match Carriers::running() {
+        // From a thread, `may` would place the sleeper itself, perhaps on a blocked carrier.
         Some(carriers) if !coroutine::is_coroutine() => carriers.wake(vec![coroutine.clone()]),
         _ => coroutine.unpark(),
     }
@@ -215,6 +225,7 @@ pub(crate) fn wake(coroutine: &Coroutine) {
 /// Has a coroutine unwind from the wait it is in, or its next one, on a carrier that is not late.
 pub(crate) fn cancel(coroutine: &Coroutine) {
     let theirs = coroutine.clone();
+    // On a carrier of its own choice `may` might unwind the job behind one that is blocked.
     let cancelled =
         Carriers::running().map(|carriers| carriers.spawn(Box::new(move || unchecked::cancel(&theirs))));
     if !matches!(cancelled, Some(Ok(_))) {
@@ -240,6 +251,7 @@ fn without_signals<T>(start: impl FnOnce() -> T) -> io::Result<T> {
     let asking = [Signal::SIGINT, Signal::SIGTERM].into_iter().collect::<SigSet>();
     let before = asking.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
     let started = start();
+    // The caller's thread takes the signals again: it is the dispatcher's.
     before.thread_set_mask()?;
     Ok(started)
 }

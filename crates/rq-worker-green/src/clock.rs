@@ -34,6 +34,7 @@ struct Sleepers {
 impl Clock {
     /// Starts its thread, once a process.
     pub(crate) fn start(carriers: &'static Carriers) -> io::Result<()> {
+        // `CLOCK` alone would not do: a thread that could not be started is tried again by the next worker.
         let mut started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
         if !*started {
             let clock = CLOCK.get_or_init(Clock::default);
@@ -50,6 +51,7 @@ impl Clock {
 
     /// Waits until `at`, or until the coroutine is woken otherwise. Only in a coroutine.
     pub(crate) fn wait_until(&self, at: Instant) {
+        // Off the list again even where the wait unwinds: a cancelled coroutine must not be woken from it.
         let _entry = self.enter(at);
         while_waiting(coroutine::park);
     }
@@ -57,10 +59,12 @@ impl Clock {
     fn enter(&self, at: Instant) -> Entry<'_> {
         let mut sleepers = self.sleepers();
         sleepers.numbered += 1;
+        // The number tells those apart who wake at the same moment.
         let key = (at, sleepers.numbered);
         let is_next = sleepers.by_time.first_key_value().is_none_or(|(first, _)| key < *first);
         sleepers.by_time.insert(key, coroutine::current());
         drop(sleepers);
+        // The thread sleeps until the one before it; all others it finds when it wakes by itself.
         if is_next {
             self.changed.notify_one();
         }
@@ -97,6 +101,7 @@ impl Clock {
 
 impl Sleepers {
     fn take_due(&mut self, now: Instant) -> Vec<Coroutine> {
+        // All that are due up to and including now: no number is as high.
         let later = self.by_time.split_off(&(now, u64::MAX));
         std::mem::replace(&mut self.by_time, later).into_values().collect()
     }

@@ -55,6 +55,7 @@ pub(crate) fn cancel(coroutine: &Coroutine) {
 #[inline(never)]
 fn enter(body: Body) {
     let mark = 0_u8;
+    // `black_box` keeps the compiler from leaving the mark in a register, where it has no address.
     let here = std::ptr::from_ref(black_box(&mark)).addr();
     match DISTANCE.load(Ordering::Acquire) {
         0 => LAST_HERE.store(here, Ordering::Release),
@@ -65,6 +66,7 @@ fn enter(body: Body) {
 
 /// Makes the lowest page of the stack around `here` read-only, unless it is already.
 fn protect(here: usize, distance: usize) {
+    // Most coroutines get a stack that was used before: a shared lock is enough for them.
     let known = PROTECTED.read().unwrap_or_else(PoisonError::into_inner);
     if known.range(..=here).next_back().is_some_and(|bottom| here - bottom <= distance) {
         return;
@@ -72,9 +74,11 @@ fn protect(here: usize, distance: usize) {
     drop(known);
     let (bottom, page) = (here - distance, page_bytes());
     let Some(lowest) = NonNull::new(std::ptr::with_exposed_provenance_mut::<c_void>(bottom)) else { return };
+    // On a stack that overflowed coroutines begin a little lower, so the distance leads to no page's beginning.
     if !bottom.is_multiple_of(page) {
         return;
     }
+    // Also where the system then refuses: it would be asked again by every coroutine on this stack.
     PROTECTED.write().unwrap_or_else(PoisonError::into_inner).insert(bottom);
     // SAFETY: this stack runs its first coroutine, and all begin at the same distance from the end of stacks of the
     // same size; so this is its lowest page, far from being used when a coroutine begins. No object of Rust's is there,
@@ -100,6 +104,7 @@ fn bottom_of_stack(here: usize) -> Option<usize> {
         let (begin, end) = range.split_once('-')?;
         let [begin, end] = [begin, end].map(|address| usize::from_str_radix(address, 16).unwrap_or_default());
         if (begin..end).contains(&here) {
+            // Otherwise the map has grown together with a neighbour, and its beginning is not this stack's.
             return (begin == guard_end).then_some(begin);
         }
         if rest.starts_with("---p") {

@@ -91,14 +91,17 @@ impl Coroutines {
     /// Checks all jobs that run: unwinds, and later gives up, those that are over their time; finds those whose
     /// coroutine is gone without a report; and sends another coroutine for those that wait behind a blocked carrier.
     fn look(&mut self) {
+        // Nobody reports the end of a job that was given up, so it is looked for here.
         self.stuck.retain(|watched| !watched.has_ended());
         let now = Instant::now();
         let some_answer = (0..self.carriers.count()).any(|carrier| !self.carriers.is_late(carrier));
+        // The first moment is kept for as long as none answers, and one answer forgets it.
         self.blocked_since = if some_answer { None } else { self.blocked_since.or(Some(now)) };
         let blocked_for = self.blocked_since.map_or(Duration::ZERO, |since| now.duration_since(since));
         let is_exhausted = self.exhausted().is_some();
         let mut over = Vec::new();
         for (id, watched) in &mut self.watched {
+            // First, since a coroutine that is gone can neither be unwound nor go on.
             if let Some(outcome) = watched.end_without_word(self.carriers) {
                 over.push((id.clone(), outcome, false));
             } else if watched.is_to_be_given_up(now) {
@@ -106,6 +109,8 @@ impl Coroutines {
                     over.push((id.clone(), outcome, goes_on));
                 }
             } else if is_exhausted && watched.is_lost(blocked_for) {
+                // In a deadlock of all carriers no job ends by itself, and the worker that drains would wait for
+                // ever (docs/green.md).
                 if let Some((ended, goes_on)) = watched.give_up() {
                     let outcome = Err(Failure::Executor(
                         "the job cannot go on: other jobs block all threads that run coroutines".to_owned(),
@@ -113,6 +118,7 @@ impl Coroutines {
                     over.push((id.clone(), Ended { outcome, ..ended }, goes_on));
                 }
             } else if watched.is_to_be_cut(now) {
+                // Only after the grace: a job that passes its error on by `?` ends better than by unwinding.
                 watched.task.cut();
             } else if watched.waits_in_vain(self.carriers, now) {
                 // If no other can be sent, nothing is lost: the first one is still on its way.
@@ -120,6 +126,7 @@ impl Coroutines {
             }
         }
         for (id, ended, goes_on) in over {
+            // Counted though the job is over: what was on its stack is leaked.
             self.overflows += usize::from(matches!(ended.outcome, Err(Failure::StackOverflow { .. })));
             let watched = self.watched.remove(&id);
             self.stuck.extend(watched.filter(|_| goes_on));
@@ -140,6 +147,7 @@ impl Watched {
 
     /// Sends a coroutine for the job.
     fn send(&mut self, shared: &Arc<Shared>, carriers: &Carriers) -> Result<(), String> {
+        // Counted from 1, as 0 stands for a task that nobody has begun.
         let (task, shared, number) = (Arc::clone(&self.task), Arc::clone(shared), self.sent.len() + 1);
         let (handle, carrier) = carriers.spawn(Box::new(move || task.run(number, &shared)))?;
         self.sent.push(handle);
@@ -149,6 +157,7 @@ impl Watched {
 
     /// Has the job learn that it has to end.
     fn ask_to_end(&self) {
+        // The flag before the wake: a sleeper that wakes and finds no flag would sleep on.
         self.task.watch.stop();
         // A job that sleeps in `ctx.sleep` finds that it has to end when it wakes.
         if let Some(coroutine) = self.task.coroutine() {
@@ -169,6 +178,7 @@ impl Watched {
             return None;
         }
         let number = self.task.begun_by()?;
+        // The coroutine is gone, so the join does not wait; it only tells why there was no report.
         let reason = self.sent.swap_remove(number - 1).join().err();
         let overflowed = reason.and_then(|reason| reason.downcast::<generator::Error>().ok());
         let failure = match overflowed.as_deref() {
@@ -180,11 +190,13 @@ impl Watched {
 
     fn is_to_be_cut(&self, now: Instant) -> bool {
         let stop_at = self.stop.map(|(at, _)| at);
+        // Whichever comes first, the job's limit or the first request: a later one does not prolong the grace.
         let due = [self.task.deadline(), stop_at].into_iter().flatten().min();
         due.is_some_and(|due| due + CANCEL_GRACE <= now)
     }
 
     fn is_to_be_given_up(&self, now: Instant) -> bool {
+        // A request that is no kill leaves the job its limit.
         let killed_at = self.stop.filter(|(_, how)| *how == Stop::Kill).map(|(at, _)| at + RETURN_GRACE);
         [self.task.watch.overdue_at(), killed_at].into_iter().flatten().any(|at| at <= now)
     }
@@ -230,6 +242,7 @@ impl Executor for Coroutines {
                     "no coroutine could be started: {reason}; if memory maps are short, lower --concurrency or raise \
                      vm.max_map_count"
                 ));
+                // Told as an end like any other: the dispatcher hears of a job through `ended` alone.
                 self.found.push_back((id, Ended { outcome: Err(failure), ran: Duration::ZERO }));
             }
         }
@@ -238,6 +251,7 @@ impl Executor for Coroutines {
     fn stop(&mut self, id: &ExecutionId, how: Stop) {
         let Some(watched) = self.watched.get_mut(id) else { return };
         watched.ask_to_end();
+        // The first request keeps its time, the last one its kind: a stop may turn into a kill, with no new grace.
         let first_at = watched.stop.map_or_else(Instant::now, |(at, _)| at);
         watched.stop = Some((first_at, how));
     }
@@ -247,6 +261,8 @@ impl Executor for Coroutines {
             if let Some(found) = self.found.pop_front() {
                 return found;
             }
+            // Here, not only in the wait below: ends that come without a pause would keep the executor from ever
+            // looking.
             if self.look_at <= Instant::now() {
                 self.look();
                 self.look_at = Instant::now() + LOOK_PAUSE;
@@ -254,11 +270,13 @@ impl Executor for Coroutines {
             }
             let idle = self.is_idle();
             if idle {
+                // With no job there is nothing to look for, and an idle worker shall cost nothing.
                 self.watchdog.rest();
             }
             tokio::select! {
                 biased;
                 ends = self.ends.recv() => match ends {
+                    // A job that was given up reports nothing: its `Watch` has decided that, so no end comes twice.
                     Some((id, ended)) => {
                         self.watched.remove(&id);
                         return (id, ended);

@@ -62,6 +62,7 @@ pub(crate) fn notice(for_at_least: Duration) -> Vec<Occupant> {
         let mut occupant = current_job.0.lock().unwrap_or_else(PoisonError::into_inner);
         let occupant = occupant.as_mut().filter(|occupant| occupant.since.elapsed() >= for_at_least)?;
         let noticed = occupant.clone();
+        // In its place, not in the copy: whichever watchdog comes next sees that it was named.
         occupant.is_known = true;
         Some(noticed)
     };
@@ -79,6 +80,7 @@ pub(crate) fn while_waiting<T>(wait: impl FnOnce() -> T) -> T {
             }
         }
     }
+    // By a destructor, since a cancel unwinds from the wait and the job's own destructors still run on a thread then.
     let _return = Return(current_job().clear());
     wait()
 }

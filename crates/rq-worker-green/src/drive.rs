@@ -30,6 +30,7 @@ pub(crate) fn drive<T>(runtime: &Runtime, future: impl Future<Output = T>) -> T 
         };
         match polled {
             Poll::Ready(value) => return value,
+            // A wake before the park is not lost: `may` keeps it, and the park returns at once.
             Poll::Pending => while_waiting(coroutine::park),
         }
     }
@@ -48,6 +49,7 @@ impl Wake for Alarm {
     }
 
     fn wake_by_ref(self: &Arc<Alarm>) {
+        // Called from threads of the runtime, mostly, and then placed on a carrier that answers.
         wake(&self.0);
     }
 }

@@ -17,6 +17,7 @@ impl Host for GreenHost {
         let until = later(Instant::now(), duration);
         let until = interrupt.deadline().map_or(until, |deadline| until.min(deadline));
         interrupt.check()?;
+        // Else a loop of sleeps of no length would never let others have the thread.
         if duration.is_zero() {
             yield_now();
         }

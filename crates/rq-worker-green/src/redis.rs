@@ -61,6 +61,7 @@ impl Connection {
         };
         let settings = info.redis_settings();
         let mut connection = Connection { stream, parser: Parser::new(), db: settings.db(), open: true };
+        // Before the login, which is an exchange like any other and shall end.
         connection.set_answer_timeout(Some(ANSWER_TIMEOUT))?;
         connection.stream.set_write_timeout(ANSWER_TIMEOUT)?;
         introduction(settings).exec(&mut connection)?;
@@ -79,6 +80,7 @@ impl Connection {
     /// Sends commands and reads so many answers. After an error or an unwinding on the way the connection is closed, as
     /// an answer that nobody has read would be taken for that of the next command.
     fn exchange(&mut self, commands: &[u8], answers: usize) -> RedisResult<Vec<Value>> {
+        // Closed for as long as it lasts: an unwinding from the wait, which runs no line behind it, leaves it so.
         if !std::mem::replace(&mut self.open, false) {
             return Err(RedisError::from(io::Error::from(io::ErrorKind::NotConnected)));
         }
@@ -97,6 +99,7 @@ fn connect(host: &str, port: u16) -> RedisResult<TcpStream> {
     for address in (host, port).to_socket_addrs()? {
         match while_waiting(|| TcpStream::connect_timeout(&address, CONNECT_TIMEOUT)) {
             Ok(stream) => {
+                // Commands are small and wait for their answer: Nagle's algorithm would hold them back.
                 stream.set_nodelay(true)?;
                 return Ok(stream);
             }
@@ -110,6 +113,7 @@ fn connect(host: &str, port: u16) -> RedisResult<TcpStream> {
 fn introduction(settings: &RedisConnectionInfo) -> Pipeline {
     let mut commands = redis::pipe();
     let (username, password) = (settings.username(), settings.password());
+    // RESP3 logs in with `HELLO`; Redis knows a password without a user as that of `default`.
     if settings.protocol() == redis::ProtocolVersion::RESP3 {
         commands.cmd("HELLO").arg(3);
         if let Some(password) = password {
@@ -133,6 +137,7 @@ fn answer(stream: &mut Stream, parser: &mut Parser) -> RedisResult<Value> {
     let mut bounded = Bounded { stream, left: ANSWER_BYTES_MAX };
     loop {
         match parser.parse_value(&mut bounded)? {
+            // With RESP3 the server may send them between two answers; none is the answer of a command.
             Value::Push { .. } => {}
             value => return Ok(value),
         }
@@ -196,6 +201,7 @@ impl ConnectionLike for Connection {
         offset: usize,
         count: usize,
     ) -> RedisResult<Vec<Value>> {
+        // All are read, whoever wants them: one left behind would be taken for the next command's.
         let mut answers = self.exchange(commands, offset + count)?;
         let kept = answers.split_off(offset);
         // The answers before `offset` are those of a transaction's commands; an error among them is the transaction's.

@@ -16,6 +16,7 @@ const FOREVER: Duration = Duration::from_secs(365 * 86_400);
 pub fn sleep(duration: Duration) {
     let Some(clock) = here() else { return std::thread::sleep(duration) };
     let until = later(Instant::now(), duration);
+    // Whatever wakes a coroutine ends its park, so the time is looked at again.
     while Instant::now() < until {
         clock.wait_until(until);
     }
@@ -32,6 +33,7 @@ pub fn yield_now() {
 
 /// The clock, where the caller is in a coroutine and may wait there.
 pub(crate) fn here() -> Option<&'static Clock> {
+    // While it polls a future its thread is in a runtime, and would still be for the next coroutine there.
     (coroutine::is_coroutine() && !is_polling()).then(Clock::running).flatten()
 }
 

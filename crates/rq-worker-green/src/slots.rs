@@ -22,9 +22,11 @@ static MAPS_BEFORE: OnceLock<usize> = OnceLock::new();
 /// How many jobs run at once, beside so many `others` of this process.
 pub(crate) fn slots(options: &Options, others: usize) -> Result<usize, LaunchError> {
     let maps_max = number("/proc/sys/vm/max_map_count").unwrap_or(MAPS_MAX_USUAL);
+    // Counted once, before the first stack: later the maps of stacks would be counted twice, here and as `others`.
     let maps = MAPS_BEFORE.get_or_init(maps_now) + others * MAPS_OF_ONE;
     let max = maps_max.saturating_sub(maps + MAPS_SPARED) / MAPS_OF_ONE;
     match options.concurrency {
+        // Refused at the start: without a map left, `may` panics when a job's coroutine is spawned.
         Some(asked) if asked > max => {
             let wanted = asked * MAPS_OF_ONE + maps + MAPS_SPARED;
             Err(LaunchError::Refused(format!(

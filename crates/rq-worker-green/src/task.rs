@@ -53,13 +53,17 @@ impl Task {
 
     /// What the coroutine `number` does.
     pub(crate) fn run(self: &Arc<Task>, number: usize, shared: &Shared) {
+        // Another coroutine was faster, or the job was given up before any came to run.
         if !self.begin(number) {
             return;
         }
+        // Before the job runs: from now on it can be woken and unwound.
         self.coroutine.get_or_init(coroutine::current);
+        // Looked up anew each time: behind a wait the coroutine may be on another thread.
         current_job().set(Arc::clone(&self.execution.job));
         let ended = self.perform(shared);
         current_job().clear();
+        // Who takes this flag tells the end. If the executor has given the job up, nobody must hear of it again.
         if self.watch.returned() {
             // The receiver is gone when the worker has left.
             let _ = shared.sender.send((self.execution.id.clone(), ended));
@@ -83,6 +87,7 @@ impl Task {
     }
 
     fn begin(&self, number: usize) -> bool {
+        // One exchange for coroutines and executor alike: a job begins once, or never.
         self.begun.compare_exchange(UNBEGUN, number, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
@@ -103,6 +108,7 @@ impl Task {
 
     /// When the job's time is up, where it has a limit and has begun.
     pub(crate) fn deadline(&self) -> Option<Instant> {
+        // To ask for its interrupt starts the job's time: not while it waits for its carrier.
         if self.has_begun() { self.watch.interrupt().deadline() } else { None }
     }
 
@@ -114,6 +120,7 @@ impl Task {
     /// Has the coroutine unwind from the wait it is in, or its next one.
     pub(crate) fn cut(&self) {
         let Some(coroutine) = self.coroutine() else { return };
+        // The flag comes first, since `perform` reads it when the unwinding is over. Once is enough: `may` keeps it.
         if !self.cut.swap(true, Ordering::AcqRel) {
             cancel(coroutine);
         }

@@ -41,6 +41,7 @@ impl Watchdog {
     }
 
     pub(crate) fn wake(&self) {
+        // With each job that starts; the thread is woken only if it rests.
         if self.order.swap(WATCH, Ordering::AcqRel) != WATCH {
             self.unpark();
         }
@@ -72,8 +73,10 @@ fn watch(carriers: &'static Carriers, order: &AtomicU8) {
     let mut blockers = Blockers::default();
     loop {
         match order.load(Ordering::Acquire) {
+            // An order given in between is not missed: an unpark before the park makes that return at once.
             REST => thread::park(),
             WATCH => {
+                // Parked, not slept: the end of the executor need not wait for it.
                 thread::park_timeout(ASK_EVERY);
                 let blocked = carriers.ask().into_iter().filter(|silent| *silent >= BLOCKED_AFTER).count();
                 blockers.sender(blocked, carriers.count());
@@ -95,6 +98,7 @@ impl Blockers {
             *self = Blockers::default();
             return;
         }
+        // A carrier does not say whom it carries, so the jobs that have long been current are taken for the blockers.
         let blocking = notice(BLOCKED_AFTER);
         for occupant in blocking.iter().filter(|occupant| !occupant.is_known) {
             let (job, silent_s) = (&occupant.job, occupant.since.elapsed().as_secs_f64());
@@ -105,6 +109,7 @@ impl Blockers {
                 function_of(job)
             );
         }
+        // Once for each time that carriers are blocked: it would be a line every tenth of a second.
         if blocking.is_empty() && !std::mem::replace(&mut self.unknown, true) {
             tracing::warn!(
                 "{blocked} of the {carriers} threads that run coroutines do not answer: a job blocks them, or the machine \

@@ -55,6 +55,7 @@ impl Pool {
     /// Runs the program's preloads in this thread, and starts the threads of the pool.
     pub(crate) fn start(program: Program, slots: usize) -> Result<Pool, LaunchError> {
         let (jobs, preloads) = Jobs::of(program)?;
+        // Before there is a thread: what a preload makes is there for the first job of each.
         preloads.into_iter().for_each(|preload| preload());
         let (sender, events) = unbounded_channel();
         let mut pool = Pool {
@@ -69,6 +70,7 @@ impl Pool {
             threads_started: 0,
             irreplaceable: None,
         };
+        // All of them now: a worker that cannot have its threads refuses to start.
         (0..slots).try_for_each(|_| pool.start_thread())?;
         Ok(pool)
     }
@@ -79,6 +81,7 @@ impl Pool {
             (Arc::clone(&self.shared), Arc::clone(&self.tasks), self.sender.clone());
         let thread = thread::Builder::new().name(format!("rq-job-{}", self.threads_started));
         let run = move || {
+            // In the new thread, not before it is spawned: the dispatcher's own thread must go on taking them.
             leave_signals_to_the_worker();
             work(&shared, &tasks, &sender);
         };
@@ -88,11 +91,13 @@ impl Pool {
     /// Gives up one thread whose job should have ended, if there is one.
     fn give_up_overdue(&mut self) -> Option<(ExecutionId, Ended)> {
         let now = Instant::now();
+        // One at a time: the executor reports one end a call, and is asked again at once.
         let overdue = self.watched.iter().find(|(_, watched)| {
             let due = [watched.watch.overdue_at(), watched.killed_at];
             due.into_iter().flatten().any(|at| at <= now)
         });
         let id = overdue?.0.clone();
+        // `None` if the job returned just now. It is not watched any more in either case.
         let ended = self.give_up(&id);
         self.watched.remove(&id);
         ended.map(|ended| (id, ended))
@@ -106,6 +111,7 @@ impl Pool {
         let ran = watched.watch.interrupt().limit().unwrap_or_default() + RETURN_GRACE;
         // The slot counts as free from now on, so another thread has to serve it.
         self.stuck += 1;
+        // Kept for `exhausted`: the end of this job is told all the same.
         if let Err(error) = self.start_thread() {
             self.irreplaceable = Some(error);
         }
@@ -114,6 +120,7 @@ impl Pool {
 
     /// How many threads may be stuck before a fresh process is the better choice.
     fn stuck_max(&self) -> usize {
+        // With one slot a single stuck job would end the worker, though its thread was replaced.
         self.slots.max(2)
     }
 }
@@ -135,13 +142,16 @@ impl Executor for Pool {
         let Some(watched) = self.watched.get_mut(id) else { return };
         watched.watch.stop();
         if how == Stop::Kill {
+            // The first request counts: a second one does not prolong the grace.
             watched.killed_at.get_or_insert_with(|| Instant::now() + RETURN_GRACE);
         }
     }
 
     async fn ended(&mut self) -> (ExecutionId, Ended) {
         loop {
+            // Also while ends come without a pause, which `select!` below takes first.
             if self.look_at <= Instant::now() {
+                // The time of the next look is left: there may be more that are overdue.
                 if let Some(ended) = self.give_up_overdue() {
                     return ended;
                 }
@@ -155,6 +165,7 @@ impl Executor for Pool {
                         self.watched.remove(&id);
                         return (id, ended);
                     }
+                    // Its thread has ended, and the one that replaced it serves the slot.
                     Some(PoolEvent::Returned) => self.stuck -= 1,
                     None => unreachable!("the pool itself holds a sender"),
                 },
@@ -193,8 +204,10 @@ fn leave_signals_to_the_worker() {
 fn work(shared: &Shared, tasks: &RunQueue<Task>, sender: &UnboundedSender<PoolEvent>) {
     while let Some(task) = tasks.take() {
         let ended = task.run(shared);
+        // Who takes this flag tells the end: the thread, or the pool that has given it up.
         let in_time = task.watch.returned();
         let events = if in_time { PoolEvent::Ended(task.execution.id, ended) } else { PoolEvent::Returned };
+        // A thread that was given up must not go on: another one serves its slot by now.
         if sender.send(events).is_err() || !in_time {
             return;
         }

@@ -42,9 +42,11 @@ impl<T> RunQueue<T> {
     pub(crate) fn take(&self) -> Option<T> {
         let mut state = self.lock();
         loop {
+            // Even with items left: a worker that is given up begins no more jobs.
             if state.closed {
                 return None;
             }
+            // Looked for after each wake: another thread may have been faster, and a wait may end without a call.
             if let Some(item) = state.waiting.pop_front() {
                 self.call_one(state);
                 return Some(item);
@@ -61,12 +63,14 @@ impl<T> RunQueue<T> {
     /// Ends every wait. Items that are left are dropped with the run queue.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
+        // Those that run find it closed when they come back.
         self.filled.notify_all();
     }
 
     /// Wakes a thread, if there is an item for one more; after the lock is released, which that thread takes first of
     /// all.
     fn call_one(&self, mut state: MutexGuard<'_, State<T>>) {
+        // Those on their way still count as idle, and must not be called twice.
         let asleep = state.idle - state.on_their_way.min(state.idle);
         if !state.waiting.is_empty() && asleep > 0 && state.on_their_way < self.on_their_way_max {
             state.on_their_way += 1;

@@ -54,6 +54,7 @@ pub(crate) fn run(args: Args) -> Result<(), Refusal> {
 /// Names are taken as they are: also a queue with a name we would not write can be emptied. Ends when a step finds less
 /// than it may remove.
 fn empty(link: &BlockingLink, server: &Server, queue: &str) -> Result<usize, Error> {
+    // A script removes so many at most, as Redis answers nobody else while it runs.
     let step = queue::empty(&server.keys, queue, false);
     let mut removed = 0;
     loop {

@@ -103,8 +103,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> Result<(), Refusal> {
+    // Before Redis is connected: what is wrong with the arguments is said without one.
     let Arguments { args: by_position, kwargs } = Arguments::read(&args.arguments)?;
     let payload = Payload { func: args.function.clone(), args: by_position, kwargs };
+    // Uncut, as RQ's command line has it; its API cuts each argument (docs/wire.md §4.5).
     let call_string = payload.full_description();
     let due = args.due()?;
     let server = args.shared.server()?;
@@ -132,6 +134,7 @@ impl Args {
             (Some(seconds), None) => {
                 let pause = Duration::from_secs(seconds.unsigned_abs());
                 let now = Timestamp::now();
+                // A time that has passed is no error: the job is due at once.
                 Ok(Some(if seconds < 0 { now.before(pause) } else { now.after(pause) }))
             }
             (None, at) => Ok(at),
@@ -166,6 +169,7 @@ impl Args {
         if let Some(ttl_s) = self.ttl {
             call = call.ttl(Duration::from_secs(ttl_s.unsigned_abs()));
         }
+        // RQ's 0, its default, means none; intervals alone change nothing.
         if self.retry_max > 0 {
             let pauses = self.retry_interval.iter().copied().map(Duration::from_secs);
             call = call.retry(Retry::up_to(self.retry_max).after(pauses));

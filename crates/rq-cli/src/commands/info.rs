@@ -87,6 +87,7 @@ pub(crate) fn run(args: Args) -> Result<(), Refusal> {
     if interval.is_some() {
         end_at_interrupt()?;
     }
+    // Programs that read lines of JSON, or a file, would find the escapes in between.
     let clear = stdout().is_terminal() && interval.is_some() && !args.json;
     loop {
         let snapshot =
@@ -97,6 +98,7 @@ pub(crate) fn run(args: Args) -> Result<(), Refusal> {
         };
         print(&format!("{}{text}", if clear { CLEAR } else { "" }))?;
         match interval {
+            // No signal needs to end this sleep: the other thread ends the process.
             Some(interval) => std::thread::sleep(interval),
             None => return Ok(()),
         }
@@ -140,6 +142,7 @@ fn end_at_interrupt() -> Result<(), Refusal> {
         |error: &dyn std::fmt::Display| Refusal::Failed(format!("Ctrl-C cannot be waited for: {error}"));
     let mut interrupt = SigSet::empty();
     interrupt.add(Signal::SIGINT);
+    // Threads that begin later inherit the mask, so the signal reaches none but the one that waits for it.
     interrupt.thread_block().map_err(|error| failed(&error))?;
     let wait = move || {
         if interrupt.wait().is_ok() {

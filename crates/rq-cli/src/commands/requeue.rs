@@ -62,6 +62,7 @@ pub(crate) fn run(args: Args) -> Result<(), Refusal> {
     if left.is_empty() {
         return Ok(());
     }
+    // Reasons go to standard error, RQ's line to standard output (docs/cli.md §5).
     explain(&args.queue, &left);
     let line = format!("Unable to requeue {} jobs from failed job registry", left.len());
     say(Paint::of_stdout().paint(Colour::Red, &line))?;
@@ -74,6 +75,7 @@ fn failed_ids(link: &BlockingLink, server: &Server, queue: &str) -> Result<Vec<S
     loop {
         let step = entries(&server.keys, RegistryKind::Failed, queue, ids.len(), READ_AT_ONCE);
         let page = link.run(&step)?;
+        // All ids are read before one is requeued: what leaves the registry would shift the pages behind it.
         let is_last = page.len() < READ_AT_ONCE;
         ids.extend(page.into_iter().map(|entry| entry.job_id));
         if is_last {
@@ -94,6 +96,7 @@ fn requeue_all<'a>(
     for ids in ids.chunks(REQUEUED_AT_ONCE) {
         let step = requeue(&server.keys, RequeueFrom::Registry(RegistryKind::Failed, queue), false, ids);
         let requeued = link.run(&step).map_err(|error| server.refusal(&error))?;
+        // The answers come in the order of the ids.
         let outcome = ids.iter().map(String::as_str).zip(requeued);
         left.extend(outcome.filter(|(_, requeued)| *requeued != Requeued::Done));
         progress.advance(ids.len())?;

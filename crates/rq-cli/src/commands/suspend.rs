@@ -32,6 +32,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> Result<(), Refusal> {
+    // Not by the option's parser: in RQ it is no usage error, but a line on standard output and exit code 1.
     if args.duration.is_some_and(|duration_s| duration_s < 1) {
         say("Duration must be an integer greater than 1")?;
         return Err(Refusal::Said);

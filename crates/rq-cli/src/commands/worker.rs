@@ -188,6 +188,7 @@ struct Logging {
 }
 
 pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
+    // All that can be wrong with the arguments comes first, before anything is connected, logged or forked.
     let (prepare, remark) = executor(&app.executors, args.executor.as_deref(), &args.own)?;
     let dequeue = dequeue_strategy(args.dequeue_strategy.as_deref())?;
     let format = Format::new(&args.logging.log_format, &args.logging.date_format)
@@ -196,6 +197,7 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
     if let Some(remark) = remark {
         note(remark);
     }
+    // Before the worker is prepared: the processes that are forked then log in the same way.
     log::install(args.logging.level(), format, Paint::of_stdout());
     let pid_file = args.pid.clone();
     let mut options = args.options(&server);
@@ -205,6 +207,7 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
         Ok(worker) => worker,
         Err(error) => return refuse(error, &server),
     };
+    // Only when the worker is prepared, and by it: helpers do not get here, so the file has the worker's own id.
     if let Some(path) = &pid_file {
         write_pid(path)?;
     }
@@ -285,6 +288,7 @@ pub(crate) fn other_program(arguments: &[OsString]) -> Option<PathBuf> {
     if arguments.get(1).is_none_or(|command| command != NAME) {
         return None;
     }
+    // Behind `--` are queues, of which one may be called `--app`.
     let mut rest = arguments.iter().skip(2).take_while(|argument| *argument != "--");
     while let Some(argument) = rest.next() {
         if argument == APP {
@@ -299,6 +303,7 @@ pub(crate) fn other_program(arguments: &[OsString]) -> Option<PathBuf> {
 
 /// Becomes `program`; returns only if that fails.
 pub(crate) fn hand_over(program: &Path, arguments: &[OsString]) -> Refusal {
+    // In place of this process, so that it keeps its id, which a supervisor knows.
     let error = Command::new(located(program)).args(without_app(arguments)).exec();
     let program = program.display();
     Refusal::Failed(match error.kind() {
@@ -334,6 +339,7 @@ fn without_app(arguments: &[OsString]) -> Vec<OsString> {
 
 /// Writes the process id as RQ does: digits alone, without a line end.
 fn write_pid(path: &Path) -> Result<(), Refusal> {
+    // RQ expands it itself, as in `--pid=~/rq.pid`, where no shell does.
     let path = match (path.strip_prefix("~"), std::env::var_os("HOME")) {
         (Ok(rest), Some(home)) => Path::new(&home).join(rest),
         _ => path.to_owned(),

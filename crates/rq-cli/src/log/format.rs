@@ -38,6 +38,7 @@ pub(super) enum Field {
 impl Format {
     /// Reads a line's format, such as `%(asctime)s %(levelname)-8s %(message)s`, and one for its time.
     pub(crate) fn new(line: &str, date: &str) -> Result<Format, String> {
+        // Tried once here: an error in the format would otherwise come with every line.
         let probe = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
         jiff::fmt::strtime::format(date, &probe)
             .map_err(|error| format!("'{date}' is no format of a time: {error}"))?;
@@ -88,6 +89,7 @@ fn field(text: &str) -> Result<(Piece, &str), String> {
         "process" => Field::Process,
         _ => return Err(refusal()),
     };
+    // Python's conversions for text and numbers; which one is said makes no difference here.
     let (width, rest) = rest.split_once(['s', 'd']).ok_or_else(refusal)?;
     let (left, digits) = width.strip_prefix('-').map_or((false, width), |digits| (true, digits));
     let width = if digits.is_empty() { Ok(0) } else { digits.parse::<usize>() };

@@ -60,6 +60,7 @@ impl Lines {
     fn write_message(&self, event: &Event<'_>, out: &mut dyn Write) -> fmt::Result {
         let ours = is_ours(event.metadata().target());
         if ours && self.paint == Paint::Coloured {
+            // Its parts are found in the whole message; a plain one goes straight to the line.
             let mut painted = PaintedMessage::default();
             event.record(&mut painted);
             return out.write_str(&painted.into_text(self.paint));
@@ -81,6 +82,7 @@ where
                 Piece::Literal(text) => out.write_str(text)?,
                 Piece::Field { field, width: 0, .. } => self.write_field(*field, event, &mut out)?,
                 Piece::Field { field, width, left } => {
+                    // A width counts characters, so the text has to be there before it is padded.
                     let mut text = String::new();
                     self.write_field(*field, event, &mut text)?;
                     if *left { write!(out, "{text:<width$}")? } else { write!(out, "{text:>width$}")? }
@@ -143,6 +145,7 @@ impl PaintedMessage {
             (&self.queue, Colour::Green, ": ", ": "),
             (&self.queue, Colour::Green, " on ", "..."),
         ] {
+            // An event without such a field has an empty part, which would be found between any two marks.
             if let Some(at) = text.find(&format!("{before}{part}{after}")).filter(|_| !part.is_empty()) {
                 let start = at + before.len();
                 text.replace_range(start..start + part.len(), &paint.paint_in_line(colour, part));
@@ -154,6 +157,7 @@ impl PaintedMessage {
 
 impl Visit for PaintedMessage {
     fn record_str(&mut self, field: &tracing::field::Field, value: &str) {
+        // By way of its display: a string's debug text has quotes around it.
         self.record_debug(field, &format_args!("{value}"));
     }
 

@@ -105,6 +105,7 @@ where
     let Some((mark, content)) = bytes.split_first_chunk::<4>() else {
         return Err(CodecError::Truncated);
     };
+    // Two refusals: of what is not ours at all, and of what is ours, from another release.
     if !mark::is_bincode(bytes) {
         return Err(CodecError::Bincode { reason: "our mark is not in front".into() });
     }
@@ -117,6 +118,7 @@ where
     match decode_from_slice_with_context(content, CONFIG, &mut state) {
         Ok((Incoming(value), read)) if read == content.len() => Ok(value),
         Ok(_) => Err(CodecError::Bincode { reason: "bytes behind the end".into() }),
+        // Ours first: bincode's error says only that something was refused.
         Err(error) => Err(state.refusal.unwrap_or_else(|| refusal(&error))),
     }
 }
@@ -136,6 +138,7 @@ impl Encode for Outgoing<'_, Payload> {
         func.encode(encoder)?;
         encode_items(args, encoder)?;
         (kwargs.len() as u64).encode(encoder)?;
+        // Without kinds: names are always text.
         kwargs.iter().try_for_each(|(name, value)| {
             name.encode(encoder)?;
             Outgoing(value).encode(encoder)
@@ -233,6 +236,7 @@ impl<'s> Decode<&'s mut State> for Incoming<Value> {
 
 fn decode_value<'s, D: Decoder<Context = &'s mut State>>(decoder: &mut D) -> Result<Value, DecodeError> {
     let state = decoder.context();
+    // Before the kind is read, so that depth and number are bounded for whatever comes.
     let spent = state.budget.spend(state.depth);
     check(spent, decoder)?;
     Ok(match u8::decode(decoder)? {
@@ -243,6 +247,7 @@ fn decode_value<'s, D: Decoder<Context = &'s mut State>>(decoder: &mut D) -> Res
         kind::BIG_INT => decode_big_int(decoder)?,
         kind::FLOAT => Value::Float(f64::decode(decoder)?),
         kind::STR => Value::Str(decode_text(decoder)?),
+        // What is valid UTF-8 after all becomes `Str` here: two forms of one text would be unequal.
         kind::SURROGATES => match wtf8::into_value(decode_bytes(decoder)?) {
             Some(value) => value,
             None => return Err(DecodeError::Other("text that is none")),
@@ -282,6 +287,7 @@ where
     D: Decoder<Context = &'s mut State>,
 {
     decoder.context().depth += 1;
+    // An error leaves the depth too high, which nobody reads any more: it ends the whole decoding.
     let value = decode(decoder)?;
     decoder.context().depth -= 1;
     Ok(value)
@@ -291,6 +297,7 @@ where
 fn decode_len<'s, D: Decoder<Context = &'s mut State>>(decoder: &mut D) -> Result<usize, DecodeError> {
     let len = u64::decode(decoder)?;
     let len = usize::try_from(len).map_err(|_| DecodeError::LimitExceeded)?;
+    // So a length that lies is refused before a loop or an allocation trusts it.
     match decoder.reader().peek_read(len) {
         Some(_) => Ok(len),
         None => Err(DecodeError::UnexpectedEnd { additional: len }),
@@ -299,6 +306,7 @@ fn decode_len<'s, D: Decoder<Context = &'s mut State>>(decoder: &mut D) -> Resul
 
 fn decode_items<'s, D: Decoder<Context = &'s mut State>>(decoder: &mut D) -> Result<Vec<Value>, DecodeError> {
     let len = decode_len(decoder)?;
+    // An item takes 32 bytes in memory, and perhaps one in the payload: a length is not trusted in full.
     let mut items = Vec::with_capacity(len.min(MAX_RESERVED_VALUES));
     for _ in 0..len {
         items.push(decode_value(decoder)?);
@@ -319,6 +327,7 @@ fn decode_entries<'s, D: Decoder<Context = &'s mut State>>(
 
 fn decode_bytes<'s, D: Decoder<Context = &'s mut State>>(decoder: &mut D) -> Result<Vec<u8>, DecodeError> {
     let len = decode_len(decoder)?;
+    // Read behind bincode's back, so its limit on bytes is told of them.
     decoder.claim_bytes_read(len)?;
     let mut bytes = vec![0; len];
     decoder.reader().read(&mut bytes)?;
@@ -331,6 +340,7 @@ fn decode_text<'s, D: Decoder<Context = &'s mut State>>(decoder: &mut D) -> Resu
 
 fn decode_big_int<'s, D: Decoder<Context = &'s mut State>>(decoder: &mut D) -> Result<Value, DecodeError> {
     let bytes = decode_bytes(decoder)?;
+    // Before a number is made of them.
     if bytes.len() > MAX_INT_BYTES {
         return check(Err(CodecError::Integer { limit_bytes: MAX_INT_BYTES }), decoder);
     }

@@ -9,6 +9,7 @@ const MANY_ENTRIES: usize = 16;
 
 /// Text that occurs twice as a key counts once, at its first place and with its last value, as in Python.
 pub(super) fn drop_repeated_keys(entries: &mut Vec<(Value, Value)>) {
+    // Nearly always: no map is made and no key copied then.
     if !has_repeated_keys(entries) {
         return;
     }
@@ -17,6 +18,7 @@ pub(super) fn drop_repeated_keys(entries: &mut Vec<(Value, Value)>) {
     for (key, value) in entries.drain(..) {
         let text = key_text(&key).map(<[u8]>::to_vec);
         match text.as_ref().and_then(|text| places.get(text)) {
+            // Python's dict keeps the place of a key's first and the value of its last appearance.
             Some(&place) => kept[place].1 = value,
             None => {
                 places.extend(text.map(|text| (text, kept.len())));
@@ -29,6 +31,7 @@ pub(super) fn drop_repeated_keys(entries: &mut Vec<(Value, Value)>) {
 
 fn has_repeated_keys(entries: &[(Value, Value)]) -> bool {
     let texts = || entries.iter().filter_map(|(key, _)| key_text(key));
+    // So few are compared in pairs, which allocates nothing.
     if entries.len() < MANY_ENTRIES {
         return texts().enumerate().any(|(index, text)| texts().take(index).any(|earlier| earlier == text));
     }
@@ -40,6 +43,7 @@ fn key_text(key: &Value) -> Option<&[u8]> {
     match key {
         Value::Str(text) => Some(text.as_bytes()),
         Value::Surrogates(bytes) => Some(bytes),
+        // Keys of other kinds that Python finds equal, as 1 and 1.0, may stay twice.
         _ => None,
     }
 }

@@ -51,6 +51,7 @@ pub(super) fn encode_payload(payload: &Payload) -> Result<Vec<u8>, CodecError> {
     write_items(&mut out, &payload.args)?;
     out.push_str(", {");
     for (index, (name, value)) in payload.kwargs.iter().enumerate() {
+        // Python's separators. Any JSON would do for its reader; so the same call has the same bytes from both.
         out.push_str(if index == 0 { "" } else { ", " });
         write_text(&mut out, name);
         out.push_str(": ");
@@ -64,6 +65,8 @@ pub(super) fn encode_payload(payload: &Payload) -> Result<Vec<u8>, CodecError> {
 pub(super) fn decode(bytes: &[u8]) -> Result<Value, CodecError> {
     let text = std::str::from_utf8(bytes)
         .map_err(|error| CodecError::Json { offset: error.valid_up_to(), reason: "not UTF-8" })?;
+    // UTF-8 is checked once for the whole. The reader then moves by ASCII and by whole runs alone, so that no slice
+    // of it can panic.
     let mut reader = Reader { text, at: 0, budget: Budget::new() };
     let value = reader.value(0)?;
     match reader.peek() {
@@ -84,6 +87,7 @@ fn write_value(out: &mut String, value: &Value) -> Result<(), CodecError> {
         Value::Surrogates(bytes) => write_surrogates(out, bytes),
         Value::Bytes(bytes) => {
             out.push('"');
+            // Base64 needs no escaping: no character of it means anything in JSON.
             BASE64_STANDARD.encode_string(bytes, out);
             out.push('"');
         }
@@ -124,6 +128,7 @@ fn write_entries(out: &mut String, entries: &[(Value, Value)]) -> Result<(), Cod
 fn write_key(out: &mut String, key: &Value) -> Result<(), CodecError> {
     match key {
         Value::Str(_) | Value::Surrogates(_) => write_value(out, key),
+        // `json.dumps` makes text of these keys, too, and refuses all others.
         Value::Null | Value::Bool(_) | Value::Int(_) | Value::BigInt(_) | Value::Float(_) => {
             out.push('"');
             write_value(out, key)?;
@@ -146,6 +151,7 @@ fn write_number(out: &mut String, value: f64) {
 fn write_text(out: &mut String, text: &str) {
     out.push('"');
     let mut rest = text;
+    // In runs: most text has nothing to escape and is copied at once.
     while let Some(plain) = rest.find(|character| !is_plain(character)) {
         out.push_str(&rest[..plain]);
         let escaped = rest[plain..].chars().next().unwrap_or_default();
@@ -182,6 +188,7 @@ fn write_escape(out: &mut String, code_point: u32) {
         Some('\u{8}') => "\\b",
         Some('\u{c}') => "\\f",
         Some(character) => {
+            // Beyond U+FFFF Python writes the two halves of a pair, each as an escape.
             for unit in character.encode_utf16(&mut [0; 2]) {
                 write_display(out, format_args!("\\u{unit:04x}"));
             }
@@ -201,6 +208,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn value(&mut self, depth: usize) -> Result<Value, CodecError> {
+        // Before anything is read: this bounds the recursion, and with it the stack.
         self.budget.spend(depth)?;
         let Some(byte) = self.peek() else {
             return Err(CodecError::Truncated);
@@ -243,6 +251,7 @@ impl<'a> Reader<'a> {
         if self.take_if(b'}') {
             return Ok(Value::Dict(Vec::new()));
         }
+        // One, as above: a payload can consist of dicts of one entry.
         let mut entries = Vec::with_capacity(1);
         loop {
             let key = self.key(depth + 1)?;
@@ -276,6 +285,7 @@ impl<'a> Reader<'a> {
 
     fn string(&mut self) -> Result<Value, CodecError> {
         self.at += 1;
+        // Most text has no escape, and is taken from the input in one copy.
         let plain = self.plain_run();
         if self.byte() == Some(b'"') {
             self.at += 1;
@@ -326,6 +336,7 @@ impl<'a> Reader<'a> {
     fn unicode_escape(&mut self, text: &mut Vec<u8>) -> Result<(), CodecError> {
         let first = self.hex_escape()?;
         let mut code_point = u32::from(first);
+        // Python's decoder joins a pair of escapes, and lets a half stand alone.
         if matches!(first, 0xd800..=0xdbff) && self.text[self.at..].starts_with("\\u") {
             let place = self.at;
             let second = self.hex_escape()?;
@@ -335,6 +346,7 @@ impl<'a> Reader<'a> {
                 _ => self.at = place,
             }
         }
+        // Cannot fail: neither one escape nor a pair names anything beyond U+10FFFF.
         wtf8::push(text, code_point);
         Ok(())
     }
@@ -362,8 +374,10 @@ impl<'a> Reader<'a> {
             return self.word("Infinity", Value::Float(f64::NEG_INFINITY));
         }
         let digits = self.whole_digits()?;
+        // `|`, not `||`: both have to be read.
         let is_float = self.fraction()? | self.exponent()?;
         let text = &self.text[start..self.at];
+        // Python reads an integer as such however long it is: a float in its place would lose digits.
         match text.parse::<i64>() {
             Ok(value) if !is_float => Ok(Value::Int(value)),
             _ if !is_float && digits > MAX_INT_DIGITS => {
@@ -424,6 +438,7 @@ impl<'a> Reader<'a> {
             self.at += word.len();
             return Ok(value);
         }
+        // Cut off in the middle, as far as can be seen: another error than a word that is none.
         if word.starts_with(rest) { Err(CodecError::Truncated) } else { self.refuse("a value was expected") }
     }
 

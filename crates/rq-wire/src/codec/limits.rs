@@ -83,6 +83,7 @@ impl Budget {
     }
 
     fn check(&mut self, value: &Value, depth: usize) -> Result<(), CodecError> {
+        // The depth is checked on the way down, so this recursion has the same end as the encoders' behind it.
         self.spend(depth)?;
         match value {
             Value::List(items) | Value::Tuple(items) | Value::Set(items) | Value::FrozenSet(items) => {

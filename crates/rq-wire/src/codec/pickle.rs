@@ -40,6 +40,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Value, CodecError> {
 /// The call a pickle holds. An instance to call it on is refused by the name of its class.
 pub(super) fn decode_payload(bytes: &[u8]) -> Result<Payload, CodecError> {
     let (machine, root) = Machine::run(bytes)?;
+    // Before resolving, which would refuse the instance as any value that is not plain.
     if let Some(class) = machine.instance_class(root) {
         return Err(CodecError::Instance { class });
     }

@@ -55,14 +55,17 @@ pub fn deflate(bytes: &[u8]) -> Vec<u8> {
 fn store(bytes: &[u8], len: u8) -> Vec<u8> {
     let mut stored = Vec::with_capacity(bytes.len() + ROOM_BYTES);
     stored.extend(HEADER);
+    // A stored block has its length twice, the second time inverted, of which inflaters make sure.
     stored.extend([ONE_STORED_BLOCK, len, 0, !len, 0xff]);
     stored.extend_from_slice(bytes);
+    // Python's `zlib.decompress` checks it, and takes a stream without it for broken.
     stored.extend(adler2::adler32_slice(bytes).to_be_bytes());
     stored
 }
 
 fn compress(bytes: &[u8]) -> Vec<u8> {
     COMPRESSOR.with_borrow_mut(|compressor| {
+        // In place of a new one, which would take ten times as long as the call's compression.
         compressor.reset();
         let mut deflated = Vec::with_capacity(bytes.len() + ROOM_BYTES);
         let (status, _) = compress_to_output(compressor, bytes, TDEFLFlush::Finish, |piece| {
@@ -83,6 +86,7 @@ fn compress(bytes: &[u8]) -> Vec<u8> {
 /// [`CodecError::TooLarge`] if there is more than `limit_bytes`, compressed or not.
 pub fn inflate(bytes: &[u8], limit_bytes: usize) -> Result<Cow<'_, [u8]>, CodecError> {
     DECOMPRESSOR.with_borrow_mut(|decompressor| {
+        // Whatever the last payload left in it, an aborted stream included.
         decompressor.init();
         inflate_by(decompressor, bytes, limit_bytes)
     })
@@ -93,10 +97,12 @@ fn inflate_by<'a>(
     bytes: &'a [u8],
     limit_bytes: usize,
 ) -> Result<Cow<'a, [u8]>, CodecError> {
+    // A guess that most calls fit in. A small payload that inflates to much gets its room in steps, up to the limit.
     let first = bytes.len().saturating_mul(FIRST_RATIO).clamp(1, FIRST_BYTES).min(limit_bytes);
     let mut inflated = vec![0; first];
     let (mut read, mut written) = (0, 0);
     loop {
+        // The buffer is the window, too: so it grows, and is never emptied in between.
         let (status, read_now, written_now) =
             decompress(decompressor, &bytes[read..], &mut inflated, written, FLAGS);
         read += read_now;
@@ -107,6 +113,7 @@ fn inflate_by<'a>(
                 return Ok(Cow::Owned(inflated));
             }
             TINFLStatus::HasMoreOutput if inflated.len() < limit_bytes => {
+                // Doubled, so that all copies together take no longer than the bytes do.
                 inflated.resize(inflated.len().saturating_mul(2).min(limit_bytes), 0);
             }
             TINFLStatus::HasMoreOutput => return Err(CodecError::TooLarge { limit_bytes }),

@@ -20,6 +20,7 @@ macro_rules! integers {
     ($($method:ident $wanted:literal)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
             match self {
+                // All other kinds say themselves what they are, and serde checks the range.
                 Value::BigInt(value) => visit_big_int(value, $wanted, visitor),
                 other => other.deserialize_any(visitor),
             }
@@ -128,6 +129,7 @@ impl<'de> Deserializer<'de> for Value {
         if name != tag::VALUE {
             return visitor.visit_newtype_struct(self);
         }
+        // Our own `Value` asks, so nothing is lost: a kind that serde has no word for is handed over by name.
         match tag::split(self) {
             Ok((tag, plain)) => visitor.visit_enum(Variant { name: tag.into(), content: Some(plain) }),
             Err(plain) => plain.deserialize_any(visitor),
@@ -136,6 +138,7 @@ impl<'de> Deserializer<'de> for Value {
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
         match self {
+            // Python's bytes for a `Vec<u8>`, which asks serde for a sequence of numbers.
             Value::Bytes(bytes) => {
                 let mut items = SeqDeserializer::new(bytes.into_iter());
                 let value = visitor.visit_seq(&mut items)?;
@@ -237,6 +240,7 @@ fn visit_big_int<'de, V: Visitor<'de>>(
 fn visit_items<'de, V: Visitor<'de>>(items: Vec<Value>, visitor: V) -> Result<V::Value, ValueError> {
     let mut items = SeqDeserializer::new(items.into_iter());
     let value = visitor.visit_seq(&mut items)?;
+    // What the visitor has left over is an error: a tuple of two does not take a list of three in silence.
     items.end()?;
     Ok(value)
 }
@@ -253,6 +257,7 @@ fn visit_entries<'de, V: Visitor<'de>>(
 
 /// The two fields of a `std::time::Duration`, which is never negative.
 fn std_duration(microseconds: i128) -> Option<Vec<(Value, Value)>> {
+    // Rounded down, so that the fraction is never negative; below zero there is no such duration.
     let seconds = i64::try_from(microseconds.div_euclid(MICROSECONDS_PER_SECOND)).ok()?;
     let nanoseconds = microseconds.rem_euclid(MICROSECONDS_PER_SECOND) as i64 * 1000;
     (seconds >= 0).then(|| vec![("secs".into(), seconds.into()), ("nanos".into(), nanoseconds.into())])
@@ -265,6 +270,7 @@ macro_rules! parsed_keys {
     ($($method:ident $visit:ident $type:ty;)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
             match &self.0 {
+                // Only if it parses. Else the key is tried as the text it is, whose error names it.
                 Value::Str(text) => match text.parse::<$type>() {
                     Ok(value) => visitor.$visit(value),
                     Err(_) => self.0.$method(visitor),
@@ -310,6 +316,7 @@ impl<'de> Deserializer<'de> for Key {
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
         match self.0 {
             Value::Null => visitor.visit_none(),
+            // As a key still, so that text is parsed for an `Option<i64>` as well.
             _ => visitor.visit_some(self),
         }
     }

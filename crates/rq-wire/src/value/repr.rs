@@ -24,6 +24,7 @@ impl Value {
         let mut out = Cut { text: String::new(), left: max_chars };
         match write_value(&mut out, self, 0) {
             Ok(()) => out.text,
+            // The one error that `Cut` has is that it is full.
             Err(fmt::Error) => out.text + "...",
         }
     }
@@ -53,6 +54,7 @@ impl Write for Cut {
 }
 
 fn write_value<W: Write>(out: &mut W, value: &Value, depth: usize) -> fmt::Result {
+    // A value built by hand may be deeper than any codec allows; it is only printed here, so it is cut.
     if depth > MAX_DEPTH {
         return out.write_str("...");
     }
@@ -69,6 +71,7 @@ fn write_value<W: Write>(out: &mut W, value: &Value, depth: usize) -> fmt::Resul
         Value::List(items) => write_items(out, "[", items, "]", depth),
         Value::Tuple(items) if items.len() == 1 => write_items(out, "(", items, ",)", depth),
         Value::Tuple(items) => write_items(out, "(", items, ")", depth),
+        // `{}` is an empty dict in Python.
         Value::Set(items) if items.is_empty() => out.write_str("set()"),
         Value::Set(items) => write_items(out, "{", items, "}", depth),
         Value::FrozenSet(items) if items.is_empty() => out.write_str("frozenset()"),
@@ -159,6 +162,7 @@ fn write_positional<W: Write>(out: &mut W, digits: &str, exponent: i32) -> fmt::
 
 fn write_text<W: Write>(out: &mut W, code_points: impl Iterator<Item = u32> + Clone) -> fmt::Result {
     let has = |quote: char| code_points.clone().any(|code_point| code_point == u32::from(quote));
+    // As Python chooses it: double quotes only where they spare an escape.
     let quote = if has('\'') && !has('"') { '"' } else { '\'' };
     out.write_char(quote)?;
     for code_point in code_points {
@@ -185,6 +189,7 @@ fn is_printable(character: char) -> bool {
     if character.is_ascii() {
         return matches!(character, ' '..='~');
     }
+    // One for the letter, four for the longest character.
     let mut buffer = [b'a'; 5];
     let len = character.encode_utf8(&mut buffer[1..]).len();
     let text = std::str::from_utf8(&buffer[..=len]).unwrap_or_default();
@@ -213,6 +218,7 @@ fn write_datetime<W: Write>(out: &mut W, civil: civil::DateTime, offset: Option<
     write_seconds(out, civil.time())?;
     match offset.map(Offset::seconds) {
         None => {}
+        // Python has a name for UTC alone; other offsets show how they were made.
         Some(0) => out.write_str(", tzinfo=datetime.timezone.utc")?,
         Some(seconds) => {
             out.write_str(", tzinfo=datetime.timezone(")?;

@@ -31,6 +31,7 @@ impl Serializer {
     }
 
     fn items(self, len: Option<usize>, finish: fn(Vec<Value>) -> Value) -> Items {
+        // The length is a hint that a `Serialize` of anyone's may get wrong; the vector grows beyond it.
         let items = Vec::with_capacity(len.unwrap_or(0).min(MAX_RESERVED_ITEMS));
         Items { items, outside: self, finish, variant: None }
     }
@@ -148,6 +149,7 @@ impl ser::Serializer for Serializer {
         value: &T,
     ) -> Result<Value, ValueError> {
         let value = value.serialize(self)?;
+        // Someone else's newtype is what it holds, as serde's formats have it.
         if !tag::is_tag(name) {
             return Ok(value);
         }
@@ -314,6 +316,7 @@ impl SerializeMap for Entries {
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ValueError> {
+        // serde gives key and value by two calls, the key first.
         let key = std::mem::replace(&mut self.key, Value::Null);
         self.push(key, value)
     }

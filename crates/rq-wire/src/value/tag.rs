@@ -50,9 +50,11 @@ pub(super) fn split(value: Value) -> Result<(&'static str, Value), Value> {
         _ => return Err(value),
     };
     let plain = match value {
+        // As digits: no integer of serde's is wide enough for all of them.
         Value::BigInt(int) => Value::Str(int.to_string()),
         Value::Surrogates(bytes) => Value::Bytes(bytes),
         Value::Tuple(items) | Value::Set(items) | Value::FrozenSet(items) => Value::List(items),
+        // 128 bits as text: many formats have no integer as wide.
         Value::TimeDelta(microseconds) => Value::Str(microseconds.to_string()),
         other => Value::Str(other.text().unwrap_or_default()),
     };

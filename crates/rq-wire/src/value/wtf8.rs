@@ -13,6 +13,7 @@ pub(crate) fn push(bytes: &mut Vec<u8>, code_point: u32) -> bool {
     }
     let is_surrogate = is_surrogate(code_point);
     if is_surrogate {
+        // The three bytes that UTF-8 would have for it, if surrogates were characters; all begin with `ed`.
         bytes.extend([0xed, 0x80 | (code_point >> 6 & 0x3f) as u8, 0x80 | (code_point & 0x3f) as u8]);
     }
     is_surrogate
@@ -60,6 +61,7 @@ fn parts(mut rest: &[u8]) -> impl Iterator<Item = Part<'_>> + Clone {
         if rest.is_empty() {
             return None;
         }
+        // In runs, so that text with few surrogates is checked by the fast path of the standard library.
         let valid = match std::str::from_utf8(rest) {
             Ok(text) => {
                 rest = &[];
@@ -73,6 +75,7 @@ fn parts(mut rest: &[u8]) -> impl Iterator<Item = Part<'_>> + Clone {
             return std::str::from_utf8(text).ok().map(Part::Text);
         }
         let (part, len) = match *rest {
+            // From `ed a0` on these three bytes are U+D800 to U+DFFF; below they are characters, and valid UTF-8.
             [0xed, second @ 0xa0..=0xbf, third @ 0x80..=0xbf, ..] => {
                 (Part::Surrogate(0xd000 | u32::from(second & 0x3f) << 6 | u32::from(third & 0x3f)), 3)
             }

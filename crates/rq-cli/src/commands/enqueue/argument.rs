@@ -40,6 +40,7 @@ impl Arguments {
         let mut arguments = Arguments::default();
         for argument in written {
             let argument = Written::split(argument);
+            // RQ's messages count from 1, and only the arguments without a keyword.
             let value = argument.value(arguments.args.len() + 1)?;
             match argument.keyword {
                 None => arguments.args.push(value),
@@ -67,6 +68,7 @@ impl<'a> Written<'a> {
             return Written { keyword: None, mode: Mode::Text, text: argument };
         };
         let text = &argument[index + 1..];
+        // The first mark of the whole argument, not the nearest one: so does RQ (docs/cli.md §6.1).
         let first_is_before = |mark: char| argument.find(mark).is_some_and(|first| first + 1 == index);
         let (keyword, mode) = match () {
             () if first_is_before(':') => (&argument[..index - 1], Mode::Json),
@@ -105,6 +107,7 @@ fn invalid(message: &str) -> Refusal {
 fn read_file(path: &str) -> Result<String, Refusal> {
     let refusal = |reason: &str| Refusal::Failed(format!("Could not open file '{path}': {reason}"));
     let mut text = String::new();
+    // One byte more than allowed tells a file that is too large, without reading all of it.
     let read = File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text));
     match read {
         Ok(bytes) if bytes as u64 > FILE_BYTES_MAX => {

@@ -26,11 +26,13 @@ const DEPTH_MAX: usize = 128;
 
 /// The value that `source` is; `None` where it is no literal. As in RQ, the reason is not reported.
 pub(super) fn parse(source: &str) -> Option<Value> {
+    // Python refuses source with such a byte as a whole.
     if source.contains('\0') {
         return None;
     }
     // Python sees every line ending as one character, within text too.
     let source = source.replace("\r\n", "\n").replace('\r', "\n");
+    // `literal_eval` strips these two at the front; other space there is an error of indentation.
     let mut reader = Reader { rest: source.trim_start_matches([' ', '\t']), open: 0 };
     reader.blank_lines();
     let value = reader.items_without_brackets()?;
@@ -52,6 +54,7 @@ impl<'a> Reader<'a> {
             return Some(first);
         }
         let mut items = vec![first];
+        // A comma at the end makes a tuple of one, as in `1,`.
         while !matches!(self.peek(), None | Some('\n' | '#')) {
             items.push(self.value()?);
             if !self.takes(",") {
@@ -79,6 +82,7 @@ impl<'a> Reader<'a> {
             return None;
         }
         self.open += 1;
+        // All brackets are one byte.
         self.rest = &self.rest[1..];
         let value = read(self);
         self.open -= 1;
@@ -134,6 +138,7 @@ impl<'a> Reader<'a> {
         let (mut entries, mut places): (Vec<(Value, Value)>, _) = (Vec::new(), HashMap::new());
         loop {
             let value = self.value()?;
+            // By what Python finds equal: `{1: 'a', True: 'b'}` has one entry there.
             let place = *places.entry(identity(&key)?).or_insert(entries.len());
             match entries.get_mut(place) {
                 Some(entry) => entry.1 = value,
@@ -160,6 +165,7 @@ impl<'a> Reader<'a> {
         }
         match (self.number_in_parentheses()?, negative) {
             (value, false) => Some(value),
+            // By way of a large integer: the negative of the smallest `i64` is none.
             (Value::Int(int), true) => Some(Value::from(-BigInt::from(int))),
             (Value::BigInt(int), true) => Some(Value::from(-int)),
             (Value::Float(float), true) => Some(Value::Float(-float)),
@@ -181,6 +187,7 @@ impl<'a> Reader<'a> {
     fn number(&mut self) -> Option<Value> {
         // Behind an exponent's `e` a sign belongs to the number.
         let mut previous = ' ';
+        // In `0xe+1` the `e` is a digit, and the sign is not the number's.
         let is_hex = self.rest.starts_with("0x") || self.rest.starts_with("0X");
         let end = self.rest.find(|c: char| {
             let belongs = match c {
@@ -256,11 +263,13 @@ impl<'a> Reader<'a> {
                 return Some(text);
             }
             match self.next_char()? {
+                // Both stay, and yet the backslash keeps a quote behind it from ending the text.
                 '\\' if prefix.is_raw => {
                     text.push('\\')?;
                     text.push(self.next_char()?)?;
                 }
                 '\\' => self.escape(&mut text)?,
+                // Only text in triple quotes goes over a line end.
                 '\n' if close.len() == 1 => return None,
                 c => text.push(c)?,
             }
@@ -288,6 +297,7 @@ impl<'a> Reader<'a> {
             'x' => text.push_code(self.hex(2)?),
             'u' if !text.is_bytes => text.push_code(self.hex(4)?),
             'U' if !text.is_bytes => text.push_code(self.hex(8)?),
+            // It would need Python's table of the names of characters.
             'N' if !text.is_bytes => None,
             // Python warns of an unknown escape and keeps it as it is.
             other => {

@@ -15,6 +15,7 @@ pub(super) fn parse(text: &str) -> Result<Timestamp, String> {
 }
 
 fn moment(text: &str, zone: TimeZone) -> Option<Timestamp> {
+    // jiff's `to_zoned` does as Python here, where clocks are put forward or back.
     let zoned = DateTime::strptime(FORM, text).ok()?.to_zoned(zone).ok()?;
     Some(Timestamp::from_epoch_us(zoned.timestamp().as_microsecond()))
 }

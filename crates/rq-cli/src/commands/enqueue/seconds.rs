@@ -11,6 +11,7 @@ pub(super) fn parse(text: &str) -> Result<i64, String> {
              or 23m"
         )
     };
+    // A whole number first, since its last digit is no unit. By characters, as the last one may have several bytes.
     let seconds = match (text.parse::<i64>(), text.char_indices().next_back()) {
         (Ok(seconds), _) => Some(seconds),
         (Err(_), Some((end, unit))) => number_with_unit(&text[..end], unit),

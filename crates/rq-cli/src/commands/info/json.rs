@@ -84,6 +84,7 @@ impl<'a> From<&'a Queue> for QueueInfo<'a> {
 impl<'a> From<&'a WorkerRecord> for WorkerInfo<'a> {
     fn from(worker: &'a WorkerRecord) -> WorkerInfo<'a> {
         let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
+        // Python's workers write a float as text; what does not parse counts as nothing.
         let working_time = worker.total_working_time.as_deref().and_then(|seconds| seconds.parse().ok());
         WorkerInfo {
             name: &worker.name,

@@ -62,6 +62,7 @@ pub(super) fn columns() -> usize {
 
 fn queue_lines(snapshot: &Snapshot, layout: &Layout, lines: &mut Vec<String>) {
     let queues = &snapshot.queues;
+    // All bars have one scale, so that they can be compared.
     let longest = queues.iter().map(|queue| queue.counts.queued).max().unwrap_or(0);
     lines.extend(queues.iter().map(|queue| queue_line(queue, longest, layout)));
     if !layout.raw {
@@ -119,6 +120,7 @@ fn lines_by_queue<'a>(snapshot: &'a Snapshot, layout: &'a Layout) -> impl Iterat
         let serving = snapshot.workers.iter().filter(|worker| worker.queues.contains(name));
         let mut workers: Vec<String> =
             serving.map(|worker| format!("{} ({})", worker.name, state(worker, layout.paint))).collect();
+        // By what is printed, state included (docs/cli.md §4).
         workers.sort();
         let workers = if workers.is_empty() { "–".to_owned() } else { workers.join(", ") };
         let mut line = format!("{name}:");

@@ -95,6 +95,7 @@ impl<'a> Machine<'a> {
                 opcode => machine.step(opcode)?,
             }
         }
+        // Python ignores what follows STOP, and what else lies on the stack.
         let root = machine.pop()?;
         // What follows needs room too.
         (machine.stack, machine.memo) = (Vec::new(), Vec::new());
@@ -159,6 +160,7 @@ impl<'a> Machine<'a> {
             op::PUT => self.line().and_then(|line| self.put_line(line)),
             op::BINPUT => self.byte().and_then(|index| self.put(index.into())),
             op::LONG_BINPUT => self.u32().and_then(|index| self.put(index)),
+            // Python numbers by how many places are taken; writers that leave no gaps are numbered the same way here.
             op::MEMOIZE => self.put(self.memo.len() as u32),
 
             op::GLOBAL => self.global_lines().and_then(|(module, name)| self.push_global(module, name)),
@@ -170,6 +172,8 @@ impl<'a> Machine<'a> {
             op::OBJ => self.obj(),
             op::BUILD => self.build(),
 
+            // Each of these three asks for what only the reading program has: its `persistent_load`, its registry
+            // of codes, its list of buffers.
             op::PERSID | op::BINPERSID => self.refuse("persistent ids mean something to Python only"),
             op::EXT1 | op::EXT2 | op::EXT4 => self.refuse("extension codes mean something to Python only"),
             op::NEXT_BUFFER | op::READONLY_BUFFER => {
@@ -206,6 +210,7 @@ impl<'a> Machine<'a> {
     fn take(&mut self, len: u64) -> Result<&'a [u8], CodecError> {
         let rest = &self.input[self.at..];
         let len = usize::try_from(len).map_err(|_| CodecError::Truncated)?;
+        // The length is the sender's word: it is held against what is there before any room is made for it.
         let bytes = rest.get(..len).ok_or(CodecError::Truncated)?;
         self.at += len;
         Ok(bytes)
@@ -244,6 +249,7 @@ impl<'a> Machine<'a> {
     /// Frames only help programs that read from a stream. The one check is Python's.
     fn frame(&mut self) -> Result<(), CodecError> {
         let len = self.u64()?;
+        // Compared as u64: a length that does not fit `usize` is too long as well.
         let left = (self.input.len() - self.at) as u64;
         if len > left { Err(CodecError::Truncated) } else { Ok(()) }
     }
@@ -258,6 +264,7 @@ impl<'a> Machine<'a> {
 
     /// Whether so many more items may be pushed or copied.
     pub(super) fn check_room(&self, pushes: usize) -> Result<(), CodecError> {
+        // `pushes` never exceeds the limit, so the difference cannot underflow, and no sum can overflow.
         if pushes > MAX_PUSHES - self.pushes {
             Err(CodecError::TooMany { limit: MAX_VALUES })
         } else {
@@ -267,6 +274,8 @@ impl<'a> Machine<'a> {
 
     /// Counts bytes made from others that may be made from again and again.
     fn count_copied(&mut self, bytes: usize) -> Result<(), CodecError> {
+        // A few bytes of pickle can call for the same large copy many times; what is borrowed costs nothing and is not
+        // counted.
         self.copied_bytes += bytes;
         if self.copied_bytes > MAX_PAYLOAD_BYTES {
             return Err(CodecError::TooLarge { limit_bytes: MAX_PAYLOAD_BYTES });
@@ -287,6 +296,7 @@ impl<'a> Machine<'a> {
         if self.nodes.len() == MAX_NODES {
             return Err(CodecError::TooMany { limit: MAX_NODES });
         }
+        // It fits: `MAX_NODES` is far below 2^32.
         let item = Item::Node(self.nodes.len() as u32);
         self.nodes.push(node);
         self.push(item)
@@ -350,6 +360,7 @@ impl<'a> Machine<'a> {
 
     /// POP takes a mark if that lies on top.
     fn drop_top(&mut self) -> Result<(), CodecError> {
+        // Python keeps its marks apart from the stack, as we do, so POP has to look which of the two is on top.
         if self.marks.last() == Some(&self.stack.len()) {
             self.marks.pop();
             return Ok(());
@@ -365,6 +376,7 @@ impl<'a> Machine<'a> {
     }
 
     fn long(&mut self, bytes: &[u8]) -> Result<(), CodecError> {
+        // Before the number is made: what is refused shall not cost the time and room of making it.
         if bytes.len() > MAX_INT_BYTES {
             return Err(CodecError::Integer { limit_bytes: MAX_INT_BYTES });
         }
@@ -398,6 +410,7 @@ impl<'a> Machine<'a> {
         if let Ok(text) = std::str::from_utf8(bytes) {
             return self.push(Item::Str(text));
         }
+        // Python writes lone surrogates with `surrogatepass`, which is not UTF-8 (docs/wire.md §4.3).
         match wtf8::into_value(bytes.to_vec()) {
             Some(value) => self.push_value(value),
             None => self.refuse("text that is not UTF-8"),
@@ -405,6 +418,7 @@ impl<'a> Machine<'a> {
     }
 
     fn unicode_line(&mut self, line: &'a [u8]) -> Result<(), CodecError> {
+        // Borrowed from the pickle. An escape needs a copy, and so does Latin-1, which is not UTF-8 beyond ASCII.
         if line.is_ascii() && !line.contains(&b'\\') {
             return self.text(line);
         }
@@ -446,6 +460,7 @@ impl<'a> Machine<'a> {
         let items = &self.stack[start..];
         match &mut self.nodes[index] {
             Node::List(container) | Node::Set(container) => extend(container, items),
+            // What an unknown object holds is dropped: all that matters of it is its class, for the refusal.
             Node::Opaque { .. } => {}
             _ => return self.refuse("nothing that could be appended to"),
         }
@@ -457,6 +472,7 @@ impl<'a> Machine<'a> {
     fn set(&mut self, start: usize) -> Result<(), CodecError> {
         let index = self.container(start)?;
         match (&mut self.nodes[index], self.stack[start..].as_chunks()) {
+            // A key may come twice here. The last one wins when the dict is resolved, as in Python.
             (Node::Dict(dict), (pairs, [])) => extend(dict, pairs),
             (Node::Opaque { .. }, _) => {}
             (Node::Dict(_), _) => return self.refuse("a key without a value"),
@@ -468,6 +484,7 @@ impl<'a> Machine<'a> {
 
     /// What lies below this place of the stack, in the arena.
     fn container(&self, start: usize) -> Result<usize, CodecError> {
+        // Not below the mark: Python's unpickler does not let an opcode reach there either.
         match self.stack[self.floor()..start].last() {
             Some(&Item::Node(index)) => Ok(index as usize),
             _ => self.refuse("nothing that could hold something"),
@@ -487,6 +504,7 @@ impl<'a> Machine<'a> {
     fn put(&mut self, index: u32) -> Result<(), CodecError> {
         let item = self.top()?;
         let index = index as usize;
+        // PUT names its place freely: without this, one line of digits would have the memo grow to 2^32 places.
         if index > self.pushes {
             return self.refuse("an index far beyond the memo");
         }
@@ -522,6 +540,7 @@ impl<'a> Machine<'a> {
     }
 
     fn stack_global(&mut self) -> Result<(), CodecError> {
+        // The module was pushed first, so it lies below the name.
         let (name, module) = (self.pop()?, self.pop()?);
         match (module, name) {
             (Item::Str(module), Item::Str(name)) => self.push_global(module, name),
@@ -539,6 +558,7 @@ impl<'a> Machine<'a> {
 
     fn reduce(&mut self) -> Result<(), CodecError> {
         let (args, callable) = (self.pop()?, self.pop()?);
+        // Nothing unknown is called. What it would make stays its name, and is refused only if the payload holds it.
         if let Some(Node::Opaque { .. }) = self.node(callable) {
             return self.push(callable);
         }
@@ -553,6 +573,7 @@ impl<'a> Machine<'a> {
 
     /// The class, and above it so many items of arguments.
     fn new_object(&mut self, args: usize) -> Result<(), CodecError> {
+        // Of the types we know, UUID alone is made so, and without arguments: its number comes with BUILD.
         self.pop_many(args)?;
         let class = self.pop()?;
         match (class, self.node(class)) {
@@ -597,21 +618,25 @@ impl<'a> Machine<'a> {
             Made::Node(node) => node,
         };
         if let Node::List(items) | Node::Tuple(items) | Node::Set(items) | Node::FrozenSet(items) = &node {
+            // `list(x)` copies all of x for a few bytes of pickle; so what it copies counts as if it had been pushed.
             self.count(items.len())?;
         }
         self.push_node(node)
     }
 
     fn build(&mut self) -> Result<(), CodecError> {
+        // The object stays on the stack: BUILD changes it in its place.
         let (state, object) = (self.pop()?, self.top()?);
         match (self.node(object), self.node(state)) {
             (Some(Node::Opaque { .. }), _) => Ok(()),
             (Some(Node::Uuid(_)), Some(Node::Dict(state))) => {
                 let uuid = Node::Uuid(Some(self.uuid(state)?));
+                // In the arena, so that whoever has the UUID from the memo sees its number, too.
                 let index = self.container(self.stack.len())?;
                 self.nodes[index] = uuid;
                 Ok(())
             }
+            // An empty state changes nothing, so it needs no type that could take one.
             (Some(_), Some(Node::Dict(state))) if state.is_empty() => Ok(()),
             (Some(_), None) if matches!(state, Item::None) => Ok(()),
             _ => self.refuse("nothing that has a state"),

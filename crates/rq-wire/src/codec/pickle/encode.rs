@@ -19,9 +19,11 @@ pub(in crate::codec) fn encode_payload(payload: &Payload) -> Result<Vec<u8>, Cod
     let mut writer = Writer::new();
     writer.out.push(op::MARK);
     writer.text(payload.func.as_bytes());
+    // The instance of a bound method, of which we never have one.
     writer.out.push(op::NONE);
     writer.tuple(&payload.args)?;
     writer.out.push(op::EMPTY_DICT);
+    // Names are text, so these keys need no check that they can be keys.
     if !payload.kwargs.is_empty() {
         writer.out.push(op::MARK);
         for (name, value) in &payload.kwargs {
@@ -69,6 +71,7 @@ impl Writer {
             Value::Tuple(items) => self.tuple(items)?,
             Value::Set(items) => {
                 self.out.push(op::EMPTY_SET);
+                // Refused here: a worker in Python would fail when it loads the payload, far from who gave the value.
                 items.iter().try_for_each(check_hashable)?;
                 self.add(items, op::ADDITEMS)?;
             }
@@ -76,6 +79,7 @@ impl Writer {
                 self.out.push(op::MARK);
                 items.iter().try_for_each(check_hashable)?;
                 items.iter().try_for_each(|item| self.value(item))?;
+                // FROZENSET makes it of all above the mark at once; there is no opcode that adds to one.
                 self.out.push(op::FROZENSET);
             }
             Value::Dict(entries) => self.dict(entries)?,
@@ -90,6 +94,7 @@ impl Writer {
     }
 
     pub(super) fn int(&mut self, value: i64) {
+        // The shortest that fits, as Python writes it; BININT alone has a sign.
         if let Ok(value) = u8::try_from(value) {
             self.out.extend([op::BININT1, value]);
         } else if let Ok(value) = u16::try_from(value) {
@@ -122,6 +127,7 @@ impl Writer {
         if let (Some(opcode), Ok(len)) = (short, u8::try_from(bytes.len())) {
             self.out.extend([opcode, len]);
         } else if let (Some(opcode), Ok(len)) = (medium, i32::try_from(bytes.len())) {
+            // LONG4's count has a sign in Python, so all stay below 2^31 here; text and bytes have eight bytes then.
             self.out.push(opcode);
             self.out.extend(len.to_le_bytes());
         } else if let Some(opcode) = long {
@@ -171,6 +177,7 @@ impl Writer {
             self.value(key)?;
             self.value(value)?;
         }
+        // In one batch. Python writes one for each 1000 entries, and reads them of any size.
         self.out.push(op::SETITEMS);
         Ok(())
     }
@@ -180,6 +187,7 @@ impl Writer {
 fn check_hashable(key: &Value) -> Result<(), CodecError> {
     match key {
         Value::List(_) | Value::Set(_) | Value::Dict(_) => Err(CodecError::Key { class: key.type_name() }),
+        // A tuple's hash is made of its items'.
         Value::Tuple(items) => items.iter().try_for_each(check_hashable),
         _ => Ok(()),
     }

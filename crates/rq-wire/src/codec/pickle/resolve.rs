@@ -28,6 +28,7 @@ impl<'a> Machine<'a> {
         };
         match items[..] {
             [_, Item::None, _, _] => None,
+            // A bound method's object is of a class unknown to us, as a rule: named without resolving what it holds.
             [_, instance, _, _] => Some(match self.node(instance) {
                 Some(Node::Opaque { module, name }) => class(module, name),
                 _ => self
@@ -57,11 +58,13 @@ impl<'a> Resolver<'_, 'a> {
             Item::Float(value) => Ok(Value::Float(value)),
             Item::Str(text) => self.spend_bytes(text.len()).map(|()| Value::Str(text.to_owned())),
             Item::Bytes(bytes) => self.spend_bytes(bytes.len()).map(|()| Value::Bytes(bytes.to_vec())),
+            // The type itself, never called: code to Python, no plain value to us.
             Item::Global(global) => {
                 let (module, name) = global.names();
                 Err(not_plain(module, name))
             }
             Item::Node(index) => {
+                // When the depth runs out further in, `reason` looks for a cycle among these.
                 self.path.push(index);
                 let value = self.node(&self.machine.nodes[index as usize], depth)?;
                 self.path.pop();
@@ -77,9 +80,11 @@ impl<'a> Resolver<'_, 'a> {
             Node::Set(items) => self.items(items, depth).map(Value::Set),
             Node::FrozenSet(items) => self.items(items, depth).map(Value::FrozenSet),
             Node::Dict(entries) => self.entries(entries, depth),
+            // Spent before the copy is made: the same leaf may be referred to a million times.
             Node::Leaf(value) => self.spend_bytes(weight(value)).map(|()| (**value).clone()),
             Node::Uuid(Some(uuid)) => Ok(Value::Uuid(*uuid)),
             Node::Uuid(None) => Err(not_plain("uuid", "UUID without its state")),
+            // A zone alone is no value of ours; within a datetime it was taken up when that was made.
             Node::Zone(_) => Err(not_plain("datetime", "timezone")),
             Node::Opaque { module, name } => Err(not_plain(module, name)),
         }
@@ -101,6 +106,7 @@ impl<'a> Resolver<'_, 'a> {
         for &[key, value] in entries {
             values.push((self.value(key, depth + 1)?, self.value(value, depth + 1)?));
         }
+        // After resolving: two references to equal text are one key, though the machine had two items.
         drop_repeated_keys(&mut values);
         Ok(Value::Dict(values))
     }
@@ -113,6 +119,7 @@ impl<'a> Resolver<'_, 'a> {
 
     /// Too deep for one reason or the other: a cycle has no end.
     fn reason(&self, error: CodecError) -> CodecError {
+        // Looked for only once the depth ran out: most payloads have no cycle, and pay nothing for the search.
         let is_around_itself = |(index, node)| self.path[..index].contains(node);
         let is_cycle = || self.path.iter().enumerate().any(is_around_itself);
         if matches!(error, CodecError::TooDeep { .. }) && is_cycle() { CodecError::Recursive } else { error }

@@ -108,6 +108,7 @@ impl<'a> Machine<'a> {
             (Global::DateTime, &[state, zone]) => return self.zoned(state, zone),
             (Global::Date, &[state]) => self.state(state).and_then(date).map(Value::Date).map(leaf),
             (Global::Time, &[state]) => self.state(state).and_then(time).map(Value::Time).map(leaf),
+            // Our `Time` has no zone, so such a one stays a name: refused with it, if the payload holds it.
             (Global::Time, &[_, _]) => opaque("datetime", "time with a time zone"),
             (Global::TimeDelta, &[days, seconds, microseconds]) => {
                 return self.time_delta([days, seconds, microseconds]);
@@ -175,6 +176,7 @@ impl<'a> Machine<'a> {
             return bytes.try_into().ok();
         }
         // No more than two bytes of UTF-8 a character.
+        // The bound comes before the copy: the text may be as long as the payload.
         let text = self.as_text(item).filter(|text| text.len() <= 2 * N)?;
         let bytes: Vec<u8> = text.chars().map_while(|character| u8::try_from(character).ok()).collect();
         (bytes.len() == text.chars().count()).then_some(bytes)?.try_into().ok()
@@ -202,6 +204,7 @@ impl<'a> Machine<'a> {
         let [Item::Int(days), Item::Int(seconds), Item::Int(microseconds)] = parts else {
             return self.cannot(Global::TimeDelta);
         };
+        // In 128 bits no sum of three 64-bit numbers overflows; the limit is Python's, and looked at behind it.
         let seconds = i128::from(days) * SECONDS_PER_DAY + i128::from(seconds);
         let microseconds = seconds * MICROSECONDS_PER_SECOND + i128::from(microseconds);
         check_delta(microseconds)?;
@@ -216,6 +219,7 @@ impl<'a> Machine<'a> {
         let Value::TimeDelta(microseconds) = **value else {
             return None;
         };
+        // Python allows such offsets since 3.7. Ours count whole seconds, and rounding would shift the time.
         if microseconds % MICROSECONDS_PER_SECOND != 0 {
             return opaque("datetime", "timezone with a fraction of a second");
         }
@@ -240,11 +244,13 @@ impl<'a> Machine<'a> {
         let (Some(Node::List(items)) | Some(Node::Tuple(items))) = items else {
             return Ok(None);
         };
+        // Before the copy is made: `list(x)` is a few bytes of pickle, however long x is.
         self.check_room(items.len())?;
         Ok(Some(items.clone()))
     }
 
     fn latin1(&self, text: Item<'a>, encoding: Item<'a>) -> Option<Made<'a>> {
+        // The one encoding in which Python's protocols 0 to 2 write bytes (docs/wire.md §4.3).
         if !matches!(self.as_text(encoding)?, "latin1" | "latin-1") {
             return None;
         }
@@ -277,6 +283,7 @@ impl<'a> Machine<'a> {
     /// The number in a UUID's state `{'int': n}`. Whether it was made safely, the other entry, is not kept.
     pub(super) fn uuid(&self, state: &[[Item<'a>; 2]]) -> Result<Uuid, CodecError> {
         let is_int = |[key, _]: &&[Item<'a>; 2]| self.as_text(*key) == Some("int");
+        // A dict of a million entries is no UUID's, and not searched.
         let entry = state.iter().take(MAX_UUID_STATE).find(is_int);
         let number = entry.and_then(|[_, number]| u128::try_from(self.as_int(*number)?).ok());
         number.map_or_else(|| self.cannot(Global::Uuid), |number| Ok(Uuid::from_u128(number)))
@@ -292,6 +299,7 @@ fn opaque<'a>(module: &'static str, name: &'static str) -> Option<Made<'a>> {
 }
 
 fn date([y1, y2, month, day]: [u8; 4]) -> Option<civil::Date> {
+    // Python's years begin with 1; our calendar has a year 0.
     let year = i16::try_from(u16::from_be_bytes([y1, y2])).ok().filter(|year| *year > 0)?;
     civil::Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()
 }
@@ -317,6 +325,7 @@ fn check_delta(microseconds: i128) -> Result<(), CodecError> {
 fn is_decimal(text: &str) -> bool {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    // First of all, as every test below walks through the text.
     if text.len() > MAX_DECIMAL_CHARS {
         return false;
     }
@@ -382,6 +391,7 @@ fn write_date_time(
         return Ok(());
     };
     let seconds = i128::from(offset.seconds());
+    // `timezone` raises at a day or more, so such a payload could not be read by any Python.
     if seconds.abs() >= SECONDS_PER_DAY {
         return Err(CodecError::Range { class: "datetime.timezone", reason: "less than a day from UTC" });
     }
@@ -411,6 +421,7 @@ fn pack_time(time: civil::Time) -> [u8; 6] {
 fn write_time_delta(writer: &mut Writer, microseconds: i128) -> Result<(), CodecError> {
     check_delta(microseconds)?;
     let seconds = microseconds.div_euclid(MICROSECONDS_PER_SECOND);
+    // As Python normalises it: days of either sign, seconds and microseconds that are never negative.
     writer.global(Global::TimeDelta);
     writer.int(seconds.div_euclid(SECONDS_PER_DAY) as i64);
     writer.int(seconds.rem_euclid(SECONDS_PER_DAY) as i64);
@@ -434,6 +445,7 @@ fn write_decimal(writer: &mut Writer, digits: &str) -> Result<(), CodecError> {
 
 fn write_uuid(writer: &mut Writer, uuid: Uuid) {
     writer.global(Global::Uuid);
+    // Python's `UUID.__init__` is not called: pickle makes it empty and sets its state (docs/wire.md §4.3).
     writer.out.extend([op::EMPTY_TUPLE, op::NEWOBJ, op::EMPTY_DICT]);
     writer.text(b"int");
     writer.long(&BigInt::from(uuid.as_u128()).to_signed_bytes_le());

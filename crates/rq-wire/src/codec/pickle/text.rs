@@ -13,7 +13,9 @@ use crate::{
 /// `INT` and `LONG`: decimal digits with a sign, and for `LONG` an `L` behind them.
 pub(super) fn int(line: &[u8]) -> Option<Result<Value, CodecError>> {
     let text = std::str::from_utf8(line).ok()?;
+    // Python 2's `repr` of a long ends so, and protocol 0 still writes it.
     let text = text.strip_suffix('L').unwrap_or(text);
+    // One more for the sign. Before parsing, which takes time with the square of the digits.
     if text.len() > MAX_INT_DIGITS + 1 {
         return Some(Err(CodecError::Integer { limit_bytes: MAX_INT_BYTES }));
     }
@@ -40,6 +42,7 @@ pub(super) fn unicode(line: &[u8]) -> Option<Value> {
             }
             _ => (u32::from(byte), after),
         };
+        // Surrogates are taken: Python writes lone ones as `\uXXXX` here, and a pair of them stays two.
         if !wtf8::push(&mut text, code_point) {
             return None;
         }
@@ -51,6 +54,7 @@ pub(super) fn unicode(line: &[u8]) -> Option<Value> {
 /// `STRING`: a literal of Python 2 in quotes, with its escapes.
 pub(super) fn string(line: &[u8]) -> Option<Cow<'_, [u8]>> {
     let (first, last) = (*line.first()?, *line.last()?);
+    // A single quote alone is its own first and last byte.
     if line.len() < 2 || first != last || !matches!(first, b'\'' | b'"') {
         return None;
     }
@@ -67,6 +71,7 @@ fn unescape(mut rest: &[u8]) -> Option<Vec<u8>> {
             continue;
         }
         let (&escaped, after) = rest.split_first()?;
+        // At most three octal digits, as in Python; counted from the escaped byte on.
         let digits = rest.iter().take(3).take_while(|digit| matches!(digit, b'0'..=b'7')).count();
         rest = after;
         match escaped {
@@ -88,9 +93,11 @@ fn unescape(mut rest: &[u8]) -> Option<Vec<u8>> {
                 let octal = rest[..digits - 1]
                     .iter()
                     .fold(first, |octal, digit| octal << 3 | u32::from(digit - b'0'));
+                // Python 2 drops what is above 255, as in `\777`.
                 bytes.push(octal as u8);
                 rest = &rest[digits - 1..];
             }
+            // Python keeps the backslash of an escape that it does not know.
             _ => bytes.extend([b'\\', escaped]),
         }
     }

@@ -14,6 +14,7 @@ pub(super) fn identity(value: &Value) -> Option<String> {
             Some(int) => format!("number {int}"),
             None => format!("number {float:?}"),
         },
+        // With its length, so that text within a tuple cannot be taken for the tuple's own commas.
         Value::Str(text) => format!("text {}:{text}", text.len()),
         Value::Surrogates(bytes) => format!("surrogates {bytes:?}"),
         Value::Bytes(bytes) => format!("bytes {bytes:?}"),
@@ -32,6 +33,7 @@ fn whole(float: f64) -> Option<BigInt> {
     if !float.is_finite() || float.fract() != 0.0 {
         return None;
     }
+    // So far every integer is exact in a float; beyond, the bits say which one it is.
     if let Some(small) = (float.abs() < 1e15).then_some(float as i64) {
         return Some(small.into());
     }

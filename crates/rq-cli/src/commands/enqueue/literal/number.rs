@@ -21,6 +21,7 @@ pub(super) fn parse(text: &str) -> Option<Value> {
 
 /// Digits without the single underscores that may stand between them.
 fn digits(text: &str, radix: u32) -> Option<String> {
+    // Python allows one underscore between digits: two, or one at an end, would leave an empty group.
     let all_groups =
         text.split('_').all(|group| !group.is_empty() && group.chars().all(|c| c.is_digit(radix)));
     all_groups.then(|| text.replace('_', ""))
@@ -54,6 +55,7 @@ fn float(text: &str) -> Option<Value> {
     if whole.is_empty() && fraction.is_empty() {
         return None;
     }
+    // Either may be missing, as in `1.` and `.5`, which Rust's parser reads as well.
     for part in [whole, fraction] {
         if !part.is_empty() {
             digits(part, 10)?;

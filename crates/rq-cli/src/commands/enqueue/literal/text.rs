@@ -25,9 +25,11 @@ impl Text {
     /// Adds what an escape named by number.
     pub(super) fn push_code(&mut self, code: u32) -> Option<()> {
         match char::from_u32(code) {
+            // Bytes take octal escapes above 255 by their lowest byte, as Python does.
             _ if self.is_bytes => self.bytes.push((code & 0xff) as u8),
             Some(c) => self.push(c)?,
             None if code > 0x10_ffff => return None,
+            // What is no character and not too large is a surrogate: three bytes, as in Python's `surrogatepass`.
             None => self.bytes.extend([0xed, 0x80 | (code >> 6 & 0x3f) as u8, 0x80 | (code & 0x3f) as u8]),
         }
         Some(())

@@ -45,7 +45,7 @@ impl Dispatcher {
     pub(super) fn start_saving_meta(&mut self) {
         let saved = self.meta.saved.drain(BATCH_MAX);
         let metas: Vec<_> =
-            // A job that was given up, or settled meanwhile, has no execution any more that its meta could be stored for.
+            // Meta of a job that was given up, or settled meanwhile, has no execution any more to be stored with.
             saved.into_iter().filter_map(|(id, meta)| Some((self.running.claimed(&id)?, meta))).collect();
         for (claimed, meta) in &metas {
             // The settlement, which may overtake this step, writes it once more.

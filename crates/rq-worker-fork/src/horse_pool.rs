@@ -162,6 +162,7 @@ impl HorsePool {
     /// Has horses ready for the jobs to come, as many as the rules say.
     fn fork_ahead(&mut self) {
         while self.idle.len() + self.spares_coming < self.rules.spares {
+            // The error shows when a job is started, which asks for the same.
             let Ok(controls) = self.controls() else { return };
             let control = controls.borrow().clone();
             self.spares_coming += 1;

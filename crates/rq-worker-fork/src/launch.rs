@@ -101,6 +101,7 @@ pub(crate) fn execute_server(mark: &str) -> io::Result<ServerHandle> {
     let (ours, theirs) = sockets()?;
     // The program as it runs, even if its file has been replaced since.
     let mut command = Command::new("/proc/self/exe");
+    // With the same arguments, so that its `main` prepares the same workers again.
     let mut arguments = std::env::args_os();
     command
         .arg0(arguments.next().unwrap_or_default())

@@ -186,6 +186,7 @@ impl ForkServer {
         let mut watched = watched.map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN));
         loop {
             match poll(&mut watched, PollTimeout::NONE) {
+                // The system does not begin poll(2) anew after a signal, whatever its handler asks for (signal(7)).
                 Err(Errno::EINTR) => {}
                 polled => {
                     polled?;
@@ -361,6 +362,7 @@ impl NewHorse {
         process::adopt_orphans()?;
         if let Some(limit_mb) = memory_mb {
             let bytes = limit_mb.saturating_mul(1 << 20);
+            // Beyond this an allocation fails and its process aborts, which the pool takes for want of memory.
             setrlimit(Resource::RLIMIT_AS, bytes, bytes)?;
         }
         // The server's mask would keep SIGCHLD from jobs; SIGTERM stays blocked until the server means it.

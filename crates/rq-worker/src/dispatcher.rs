@@ -218,6 +218,7 @@ impl Dispatcher {
             (id, ended) = self.executor.ended() => then(move |worker| worker.on_ended(&id, ended)),
             () = self.heartbeats.due() => then(Dispatcher::start_heartbeats),
             () = self.leases.due(), if !self.running.is_empty() => then(Dispatcher::start_renewing),
+            // A worker on its way out leaves silent workers and due jobs to others.
             () = self.reaping.due(), if is_working => then(Dispatcher::start_looking),
             () = Schedule::due(&mut self.schedule), if is_working => then(Dispatcher::start_tick),
             () = self.maintenance.due() => then(Dispatcher::start_maintenance),

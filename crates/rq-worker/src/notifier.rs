@@ -137,6 +137,7 @@ async fn watch(subscription: &mut Subscription, lists: &[String]) -> redis::Redi
         // These notify of keys that were read before; the reading below arms the connection anew.
         while pushes.try_recv().is_ok() {}
     }
+    // Counted and armed by one command: a job is there before it, and counts, or comes later, and is notified of.
     let mut lengths = redis::pipe();
     for list in lists {
         lengths.cmd("LLEN").arg(list);

@@ -171,6 +171,7 @@ impl Round {
 
     async fn bury(&self, scope: Scope<'_>) {
         let mut walk = Walk::new();
+        // What they ran is in rq:leases and rq:wip, and is reaped from there.
         while let Some(dead) = self.page(&mut walk, |at| steps::bury(&self.keys, scope, at)).await {
             for worker in dead {
                 self.observers.tell(WorkerEvent::WorkerBuried { key: &worker });

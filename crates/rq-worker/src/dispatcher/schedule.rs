@@ -99,6 +99,7 @@ impl Schedule {
             Ok(ticks) => {
                 self.refusal = None;
                 self.tell_holders(&ticks, observers);
+                // Gone, or in another status by now: a delete or a cancel that came first has won.
                 let jobs = ticks.iter().map(|tick| tick.dropped).sum();
                 if jobs > 0 {
                     observers.tell(WorkerEvent::Unscheduled { jobs });
@@ -144,6 +145,7 @@ impl Schedule {
                 (Some(Holder::Us), Holder::Another) => {
                     observers.tell(WorkerEvent::SchedulerLockLost { queue });
                 }
+                // Usual where several workers have a scheduler: one of them holds the lock.
                 (_, Holder::Another) => {}
                 (_, Holder::BadLock) => {
                     observers.tell(not_scheduled("the key of its lock holds no string"));

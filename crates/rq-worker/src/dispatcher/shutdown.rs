@@ -125,6 +125,7 @@ impl Dispatcher {
     /// The worker asks the jobs that run to end, and waits for that for a short time.
     pub(super) fn stop_cold(&mut self) {
         self.stop_warm();
+        // A second cold stop neither begins the grace anew nor tells the jobs once more.
         if self.shutdown.phase != Phase::Draining {
             return;
         }
@@ -174,6 +175,7 @@ impl Dispatcher {
         }
         if let Some(reason) = self.executor.exhausted() {
             self.observers.tell(WorkerEvent::Exhausted { reason: &reason });
+            // Kept until what runs has ended: the error then has a supervisor start a fresh worker.
             self.shutdown.broken = Some(WorkerError::Exhausted { reason });
             self.shutdown.drain();
         }
@@ -183,6 +185,7 @@ impl Dispatcher {
     pub(super) fn consider_stopping(&mut self) {
         // Before any return: the call also notes since when nothing has run.
         let idle_for = self.idle_for();
+        // `running` holds what is not settled yet, too: left now, it would wait for its lease to end.
         if !self.shutdown.is_working() || !self.running.is_empty() || !self.claiming.is_idle() {
             return;
         }

@@ -63,11 +63,14 @@ impl Control {
     /// Has the server fork a horse.
     pub(crate) async fn fork(&self) -> io::Result<HorseHandle> {
         let (ours, theirs) = StdUnixStream::pair()?;
+        // tokio takes a socket as it is, and a blocking one would hold up the loop.
         ours.set_nonblocking(true)?;
         let id = NEXT_HORSE.fetch_add(1, Ordering::Relaxed);
         let (sender, ended) = oneshot::channel();
+        // Before the request is sent: the end of a horse may be told before this task runs again.
         self.connection.horses().insert(id, sender);
         self.connection.send(&ServerRequest::Fork(id), Some(&theirs)).await?;
+        // `theirs` is closed at the end of this function: held open here, it would hide that the horse is gone.
         Ok(HorseHandle { id, stream: UnixStream::from_std(ours)?, received: Vec::new(), ended, jobs_run: 0 })
     }
 
@@ -90,6 +93,7 @@ impl ServerSocket {
         let rights = [ControlMessage::ScmRights(&descriptors)];
         let rights = if descriptors.is_empty() { &rights[..0] } else { &rights[..] };
         let send = |socket: &OwnedFd| {
+            // The descriptor itself blocks; and a server that is gone is an error here, not a signal to the worker.
             let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
             sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(&packet)], rights, flags, None)
                 .map_err(io::Error::from)
@@ -112,6 +116,7 @@ impl ServerSocket {
         match self.socket.async_io(Interest::READABLE, receive).await {
             Ok(0) => Ok(None),
             Ok(length) => decode(&packet[..length]).map(Some),
+            // A server that dies with requests unread resets the socket, which is its end all the same.
             Err(error) if error.raw_os_error() == Some(Errno::ECONNRESET as i32) => Ok(None),
             Err(error) => Err(error),
         }
@@ -134,6 +139,7 @@ async fn read_reports(connection: Arc<ServerSocket>) {
             }
         }
     }
+    // The flag first: to clear the list wakes all that wait for a horse, and who asks then must see it.
     connection.is_gone.store(true, Ordering::Release);
     connection.horses().clear();
 }
@@ -168,6 +174,7 @@ impl HorseHandle {
                     return Ok(Some(outcome));
                 }
             }
+            // Straight into what is kept: a wait that is dropped here loses nothing of a frame.
             if self.stream.read_buf(&mut self.received).await? == 0 {
                 return Ok(None);
             }

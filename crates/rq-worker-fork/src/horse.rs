@@ -51,10 +51,12 @@ pub(crate) fn serve(socket: UnixStream, config: &HorseConfig, single_threaded: S
 /// Returns the exit code.
 fn serve_over(socket: &Arc<UnixStream>, config: &HorseConfig, single_threaded: SingleThreaded) -> i32 {
     let inbox = Inbox::new(Arc::clone(socket));
+    // Opened by the first job that asks for it: the others cost Redis no connection.
     let connection = Arc::new(LazyConnection::new(config.url.clone(), config.keys.clone()));
     // Where several jobs run here, none gets a title: once a job has run there may be threads.
     let mut single_threaded = Some(single_threaded).filter(|_| config.jobs_per_horse == 1);
     for _ in 0..config.jobs_per_horse {
+        // The end of the socket: the pool wants no more of this horse, or the worker is gone.
         let Some(assignment) = inbox.next() else { return 0 };
         if let Some(single_threaded) = single_threaded.take() {
             introduce(&assignment.task, config, &single_threaded);
@@ -121,6 +123,7 @@ fn introduce(task: &ExecutionFrame<'_>, config: &HorseConfig, single_threaded: &
 fn tell(socket: &UnixStream, outcome: Outcome) -> io::Result<()> {
     let ran = outcome.ran;
     match write(&mut &*socket, &outcome) {
+        // A frame is made whole before it is written, so nothing of the one that is too large has been sent.
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
             let failure =
                 Failure::Executor(format!("the outcome of the job could not be passed on: {error}"));
@@ -136,6 +139,7 @@ fn run(assignment: Assignment, config: &HorseConfig, connection: &Arc<LazyConnec
     let mut fields: Fields = fields.collect();
     fields.set("data", data.into_owned().into_vec());
     let id = ExecutionId::from_parts(&job_id, &x);
+    // The worker has read this record before it sent it; should the two differ, the job fails as it would there.
     let job = match Job::from_fields(&*job_id, fields) {
         Ok(job) => Arc::new(job),
         Err(FieldError { field, reason, .. }) => {
@@ -169,6 +173,7 @@ impl Host for HorseHost {
 
     fn save_meta(&self, execution: &ExecutionId, meta: Vec<u8>) -> Result<(), BoxError> {
         let claimed = Claimed { id: execution.clone(), origin: self.origin.clone() };
+        // Sent from here: the step is fenced by the execution in rq:wip, whoever sends it.
         let (link, keys) = self.connection.open()?;
         link.run(&save_meta(&keys, &[(claimed, meta)]))?;
         Ok(())

@@ -118,8 +118,10 @@ impl HorsePool {
                 // The receiver is gone when the worker has left.
                 let _ = sender.send(PoolEvent::Gone);
             };
+            // A copy of the descriptor: the pool keeps its own, by which `drop` has the server end.
             let control = Control::open(self.server.socket.try_clone()?, gone)?;
             match &self.controls {
+                // Executions that wait for a server in the place of a dead one learn of it by this.
                 Some(controls) => drop(controls.send_replace(control)),
                 None => self.controls = Some(watch::Sender::new(control)),
             }
@@ -134,11 +136,13 @@ impl HorsePool {
         // The jobs of a dead server have started processes which are the worker's children now, and which nobody else
         // ends.
         tokio::task::spawn_blocking(move || {
+            // Its children become the worker's only once it has ended.
             let _ = waitpid(dead, None);
             orphans::end(&worker);
         });
         // Horses die with their server.
         self.idle.clear();
+        // Servers that die now and then are replaced without end; a program whose servers die at once is given up.
         self.restarts.retain(|restart| restart.elapsed() < RESTARTS_WITHIN);
         if self.restarts.len() >= RESTARTS_MAX {
             let told = format!("{RESTARTS_MAX} fork servers have died within {RESTARTS_WITHIN:?}");
@@ -158,11 +162,14 @@ impl HorsePool {
     /// Has horses ready for the jobs to come, as many as the rules say.
     fn fork_ahead(&mut self) {
         while self.idle.len() + self.spares_coming < self.rules.spares {
+            // The error shows when a job is started, which asks for the same.
             let Ok(controls) = self.controls() else { return };
             let control = controls.borrow().clone();
             self.spares_coming += 1;
             let sender = self.sender.clone();
             tokio::spawn(async move {
+                // One that could not be forked ahead is missed by nobody: the job has its own forked, and is told the
+                // error.
                 let horse = control.fork().await.ok();
                 let _ = sender.send(PoolEvent::Spare(horse));
             });
@@ -174,6 +181,7 @@ impl HorsePool {
         while let Some((_, horse)) = self.spent.pop_front_if(|(due, _)| *due <= Instant::now()) {
             let Some(controls) = &self.controls else { return };
             let control = controls.borrow().clone();
+            // Deaths are told of in batches: one not told yet costs a signal, which the server keeps to itself.
             if control.has(horse) {
                 tokio::spawn(async move { control.signal(horse, Signal::SIGKILL).await });
             }
@@ -194,7 +202,9 @@ impl Executor for HorsePool {
 
     fn start(&mut self, execution: Execution) {
         let (command, commands) = unbounded_channel();
+        // Before the task has begun, so that a stop right behind the start finds it.
         self.running.insert(execution.id.clone(), command);
+        // The horse may be dead by now, alone or with its server; that shows when it is sent the job.
         let (rules, horse) = (self.rules, self.idle.pop());
         let supervision = self.controls().map(|controls| Supervision {
             controls: controls.subscribe(),
@@ -237,6 +247,7 @@ impl Executor for HorsePool {
                     self.running.remove(&id);
                     match after {
                         After::Idle(horse) => self.idle.push(horse),
+                        // It ends by itself as a rule, and frees its slot at once: the next job gets another horse.
                         After::Spent(horse) => self.spent.push_back((Instant::now() + END_GRACE, horse)),
                         After::Gone => {}
                     }
@@ -264,6 +275,7 @@ impl Executor for HorsePool {
 impl Drop for HorsePool {
     /// Has the server end, and reaps it: the process that inherits it may reap nothing.
     fn drop(&mut self) {
+        // To close the socket would not do: tasks may hold copies of the descriptor, and this ends it for all of them.
         let _ = shutdown(self.server.socket.as_raw_fd(), Shutdown::Both);
         let began = Instant::now();
         while began.elapsed() < LEAVE_GRACE {
@@ -293,6 +305,8 @@ impl Supervision {
     /// it.
     async fn run(mut self, execution: Execution) -> (Ended, After) {
         let began = Instant::now();
+        // The time until signals counts from here, the wait for a process with it; the horse tells its job by a clock
+        // of its own, which begins with the job.
         let mut end = Ending::new(execution.limit, &self.rules);
         let order = match run_order(&execution) {
             Ok(order) => order,
@@ -355,6 +369,8 @@ impl Supervision {
     /// Has the server fork a horse; the next server, if this one dies.
     async fn fork(&mut self) -> io::Result<HorseHandle> {
         loop {
+            // Marked as seen before the server is asked, so that its successor, however soon it comes, ends the wait
+            // below.
             let control = self.controls.borrow_and_update().clone();
             let error = match control.fork().await {
                 Ok(horse) => return Ok(horse),
@@ -372,6 +388,7 @@ impl Supervision {
         loop {
             let step = end.steps.next();
             tokio::select! {
+                // An outcome that is there counts, even if a stop has come or the time is up by now.
                 biased;
                 outcome = horse.receive() => return match outcome {
                     Ok(Some(outcome)) => Answer::Outcome(outcome),
@@ -381,6 +398,7 @@ impl Supervision {
                     Err(error) => Answer::Gone { has_read: error.kind() != io::ErrorKind::ConnectionReset },
                 },
                 Some(command) = self.commands.recv() => match command {
+                    // No cause is noted: the job ends as one whose process has crashed.
                     HorseCommand::Crash => self.signal(horse, Signal::SIGKILL).await,
                     HorseCommand::Stop(how) => {
                         end.stop();
@@ -388,6 +406,7 @@ impl Supervision {
                         if let Ok(order) = frame(&HorseOrder::Stop) {
                             let _ = horse.send(&order).await;
                         }
+                        // A job that is only asked, as one that Redis has given to another worker, may take its time.
                         if how == Stop::Kill {
                             end.steps.begin(Instant::now() + self.rules.job_grace);
                         }
@@ -428,6 +447,7 @@ fn run_order(execution: &Execution) -> io::Result<Vec<u8>> {
         fields: fields.map(|(name, value)| (ByteBuf::from(name), ByteBuf::from(value))).collect(),
         limit: execution.limit,
     };
+    // A buffer that grew by doubling would copy large data several times.
     frame_in(Vec::with_capacity(job.data.len() + ROOM_BYTES), &HorseOrder::Run(task))
 }
 
@@ -455,6 +475,7 @@ impl Ending {
 
     /// Notes that the job is asked to stop.
     fn stop(&mut self) {
+        // After a signal for its limit the job ends for that; a stop which comes then changes nothing.
         self.stopped |= self.steps.taken == 0;
     }
 
@@ -467,6 +488,7 @@ impl Ending {
     fn cause(&self, death: Death) -> Failure {
         let usage = Usage::new(death.peak_rss_bytes, death.cpu);
         match (death.exit, self.limit, self.memory_mb) {
+            // Whatever the process then ended by: the worker has asked for it.
             _ if self.stopped => Failure::Stopped,
             (Exit::Signal(_), Some(limit), _) if self.steps.taken > 0 => Failure::Timeout { limit },
             (Exit::Signal(signal), ..) if death.of_memory => {
@@ -496,6 +518,7 @@ struct SignalStep {
 
 impl SignalSteps {
     fn new(limit: Option<Duration>, grace: Duration) -> SignalSteps {
+        // At the limit itself the job is told, in its horse; signals are for one that goes on after the grace.
         let from = limit.and_then(|limit| Instant::now().checked_add(limit.saturating_add(grace)));
         SignalSteps { from, taken: 0 }
     }

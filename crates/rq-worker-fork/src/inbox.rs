@@ -47,8 +47,10 @@ impl Inbox {
 
     /// Waits for the next job; `None` when there will be none.
     pub(crate) fn next(&self) -> Option<Assignment> {
+        // While the horse reads, a thread that an earlier job has left behind finds nothing to listen for.
         let reader = mem::replace(&mut *lock(&self.reader), Reader::Horse);
         let (assignment, reader) = match reader {
+            // A thread that reads cannot be taken back, so it reads for all later jobs as well.
             Reader::Thread(assignments) => (assignments.recv().ok()?, Reader::Thread(assignments)),
             Reader::Horse | Reader::Nobody(_) => {
                 let assignment = self.read()?;
@@ -86,6 +88,7 @@ fn lock(reader: &Mutex<Reader>) -> MutexGuard<'_, Reader> {
 /// asks may be a thread that an earlier job has left behind. Reads what has come already before it returns.
 fn listen(socket: Arc<UnixStream>, reader: &Mutex<Reader>) {
     let mut reader = lock(reader);
+    // Either the horse reads, and no job runs, or a thread does so already.
     let Reader::Nobody(job) = &*reader else { return };
     let job = Weak::clone(job);
     // Read here, so that the job which asks learns of a stop that came before it asked.

@@ -63,6 +63,7 @@ fn fork_now(config: ServerConfig) -> io::Result<ServerHandle> {
     let (ours, theirs) = sockets()?;
     match process::fork()? {
         Forked::Parent(pid) => {
+            // Held open here, the server's end would never show that the server is gone.
             drop(theirs);
             // The processes that a dead server leaves behind become its worker's children, and the worker ends them.
             process::adopt_orphans()?;
@@ -70,6 +71,7 @@ fn fork_now(config: ServerConfig) -> io::Result<ServerHandle> {
             Ok(ServerHandle { pid, socket: ours })
         }
         Forked::Child(single_threaded) => {
+            // Held open here, the worker's end would never show the server that its worker is gone.
             drop(ours);
             become_server(&single_threaded, theirs, config)
         }
@@ -81,6 +83,7 @@ fn serve_parent(config: ServerConfig) -> io::Error {
     let prepared = || {
         // The parent's socket is this process's standard input.
         let socket = io::stdin().as_fd().try_clone_to_owned()?;
+        // Jobs inherit standard input, and must not read what the worker sends.
         dup2_stdin(std::fs::File::open("/dev/null")?)?;
         let single_threaded = SingleThreaded::make_sure()?;
         process::forget_variable(&single_threaded, HELPER_VARIABLE);
@@ -98,23 +101,27 @@ pub(crate) fn execute_server(mark: &str) -> io::Result<ServerHandle> {
     let (ours, theirs) = sockets()?;
     // The program as it runs, even if its file has been replaced since.
     let mut command = Command::new("/proc/self/exe");
+    // With the same arguments, so that its `main` prepares the same workers again.
     let mut arguments = std::env::args_os();
     command
         .arg0(arguments.next().unwrap_or_default())
         .args(arguments)
         .env(HELPER_VARIABLE, mark)
         .stdin(Stdio::from(theirs));
+    // Nobody waits for the preloads here, in the worker's loop: requests wait in the socket until they are done.
     let child = command.spawn()?;
     let pid = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
     Ok(ServerHandle { pid, socket: ours })
 }
 
 fn sockets() -> io::Result<(OwnedFd, OwnedFd)> {
+    // Packets keep their bounds, so that neither side needs frames, and a side that is gone shows as on a stream.
     Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?)
 }
 
 fn become_server(single_threaded: &SingleThreaded, socket: OwnedFd, config: ServerConfig) -> ! {
     let ServerConfig { horses, preloads, worker } = config;
+    // Jobs and what they start inherit it; by it a worker knows what a dead server has left behind.
     process::set_variable(single_threaded, WORKER_VARIABLE, &worker);
     server::serve(socket, horses, &worker, preloads)
 }

@@ -35,6 +35,7 @@ impl OomKills {
 fn candidates(groups: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for line in groups.lines() {
+        // The last field, the group's path, may hold colons itself.
         let mut fields = line.splitn(3, ':').skip(1);
         let (Some(controllers), Some(group)) = (fields.next(), fields.next()) else { continue };
         let (mounts, file): (&[&str], _) = match controllers {
@@ -45,6 +46,7 @@ fn candidates(groups: &str) -> Vec<PathBuf> {
             _ => continue,
         };
         for mount in mounts.iter().map(|mount| Path::new(MOUNT).join(mount)) {
+            // The group's own path first: what lies at the root is this group's only within a container.
             files.push(mount.join(group.trim_start_matches('/')).join(file));
             files.push(mount.join(file));
         }

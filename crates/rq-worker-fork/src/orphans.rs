@@ -48,9 +48,11 @@ fn is_orphan(pid: Pid, worker: &str) -> bool {
     let (name, fields) = process::name_and_fields(&stat).unwrap_or_default();
     let is_called = |wanted: &CStr| name.as_bytes() == wanted.to_bytes();
     let is_dead = fields.starts_with('Z');
+    // A living process with the server's name is the new server, and must go on.
     let is_horse = is_called(HORSE_NAME) || is_dead && is_called(SERVER_NAME);
     let is_started_by_job = || {
         let wanted = format!("{WORKER_VARIABLE}={worker}");
+        // The system shows what a program was started with: so horses, which are only forked, go by their name.
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
     };

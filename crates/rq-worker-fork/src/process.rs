@@ -132,6 +132,7 @@ pub(crate) fn take_termination(horse: Pid) {
 
 /// A child that has ended and is not reaped yet: until it is, its id and its group's are nobody else's.
 pub(crate) fn ended_child() -> Option<Pid> {
+    // Looked at, not reaped: the group is killed first, while its id is still the child's.
     let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     waitid(Id::All, flags).ok()?.pid()
 }
@@ -171,6 +172,7 @@ pub(crate) struct Children {
 impl Children {
     /// The children of this process.
     pub(crate) fn open() -> io::Result<Children> {
+        // Opened once: the file lists the children anew with each read from its beginning.
         let list = File::open(format!("/proc/self/task/{}/children", getpid()))?;
         Ok(Children { list, text: vec![0; Children::ROOM_BYTES] })
     }

@@ -44,6 +44,7 @@ pub(crate) fn serve(control: OwnedFd, config: HorseConfig, worker: &str, preload
             ));
         }
         if let Some(title) = config.title {
+            // From here on nobody can read any more what the program was called with, so the preloads come first.
             title.set(&SingleThreaded::make_sure()?, format_args!("rq: fork server of {worker}"));
         }
         horse::rehearse(&config);
@@ -54,6 +55,7 @@ pub(crate) fn serve(control: OwnedFd, config: HorseConfig, worker: &str, preload
         Ok(Served::WorkerGone) => exit(0),
         Ok(Served::Forked(new_horse)) => match new_horse.become_horse(config.memory_mb) {
             Ok(()) => horse::serve(UnixStream::from(new_horse.socket), &config, new_horse.single_threaded),
+            // Not `exit`: the exit handlers are the server's.
             Err(_) => process::end(1),
         },
         Err(error) => {
@@ -122,6 +124,8 @@ impl ForkServer {
         process::take_terminations_when_nudged()?;
         // Ends of children come as a descriptor that the loop polls.
         let child_ended = [Signal::SIGCHLD].into_iter().collect::<SigSet>();
+        // A SIGTERM to the whole control group is for the worker, which finishes its jobs and needs its server for
+        // that.
         let blocked = child_ended | Signal::SIGTERM;
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&blocked), None)?;
         let endings = SignalFd::with_flags(&child_ended, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
@@ -145,6 +149,7 @@ impl ForkServer {
                 self.reap()?;
             }
             if asked && let Some(end) = self.answer()? {
+                // The child of a fork comes by here as well: what it keeps open, its job would inherit.
                 self.hang_up();
                 return Ok(end);
             }
@@ -181,6 +186,7 @@ impl ForkServer {
         let mut watched = watched.map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN));
         loop {
             match poll(&mut watched, PollTimeout::NONE) {
+                // The system does not begin poll(2) anew after a signal, whatever its handler asks for (signal(7)).
                 Err(Errno::EINTR) => {}
                 polled => {
                     polled?;
@@ -196,6 +202,8 @@ impl ForkServer {
         let mut packet = [0; REQUEST_BYTES_MAX];
         let (length, socket) = {
             let mut slices = [IoSliceMut::new(&mut packet)];
+            // A program that a job starts must not hold a horse's socket open: nobody would learn that the horse is
+            // gone.
             let flags = MsgFlags::MSG_CMSG_CLOEXEC;
             let message =
                 recvmsg::<()>(self.control.as_raw_fd(), &mut slices, Some(&mut self.rights), flags)?;
@@ -227,6 +235,7 @@ impl ForkServer {
     }
 
     fn fork(&mut self, horse: HorseId, socket: OwnedFd) -> io::Result<Option<Served>> {
+        // Asked before the fork: by the time the child looks for its parent, that may be another process.
         let master = process::own_pid();
         match process::fork() {
             Ok(Forked::Child(single_threaded)) => {
@@ -237,12 +246,14 @@ impl ForkServer {
                 let _ = setpgid(pid, pid);
                 self.horses.push(Horse { pid, id: horse, is_awaited: false });
             }
+            // The system may allow no further process just now: that is for the job to tell, and the server goes on.
             Err(error) => self.report(&Report::Refused(horse, error.to_string()))?,
         }
         Ok(None)
     }
 
     fn reap(&mut self) -> io::Result<()> {
+        // The system merges signals of one kind while one waits, so one that is read may stand for many ends.
         self.endings.read_signal()?;
         let before = self.deaths.len();
         let mut strays = 0;
@@ -260,6 +271,7 @@ impl ForkServer {
             match self.horses.iter().position(|horse| horse.pid == pid) {
                 Some(at) => {
                     let horse = self.horses.swap_remove(at);
+                    // Of a horse that ended badly the worker has no outcome, so it waits for the cause.
                     self.is_awaited |= horse.is_awaited || death.exit != Exit::Code(0);
                     self.deaths.push((horse.id, death));
                 }
@@ -275,6 +287,7 @@ impl ForkServer {
 
     /// Reports the deaths of horses to the worker that it does not know of yet.
     fn report_deaths(&mut self) -> io::Result<()> {
+        // The buffer is taken out and put back: a new one would be pages to write to, which each fork has copied.
         let mut deaths = mem::take(&mut self.deaths);
         for some in deaths.chunks(DEATHS_MAX) {
             self.report(&Report::Ended(Cow::Borrowed(some)))?;
@@ -290,6 +303,7 @@ impl ForkServer {
         for pid in self.children.now() {
             if !self.horses.iter().any(|horse| horse.pid == pid) {
                 let _ = killpg(pid, Signal::SIGKILL);
+                // It may lead a group of its own, or be in that of another: so both are tried.
                 let _ = kill(pid, Signal::SIGKILL);
             }
         }
@@ -341,14 +355,17 @@ impl ForkServer {
 
 impl NewHorse {
     fn become_horse(&self, memory_mb: Option<u64>) -> io::Result<()> {
+        // First of all: a server that dies from here on takes this horse along.
         process::die_with(self.master)?;
         let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
         // The horse adopts what its job starts, or the server would kill that as left behind while the horse lives.
         process::adopt_orphans()?;
         if let Some(limit_mb) = memory_mb {
             let bytes = limit_mb.saturating_mul(1 << 20);
+            // Beyond this an allocation fails and its process aborts, which the pool takes for want of memory.
             setrlimit(Resource::RLIMIT_AS, bytes, bytes)?;
         }
+        // The server's mask would keep SIGCHLD from jobs; SIGTERM stays blocked until the server means it.
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::from(Signal::SIGTERM)), None)?;
         process::name_process(HORSE_NAME);
         Ok(())

@@ -20,6 +20,7 @@ fn parse(message: &[u8]) -> Option<Request> {
     if message.len() > MESSAGE_BYTES_MAX {
         return None;
     }
+    // Our own decoder bounds depth as well: a message of brackets alone would overflow another's stack.
     let Value::Dict(fields) = Codec::Json.decode_value(message).ok()? else { return None };
     let text = |name: &str| {
         fields.iter().find_map(|(key, value)| match (key, value) {
@@ -75,6 +76,8 @@ impl Commands {
             let subscribing = match &mut self.subscribing {
                 Some(subscribing) => subscribing,
                 None => {
+                    // Kept in `self`, since the loop drops this future at each other event: the pause would begin anew
+                    // each time.
                     self.subscribing.insert(Box::pin(resubscribe(self.link.clone(), self.channel.clone())))
                 }
             };

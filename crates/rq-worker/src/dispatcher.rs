@@ -93,6 +93,7 @@ pub(crate) async fn run(mut parts: Parts, requests: Requests) -> Result<(), Work
     let options = &mut parts.options;
     let link = Link::open(&options.url).await?;
     registration::check_server(&link).await?;
+    // As in RQ, which exits where workers are suspended at its start (docs/cli.md §2). Nothing is registered by then.
     if link.run(&suspension::is_suspended(&options.keys)).await? {
         return Err(WorkerError::Suspended);
     }
@@ -177,15 +178,19 @@ impl Dispatcher {
 
     /// The loop. Ends when the worker has stopped.
     async fn dispatch(&mut self) -> Result<(), WorkerError> {
+        // At once: a burst worker may be gone before the first interval is over, and nobody else may look.
         self.start_maintenance();
         while !self.is_over() {
             self.act();
             let then = self.next().await;
             then(self);
+            // What has come already is handled before steps are started again: so batches are as large as the load
+            // makes them.
             for _ in 0..EVENTS_PER_TURN_MAX {
                 let Some(then) = self.next().now_or_never() else { break };
                 then(self);
             }
+            // After the events: an answer among them may have put jobs into queues or brought some.
             self.consider_stopping();
         }
         self.shutdown.result()
@@ -205,6 +210,7 @@ impl Dispatcher {
         let wants_notifier = self.wants_notifier();
         let look_at = self.next_look();
         tokio::select! {
+            // A stop is heard first, whatever the load.
             biased;
             Some(request) = self.requests.next() => then(|worker| worker.on_request(request)),
             command = self.commands.next() => then(|worker| worker.on_command(command)),
@@ -212,6 +218,7 @@ impl Dispatcher {
             (id, ended) = self.executor.ended() => then(move |worker| worker.on_ended(&id, ended)),
             () = self.heartbeats.due() => then(Dispatcher::start_heartbeats),
             () = self.leases.due(), if !self.running.is_empty() => then(Dispatcher::start_renewing),
+            // A worker on its way out leaves silent workers and due jobs to others.
             () = self.reaping.due(), if is_working => then(Dispatcher::start_looking),
             () = Schedule::due(&mut self.schedule), if is_working => then(Dispatcher::start_tick),
             () = self.maintenance.due() => then(Dispatcher::start_maintenance),
@@ -236,6 +243,7 @@ impl Dispatcher {
 
     /// How many more jobs the worker may claim, and what bears on when.
     fn capacity(&self) -> Capacity {
+        // A burst runs the jobs that were due when it began, too, so its scheduler's pass comes before its first claim.
         let schedule_first = self.schedule.as_ref().is_some_and(Schedule::comes_first);
         Capacity {
             slots: self.executor.slots(),
@@ -277,7 +285,9 @@ fn then(act: impl FnOnce(&mut Dispatcher) + Send + 'static) -> Then {
 /// Ticks every `period`, and not at once.
 fn every(period: Duration) -> Interval {
     let mut interval = tokio::time::interval(period.max(PERIOD_MIN));
+    // A heartbeat or a renewal says once that the worker is alive; those missed in a stall would add nothing.
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // tokio's intervals tick at once, and a worker that has just registered has nothing to renew yet.
     interval.reset();
     interval
 }

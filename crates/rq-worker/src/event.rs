@@ -287,6 +287,8 @@ impl Observers {
 
     pub(crate) fn tell(&self, event: WorkerEvent<'_>) {
         for observer in &self.all {
+            // An observer is the program's code, called from the loop: its panic would end the worker with all its
+            // jobs.
             if let Err(panic) = panics::catch(|| observer.observe(&self.worker, &event)) {
                 tracing::error!("an observer panicked: {}", panic.message);
             }

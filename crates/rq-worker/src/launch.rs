@@ -72,6 +72,7 @@ impl Helper {
     }
 
     fn parse(mark: &str) -> Option<Helper> {
+        // The first colon ends the number; a worker's name may hold some itself.
         let (ordinal, worker) = mark.split_once(':')?;
         Some(Helper { ordinal: ordinal.parse().ok()?, worker: worker.to_owned() })
     }

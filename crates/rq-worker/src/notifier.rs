@@ -58,12 +58,15 @@ impl Notifier {
             let waiting = match &mut self.waiting {
                 Some(waiting) => waiting,
                 None => {
+                    // Kept in `self`: the loop drops this future at each other event, and a blocking command cannot be
+                    // taken back.
                     let wait = wait(self.link.clone(), self.lists.clone(), self.subscription.take());
                     self.waiting.insert(Box::pin(wait))
                 }
             };
             let (subscription, waited) = waiting.await;
             (self.subscription, self.waiting) = (subscription, None);
+            // A wait in vain begins anew without a claim, so that an idle worker sends next to nothing.
             if waited == Waited::Notified {
                 return;
             }
@@ -108,18 +111,22 @@ async fn wait(
 
 /// Makes the connection: a tracking one for several queues, where the server can.
 async fn connect(link: &Link, lists: &[String]) -> Result<Subscription, rq_core::Error> {
+    // `BLMOVE` notifies of one queue, and needs no tracking. Of several it could watch only the first.
     if lists.len() == 1 {
         return Ok(Subscription { connection: link.waiting_connection().await?, pushes: None });
     }
     let (sender, pushes) = unbounded_channel();
     let mut connection = link.tracking_connection(sender).await?;
     let tracking = redis::cmd("CLIENT").arg("TRACKING").arg("ON").exec_async(&mut connection).await;
+    // A server that refuses to track is no reason to fail: the notifier polls then.
     Ok(Subscription { connection, pushes: tracking.is_ok().then_some(pushes) })
 }
 
 async fn rotate(subscription: &mut Subscription, list: &str) -> redis::RedisResult<Waited> {
     let mut cmd = redis::cmd("BLMOVE");
+    // From the head to the head of the same list: nothing leaves the queue, whoever dies meanwhile.
     cmd.arg(list).arg(list).arg("LEFT").arg("LEFT").arg(WAIT_LONGEST.as_secs());
+    // The id itself is not read here: it may be no text, and the claim looks at it.
     let moved: Option<redis::Value> =
         answered(WAIT_LONGEST, cmd.query_async(&mut subscription.connection)).await?;
     Ok(moved.map_or(Waited::InVain, |_| Waited::Notified))
@@ -130,6 +137,7 @@ async fn watch(subscription: &mut Subscription, lists: &[String]) -> redis::Redi
         // These notify of keys that were read before; the reading below arms the connection anew.
         while pushes.try_recv().is_ok() {}
     }
+    // Counted and armed by one command: a job is there before it, and counts, or comes later, and is notified of.
     let mut lengths = redis::pipe();
     for list in lists {
         lengths.cmd("LLEN").arg(list);
@@ -142,6 +150,7 @@ async fn watch(subscription: &mut Subscription, lists: &[String]) -> redis::Redi
     match &mut subscription.pushes {
         Some(pushes) => match tokio::time::timeout(WAIT_LONGEST, pushes.recv()).await {
             Ok(Some(_)) => Ok(Waited::Notified),
+            // The channel ends with the connection that fills it.
             Ok(None) => Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into()),
             Err(_) => Ok(Waited::InVain),
         },

@@ -57,6 +57,7 @@ impl Jobs {
             let context = Context::new(job, id.clone(), Arc::clone(interrupt), host, states);
             let prepared = self.handlers.prepare(context.job())?;
             let arm = |penalty: &Arc<dyn DeathPenalty>| penalty.arm(&context, interrupt.limit());
+            // Disarmed with the end of this closure, and so as well when the job panics.
             let _armed: Vec<_> = self.death_penalties.iter().map(arm).collect();
             if prepared.is_async() {
                 drive(until_interrupted(prepared, &context, interrupt, return_grace).boxed())
@@ -88,6 +89,7 @@ async fn until_interrupted(
     const PART: u32 = 5;
     let ignored = async {
         loop {
+            // Even the longest sleep ends some time: `Interrupt` takes a year for ever.
             if let Err(interrupted) = interrupt.sleep_async(FOREVER).await {
                 tokio::time::sleep(return_grace / PART).await;
                 return interrupted;
@@ -95,6 +97,7 @@ async fn until_interrupted(
         }
     };
     tokio::select! {
+        // A job that ends as it is interrupted has ended: its outcome counts.
         biased;
         outcome = prepared.run_async(context) => outcome,
         interrupted = ignored => Err(Failure::interrupted(interrupted)),

@@ -20,6 +20,7 @@ const DISTINCT_AFTER: Duration = Duration::from_secs(1);
 /// Outside of a runtime, and where the system refuses.
 pub fn signals() -> io::Result<impl Stream<Item = Request> + Send> {
     let signals = Signals {
+        // tokio's handlers only note the signal and wake the runtime: nothing of ours runs in one.
         interrupt: signal(SignalKind::interrupt())?,
         terminate: signal(SignalKind::terminate())?,
         user: signal(SignalKind::user_defined1())?,

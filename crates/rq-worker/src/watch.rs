@@ -49,6 +49,7 @@ impl Watch {
 
     /// The thread or coroutine notes that the job has returned. `false`: too late, the executor has given it up.
     pub fn returned(&self) -> bool {
+        // One exchange decides who reports the end: were it neither, the job's slot would stay taken for ever.
         self.fate.compare_exchange(RUNNING, RETURNED, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 

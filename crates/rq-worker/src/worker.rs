@@ -174,6 +174,7 @@ impl<L: Launch> Worker<L> {
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), WorkerError> {
+        // Preloads block as long as they like, and the runtime is the caller's.
         let prepared = tokio::task::spawn_blocking(|| self.prepare()).await;
         prepared
             .unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))?
@@ -217,6 +218,7 @@ impl PreparedWorker {
             .build()
             .map_err(|source| WorkerError::System { what: "the runtime could not start", source })?;
         let result = runtime.block_on(async {
+            // Made in here: a signal needs the runtime's own driver.
             let signals = signals();
             let signals = signals
                 .map_err(|source| WorkerError::System { what: "signals cannot be handled", source })?;
@@ -289,6 +291,7 @@ fn launch<L: Launch>(
     own: L::Options,
 ) -> Result<PreparedWorker, WorkerError> {
     rq_core::panics::record_locations();
+    // Executed anew, a program prepares all of its workers again: by its number a helper knows which one is meant.
     options.ordinal = PREPARED.fetch_add(1, Ordering::Relaxed);
     if let Some(helper) = Helper::of_this_process() {
         if helper.ordinal != options.ordinal {
@@ -296,7 +299,9 @@ fn launch<L: Launch>(
         }
         options.name = Some(helper.worker);
     }
+    // Before the launch: a fork server shows the name, and what jobs start inherits it.
     options.named();
+    // Handlers and observers stay here, with the loop; the rest may be moved into another process.
     let exception_handlers = std::mem::take(&mut program.exception_handlers);
     let mut observers: Vec<Arc<dyn Observer>> =
         vec![Arc::new(Log { descriptions: options.log_descriptions })];

@@ -98,6 +98,7 @@ impl Claiming {
             self.queues_empty = false;
         }
         let want = self.wanted(capacity);
+        // Where jobs take their time no free slot waits for a larger claim: it is worth more than a step.
         let gathers = self.fetching > 0 && capacity.pace.is_short() || self.gathers_until(capacity).is_some();
         let worth = if self.asked() > 0 || gathers { batch_worth(capacity.slots) } else { 1 };
         // No third claim: sent before the first was answered, it would make the first one's repetition stale.
@@ -107,6 +108,7 @@ impl Claiming {
             return None;
         }
         self.number = number;
+        // Counted until the answer is there: the slots and the jobs of `--max-jobs` are promised to this claim.
         self.asked[place_of(number)] = want;
         self.last_at = Some(Instant::now());
         Some((number, steps::claim(who, self.order.queues(), self.order.per_turn(), number, want)))
@@ -120,6 +122,7 @@ impl Claiming {
         is_idle: bool,
         observers: &Observers,
     ) -> Vec<Claimed> {
+        // However the claim ended it is not sent again, so the next of its kind, even or odd, makes nothing stale.
         let asked = std::mem::take(&mut self.asked[place_of(number)]);
         match claim {
             Ok(Claim::Taken { claimed, dropped, more }) => {
@@ -129,6 +132,7 @@ impl Claiming {
                 for (id, reason) in &dropped {
                     self.on_dropped(id, reason, is_idle, observers);
                 }
+                // Under round robin the queue that gave the last job goes to the end; no job leaves the order as it is.
                 self.order.advance(claimed.last().map(|claimed| claimed.origin.as_str()));
                 return claimed;
             }
@@ -139,6 +143,7 @@ impl Claiming {
             }
             Err(error) => observers.step_failed("claiming jobs", &error),
         }
+        // A suspended worker asks again after a second, as RQ's does; a refused one must not ask in a tight loop.
         self.not_before = Some(Instant::now() + CLAIM_PAUSE);
         Vec::new()
     }
@@ -167,6 +172,7 @@ impl Claiming {
     /// Ends the pause after a refusal, if that is over.
     pub(super) fn on_look(&mut self) {
         if self.not_before.is_some_and(|at| at <= Instant::now()) {
+            // Nobody has waited for the notifier during the pause, so what is known of the queues is old.
             self.not_before = None;
             self.queues_empty = false;
         }
@@ -186,11 +192,13 @@ impl Claiming {
     fn gathers_until(&self, capacity: Capacity) -> Option<Instant> {
         let is_small = (1..batch_worth(capacity.slots)).contains(&self.wanted(capacity));
         let until = capacity.pace.gathers_until(self.last_at);
+        // A claim under way and empty queues have events of their own that wake the loop; a timer is for neither.
         until.filter(|_| is_small && self.asked() == 0 && !self.queues_empty)
     }
 
     /// Whether to wait for the notifier: while a slot is free and the queues were empty.
     pub(super) fn wants_notifier(&self, capacity: Capacity) -> bool {
+        // A claim under way tells of the queues itself, and in a pause nothing is claimed whatever they hold.
         self.queues_empty && self.wanted(capacity) > 0 && self.asked() == 0 && self.not_before.is_none()
     }
 
@@ -200,8 +208,10 @@ impl Claiming {
         if !capacity.takes_jobs || capacity.unsettled > capacity.slots * UNSETTLED_PER_SLOT_MAX {
             return 0;
         }
+        // Jobs that are being fetched have no run yet and take their slots all the same.
         let free = capacity.slots.saturating_sub(capacity.occupied + self.fetching);
         let left = self.jobs_left().map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
+        // Larger claims than `BATCH_MAX` stall other clients of Redis for milliseconds, and slots wait for each other.
         free.min(left).saturating_sub(self.asked()).min(BATCH_MAX)
     }
 
@@ -276,6 +286,8 @@ impl Dispatcher {
         if !self.shutdown.is_working() {
             return self.start_putting_back(claimed);
         }
+        // Two steps, though one would save a round trip: whoever dies between them leaves jobs that provably never
+        // began, and that go back in silence instead of being failed.
         self.claiming.fetching += claimed.len();
         let begin = steps::begin(&self.who, &claimed);
         self.send(begin, |worker, fetched| worker.on_fetched(claimed, fetched));
@@ -284,11 +296,13 @@ impl Dispatcher {
     fn on_fetched(&mut self, claimed: Vec<Claimed>, fetched: Result<Vec<Option<Fields>>, Error>) {
         self.claiming.fetching -= claimed.len();
         let Some(fetched) = self.accepted("fetching claimed jobs", fetched) else {
+            // None of them has reached the executor, whatever became of the step, so they may still go back.
             return self.start_putting_back(claimed);
         };
         for (claimed, fields) in claimed.into_iter().zip(fetched) {
             match fields {
                 Some(fields) => self.begin(claimed, fields),
+                // Canceled, deleted or put back since the claim: by the script's word nothing is left to settle.
                 None => self.observers.tell(WorkerEvent::JobCalledOff { id: claimed.id.job_id() }),
             }
         }
@@ -308,6 +322,7 @@ impl Dispatcher {
                 }
             }
             Begun::Malformed(failure) => {
+                // Redis counts it as begun, so it has to be settled, as a failure of the job.
                 self.on_ended(&id, Ended { outcome: Err(failure), ran: Duration::ZERO });
             }
         }
@@ -321,6 +336,7 @@ impl Dispatcher {
 
     fn on_put_back(&mut self, claimed: &[Claimed], put_back: Result<Vec<bool>, Error>) {
         self.claiming.put_backs_under_way -= 1;
+        // Told even if Redis refuses: nobody renews their leases, so another worker reaps them.
         for claimed in claimed {
             self.observers.tell(WorkerEvent::JobCalledOff { id: claimed.id.job_id() });
         }

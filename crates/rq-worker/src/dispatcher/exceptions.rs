@@ -22,6 +22,7 @@ impl Exceptions {
         if self.handlers.is_empty() {
             return None;
         }
+        // Handlers may block as long as they like, and the loop has leases to renew.
         let handlers = self.handlers.clone();
         let shown = tokio::task::spawn_blocking(move || show(&handlers, &job, &failure));
         // If no thread could be started, the job is settled all the same.
@@ -32,6 +33,7 @@ impl Exceptions {
 /// Calls the handlers in order, until one breaks.
 fn show(handlers: &[Arc<dyn ExceptionHandler>], job: &Job, failure: &Failure) {
     let handle = || handlers.iter().any(|handler| handler.handle(job, failure).is_break());
+    // A panic of theirs is theirs alone: the job is settled all the same.
     if let Err(panic) = rq_core::panics::catch(handle) {
         tracing::error!("an exception handler panicked: {}", panic.message);
     }

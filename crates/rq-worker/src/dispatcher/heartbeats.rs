@@ -38,6 +38,7 @@ impl Heartbeats {
 impl Dispatcher {
     pub(super) fn start_heartbeats(&mut self) {
         let all = self.running.all();
+        // An idle worker's record expires as well, and maintenance would take it off the sets of workers.
         if all.is_empty() {
             return self.start_heartbeat(StateUpdate::default(), &[]);
         }
@@ -57,6 +58,7 @@ impl Dispatcher {
         // The record expires while a worker is stopped or Redis away for long, and an empty Redis has none.
         if pulse.record_gone {
             let (link, who, queues) = (self.link.clone(), self.who.clone(), self.options.queues.clone());
+            // The script has written nothing: a record with a heartbeat's fields alone would pass for a whole one.
             let register = async move { registration::register(&link, &who, &queues).await };
             self.beside(register, |worker, registered| worker.on_registered(registered));
         }
@@ -79,6 +81,7 @@ impl Dispatcher {
             () if self.claiming.queues_empty() => "idle",
             () => return,
         };
+        // No executions go with it: they have heartbeats and renewals of their own.
         if let Some(update) = self.heartbeats.changed(state) {
             self.start_heartbeat(update, &[]);
         }

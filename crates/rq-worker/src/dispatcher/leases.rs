@@ -44,6 +44,7 @@ impl Dispatcher {
 
     fn on_renewed(&mut self, ids: &[ExecutionId], held: Result<Vec<bool>, Error>) {
         self.leases.renewals_under_way -= 1;
+        // A refused renewal is not repeated: the next one comes in a third of a lease, and two may be late.
         if let Some(held) = self.accepted("renewing leases", held) {
             self.on_held(ids, &held);
         }
@@ -55,6 +56,7 @@ impl Dispatcher {
         for (id, held) in ids.iter().zip(held) {
             if !held && self.running.notice_loss(id) {
                 self.observers.tell(WorkerEvent::JobLost { id: id.job_id() });
+                // Asked, not ended by force: whatever it still does, its outcome counts for nothing.
                 self.executor.stop(id, Stop::Ask);
             }
         }

@@ -45,6 +45,7 @@ impl Dispatcher {
     pub(super) fn start_saving_meta(&mut self) {
         let saved = self.meta.saved.drain(BATCH_MAX);
         let metas: Vec<_> =
+            // Meta of a job that was given up, or settled meanwhile, has no execution any more to be stored with.
             saved.into_iter().filter_map(|(id, meta)| Some((self.running.claimed(&id)?, meta))).collect();
         for (claimed, meta) in &metas {
             // The settlement, which may overtake this step, writes it once more.
@@ -53,6 +54,7 @@ impl Dispatcher {
         if metas.is_empty() {
             return;
         }
+        // One step at a time: repeated through an outage, an older one could overwrite a newer one.
         self.meta.is_storing = true;
         self.send(steps::save_meta(&self.who.keys, &metas), |worker, saved| {
             worker.meta.is_storing = false;

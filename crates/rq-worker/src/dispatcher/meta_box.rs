@@ -25,6 +25,7 @@ impl MetaBox {
     /// Waits until a job has left its meta here. Cancel-safe.
     pub(crate) async fn filled(&self) {
         while self.newest().is_empty() {
+            // `notify_one` leaves a permit where nobody waits, so a save between look and wait is not missed.
             self.filled.notified().await;
         }
     }
@@ -42,6 +43,7 @@ impl MetaBox {
     }
 
     fn newest(&self) -> MutexGuard<'_, HashMap<ExecutionId, Vec<u8>>> {
+        // No code of a job runs under this lock, so that a panic leaves the map whole.
         self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -52,6 +54,7 @@ impl Host for MetaBox {
     }
 
     fn save_meta(&self, execution: &ExecutionId, meta: Vec<u8>) -> Result<(), BoxError> {
+        // The newest takes the place of one that was not sent yet: a tight loop of saves fills no memory.
         self.newest().insert(execution.clone(), meta);
         self.filled.notify_one();
         Ok(())

@@ -27,6 +27,7 @@ pub(crate) async fn until_answered<T>(
 ) -> Result<T, Error> {
     let (began, mut pause) = (Instant::now(), PAUSE_MIN);
     loop {
+        // A broken connection does not say whether the step was done: so it is sent again, and its fence decides.
         let error = match link.run(&step).await {
             Err(error) if is_passing(&error) && began.elapsed() < OUTAGE_LONGEST => error,
             answered => return answered,

@@ -46,6 +46,7 @@ impl Pace {
     /// Until when a small step may wait, where the last one of its kind was begun at `last`; `None` for not at all.
     pub(super) fn gathers_until(&self, last: Option<Instant>) -> Option<Instant> {
         let wait = (self.idle / PART).min(WAIT_MAX);
+        // Counted from the last step: the first one, and one after a pause, are for whoever is there.
         let until = last? + wait;
         (wait >= WAIT_MIN && until > Instant::now()).then_some(until)
     }

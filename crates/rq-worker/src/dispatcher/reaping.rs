@@ -41,6 +41,7 @@ pub(super) struct Reaping {
 impl Reaping {
     pub(super) fn new(options: &Options) -> Reaping {
         let mut interval = every(options.lease / RENEWALS_PER_LEASE);
+        // The first look comes at once: a burst worker stays for it, as nobody else may run what the dead have left.
         interval.reset_immediately();
         let guard = AbsenceGuard::new(options.lease);
         Reaping { interval, guard, is_under_way: false, has_looked: false }
@@ -67,6 +68,7 @@ impl Reaping {
         let Ok(found) = found else { return Vec::new() };
         let period = self.interval.period();
         if found.is_none() {
+            // No lease made from now on can be over before then, and an idle worker is to send next to nothing.
             self.interval.reset_after(period * PERIODS_WITHOUT_LEASES);
         }
         let may_end = self.guard.on_look(Instant::now(), period);
@@ -91,6 +93,7 @@ impl AbsenceGuard {
 
     /// Notes a look that was answered at `now`, looks being made every `period`. Whether what it found may be ended.
     fn on_look(&mut self, now: Instant, period: Duration) -> bool {
+        // Between answers, not between questions: an outage delays the one, and a stopped worker the other.
         let before = self.looked_at.replace(now);
         if before.is_some_and(|before| now - before > period * (LOOKS_MISSED_MAX + 1)) {
             self.hold_until = Some(now + self.lease);
@@ -121,16 +124,20 @@ impl Reaper {
     /// Ends those of `found` whose lease, or entry in `rq:wip`, is still over when the script looks.
     pub(super) async fn reap(&self, sign: Evidence, found: &[Silent]) -> Result<Vec<Reaped>, Error> {
         let mut reaped = Vec::new();
+        // Not repeated through an outage: the next look finds the same executions again.
         let Remains { uptime, jobs } = self.link.run(&silent::remains(&self.keys, found)).await?;
         // While Redis was down nobody could renew a lease: the workers that live get one lease to do so.
         if uptime < self.lease {
             return Ok(reaped);
         }
+        // What is decided from these records still holds in the script: only fenced steps change retries and crashes.
         let ends = found.iter().zip(jobs).map(|(silent, fields)| silent.end(fields, self.on_crash));
         for batch in ends.collect::<Vec<Abandonment>>().chunks(BATCH_MAX) {
             let answers = self.link.run(&silent::abandon(&self.keys, sign, batch)).await?;
             for (end, abandoned) in batch.iter().zip(answers) {
                 if abandoned == AbandonReply::DependentsLeft {
+                    // The step has queued a page of dependents. Should this worker die here, maintenance finds the
+                    // rest.
                     self.release_rest(&end.job.id).await?;
                 }
                 reaped.extend(self::reaped(end, abandoned));
@@ -143,6 +150,7 @@ impl Reaper {
     pub(super) async fn reap_wip(&self, queue: &str) -> Result<Vec<Reaped>, Error> {
         let mut reaped = Vec::new();
         for _ in 0..WIP_PAGES_MAX {
+            // This machine's clock only finds them; the script compares with the clock of Redis, and that decides.
             let found = self.link.run(&silent::wip_over(&self.keys, queue)).await?;
             if found.is_empty() {
                 break;
@@ -170,6 +178,7 @@ impl Reaper {
 }
 
 fn reaped(end: &Abandonment, abandoned: AbandonReply) -> Option<Reaped> {
+    // Renewed after all, ended by somebody else, or without a job: this worker has ended nothing to tell of.
     if matches!(abandoned, AbandonReply::No | AbandonReply::Cleared) {
         return None;
     }
@@ -201,6 +210,7 @@ impl Dispatcher {
             return;
         }
         self.reaping.is_under_way = true;
+        // The steps that end what was found count on, as a burst worker stays until they are done.
         let reaper = self.reaper();
         let reap = async move { reaper.reap(Evidence::Lease, &found).await };
         self.beside(reap, |worker, reaped| {
@@ -228,6 +238,7 @@ impl Dispatcher {
             if fate != ReapedFate::Waits {
                 self.show_abandoned(job, Failure::Abandoned { worker });
             }
+            // It may run again from one of our own queues, and a burst worker would leave it there.
             self.claiming.on_refill();
         }
     }

@@ -36,6 +36,7 @@ impl Dispatcher {
     fn kill_horses(&mut self) {
         let mut horses = 0;
         for claimed in self.running.all() {
+            // Threads and coroutines have no process of their own to kill, and say so.
             horses += usize::from(self.executor.crash(&claimed.id));
         }
         self.observers.tell(match horses {
@@ -60,6 +61,7 @@ impl Dispatcher {
 
     /// Has the executor end an execution, and notes the cause, unless there is one already.
     pub(super) fn stop_execution(&mut self, id: &ExecutionId, cause: Cause) {
+        // The time of the cause counts against the job's limit, so it is noted before the executor hears of it.
         self.running.give_cause(id, cause);
         self.executor.stop(id, Stop::Kill);
     }

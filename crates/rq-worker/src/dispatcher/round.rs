@@ -52,12 +52,15 @@ struct Walk {
 impl Round {
     /// Does the round for each queue, and for what belongs to no queue, that no other worker has done lately.
     pub(super) async fn run(self) -> Found {
+        // Sent again the step finds this very text and answers that the round is ours, so it has to be unique.
         let name = format!("{} {}", self.worker, Timestamp::now().epoch_text());
         let mut found = Found::default();
         for queue in &self.queues {
             if self.is_mine(Scope::Queue(queue), &name).await {
                 self.observers.tell(WorkerEvent::CleaningQueue { queue });
                 found.queued += self.look_after_queue(queue).await;
+                // After `pick_up`, which files what is started and in nobody's hands as an execution that is over: this
+                // ends it.
                 found.reaped.extend(self.reap(queue).await);
             }
         }
@@ -69,7 +72,9 @@ impl Round {
 
     async fn is_mine(&self, scope: Scope<'_>, name: &str) -> bool {
         let exclusive = self.interval * EXCLUSIVE.0 / EXCLUSIVE.1;
+        // Redis refuses a key that lives for 0 ms.
         let exclusive_ms = u64::try_from(exclusive.as_millis()).unwrap_or(u64::MAX).max(1);
+        // Without an answer the round is left out: the next one finds the same.
         self.run_step(steps::take_round(&self.keys, scope, name, exclusive_ms)).await.unwrap_or(false)
     }
 
@@ -101,6 +106,7 @@ impl Round {
     }
 
     async fn expire(&self, registry: &str) {
+        // Each call takes off what it has found, so the next one begins at the front again and needs no cursor.
         let mut walk = Walk::new();
         while self.page(&mut walk, |_| steps::expire(registry)).await.is_some() {}
     }
@@ -112,6 +118,7 @@ impl Round {
 
     async fn push_ready(&self, queue: &str) -> usize {
         let (mut walk, mut queued) = (Walk::new(), 0);
+        // No cursor here either: whatever a call has found is off the registry.
         while let Some(ready) = self.page(&mut walk, |_| steps::push_ready(&self.keys, queue)).await {
             for (id, is_queued) in ready {
                 queued += usize::from(is_queued);
@@ -144,7 +151,9 @@ impl Round {
     async fn undefer_page(&self, queue: &str, mut ids: &[Vec<u8>]) -> usize {
         let mut queued = 0;
         while !ids.is_empty() {
+            // A call stops once it has looked at enough dependencies, and the rest of the ids goes with the next.
             let Some(answers) = self.run_step(steps::undefer(&self.keys, queue, ids)).await else { break };
+            // By its contract one at least: counted so here, too, as an answer without any would be asked for ever.
             let (looked_at, rest) = ids.split_at(answers.len().clamp(1, ids.len()));
             for (id, undeferred) in looked_at.iter().zip(answers) {
                 let found = match undeferred {
@@ -162,6 +171,7 @@ impl Round {
 
     async fn bury(&self, scope: Scope<'_>) {
         let mut walk = Walk::new();
+        // What they ran is in rq:leases and rq:wip, and is reaped from there.
         while let Some(dead) = self.page(&mut walk, |at| steps::bury(&self.keys, scope, at)).await {
             for worker in dead {
                 self.observers.tell(WorkerEvent::WorkerBuried { key: &worker });
@@ -202,6 +212,7 @@ impl Round {
         let at = walk.next.take()?;
         let page = self.run_step(step(&at)).await?;
         walk.pages += 1;
+        // A cursor is the server's word, and a walk must end whatever that says.
         walk.next = page.next.filter(|_| walk.pages < PAGES_MAX);
         Some(page.found)
     }

@@ -66,6 +66,7 @@ impl Running {
         let origin = claimed.origin.clone();
         let (job, malformed) = match Job::from_fields(id.job_id(), fields) {
             Ok(job) => (job, None),
+            // Of a record that cannot be read no retries are known, so its job fails, and has to be settled for that.
             Err(error) => (Job::new(id.job_id(), &*origin, Vec::new()), Some(error)),
         };
         let job = Arc::new(job);
@@ -82,6 +83,7 @@ impl Running {
             occupies: true,
             lost: false,
         };
+        // In the list before the executor has it: a lease is renewed, and a stop finds it, from the first instant.
         let before = self.runs.insert(id.clone(), run);
         assert!(before.is_none(), "execution ids are fresh for every claim");
         self.occupied += 1;
@@ -97,6 +99,7 @@ impl Running {
     /// Notes why an execution has to end, unless there is a cause already.
     pub(crate) fn give_cause(&mut self, id: &ExecutionId, cause: Cause) {
         if let Some(run) = self.runs.get_mut(id) {
+            // A job that somebody stopped must not be retried, or queued again, because its worker is shut down next.
             run.cause.get_or_insert((cause, Instant::now()));
         }
     }
@@ -104,6 +107,7 @@ impl Running {
     /// The failure of an execution that the worker settles without waiting for the job to end.
     pub(crate) fn end_by_force(&self, id: &ExecutionId) -> Failure {
         let over_limit = self.runs.get(id).and_then(Run::over_limit_first);
+        // `first_cause` makes a shutdown of this where that was the cause: only the worker knows who asked.
         over_limit.map_or(Failure::Stopped, |limit| Failure::Timeout { limit })
     }
 
@@ -114,7 +118,9 @@ impl Running {
         if !std::mem::replace(&mut run.occupies, false) {
             return None;
         }
+        // The slot is free, the run stays in the list: until it is settled Redis holds it as ours, by its lease.
         self.occupied -= 1;
+        // What it was here beside its run it has waited, for a processor or a process.
         self.pace.note(run.started_at.elapsed(), ran);
         Some(run.clone())
     }
@@ -163,6 +169,7 @@ impl Running {
 
     /// Notes that Redis no longer holds an execution as ours. True the first time.
     pub(crate) fn notice_loss(&mut self, id: &ExecutionId) -> bool {
+        // One that has ended is left to the answer to its settlement, which tells the loss as well.
         self.runs.get_mut(id).is_some_and(|run| run.occupies && !std::mem::replace(&mut run.lost, true))
     }
 }
@@ -182,6 +189,7 @@ impl Run {
         };
         let ended_at = Timestamp::now();
         let conclusion = match &failure {
+            // The worker cut it off, so that is no failure of its own: if it may run twice, it waits at the head again.
             Some(failure @ Failure::ShutDown) => {
                 Conclusion::of_shut_down(&self.job, failure.text(), ended_at, options.on_crash)
             }
@@ -197,6 +205,7 @@ impl Run {
             claimed_at: self.claimed_at,
             ended_at,
             ran: ended.ran,
+            // What was still in the box is newer than what was sent, which this may overtake.
             meta: meta.or_else(|| self.meta.clone()),
         };
         (settlement, failure)
@@ -220,6 +229,7 @@ impl Run {
     /// The job's time limit, where that had passed before there was another cause.
     fn over_limit_first(&self) -> Option<Duration> {
         let limit = self.job.limit()?;
+        // A limit beyond the end of the clock is none.
         let over_at = self.started_at.checked_add(limit)?;
         let asked_at = self.cause.map_or_else(Instant::now, |(_, at)| at);
         (over_at <= asked_at).then_some(limit)

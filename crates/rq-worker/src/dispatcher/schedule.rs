@@ -53,6 +53,7 @@ impl Schedule {
         }
         let who = Scheduler {
             keys: options.keys.clone(),
+            // A name of its own, as RQ's schedulers have, which is the value of their locks (docs/wire.md §16).
             name: uuid::Uuid::new_v4().simple().to_string(),
             hostname: registration::hostname(),
             pid: std::process::id(),
@@ -61,6 +62,7 @@ impl Schedule {
             kept: KEPT,
         };
         let mut interval = tokio::time::interval(INTERVAL);
+        // One tick takes all that is due, so those missed in a stall need not follow one another.
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let holders = vec![None; who.queues.len()];
         Some(Schedule { who, interval, stage: Stage::Waiting, once: options.burst, holders, refusal: None })
@@ -97,6 +99,7 @@ impl Schedule {
             Ok(ticks) => {
                 self.refusal = None;
                 self.tell_holders(&ticks, observers);
+                // Gone, or in another status by now: a delete or a cancel that came first has won.
                 let jobs = ticks.iter().map(|tick| tick.dropped).sum();
                 if jobs > 0 {
                     observers.tell(WorkerEvent::Unscheduled { jobs });
@@ -105,6 +108,8 @@ impl Schedule {
             }
             Err(error) => {
                 self.tell_refusal(error.to_string(), observers);
+                // Not repeated: the next tick takes the same jobs, and a burst's pass is over so that the worker may
+                // claim.
                 Ticked::default()
             }
         };
@@ -134,11 +139,13 @@ impl Schedule {
             let before = before.replace(tick.holder);
             let not_scheduled = |reason| WorkerEvent::NotScheduled { queue, reason };
             match (before, tick.holder) {
+                // With a tick a second only what has changed is worth a line.
                 (before, now) if before == Some(now) => {}
                 (_, Holder::Us) => observers.tell(WorkerEvent::SchedulerLockAcquired { queue }),
                 (Some(Holder::Us), Holder::Another) => {
                     observers.tell(WorkerEvent::SchedulerLockLost { queue });
                 }
+                // Usual where several workers have a scheduler: one of them holds the lock.
                 (_, Holder::Another) => {}
                 (_, Holder::BadLock) => {
                     observers.tell(not_scheduled("the key of its lock holds no string"));
@@ -168,6 +175,7 @@ impl Ticked {
 
 /// Runs one of the scheduler's steps, once.
 pub(crate) async fn run_once<T>(link: Link, step: Step<T>) -> Result<T, Error> {
+    // A step without an answer would be the last tick for ever, and a worker on its way out would wait for it.
     match tokio::time::timeout(STEP_LONGEST, link.run(&step)).await {
         Ok(answer) => answer,
         Err(_) => Err(Error::Redis(std::io::Error::from(std::io::ErrorKind::TimedOut).into())),
@@ -187,6 +195,7 @@ impl Dispatcher {
         if ticked.moved {
             self.claiming.on_refill();
         }
+        // A worker on its way out frees its locks next, and whoever takes them goes on with what is due.
         if ticked.more && self.shutdown.is_working() {
             self.start_tick();
         }
@@ -197,6 +206,7 @@ impl Dispatcher {
         let stops = !self.shutdown.is_working();
         if let Some(step) = self.schedule.as_mut().and_then(|schedule| schedule.begin_leaving(stops)) {
             self.beside(run_once(self.link.clone(), step), |worker, left| {
+                // Refused or not, the scheduler is gone: its locks expire, and no worker stays for them.
                 worker.accepted("leaving the schedule", left);
                 worker.schedule = None;
             });

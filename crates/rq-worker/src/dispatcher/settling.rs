@@ -56,6 +56,7 @@ impl Settling {
     ///
     /// Ended executions are settled at once; while a settle step is under way they gather until half a batch is there.
     fn begin(&mut self, capacity: Capacity) -> Option<Vec<Settlement>> {
+        // A second step beside one under way has to be worth its round trip; a lone job waits for nothing.
         let worth = match self.settles_under_way {
             0 if self.gathers_until(capacity).is_some() => batch_worth(capacity.slots),
             0 => 1,
@@ -64,6 +65,7 @@ impl Settling {
         if self.settles_under_way >= SETTLES_MAX || self.waiting.len() < worth {
             return None;
         }
+        // What is too large for this batch stays at the front, for the second step or the next turn.
         let rest = self.waiting.split_off(batch_len(&self.waiting));
         self.settles_under_way += 1;
         self.last_at = Some(Instant::now());
@@ -89,7 +91,9 @@ fn batch_len(settlements: &[Settlement]) -> usize {
 
 impl Dispatcher {
     pub(super) fn on_ended(&mut self, id: &ExecutionId, ended: Ended) {
+        // The executor may still report a job that a cold stop has ended by force and settled.
         let Some(run) = self.running.end(id, ended.ran) else { return };
+        // Meta that is still in its box goes with the settlement: saved later, it would find no execution in rq:wip.
         let (settlement, failure) = run.settlement(ended, &self.options, self.meta.take(id));
         match failure {
             // Redis has given a lost execution to another worker, or dropped it: its failure is no longer the job's.
@@ -100,6 +104,7 @@ impl Dispatcher {
             }
             _ => self.settling.push(settlement),
         }
+        // The executor may have given up the thread of this job, or lost a fork server too many, and take no more.
         self.look_at_executor();
     }
 
@@ -122,6 +127,7 @@ impl Dispatcher {
         // Redis has refused the step, and would refuse it again: the leases run out, and a worker reaps the executions.
         let settled = settled.unwrap_or_else(|| vec![SettleReply::Lost; batch.len()]);
         for (settlement, settled) in batch.iter().zip(settled) {
+            // Kept until here: through an outage the settlement is repeated, and its lease must be renewed meanwhile.
             if let Some(run) = self.running.forget(&settlement.claimed.id) {
                 self.on_settled_one(&run, settlement, settled);
             }
@@ -135,6 +141,7 @@ impl Dispatcher {
                 tell_settled(&self.observers, &run.job, settlement);
                 self.start_releasing(&run.job.id, settlement);
             }
+            // A renewal or a heartbeat has noticed the loss before, and it was reported then.
             SettleReply::Lost | SettleReply::Deleted if run.lost => {}
             SettleReply::Lost | SettleReply::Deleted => {
                 self.observers.tell(WorkerEvent::JobLost { id: &run.job.id });
@@ -145,12 +152,15 @@ impl Dispatcher {
     /// Queues the dependents beyond the first page, which the settlement has queued itself. Should the worker die in
     /// between, maintenance queues the rest.
     fn start_releasing(&mut self, job_id: &str, settlement: &Settlement) {
+        // A job with ttl 0 that will not run again keeps its record while dependents are left; the last page takes it
+        // away.
         let discarded = settlement.conclusion.ttl == Ttl::Seconds(0) && settlement.conclusion.next.is_none();
         let why = if discarded { Release::Discarded } else { Release::Ended };
         let (link, observers) = (self.link.clone(), Arc::clone(&self.observers));
         let (keys, id) = (self.who.keys.clone(), job_id.to_owned());
         self.settling.releases_under_way += 1;
         let release = async move {
+            // Beside the loop, page by page: a parent with many dependents holds up neither this worker nor Redis.
             let mut next = Some(Cursor::default());
             while let Some(cursor) = next {
                 let step = job_steps::release(&keys, &id, &cursor, why);
@@ -163,6 +173,7 @@ impl Dispatcher {
 
     fn on_released(&mut self, released: Result<(), Error>) {
         self.settling.releases_under_way -= 1;
+        // Even if it was refused: pages before the last may have queued jobs, and a burst worker would leave them.
         self.claiming.on_refill();
         self.accepted("releasing dependents", released);
     }
@@ -191,6 +202,7 @@ fn tell_settled(observers: &Observers, job: &Job, settlement: &Settlement) {
         let after = match next {
             Next::Head | Next::Tail => None,
             Next::At(due_s) => {
+                // The due time was set when the job ended; an outage since then may have used it up.
                 let pause_s = due_s.saturating_sub(Timestamp::now().epoch_secs()).max(0);
                 Some(Duration::from_secs(pause_s.unsigned_abs()))
             }

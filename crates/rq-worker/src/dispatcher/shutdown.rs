@@ -79,6 +79,7 @@ impl Shutdown {
 
     /// When a warm stop turns cold.
     fn cold_at(&self) -> Option<Instant> {
+        // Used up once the stop is cold: a time that has passed would be looked at for ever.
         self.cold_at.filter(|_| self.phase == Phase::Draining)
     }
 
@@ -115,6 +116,7 @@ impl Dispatcher {
         // A timeout beyond the end of the clock is none.
         let timeout = self.options.stop_timeout;
         self.shutdown.cold_at = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        // What is being fetched may be marked as begun already, so it runs, too.
         let running = self.running.occupied() + self.claiming.fetching();
         self.observers.tell(WorkerEvent::WarmStop { running });
         self.report_shutdown();
@@ -123,12 +125,14 @@ impl Dispatcher {
     /// The worker asks the jobs that run to end, and waits for that for a short time.
     pub(super) fn stop_cold(&mut self) {
         self.stop_warm();
+        // A second cold stop neither begins the grace anew nor tells the jobs once more.
         if self.shutdown.phase != Phase::Draining {
             return;
         }
         self.shutdown.phase = Phase::Ending(Instant::now() + COLD_GRACE);
         self.observers.tell(WorkerEvent::ColdStop);
         for claimed in self.running.all() {
+            // One that waits for its settlement is not changed by this: its failure was judged when it ended.
             self.stop_execution(&claimed.id, Cause::ShutDown);
         }
     }
@@ -139,6 +143,7 @@ impl Dispatcher {
         self.shutdown.phase = Phase::Leaving(Instant::now() + LEAVE_GRACE);
         for claimed in self.running.all() {
             let outcome = Err(self.running.end_by_force(&claimed.id));
+            // Does nothing for those that have ended by themselves and only wait for Redis.
             self.on_ended(&claimed.id, Ended { outcome, ran: Duration::ZERO });
         }
     }
@@ -170,6 +175,7 @@ impl Dispatcher {
         }
         if let Some(reason) = self.executor.exhausted() {
             self.observers.tell(WorkerEvent::Exhausted { reason: &reason });
+            // Kept until what runs has ended: the error then has a supervisor start a fresh worker.
             self.shutdown.broken = Some(WorkerError::Exhausted { reason });
             self.shutdown.drain();
         }
@@ -177,13 +183,16 @@ impl Dispatcher {
 
     /// Stops the worker if its options say so: at the end of a burst, after so many jobs, after being idle so long.
     pub(super) fn consider_stopping(&mut self) {
+        // Before any return: the call also notes since when nothing has run.
         let idle_for = self.idle_for();
+        // `running` holds what is not settled yet, too: left now, it would wait for its lease to end.
         if !self.shutdown.is_working() || !self.running.is_empty() || !self.claiming.is_idle() {
             return;
         }
         let why = if self.claiming.jobs_left() == Some(0) {
             WorkerEvent::JobsReached { jobs: self.claiming.jobs_begun() }
         } else if self.options.burst && self.claiming.suspended() {
+            // As in RQ: a burst does not wait until workers are resumed (docs/wire.md §8.5).
             WorkerEvent::BurstSuspended
         } else if self.options.burst && self.claiming.queues_empty() && self.has_tidied() {
             WorkerEvent::BurstDone
@@ -223,6 +232,8 @@ impl Dispatcher {
             // What Redis has not taken by now is left to the leases: other workers take it over.
             Phase::Leaving(by) if is_past(Some(by)) => true,
             _ => {
+                // Claimed jobs that nobody puts back wait for their leases to end, and locks that a scheduler leaves
+                // behind keep others from its queues for 61 s; so both come first.
                 self.claiming.is_over()
                     && !self.settling.is_releasing()
                     && self.schedule.is_none()
@@ -238,6 +249,7 @@ impl Dispatcher {
         if was_asked && self.shutdown.broken.is_none() {
             self.observers.tell(WorkerEvent::Stopping);
         }
+        // Sent once: who leaves waits for no outage, and a record that is not renewed expires by itself.
         let death = self.link.run(&steps::death(&self.who, &self.options.queues)).await;
         self.accepted("unregistering", death);
         self.observers.tell(WorkerEvent::Unsubscribing { channel: self.commands.channel() });

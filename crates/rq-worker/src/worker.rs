@@ -230,8 +230,7 @@ impl PreparedWorker {
     }
 
     /// Runs in the runtime of the caller until `shutdown` completes, which is a warm stop, or until it stops by itself.
-    /// See
-    /// [`Worker::run_until`].
+    /// See [`Worker::run_until`].
     pub async fn run_until(
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,

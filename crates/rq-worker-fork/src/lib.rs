@@ -42,6 +42,7 @@ use rules::Rules;
 
 /// Five times as long as an async handler that was asked to end may take before it is dropped.
 pub(crate) const RETURN_GRACE: Duration = Duration::from_millis(500);
+
 /// A worker whose jobs run in processes.
 pub type Worker = rq_worker::Worker<Fork>;
 

@@ -12,7 +12,7 @@ use rq_core::{Ended, Error, Fields};
 
 use super::Dispatcher;
 use super::order::QueueOrder;
-use super::pace::{BATCH_WORTH_MIN, Pace, batch_worth};
+use super::pace::{Pace, batch_worth};
 use super::running::{Begun, Cause};
 use crate::event::{Observers, WorkerEvent};
 use crate::notifier::Notifier;
@@ -265,8 +265,6 @@ impl Claiming {
 fn place_of(number: u64) -> usize {
     (number % CLAIMS_MAX as u64) as usize
 }
-
-const _: () = assert!(BATCH_WORTH_MIN <= BATCH_MAX);
 
 impl Dispatcher {
     pub(super) fn start_claims(&mut self) {

@@ -16,7 +16,7 @@ use rq_core::steps::management::{Canceled, Deleted, RequeueFrom, cancel, delete,
 use rq_core::steps::queue::{Enqueued, Place as QueuePlace, enqueue};
 use rq_core::steps::schedule::{Scheduler, due};
 use rq_core::steps::settlement::{SettleReply, Settlement};
-use rq_core::steps::silent::{AbandonReply, Evidence, abandon, leases_over, remains};
+use rq_core::steps::silent::{AbandonReply, Evidence, abandon, remains};
 use rq_core::{
     BoxError, CRASHES_MAX, Cancel, Conclusion, Failure, Job, OnCrash, Retry, Settled, Status, Timestamp, Ttl,
 };
@@ -525,7 +525,7 @@ impl<'a> Play<'a> {
                 [self.stage.scratch.key("leases"), "XX".into(), "5".into(), claimed.id.to_string()],
             );
         }
-        let silent = self.stage.take(&leases_over(&self.stage.keys));
+        let silent = self.stage.silent();
         let running = self.world.running(worker);
         assert_eq!(silent.len(), running.len(), "each run has a lease");
         if silent.is_empty() {

@@ -18,6 +18,7 @@ use rq_core::link::{BlockingLink, Step};
 use rq_core::steps::claim::Claim;
 use rq_core::steps::queue::{self, Enqueued, Place};
 use rq_core::steps::settlement::{SettleReply, Settlement};
+use rq_core::steps::silent::{Silent, first_leases};
 use rq_core::steps::worker::Identity;
 use rq_core::steps::{self, Claimed, settlement, worker};
 use rq_core::{
@@ -87,6 +88,11 @@ impl Stage {
     #[track_caller]
     pub(crate) fn take<T>(&self, step: &Step<T>) -> T {
         self.link.run(step).unwrap_or_else(|error| panic!("{}: {error}", step.name()))
+    }
+
+    /// What a worker finds that looks for leases that are over.
+    pub(crate) fn silent(&self) -> Vec<Silent> {
+        self.take(&first_leases(&identity(&self.keys, "who looks"))).over()
     }
 
     /// Takes a step that Redis must refuse, and checks that it left everything as it was.
@@ -210,6 +216,16 @@ pub(crate) fn books_in(dump: &fixture::Keys, id: &str) -> Vec<String> {
     books
 }
 
+fn identity(keys: &Keys, name: &str) -> Identity {
+    Identity {
+        keys: keys.clone(),
+        name: name.to_owned(),
+        worker_ttl: WORKER_TTL,
+        monitoring_interval: MONITORING_INTERVAL,
+        lease: LEASE,
+    }
+}
+
 /// A worker as Redis sees it: what a worker process would send.
 pub(crate) struct Worker<'a> {
     stage: &'a Stage,
@@ -221,13 +237,7 @@ pub(crate) struct Worker<'a> {
 impl<'a> Worker<'a> {
     /// One that is not registered yet.
     fn new(stage: &'a Stage, name: &str, queues: &[&str]) -> Worker<'a> {
-        let who = Identity {
-            keys: stage.keys.clone(),
-            name: name.to_owned(),
-            worker_ttl: WORKER_TTL,
-            monitoring_interval: MONITORING_INTERVAL,
-            lease: LEASE,
-        };
+        let who = identity(&stage.keys, name);
         let queues = queues.iter().map(ToString::to_string).collect();
         Worker { stage, who, queues, claims: Cell::new(0) }
     }

@@ -134,13 +134,16 @@ pub enum Error {
         source: FieldError,
     },
     /// The job has not ended within the time given to [`wait`](crate::JobHandle::wait).
-    #[error("job {job_id} has not ended within {waited:?}; it is {}", status.map_or("gone", Status::as_str))]
+    #[error(
+        "job {job_id} has not ended within {waited:?}; {}",
+        status.map_or("redis did not answer".to_owned(), |status| format!("it is {status}"))
+    )]
     NotEnded {
         /// The job.
         job_id: String,
         /// How long the wait was.
         waited: Duration,
-        /// Where it is.
+        /// Where it was last; `None` where Redis did not answer.
         status: Option<Status>,
     },
     /// The job has ended without a value.

@@ -4,10 +4,11 @@
 pub(crate) mod asynchronous {
     use std::time::Duration;
 
+    use redis::Cmd;
     use redis::aio::MultiplexedConnection;
 
     use crate::error::Error;
-    use crate::link::Link;
+    use crate::link::{Link, Step};
 
     /// The connection that a front and all it hands out share.
     pub(crate) type SharedLink = Link;
@@ -16,12 +17,44 @@ pub(crate) mod asynchronous {
         Link::open(url).await
     }
 
-    /// A connection of its own for one waiter, which bounds its commands itself.
+    /// A connection of its own for one waiter.
+    pub(crate) type WaitingConnection = MultiplexedConnection;
+
+    /// Makes one, within `limit`.
     pub(crate) async fn waiting_connection(
         link: &SharedLink,
-        _longest: Duration,
-    ) -> Result<MultiplexedConnection, Error> {
-        link.waiting_connection().await
+        limit: Duration,
+    ) -> Result<WaitingConnection, Error> {
+        within(limit, link.waiting_connection()).await
+    }
+
+    /// Runs a step, and waits no longer than `limit` for it.
+    pub(crate) async fn run_within<T>(
+        link: &SharedLink,
+        limit: Duration,
+        step: &Step<T>,
+    ) -> Result<T, Error> {
+        within(limit, link.run_within(limit, step)).await
+    }
+
+    /// Sends a command that may block, and waits no longer than `limit` for its answer.
+    pub(crate) async fn ask(
+        connection: &mut WaitingConnection,
+        limit: Duration,
+        cmd: &Cmd,
+    ) -> Result<redis::Value, Error> {
+        within(limit, async { Ok(cmd.query_async(connection).await?) }).await
+    }
+
+    pub(crate) async fn sleep(pause: Duration) {
+        tokio::time::sleep(pause).await;
+    }
+
+    async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        match tokio::time::timeout(limit, work).await {
+            Ok(result) => result,
+            Err(_) => Err(Error::Redis(std::io::Error::from(std::io::ErrorKind::TimedOut).into())),
+        }
     }
 }
 
@@ -30,8 +63,10 @@ pub(crate) mod blocking {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use redis::Cmd;
+
     use crate::error::Error;
-    use crate::link::BlockingLink;
+    use crate::link::{BlockingLink, Step, limit_answers};
 
     /// The connection that a front and all it hands out share.
     pub(crate) type SharedLink = Arc<BlockingLink>;
@@ -40,11 +75,30 @@ pub(crate) mod blocking {
         Ok(Arc::new(BlockingLink::open(url)?))
     }
 
-    /// A connection of its own for one waiter, whose commands may block for `longest`.
-    pub(crate) fn waiting_connection(
-        link: &SharedLink,
-        longest: Duration,
-    ) -> Result<redis::Connection, Error> {
-        link.waiting_connection(longest)
+    /// A connection of its own for one waiter.
+    pub(crate) type WaitingConnection = redis::Connection;
+
+    /// Makes one, within `limit`.
+    pub(crate) fn waiting_connection(link: &SharedLink, limit: Duration) -> Result<WaitingConnection, Error> {
+        link.waiting_connection(limit)
+    }
+
+    /// Runs a step, and waits no longer than `limit` for it.
+    pub(crate) fn run_within<T>(link: &SharedLink, limit: Duration, step: &Step<T>) -> Result<T, Error> {
+        link.run_within(limit, step)
+    }
+
+    /// Sends a command that may block, and waits no longer than `limit` for its answer.
+    pub(crate) fn ask(
+        connection: &mut WaitingConnection,
+        limit: Duration,
+        cmd: &Cmd,
+    ) -> Result<redis::Value, Error> {
+        limit_answers(connection, limit)?;
+        Ok(cmd.query(connection)?)
+    }
+
+    pub(crate) fn sleep(pause: Duration) {
+        std::thread::sleep(pause);
     }
 }

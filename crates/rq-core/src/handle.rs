@@ -13,10 +13,12 @@ pub(crate) mod asynchronous {
 
     use serde::de::DeserializeOwned;
 
-    use super::wait::{Look, READ_LONGEST, Wait, value_of};
+    use super::wait::{Look, Wait, value_of};
     use crate::dependency::Dependency;
     use crate::error::Error;
-    use crate::front::asynchronous::{SharedLink, waiting_connection};
+    use crate::front::asynchronous::{
+        SharedLink, WaitingConnection, ask, run_within, sleep, waiting_connection,
+    };
     use crate::job::Job;
     use crate::keys::Keys;
     use crate::result::{JobResult, ResultKind};
@@ -76,27 +78,46 @@ pub(crate) mod asynchronous {
 
         /// Waits until the job has ended, and gives its value.
         ///
-        /// Blocks on the results stream over a connection of its own (`XREAD BLOCK`). Fails with
-        /// [`Error::NotEnded`] after `longest`, and with [`Error::JobFailed`] if the job ended without a value.
+        /// Blocks on the results stream over a connection of its own (`XREAD BLOCK`), and bears it if Redis is away
+        /// meanwhile. Fails with [`Error::NotEnded`] after `longest`, and with [`Error::JobFailed`] if the job ended without a value.
         pub async fn wait(&self, longest: Duration) -> Result<T, Error> {
             let mut wait = Wait::new(&self.id, longest);
             // Made at the first pause: a job that has ended already costs no connection.
             let mut connection = None;
             loop {
-                let pause = match wait.look(self.latest().await?)? {
-                    Look::Ended(result) => return value_of(result),
-                    Look::Pause(pause) => pause,
-                };
-                let connection = match &mut connection {
-                    Some(connection) => connection,
-                    None => connection.insert(waiting_connection(&self.link, READ_LONGEST).await?),
-                };
-                let cmd =
-                    steps::job::wait_for_result(&self.keys, &self.id, &wait.after, pause.as_millis() as u64);
-                // What comes only wakes: an entry may be of an attempt that is followed by another, so the next look
-                // judges by the status.
-                cmd.query_async::<redis::Value>(connection).await?;
+                match self.look_and_pause(&mut wait, &mut connection).await {
+                    Ok(Some(result)) => return value_of(result),
+                    Ok(None) => {}
+                    // Redis may come back before the time is up.
+                    Err(error) => {
+                        connection = None;
+                        sleep(wait.bear(error)?).await;
+                    }
+                }
             }
+        }
+
+        /// One look at the job, and a pause until there may be more to see; the result, once it has ended.
+        async fn look_and_pause(
+            &self,
+            wait: &mut Wait<'_>,
+            connection: &mut Option<WaitingConnection>,
+        ) -> Result<Option<JobResult>, Error> {
+            let latest = steps::job::latest(&self.keys, &self.id);
+            let pause = match wait.look(run_within(&self.link, wait.look_limit(), &latest).await?)? {
+                Look::Ended(result) => return Ok(Some(result)),
+                Look::Pause(pause) => pause,
+            };
+            let connection = match connection {
+                Some(connection) => connection,
+                None => connection.insert(waiting_connection(&self.link, wait.look_limit()).await?),
+            };
+            let pause_ms = pause.as_millis() as u64;
+            let cmd = steps::job::wait_for_result(&self.keys, &self.id, &wait.after, pause_ms);
+            // What comes only wakes: an entry may be of an attempt that is followed by another, so the next look judges
+            // by the status.
+            ask(connection, wait.read_limit(pause), &cmd).await?;
+            Ok(None)
         }
     }
 

@@ -1,27 +1,57 @@
 //! [`RedisError`]: how Redis, or the way to it, failed.
 
-use std::io;
+use std::{fmt, io};
+
+use crate::error_class::{self, ErrorClass};
 
 /// How Redis, or the way to it, failed. It hides which client library is used.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
+#[derive(Clone, Debug)]
 pub struct RedisError(redis::RedisError);
 
 impl RedisError {
     /// The word that begins Redis' own error, such as `OOM`, `READONLY` or `NOAUTH`; `None` where Redis did not answer.
     pub fn code(&self) -> Option<&str> {
-        self.0.code()
+        error_class::code_of(&self.0)
+    }
+
+    /// What can be done about it.
+    pub fn class(&self) -> ErrorClass {
+        error_class::class_of(&self.0)
     }
 
     /// Whether the connection broke, was refused, or gave no answer in time: what was sent may have been done, and
     /// trying later may help.
     pub fn is_connection_broken(&self) -> bool {
-        is_broken(&self.0)
+        error_class::is_broken(&self.0)
     }
 
     /// Whether no connection came about, so that nothing was sent.
     pub fn is_connection_refused(&self) -> bool {
         self.0.is_connection_refusal()
+    }
+}
+
+/// What the client library says; of Redis' own errors the error itself, and what an operator can do about it.
+impl fmt::Display for RedisError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Some(code), detail) = (self.0.code(), self.0.detail().unwrap_or_default()) else {
+            return self.0.fmt(f);
+        };
+        f.write_str(code)?;
+        if !detail.is_empty() {
+            write!(f, " {}", detail.trim_end_matches('.'))?;
+        }
+        match error_class::advice_on(&self.0) {
+            "" => Ok(()),
+            advice => write!(f, " ({advice})"),
+        }
+    }
+}
+
+impl std::error::Error for RedisError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        // The one inside says the same; its cause may say more.
+        std::error::Error::source(&self.0).filter(|_| self.0.code().is_none())
     }
 }
 
@@ -38,12 +68,6 @@ impl From<redis::RedisError> for RedisError {
     fn from(error: redis::RedisError) -> RedisError {
         RedisError(error)
     }
-}
-
-/// Whether the connection broke, so that it is unknown whether the commands were run.
-pub fn is_broken(error: &redis::RedisError) -> bool {
-    // A timeout as well: the answer may only be late, and the commands were run.
-    error.is_io_error() || error.is_timeout() || error.is_connection_dropped()
 }
 
 #[cfg(test)]
@@ -63,10 +87,12 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_has_its_code() {
-        let answer = redis::parse_redis_value(b"-OOM command not allowed\r\n").unwrap();
+    fn a_refusal_has_its_code_and_says_what_can_be_done() {
+        let answer = redis::parse_redis_value(b"-OOM command not allowed.\r\n").unwrap();
         let error = RedisError::from(answer.extract_error().unwrap_err());
-        assert_eq!(error.code(), Some("OOM"));
+        assert_eq!((error.code(), error.class()), (Some("OOM"), ErrorClass::Passing));
         assert!(!error.is_connection_broken());
+        let text = "OOM command not allowed (raise its maxmemory, or remove what is not needed)";
+        assert_eq!((error.to_string().as_str(), error.source().is_none()), (text, true));
     }
 }

@@ -6,7 +6,7 @@
 
 use std::sync::OnceLock;
 
-use redis::{Cmd, Pipeline, ToRedisArgs};
+use redis::{Cmd, ToRedisArgs};
 
 /// A script and what Redis knows it by.
 pub(crate) struct Script {
@@ -103,7 +103,8 @@ fn all() -> impl Iterator<Item = &'static Script> {
 impl Script {
     /// The command that runs it with `keys`; arguments are added to it.
     pub(crate) fn invoke(&self, keys: &[impl ToRedisArgs]) -> Cmd {
-        // The digest alone: the text goes over once, when Redis answers that it does not know the script (`link.rs`).
+        // The digest alone: the text goes over once, when Redis answers that it does not know the script
+        // (`link/step.rs`).
         let mut cmd = redis::cmd("EVALSHA");
         cmd.arg(&self.whole().digest).arg(keys.len()).arg(keys);
         cmd
@@ -118,25 +119,20 @@ impl Script {
     }
 }
 
-/// Loads every script into the server.
-pub(crate) fn load_all() -> Pipeline {
-    let mut pipeline = redis::pipe();
-    // All of them: a Redis that has lost one has restarted or was told to forget them, and lacks the others as well.
-    for script in all() {
-        pipeline.cmd("SCRIPT").arg("LOAD").arg(&script.whole().text).ignore();
-    }
-    pipeline
+/// The text of the script that Redis knows by `digest`.
+pub(crate) fn text_of(digest: &[u8]) -> Option<&'static str> {
+    Some(&by_digest(digest)?.whole().text)
 }
 
 /// The name of the script that Redis knows by `digest`.
 #[cfg(any(feature = "worker", test))]
 pub(crate) fn name_of(digest: &[u8]) -> Option<&'static str> {
-    let has_digest = |script: &&Script| {
-        let invocation = script.invoke(&[""; 0]);
-        invocation.args_iter().nth(1) == Some(redis::Arg::Simple(digest))
-    };
     // A script begins with its name.
-    all().find(has_digest)?.source.strip_prefix("-- ")?.split(':').next()
+    by_digest(digest)?.source.strip_prefix("-- ")?.split(':').next()
+}
+
+fn by_digest(digest: &[u8]) -> Option<&'static Script> {
+    all().find(|script| script.whole().digest.as_bytes() == digest)
 }
 
 #[cfg(test)]

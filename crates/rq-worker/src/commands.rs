@@ -2,16 +2,21 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use redis::aio::PubSubStream;
-use rq_core::link::Link;
+use futures_util::{FutureExt, StreamExt};
+use redis::aio::{PubSubSink, PubSubStream};
+use rq_core::link::{Backoff, Link};
 use rq_core::{Codec, Value};
+use tokio::sync::watch;
 
 use crate::request::Request;
 
-/// The pause before a broken subscription is made anew.
-const RESUBSCRIBE_PAUSE: Duration = Duration::from_secs(1);
+/// The pauses before a broken subscription is made anew.
+const RESUBSCRIBE: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(4));
+/// How often the server is asked whether the subscription still stands, on which nothing else is sent.
+const PING_EVERY: Duration = Duration::from_secs(8);
+/// How long it may take to answer that.
+const PING_LIMIT: Duration = Duration::from_secs(4);
 /// The longest message that is parsed; commands have less than 200 bytes.
 const MESSAGE_BYTES_MAX: usize = 64 << 10;
 
@@ -39,19 +44,27 @@ fn parse(message: &[u8]) -> Option<Request> {
     }
 }
 
-/// A subscription to the worker's channel, made anew whenever it breaks. What is published meanwhile is lost, as in RQ.
+/// A subscription to the worker's channel, made anew whenever it breaks, is of no more use, or may lead to where Redis was.
+/// What is published meanwhile is lost, as in RQ.
 pub(crate) struct Commands {
     link: Link,
     channel: String,
-    messages: Option<PubSubStream>,
-    subscribing: Option<BoxFuture<'static, Option<PubSubStream>>>,
+    subscription: Option<Subscription>,
+    subscribing: Option<BoxFuture<'static, Option<Subscription>>>,
+    backoff: Backoff,
     /// How many messages were no commands.
     ignored: u64,
 }
 
+struct Subscription {
+    messages: PubSubStream,
+    /// Completes when the subscription is of no more use.
+    over: BoxFuture<'static, ()>,
+}
+
 impl Commands {
     pub(crate) fn new(link: Link, channel: String) -> Commands {
-        Commands { link, channel, messages: None, subscribing: None, ignored: 0 }
+        Commands { link, channel, subscription: None, subscribing: None, backoff: RESUBSCRIBE, ignored: 0 }
     }
 
     /// The channel that commands come over.
@@ -61,27 +74,28 @@ impl Commands {
 
     /// Subscribes, if that succeeds at once; [`next`](Commands::next) tries again.
     pub(crate) async fn subscribe(&mut self) {
-        self.messages = self.link.subscribe(&self.channel).await.ok();
+        self.subscription = subscribe(self.link.clone(), self.channel.clone()).await;
     }
 
     /// Waits for the next command; `None` for a message that is none. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Option<Request> {
         loop {
-            if let Some(messages) = &mut self.messages {
-                match messages.next().await {
+            if let Some(Subscription { messages, over }) = &mut self.subscription {
+                self.backoff.reset();
+                let message = tokio::select! {
+                    message = messages.next() => message,
+                    () = over => None,
+                };
+                match message {
                     Some(message) => return self.read(message.get_payload_bytes()),
-                    None => self.messages = None,
+                    None => self.subscription = None,
                 }
             }
-            let subscribing = match &mut self.subscribing {
-                Some(subscribing) => subscribing,
-                None => {
-                    // Kept in `self`, since the loop drops this future at each other event: the pause would begin anew
-                    // each time.
-                    self.subscribing.insert(Box::pin(resubscribe(self.link.clone(), self.channel.clone())))
-                }
-            };
-            self.messages = subscribing.await;
+            let (link, channel, pause) = (self.link.clone(), self.channel.clone(), self.backoff.pause());
+            // Kept in `self`, since the loop drops this future at each other event: the pause would begin anew each time.
+            let subscribing =
+                self.subscribing.get_or_insert_with(|| resubscribe(link, channel, pause).boxed());
+            self.subscription = subscribing.await;
             self.subscribing = None;
         }
     }
@@ -98,9 +112,29 @@ impl Commands {
     }
 }
 
-async fn resubscribe(link: Link, channel: String) -> Option<PubSubStream> {
-    tokio::time::sleep(RESUBSCRIBE_PAUSE).await;
-    link.subscribe(&channel).await.ok()
+async fn resubscribe(link: Link, channel: String, pause: Duration) -> Option<Subscription> {
+    tokio::time::sleep(pause).await;
+    subscribe(link, channel).await
+}
+
+async fn subscribe(link: Link, channel: String) -> Option<Subscription> {
+    // Before the subscription: a connection that is made beside it counts as newer.
+    let newest = link.newest();
+    let (asker, messages) = link.subscribe(&channel).await.ok()?;
+    Some(Subscription { messages, over: until_over(asker, newest).boxed() })
+}
+
+/// Waits until the server does not answer on this subscription, or is reached over a newer connection.
+async fn until_over(mut asker: PubSubSink, mut newest: watch::Receiver<u64>) {
+    loop {
+        match tokio::time::timeout(PING_EVERY, newest.changed()).await {
+            Ok(_) => return,
+            Err(_) => match tokio::time::timeout(PING_LIMIT, asker.ping::<redis::Value>()).await {
+                Ok(Ok(_)) => {}
+                _ => return,
+            },
+        }
+    }
 }
 
 #[cfg(test)]

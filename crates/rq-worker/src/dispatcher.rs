@@ -52,21 +52,22 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use rq_core::link::{Link, Step};
 use rq_core::steps::suspension;
 use rq_core::steps::worker::Identity;
-use rq_core::{ExceptionHandler, Executor};
+use rq_core::{ErrorClass, ExceptionHandler, Executor};
+use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::commands::Commands;
 use crate::error::WorkerError;
 use crate::event::{Observer, Observers, WorkerEvent};
 use crate::options::Options;
-use crate::request::Requests;
+use crate::request::{self, Requests};
 use claiming::{Capacity, Claiming};
 use exceptions::Exceptions;
 use heartbeats::Heartbeats;
 use leases::Leases;
 use maintenance::Maintenance;
 use meta::Meta;
-use outage::until_answered;
+use outage::{Outage, class_of, until_answered};
 use reaping::Reaping;
 use running::Running;
 use schedule::Schedule;
@@ -75,6 +76,10 @@ use shutdown::Shutdown;
 
 /// How many events one turn handles before steps are started again.
 const EVENTS_PER_TURN_MAX: usize = 256;
+/// The shortest and the longest time a step waits for its answer. A server that is slow for a moment is not dead, and five
+/// seconds are what Redis calls slow.
+const ANSWER_LIMIT_MIN: Duration = Duration::from_secs(1);
+const ANSWER_LIMIT_MAX: Duration = Duration::from_secs(5);
 /// The shortest period of any of the worker's timers.
 const PERIOD_MIN: Duration = Duration::from_millis(1);
 
@@ -89,16 +94,12 @@ pub(crate) struct Parts {
 }
 
 /// Runs a worker until it has stopped.
-pub(crate) async fn run(mut parts: Parts, requests: Requests) -> Result<(), WorkerError> {
-    let options = &mut parts.options;
-    let link = Link::open(&options.url).await?;
-    registration::check_server(&link).await?;
-    // As in RQ, which exits where workers are suspended at its start (docs/cli.md §2). Nothing is registered by then.
-    if link.run(&suspension::is_suspended(&options.keys)).await? {
-        return Err(WorkerError::Suspended);
-    }
-    let who = registration::identity(options);
-    registration::register(&link, &who, &options.queues).await?;
+pub(crate) async fn run(mut parts: Parts, mut requests: Requests) -> Result<(), WorkerError> {
+    let (who, link) = tokio::select! {
+        introduced = introduce(&mut parts.options) => introduced?,
+        // Redis may take its time, or be frozen, and nothing runs yet.
+        () = request::asked_to_stop(&mut requests) => return Ok(()),
+    };
     let observers = Observers::new(&who.name, std::mem::take(&mut parts.observers));
     observers.tell(WorkerEvent::Started { executor: parts.executor_name, slots: parts.executor.slots() });
     let mut dispatcher = Dispatcher::new(parts, who, link, Arc::new(observers), requests);
@@ -106,6 +107,25 @@ pub(crate) async fn run(mut parts: Parts, requests: Requests) -> Result<(), Work
     let result = dispatcher.dispatch().await;
     dispatcher.unregister().await;
     result
+}
+
+/// Connects, and registers the worker.
+async fn introduce(options: &mut Options) -> Result<(Identity, Link), WorkerError> {
+    let link = Link::open(&options.url).await?.with_answer_limit(answer_limit(options.lease));
+    registration::check_server(&link).await?;
+    // As in RQ, which exits where workers are suspended at its start (docs/cli.md §2). Nothing is registered by then.
+    if link.run(&suspension::is_suspended(&options.keys)).await? {
+        return Err(WorkerError::Suspended);
+    }
+    let who = registration::identity(options);
+    registration::register(&link, &who, &options.queues).await?;
+    Ok((who, link))
+}
+
+/// How long a step waits for its answer. A renewal over a connection that is dead has to be sent again, over another one,
+/// before the lease is over.
+fn answer_limit(lease: Duration) -> Duration {
+    (lease / leases::RENEWALS_PER_LEASE).clamp(ANSWER_LIMIT_MIN, ANSWER_LIMIT_MAX)
 }
 
 /// What the loop does about an event.
@@ -120,6 +140,9 @@ struct Dispatcher {
     requests: Requests,
     commands: Commands,
     observers: Arc<Observers>,
+    outage: Arc<Outage>,
+    /// The number of the link's newest connection.
+    newest: watch::Receiver<u64>,
     /// The steps that are under way, and what is to be done with their answers.
     under_way: FuturesUnordered<BoxFuture<'static, Then>>,
     running: Running,
@@ -148,6 +171,8 @@ impl Dispatcher {
         let Parts { options, executor, exception_handlers, .. } = parts;
         Dispatcher {
             commands: Commands::new(link.clone(), who.keys.pubsub(&who.name)),
+            outage: Arc::new(Outage::new(Arc::clone(&observers))),
+            newest: link.newest(),
             under_way: FuturesUnordered::new(),
             running: Running::default(),
             shutdown: Shutdown::default(),
@@ -172,7 +197,10 @@ impl Dispatcher {
     /// Subscribes to the worker's channel. Jobs need no such call: the first claim asks for them.
     async fn listen(&mut self) {
         self.observers.tell(WorkerEvent::Subscribing { channel: self.commands.channel() });
-        self.commands.subscribe().await;
+        tokio::select! {
+            () = self.commands.subscribe() => {}
+            Some(request) = self.requests.next() => self.on_request(request),
+        }
         self.observers.tell(WorkerEvent::Listening { queues: &self.options.queues });
     }
 
@@ -193,6 +221,7 @@ impl Dispatcher {
             // After the events: an answer among them may have put jobs into queues or brought some.
             self.consider_stopping();
         }
+        self.give_up_outcomes();
         self.shutdown.result()
     }
 
@@ -208,6 +237,7 @@ impl Dispatcher {
     async fn next(&mut self) -> Then {
         let is_working = self.shutdown.is_working();
         let wants_notifier = self.wants_notifier();
+        let holds = !self.running.is_empty() || !self.claiming.fetching().is_empty();
         let look_at = self.next_look();
         tokio::select! {
             // A stop is heard first, whatever the load.
@@ -216,8 +246,9 @@ impl Dispatcher {
             command = self.commands.next() => then(|worker| worker.on_command(command)),
             Some(then) = self.under_way.next() => then,
             (id, ended) = self.executor.ended() => then(move |worker| worker.on_ended(&id, ended)),
+            Ok(()) = self.newest.changed() => then(Dispatcher::on_reconnected),
             () = self.heartbeats.due() => then(Dispatcher::start_heartbeats),
-            () = self.leases.due(), if !self.running.is_empty() => then(Dispatcher::start_renewing),
+            () = self.leases.due(), if holds => then(Dispatcher::start_renewing),
             // A worker on its way out leaves silent workers and due jobs to others.
             () = self.reaping.due(), if is_working => then(Dispatcher::start_looking),
             () = Schedule::due(&mut self.schedule), if is_working => then(Dispatcher::start_tick),
@@ -226,6 +257,13 @@ impl Dispatcher {
             () = self.claiming.notified(), if wants_notifier => then(|worker| worker.claiming.on_notified()),
             () = sleep_until(look_at), if look_at.is_some() => then(Dispatcher::on_look),
         }
+    }
+
+    /// A new connection may lead to another server, to one that was empty, or to this one after a while: the worker says at
+    /// once that it is there, and what it runs.
+    fn on_reconnected(&mut self) {
+        self.start_heartbeats();
+        self.start_renewing();
     }
 
     /// Checks what depends on the time: whether a pause, a grace or a wait is over.
@@ -249,7 +287,7 @@ impl Dispatcher {
             slots: self.executor.slots(),
             occupied: self.running.occupied(),
             unsettled: self.settling.waiting(),
-            takes_jobs: self.shutdown.is_working() && !schedule_first,
+            takes_jobs: self.shutdown.is_working() && !schedule_first && !self.outage.is_refused(),
             pace: self.running.pace(),
         }
     }
@@ -263,17 +301,31 @@ impl Dispatcher {
         self.under_way.push(work.map(|done| then(move |worker| on_done(worker, done))).boxed());
     }
 
-    /// Sends a step until Redis answers; every one of the worker's steps is safe to send twice.
+    /// Sends a step until Redis takes it; every one of the worker's steps is safe to send twice.
     fn send<T: Send + 'static>(
         &self,
         step: Step<T>,
         on_answer: impl FnOnce(&mut Dispatcher, Result<T, rq_core::Error>) + Send + 'static,
     ) {
-        self.beside(until_answered(self.link.clone(), step, Arc::clone(&self.observers)), on_answer);
+        self.beside(until_answered(self.link.clone(), step, Arc::clone(&self.outage)), on_answer);
     }
 
-    /// The answer to a step; none where Redis has refused it, which is reported to the observers.
-    fn accepted<T>(&self, step: &str, answer: Result<T, rq_core::Error>) -> Option<T> {
+    /// The answer to a step that was sent until Redis takes it; none where Redis has refused it for good, which is reported
+    /// to the observers. A worker that is not allowed what it needs leaves.
+    fn accepted<T>(&mut self, step: &str, answer: Result<T, rq_core::Error>) -> Option<T> {
+        let error = match answer {
+            Ok(answer) => return Some(answer),
+            Err(error) => error,
+        };
+        self.observers.step_failed(step, &error);
+        if class_of(&error) != ErrorClass::Fault {
+            self.leave_refused(error);
+        }
+        None
+    }
+
+    /// The answer to a step that was sent once; none where it failed, which is reported to the observers.
+    fn reported<T>(&self, step: &str, answer: Result<T, rq_core::Error>) -> Option<T> {
         answer.inspect_err(|error| self.observers.step_failed(step, error)).ok()
     }
 }

@@ -61,12 +61,39 @@ pub enum WorkerError {
     /// All workers are suspended.
     #[error("RQ is currently suspended, to resume job execution run \"rq resume\"")]
     Suspended,
+    /// Redis refuses what the worker sends, and somebody has to allow it first.
+    #[error("redis still does not take what this worker sends, so it leaves: {source}")]
+    Refused {
+        /// What Redis says.
+        source: rq_core::Error,
+    },
+    /// The worker had to leave before Redis took what became of its jobs.
+    #[error(
+        "redis was never told what became of {}; other workers take these jobs for abandoned once their leases are over",
+        described(outcomes)
+    )]
+    OutcomesNotTaken {
+        /// Per job its id, and in a word what became of it: `finished`.
+        outcomes: Vec<(String, &'static str)>,
+    },
     /// The executor can take no more work; a supervisor should start a fresh worker.
     #[error("{reason}; exiting so that a supervisor can start a fresh worker")]
     Exhausted {
         /// Why.
         reason: String,
     },
+}
+
+/// How many outcomes an error names.
+const NAMED_MAX: usize = 20;
+
+fn described(outcomes: &[(String, &str)]) -> String {
+    let named = outcomes.iter().take(NAMED_MAX).map(|(id, outcome)| format!("{id} ({outcome})"));
+    let mut text = named.collect::<Vec<_>>().join(", ");
+    if outcomes.len() > NAMED_MAX {
+        text.push_str(&format!(" and {} more", outcomes.len() - NAMED_MAX));
+    }
+    text
 }
 
 /// Why an executor could not be launched.

@@ -213,12 +213,25 @@ pub enum WorkerEvent<'a> {
         key: &'a str,
     },
 
-    /// Redis does not answer; the step will be sent again.
-    Unreachable {
+    /// Redis is away, or refuses what it is sent; steps are sent again until it takes them. Reported now and then while it
+    /// lasts.
+    OutageOn {
         /// What went wrong.
         error: &'a str,
-        /// After which pause.
-        pause: Duration,
+        /// How long it has been so.
+        lasts: Duration,
+    },
+    /// Redis has taken all that was sent again.
+    OutageOver {
+        /// How long it was.
+        lasted: Duration,
+    },
+    /// Redis has not taken what became of a job, and the worker no longer tries to hand it in.
+    OutcomeNotTaken {
+        /// The job.
+        id: &'a str,
+        /// What became of it, in a word: `finished`.
+        outcome: &'a str,
     },
     /// Redis has refused a step.
     StepFailed {

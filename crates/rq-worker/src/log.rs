@@ -118,11 +118,17 @@ impl Observer for Log {
                 info!("Worker {worker}: {key} has expired: that worker is taken off the books");
             }
 
-            WorkerEvent::Unreachable { error, pause } => {
-                let pause_s = pause.as_secs_f32();
+            WorkerEvent::OutageOn { error, lasts } => {
+                let lasts_s = lasts.as_secs();
                 error!(
-                    "Worker {worker}: could not connect to Redis instance: {error} retrying in {pause_s} seconds..."
+                    "Worker {worker}: could not reach Redis, or it refuses: {error}; retrying, for {lasts_s} s so far"
                 );
+            }
+            WorkerEvent::OutageOver { lasted } => {
+                warn!("Worker {worker}: Redis answers again, after {:.1} s", lasted.as_secs_f32());
+            }
+            WorkerEvent::OutcomeNotTaken { id, outcome } => {
+                error!("Worker {worker}: job {id} is {outcome}, and Redis was never told");
             }
             WorkerEvent::StepFailed { step, error } => error!("Worker {worker}: {step} failed: {error}"),
         }

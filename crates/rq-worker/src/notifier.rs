@@ -9,17 +9,18 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use redis::PushInfo;
 use redis::aio::MultiplexedConnection;
-use rq_core::link::{Link, is_broken};
+use rq_core::link::{Backoff, Link, spoils_connection};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::watch;
 
 /// The longest wait for one notification: proxies and dead links drop them without an error.
 const WAIT_LONGEST: Duration = Duration::from_secs(10);
 /// How much longer than that Redis may take to answer.
-const ANSWER_MARGIN: Duration = Duration::from_secs(5);
+const ANSWER_MARGIN: Duration = Duration::from_secs(3);
 /// How often the notifier polls where Redis does not notify, as at `maxmemory`, where it refuses `BLMOVE`.
 const POLL_PAUSE: Duration = Duration::from_millis(100);
-/// The pause before a broken connection is made anew.
-const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
+/// The pauses before a broken connection is made anew.
+const RECONNECT: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(4));
 
 /// Notifies its worker when a queue may hold a job.
 pub(crate) struct Notifier {
@@ -29,6 +30,7 @@ pub(crate) struct Notifier {
     /// The wait under way. It goes on while the loop handles other events: a blocking command cannot be taken back.
     waiting: Option<BoxFuture<'static, (Option<Subscription>, Waited)>>,
     subscription: Option<Subscription>,
+    backoff: Backoff,
 }
 
 /// What came of one wait.
@@ -45,11 +47,13 @@ struct Subscription {
     connection: MultiplexedConnection,
     /// Invalidations, where the connection tracks.
     pushes: Option<UnboundedReceiver<PushInfo>>,
+    /// The number of the link's newest connection when this one was made.
+    newest: watch::Receiver<u64>,
 }
 
 impl Notifier {
     pub(crate) fn new(link: Link, lists: Vec<String>) -> Notifier {
-        Notifier { link, lists, waiting: None, subscription: None }
+        Notifier { link, lists, waiting: None, subscription: None, backoff: RECONNECT }
     }
 
     /// Waits until a queue may hold a job. Cancel-safe.
@@ -60,12 +64,16 @@ impl Notifier {
                 None => {
                     // Kept in `self`: the loop drops this future at each other event, and a blocking command cannot be
                     // taken back.
-                    let wait = wait(self.link.clone(), self.lists.clone(), self.subscription.take());
+                    let (link, lists) = (self.link.clone(), self.lists.clone());
+                    let wait = wait(link, lists, self.subscription.take(), self.backoff.pause());
                     self.waiting.insert(Box::pin(wait))
                 }
             };
             let (subscription, waited) = waiting.await;
             (self.subscription, self.waiting) = (subscription, None);
+            if self.subscription.is_some() {
+                self.backoff.reset();
+            }
             // A wait in vain begins anew without a claim, so that an idle worker sends next to nothing.
             if waited == Waited::Notified {
                 return;
@@ -74,52 +82,64 @@ impl Notifier {
     }
 }
 
-/// One wait, with the connection of the last one if that still serves. Gives the connection back unless it broke.
+/// One wait, with the connection of the last one if that still serves. Gives the connection back unless it is of no more
+/// use, and then only after a pause.
 async fn wait(
     link: Link,
     lists: Vec<String>,
     subscription: Option<Subscription>,
+    pause: Duration,
 ) -> (Option<Subscription>, Waited) {
-    let mut subscription = match subscription {
-        Some(subscription) => subscription,
-        None => match connect(&link, &lists).await {
-            Ok(subscription) => subscription,
-            // Jobs may have come meanwhile, so the worker claims.
+    let waited = async {
+        let mut subscription = match subscription {
+            Some(subscription) => subscription,
+            None => connect(&link, &lists).await.ok()?,
+        };
+        let mut newest = subscription.newest.clone();
+        let waited = tokio::select! {
+            waited = wait_over(&mut subscription, &lists) => waited,
+            // Redis is reached over a newer connection: this one may lead to where it was.
+            _ = newest.changed() => return None,
+        };
+        match waited {
+            Ok(waited) => Some((subscription, waited)),
+            Err(error) if spoils_connection(&error) => None,
+            // Redis refuses the command: the worker claims now and then instead.
             Err(_) => {
-                tokio::time::sleep(RECONNECT_PAUSE).await;
-                return (None, Waited::Notified);
+                tokio::time::sleep(POLL_PAUSE).await;
+                Some((subscription, Waited::Notified))
             }
-        },
+        }
     };
-    let waited = match lists.as_slice() {
-        [list] => rotate(&mut subscription, list).await,
-        lists => watch(&mut subscription, lists).await,
-    };
-    match waited {
-        Ok(waited) => (Some(subscription), waited),
-        Err(error) if is_broken(&error) => {
-            tokio::time::sleep(RECONNECT_PAUSE).await;
+    match waited.await {
+        Some((subscription, waited)) => (Some(subscription), waited),
+        // Jobs may have come meanwhile, so the worker claims.
+        None => {
+            tokio::time::sleep(pause).await;
             (None, Waited::Notified)
         }
-        // Redis refuses the command: the worker claims now and then instead.
-        Err(_) => {
-            tokio::time::sleep(POLL_PAUSE).await;
-            (Some(subscription), Waited::Notified)
-        }
+    }
+}
+
+async fn wait_over(subscription: &mut Subscription, lists: &[String]) -> redis::RedisResult<Waited> {
+    match lists {
+        [list] => rotate(subscription, list).await,
+        lists => track(subscription, lists).await,
     }
 }
 
 /// Makes the connection: a tracking one for several queues, where the server can.
 async fn connect(link: &Link, lists: &[String]) -> Result<Subscription, rq_core::Error> {
+    let newest = link.newest();
     // `BLMOVE` notifies of one queue, and needs no tracking. Of several it could watch only the first.
     if lists.len() == 1 {
-        return Ok(Subscription { connection: link.waiting_connection().await?, pushes: None });
+        return Ok(Subscription { connection: link.waiting_connection().await?, pushes: None, newest });
     }
     let (sender, pushes) = unbounded_channel();
     let mut connection = link.tracking_connection(sender).await?;
     let tracking = redis::cmd("CLIENT").arg("TRACKING").arg("ON").exec_async(&mut connection).await;
     // A server that refuses to track is no reason to fail: the notifier polls then.
-    Ok(Subscription { connection, pushes: tracking.is_ok().then_some(pushes) })
+    Ok(Subscription { connection, pushes: tracking.is_ok().then_some(pushes), newest })
 }
 
 async fn rotate(subscription: &mut Subscription, list: &str) -> redis::RedisResult<Waited> {
@@ -132,7 +152,7 @@ async fn rotate(subscription: &mut Subscription, list: &str) -> redis::RedisResu
     Ok(moved.map_or(Waited::InVain, |_| Waited::Notified))
 }
 
-async fn watch(subscription: &mut Subscription, lists: &[String]) -> redis::RedisResult<Waited> {
+async fn track(subscription: &mut Subscription, lists: &[String]) -> redis::RedisResult<Waited> {
     if let Some(pushes) = &mut subscription.pushes {
         // These notify of keys that were read before; the reading below arms the connection anew.
         while pushes.try_recv().is_ok() {}

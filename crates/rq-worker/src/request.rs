@@ -37,6 +37,16 @@ pub enum Request {
 /// What a worker's caller asks of it. Asks nothing more when it has ended.
 pub(crate) type Requests = Fuse<BoxStream<'static, Request>>;
 
+/// Waits until a stop is asked for, of a worker that has not begun; whatever else is asked has no meaning yet.
+pub(crate) async fn asked_to_stop(requests: &mut Requests) {
+    while let Some(request) = requests.next().await {
+        if matches!(request, Request::Stop | Request::StopWarm | Request::StopCold) {
+            return;
+        }
+    }
+    std::future::pending().await
+}
+
 /// The requests that come over a stream.
 pub(crate) fn requests(stream: impl Stream<Item = Request> + Send + 'static) -> Requests {
     stream.boxed().fuse()

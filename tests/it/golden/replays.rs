@@ -8,7 +8,7 @@ use rq_core::steps::job::Cursor;
 use rq_core::steps::maintenance::{PickedUp, Scope, bury, pick_up, take_round};
 use rq_core::steps::schedule::{Holder, Scheduler, due, leave};
 use rq_core::steps::settlement::{SettleReply, Settlement, settle};
-use rq_core::steps::silent::{AbandonReply, Evidence, abandon, leases_over};
+use rq_core::steps::silent::{AbandonReply, Evidence, abandon};
 use rq_core::steps::worker::{StateUpdate, heartbeat};
 use rq_core::{
     Call, Cancel, Codec, Conclusion, Dependency, Failure, Fields, Job, OnCrash, Repeat, Retry, Settled,
@@ -504,7 +504,7 @@ fn begun_by_the_dead(stage: &Stage) -> [(Vec<Claimed>, Fields); 2] {
 pub(super) fn abandoned(stage: &Stage) {
     for (claimed, fields) in begun_by_the_dead(stage) {
         stage.run(&format!("ZADD leases 5 {}", claimed[0].id));
-        let end = stage.take(&leases_over(&stage.keys))[0].end(fields, OnCrash::Fail);
+        let end = stage.silent()[0].end(fields, OnCrash::Fail);
         assert_eq!(stage.take(&abandon(&stage.keys, Evidence::Lease, &[end])), [AbandonReply::Concluded]);
     }
     for name in ["worker-dead", "worker-dead2"] {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rq_core::steps::Claimed;
 use rq_core::steps::settlement::{SettleReply, Settlement};
-use rq_core::steps::silent::{AbandonReply, Abandonment, Evidence, abandon, leases_over, wip_over};
+use rq_core::steps::silent::{AbandonReply, Abandonment, Evidence, abandon, wip_over};
 use rq_core::{Conclusion, ExecutionId, Job, Next, Settled, Ttl};
 
 use super::{QUEUE, Stage, finished, settlement};
@@ -47,7 +47,7 @@ fn what_never_began_is_next_again() {
     let (_, claimed) = stage.worker_with(&["a"]);
     stage.enqueue(&["later"]);
     fall_silent(&stage, &claimed[0]);
-    assert_eq!(stage.take(&leases_over(&stage.keys)).len(), 1);
+    assert_eq!(stage.silent().len(), 1);
     let (first, second) = stage.twice(&abandon(&stage.keys, Evidence::Lease, &[failing(&claimed[0])]));
     assert_eq!((first, second), (vec![AbandonReply::PutBack], vec![AbandonReply::No]));
     assert_eq!(stage.waiting(QUEUE), ["a", "later"]);
@@ -89,7 +89,7 @@ fn who_renewed_meanwhile_is_left_alone() {
     let stage = Stage::new();
     let (worker, claimed) = stage.worker_with(&["a"]);
     worker.begin(&claimed);
-    assert_eq!(stage.take(&leases_over(&stage.keys)), []);
+    assert_eq!(stage.silent(), []);
     let before = stage.scratch.dump();
     assert_eq!(
         stage.take(&abandon(&stage.keys, Evidence::Lease, &[failing(&claimed[0])])),

@@ -10,7 +10,7 @@ use rq_core::steps::maintenance::{
 use rq_core::steps::management::{Canceled, Deleted, RequeueFrom, Requeued, cancel, delete, requeue};
 use rq_core::steps::queue::{Place, empty, enqueue};
 use rq_core::steps::schedule::{due, leave};
-use rq_core::steps::silent::{AbandonReply, Evidence, abandon, leases_over, remains};
+use rq_core::steps::silent::{AbandonReply, Evidence, abandon, remains};
 use rq_core::steps::worker::{StateUpdate, heartbeat};
 use rq_core::{Cancel, OnCrash};
 use rq_tests::{PrivateRedis, Scratch, eventually};
@@ -99,7 +99,7 @@ fn silent_workers_are_relieved() {
     full.fill();
     assert_eq!(stage.take(&renew(&worker.who, &claimed)), [true, true]);
     let silent = eventually("the leases to be over", Duration::from_secs(5), || {
-        let silent = stage.take(&leases_over(&stage.keys));
+        let silent = stage.silent();
         (silent.len() == 2).then_some(silent)
     });
     let fields = stage.take(&remains(&stage.keys, &silent)).jobs;

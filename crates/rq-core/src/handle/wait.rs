@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
+use crate::error_class::ErrorClass;
+use crate::link::Backoff;
 use crate::result::{JobResult, ResultKind};
 use crate::status::Status;
 use crate::steps::job::Latest;
@@ -15,6 +17,13 @@ use rq_wire::Value;
 /// without leaving an entry.
 pub(super) const READ_LONGEST: Duration = Duration::from_secs(1);
 
+/// How long an answer may take where the wait is over but for it.
+const ANSWER_LIMIT_MIN: Duration = Duration::from_millis(500);
+/// How long an answer may take where the wait is long.
+const ANSWER_LIMIT_MAX: Duration = Duration::from_secs(5);
+/// The pauses while Redis is away or refuses to answer.
+const PAUSES: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
+
 /// A wait for a job's end, apart from the connection it happens on.
 pub(super) struct Wait<'a> {
     id: &'a str,
@@ -22,6 +31,9 @@ pub(super) struct Wait<'a> {
     longest: Duration,
     /// The newest entry seen: what is waited for comes after it.
     pub(super) after: String,
+    /// Where the job was last.
+    status: Option<Status>,
+    pauses: Backoff,
 }
 
 /// What to do after looking at a job.
@@ -34,12 +46,47 @@ pub(super) enum Look {
 
 impl<'a> Wait<'a> {
     pub(super) fn new(id: &'a str, longest: Duration) -> Wait<'a> {
-        Wait { id, began: Instant::now(), longest, after: "0-0".to_owned() }
+        Wait { id, began: Instant::now(), longest, after: "0-0".to_owned(), status: None, pauses: PAUSES }
+    }
+
+    /// How long the next look may wait for its answer.
+    pub(super) fn look_limit(&self) -> Duration {
+        self.left().clamp(ANSWER_LIMIT_MIN, ANSWER_LIMIT_MAX)
+    }
+
+    /// How long a read that blocks for `pause` may take.
+    pub(super) fn read_limit(&self, pause: Duration) -> Duration {
+        pause + ANSWER_LIMIT_MIN
+    }
+
+    /// Bears an error that may pass before the time is up: how long to pause.
+    pub(super) fn bear(&mut self, error: Error) -> Result<Duration, Error> {
+        let passes = match &error {
+            Error::Redis(error) => error.class() != ErrorClass::Fault,
+            _ => false,
+        };
+        if !passes {
+            return Err(error);
+        }
+        match self.left() {
+            Duration::ZERO => Err(self.not_ended()),
+            left => Ok(self.pauses.pause().min(left)),
+        }
+    }
+
+    fn left(&self) -> Duration {
+        self.longest.saturating_sub(self.began.elapsed())
+    }
+
+    fn not_ended(&self) -> Error {
+        Error::NotEnded { job_id: self.id.to_owned(), waited: self.longest, status: self.status }
     }
 
     /// Decides what the job's state means for the wait.
     pub(super) fn look(&mut self, latest: Latest) -> Result<Look, Error> {
         let Latest { status, result } = latest;
+        self.status = status;
+        self.pauses.reset();
         let job_id = || self.id.to_owned();
         match (status, result) {
             // While a job is not in an end state, its newest entry is of an earlier run.
@@ -70,10 +117,10 @@ impl<'a> Wait<'a> {
             (None, None) => return Err(Error::NoSuchJob { job_id: job_id() }),
             (Some(_), None) => {}
         }
-        let left = self.longest.saturating_sub(self.began.elapsed());
+        let left = self.left();
         // `BLOCK 0` would be for ever.
         if left < Duration::from_millis(1) {
-            return Err(Error::NotEnded { job_id: job_id(), waited: self.longest, status });
+            return Err(self.not_ended());
         }
         Ok(Look::Pause(left.min(READ_LONGEST)))
     }
@@ -114,6 +161,20 @@ mod tests {
         let latest = Latest { status: Some(Status::Queued), result: entry(ResultKind::Successful) };
         assert!(matches!(wait.look(latest), Ok(Look::Pause(_))));
         assert_eq!(wait.after, "5-0");
+    }
+
+    #[test]
+    fn an_outage_is_borne_until_the_time_is_up() {
+        let broken =
+            || Error::from(redis::RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut)));
+        let mut wait = Wait::new("j", Duration::from_secs(9));
+        assert!(wait.bear(broken()).is_ok_and(|pause| !pause.is_zero()));
+        assert!(matches!(
+            wait.bear(Error::NoSuchJob { job_id: "j".to_owned() }),
+            Err(Error::NoSuchJob { .. })
+        ));
+        let mut wait = Wait::new("j", Duration::ZERO);
+        assert!(matches!(wait.bear(broken()), Err(Error::NotEnded { status: None, .. })));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::link::{Answers, Step};
 use crate::on_crash::OnCrash;
 use crate::scripts;
 use crate::steps::settlement::{Settlement, push_conclusion};
+use crate::steps::worker::Identity;
 use crate::steps::{BATCH_MAX, Claimed};
 use crate::steps::{exactly, read, read_hash, single};
 use crate::time::Timestamp;
@@ -90,22 +91,43 @@ pub fn any_leases(keys: &Keys) -> Step<bool> {
     Step::new(NAME, pipeline, |answers| single(NAME, answers))
 }
 
-/// Executions whose lease is over, by Redis' clock (`TIME`, `ZRANGE rq:leases`).
-pub fn leases_over(keys: &Keys) -> Step<Vec<Silent>> {
+/// The leases that end first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FirstLeases {
+    /// The time of Redis' clock, in milliseconds since the epoch.
+    pub clock_ms: f64,
+    /// Per execution when its lease is over, by that clock; the first ones first.
+    pub until_ms: Vec<(ExecutionId, f64)>,
+}
+
+impl FirstLeases {
+    /// The executions whose lease is over, by Redis' clock.
+    pub fn over(&self) -> Vec<Silent> {
+        let over = self.until_ms.iter().filter(|(_, until_ms)| *until_ms <= self.clock_ms);
+        over.map(|(id, _)| Silent { id: id.clone(), origin: None }).collect()
+    }
+}
+
+/// The leases that end first, [`FOUND_MAX`] at most (`TIME`, `ZRANGE rq:leases`). Fails where Redis takes no writes: leases
+/// cannot be renewed then, and those that are over say nothing.
+pub fn first_leases(who: &Identity) -> Step<FirstLeases> {
     const NAME: &str = "look for leases that are over";
     let mut pipeline = redis::pipe();
-    // Leases are kept by Redis' clock. The time is known only with the answer, so the lowest scores are read whatever
-    // they are, and sorted out below: one round trip.
+    // A write that changes next to nothing, and is refused where others would be.
+    pipeline.cmd("EXPIRE").arg(who.keys.worker(&who.name)).arg(who.worker_key_ttl_s());
     pipeline.cmd("TIME");
-    pipeline.cmd("ZRANGE").arg(keys.leases()).arg(0).arg(FOUND_MAX - 1).arg("WITHSCORES");
+    pipeline.cmd("ZRANGE").arg(who.keys.leases()).arg(0).arg(FOUND_MAX - 1).arg("WITHSCORES");
     Step::new(NAME, pipeline, |answers: Answers| {
-        let [clock, leases] = exactly(NAME, answers)?;
+        let [written, clock, leases] = exactly(NAME, answers)?;
+        let _: i64 = read(NAME, written)?;
         let (now_s, now_us): (f64, f64) = read(NAME, clock)?;
         // Whole milliseconds, rounded down as the scripts do that write leases and look at them again.
-        let now_ms = now_s * 1e3 + (now_us / 1e3).floor();
+        let clock_ms = now_s * 1e3 + (now_us / 1e3).floor();
         let leases: Vec<(Vec<u8>, f64)> = read(NAME, leases)?;
-        let over = leases.into_iter().filter(|&(_, until_ms)| until_ms <= now_ms);
-        Ok(over.filter_map(|(member, _)| read_member(&member, None)).collect())
+        let leases = leases.into_iter();
+        let until_ms =
+            leases.filter_map(|(member, until_ms)| Some((read_member(&member, None)?.id, until_ms)));
+        Ok(FirstLeases { clock_ms, until_ms: until_ms.collect() })
     })
 }
 

@@ -35,8 +35,8 @@ pub(super) struct Claiming {
     /// How many jobs each claim under way asks for; its number says which is whose.
     asked: [usize; CLAIMS_MAX],
     last_at: Option<Instant>,
-    /// How many claimed jobs are being fetched.
-    fetching: usize,
+    /// The claimed jobs that are being fetched.
+    fetching: Vec<Claimed>,
     put_backs_under_way: usize,
     /// Whether the last claim found less than it asked for, and the notifier has not reported a job since.
     queues_empty: bool,
@@ -75,7 +75,7 @@ impl Claiming {
             number: 0,
             asked: [0; CLAIMS_MAX],
             last_at: None,
-            fetching: 0,
+            fetching: Vec::new(),
             put_backs_under_way: 0,
             queues_empty: false,
             refilled: false,
@@ -99,7 +99,8 @@ impl Claiming {
         }
         let want = self.wanted(capacity);
         // Where jobs take their time no free slot waits for a larger claim: it is worth more than a step.
-        let gathers = self.fetching > 0 && capacity.pace.is_short() || self.gathers_until(capacity).is_some();
+        let gathers =
+            !self.fetching.is_empty() && capacity.pace.is_short() || self.gathers_until(capacity).is_some();
         let worth = if self.asked() > 0 || gathers { batch_worth(capacity.slots) } else { 1 };
         // No third claim: sent before the first was answered, it would make the first one's repetition stale.
         let number = self.number + 1;
@@ -209,7 +210,7 @@ impl Claiming {
             return 0;
         }
         // Jobs that are being fetched have no run yet and take their slots all the same.
-        let free = capacity.slots.saturating_sub(capacity.occupied + self.fetching);
+        let free = capacity.slots.saturating_sub(capacity.occupied + self.fetching.len());
         let left = self.jobs_left().map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
         // Larger claims than `BATCH_MAX` stall other clients of Redis for milliseconds, and slots wait for each other.
         free.min(left).saturating_sub(self.asked()).min(BATCH_MAX)
@@ -217,7 +218,7 @@ impl Claiming {
 
     /// How many jobs `--max-jobs` still allows.
     pub(super) fn jobs_left(&self) -> Option<u64> {
-        self.jobs_max.map(|max| max.saturating_sub(self.jobs_begun + self.fetching as u64))
+        self.jobs_max.map(|max| max.saturating_sub(self.jobs_begun + self.fetching.len() as u64))
     }
 
     /// How many jobs were begun.
@@ -230,14 +231,14 @@ impl Claiming {
         self.asked.iter().sum()
     }
 
-    /// How many claimed jobs are being fetched.
-    pub(super) fn fetching(&self) -> usize {
-        self.fetching
+    /// The claimed jobs that are being fetched.
+    pub(super) fn fetching(&self) -> &[Claimed] {
+        &self.fetching
     }
 
     /// Whether no job is being asked for or fetched.
     pub(super) fn is_idle(&self) -> bool {
-        self.asked() + self.fetching == 0
+        self.asked() == 0 && self.fetching.is_empty()
     }
 
     /// Whether every claimed job has been handed on or given back.
@@ -286,13 +287,13 @@ impl Dispatcher {
         }
         // Two steps, though one would save a round trip: whoever dies between them leaves jobs that provably never
         // began, and that go back in silence instead of being failed.
-        self.claiming.fetching += claimed.len();
+        self.claiming.fetching.extend_from_slice(&claimed);
         let begin = steps::begin(&self.who, &claimed);
         self.send(begin, |worker, fetched| worker.on_fetched(claimed, fetched));
     }
 
     fn on_fetched(&mut self, claimed: Vec<Claimed>, fetched: Result<Vec<Option<Fields>>, Error>) {
-        self.claiming.fetching -= claimed.len();
+        self.claiming.fetching.retain(|fetched| !claimed.contains(fetched));
         let Some(fetched) = self.accepted("fetching claimed jobs", fetched) else {
             // None of them has reached the executor, whatever became of the step, so they may still go back.
             return self.start_putting_back(claimed);

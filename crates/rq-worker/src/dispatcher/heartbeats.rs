@@ -13,13 +13,14 @@ use crate::options::Options;
 /// When the worker writes that it is alive, and the state that it wrote last.
 pub(super) struct Heartbeats {
     interval: Interval,
+    beats_under_way: usize,
     /// The state in the worker's record.
     state: &'static str,
 }
 
 impl Heartbeats {
     pub(super) fn new(options: &Options) -> Heartbeats {
-        Heartbeats { interval: every(options.monitoring_interval), state: "started" }
+        Heartbeats { interval: every(options.monitoring_interval), beats_under_way: 0, state: "started" }
     }
 
     /// Waits until the next heartbeat is due. Cancel-safe.
@@ -37,6 +38,10 @@ impl Heartbeats {
 
 impl Dispatcher {
     pub(super) fn start_heartbeats(&mut self) {
+        // One that Redis has not answered covers this one: it is sent again until it is answered.
+        if self.heartbeats.beats_under_way > 0 {
+            return;
+        }
         let all = self.running.all();
         // An idle worker's record expires as well, and maintenance would take it off the sets of workers.
         if all.is_empty() {
@@ -47,13 +52,15 @@ impl Dispatcher {
         }
     }
 
-    fn start_heartbeat(&self, update: StateUpdate, running: &[Claimed]) {
+    fn start_heartbeat(&mut self, update: StateUpdate, running: &[Claimed]) {
         let ids: Vec<ExecutionId> = running.iter().map(|claimed| claimed.id.clone()).collect();
+        self.heartbeats.beats_under_way += 1;
         let beat = steps::heartbeat(&self.who, update, running);
         self.send(beat, move |worker, pulse| worker.on_pulse(&ids, pulse));
     }
 
     fn on_pulse(&mut self, ids: &[ExecutionId], pulse: Result<Pulse, Error>) {
+        self.heartbeats.beats_under_way -= 1;
         let Some(pulse) = self.accepted("the heartbeat", pulse) else { return };
         // The record expires while a worker is stopped or Redis away for long, and an empty Redis has none.
         if pulse.record_gone {
@@ -77,7 +84,7 @@ impl Dispatcher {
         // A worker that does not know yet whether its queues are empty keeps the state it has.
         let state = match () {
             () if self.claiming.suspended() => "suspended",
-            () if !self.running.is_empty() || self.claiming.fetching() > 0 => "busy",
+            () if !self.running.is_empty() || !self.claiming.fetching().is_empty() => "busy",
             () if self.claiming.queues_empty() => "idle",
             () => return,
         };
@@ -88,7 +95,7 @@ impl Dispatcher {
     }
 
     /// Writes that the worker was asked to stop, if it is busy (docs/wire.md §10.10).
-    pub(super) fn report_shutdown(&self) {
+    pub(super) fn report_shutdown(&mut self) {
         if !self.running.is_empty() {
             self.start_heartbeat(
                 StateUpdate { shutdown_requested: Some(Timestamp::now()), ..StateUpdate::default() },

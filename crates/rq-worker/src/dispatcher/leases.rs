@@ -1,5 +1,8 @@
 //! [`Leases`]: the worker renews the leases of its executions, so that no other worker takes them for abandoned.
 
+use std::time::Instant;
+
+use rq_core::steps::Claimed;
 use rq_core::steps::claim as steps;
 use rq_core::steps::worker::HEARTBEAT_BATCH_MAX;
 use rq_core::{Error, ExecutionId, Stop};
@@ -16,11 +19,22 @@ pub(super) const RENEWALS_PER_LEASE: u32 = 3;
 pub(super) struct Leases {
     interval: Interval,
     renewals_under_way: usize,
+    /// Since when renewals have been due that Redis has not taken.
+    behind_since: Option<Instant>,
 }
 
 impl Leases {
     pub(super) fn new(options: &Options) -> Leases {
-        Leases { interval: every(options.lease / RENEWALS_PER_LEASE), renewals_under_way: 0 }
+        Leases {
+            interval: every(options.lease / RENEWALS_PER_LEASE),
+            renewals_under_way: 0,
+            behind_since: None,
+        }
+    }
+
+    /// Whether renewals do not get through, so that the leases of others may have run out for the same reason.
+    pub(super) fn is_behind(&self) -> bool {
+        self.behind_since.is_some_and(|since| since.elapsed() >= self.interval.period())
     }
 
     /// Waits until leases are to be renewed. Cancel-safe.
@@ -30,14 +44,23 @@ impl Leases {
 }
 
 impl Dispatcher {
+    /// All executions that Redis holds as this worker's: those that are being fetched, that run, or are not settled yet.
+    fn held(&self) -> Vec<Claimed> {
+        let mut held = self.running.all();
+        held.extend(self.claiming.fetching().iter().cloned());
+        held
+    }
+
     pub(super) fn start_renewing(&mut self) {
         // A renewal that Redis has not answered covers this one: it is sent again until it is answered.
         if self.leases.renewals_under_way > 0 {
             return;
         }
-        for batch in self.running.all().chunks(HEARTBEAT_BATCH_MAX) {
+        let held = self.held();
+        for batch in held.chunks(HEARTBEAT_BATCH_MAX) {
             let ids: Vec<ExecutionId> = batch.iter().map(|claimed| claimed.id.clone()).collect();
             self.leases.renewals_under_way += 1;
+            self.leases.behind_since.get_or_insert_with(Instant::now);
             self.send(steps::renew(&self.who, batch), move |worker, held| worker.on_renewed(&ids, held));
         }
     }
@@ -46,6 +69,7 @@ impl Dispatcher {
         self.leases.renewals_under_way -= 1;
         // A refused renewal is not repeated: the next one comes in a third of a lease, and two may be late.
         if let Some(held) = self.accepted("renewing leases", held) {
+            self.leases.behind_since = None;
             self.on_held(ids, &held);
         }
     }

@@ -49,6 +49,7 @@ impl Dispatcher {
             worker: self.who.name.clone(),
             interval: self.options.maintenance_interval,
             observers: Arc::clone(&self.observers),
+            outage: Arc::clone(&self.outage),
             reaper: self.reaper(),
         };
         self.beside(round.run(), Dispatcher::on_maintained);

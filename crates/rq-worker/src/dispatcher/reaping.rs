@@ -5,25 +5,29 @@
 //! looks there. Every worker looks; the step that ends an execution is fenced, so that no lock is needed and none can
 //! stick.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rq_core::link::Link;
 use rq_core::steps::BATCH_MAX;
 use rq_core::steps::job::{self as job_steps, Cursor, Release};
-use rq_core::steps::silent::{self, AbandonReply, Abandonment, Evidence, Remains, Silent};
-use rq_core::{Conclusion, Error, Failure, Job, Keys, OnCrash};
+use rq_core::steps::silent::{self, AbandonReply, Abandonment, Evidence, FirstLeases, Remains, Silent};
+use rq_core::{Conclusion, Error, ExecutionId, Failure, Job, Keys, OnCrash};
 use tokio::time::Interval;
 
 use super::leases::RENEWALS_PER_LEASE;
+use super::running::Held;
 use super::{Dispatcher, every};
 use crate::event::{ReapedFate, WorkerEvent};
 use crate::options::Options;
 
-/// How many looks may be missed; after more, this worker or Redis was away, not the workers whose leases are over.
+/// How many looks may be missed; after more, this worker was away, not the workers whose leases are over.
 const LOOKS_MISSED_MAX: u32 = 2;
 /// How many periods pass until the next look where nobody holds a lease: a lease that is made now lasts for three.
 const PERIODS_WITHOUT_LEASES: u32 = 2;
+/// For how many leases a burst worker stays to see whether those that are over are renewed.
+const TIDY_LEASES_MAX: u32 = 4;
 /// The most pages of one queue's `rq:wip` that one round of maintenance goes through.
 const WIP_PAGES_MAX: usize = 100;
 
@@ -31,11 +35,16 @@ const WIP_PAGES_MAX: usize = 100;
 pub(super) struct Reaping {
     /// As often as leases are renewed.
     interval: Interval,
+    watched: WatchedLeases,
     guard: AbsenceGuard,
+    began: Instant,
+    lease: Duration,
     /// Whether a look is under way, or the steps that end what it found.
     is_under_way: bool,
     /// Whether the worker has looked at least once.
     has_looked: bool,
+    /// Whether the last look saw leases that are over and may not be ended yet.
+    saw_more: bool,
 }
 
 impl Reaping {
@@ -43,8 +52,16 @@ impl Reaping {
         let mut interval = every(options.lease / RENEWALS_PER_LEASE);
         // The first look comes at once: a burst worker stays for it, as nobody else may run what the dead have left.
         interval.reset_immediately();
-        let guard = AbsenceGuard::new(options.lease);
-        Reaping { interval, guard, is_under_way: false, has_looked: false }
+        Reaping {
+            interval,
+            watched: WatchedLeases::new(options.lease),
+            guard: AbsenceGuard::new(options.lease),
+            began: Instant::now(),
+            lease: options.lease,
+            is_under_way: false,
+            has_looked: false,
+            saw_more: false,
+        }
     }
 
     /// Waits until it is time to look, and no other look under way. Cancel-safe.
@@ -57,45 +74,107 @@ impl Reaping {
 
     /// Whether the executions that were over before this worker began have been ended.
     pub(super) fn is_done(&self) -> bool {
-        self.has_looked && !self.is_under_way
+        let waits = self.saw_more && self.began.elapsed() < self.lease * TIDY_LEASES_MAX;
+        self.has_looked && !self.is_under_way && !waits
     }
 
     /// Which of what was found may be ended.
-    fn read(&mut self, found: Result<Option<Vec<Silent>>, Error>) -> Vec<Silent> {
+    fn read(&mut self, found: Result<Option<FirstLeases>, Error>) -> Vec<Silent> {
         self.is_under_way = false;
         self.has_looked = true;
-        // Not retried: the next look comes soon.
-        let Ok(found) = found else { return Vec::new() };
-        let period = self.interval.period();
-        if found.is_none() {
+        let (now, period) = (Instant::now(), self.interval.period());
+        // Not repeated: the next look comes soon.
+        let Ok(found) = found else {
+            self.guard.on_failed_look();
+            return Vec::new();
+        };
+        let may_end = self.guard.on_look(now, period);
+        let Some(leases) = found else {
             // No lease made from now on can be over before then, and an idle worker is to send next to nothing.
             self.interval.reset_after(period * PERIODS_WITHOUT_LEASES);
-        }
-        let may_end = self.guard.on_look(Instant::now(), period);
-        found.filter(|_| may_end).unwrap_or_default()
+            self.saw_more = false;
+            return Vec::new();
+        };
+        let silent = self.watched.look(now, &leases);
+        let silent = if may_end { silent } else { Vec::new() };
+        self.saw_more = leases.over().len() > silent.len();
+        silent
+    }
+}
+
+/// The leases this worker has seen, and since when each was as it is.
+///
+/// A lease is over by Redis' clock, and that may jump: by as much as the machine it runs on was paused, or as somebody sets
+/// it. So a lease is taken for over only once this worker itself has waited for as long as it was to last when first seen.
+/// A worker that lives renews it in that time, and what is renewed is seen anew. Of one that was over when first seen, half
+/// a lease is waited: more than a worker that lives needs.
+struct WatchedLeases {
+    lease: Duration,
+    seen: HashMap<ExecutionId, Seen>,
+}
+
+/// A lease as it was first seen.
+#[derive(Clone, Copy)]
+struct Seen {
+    until_ms: f64,
+    /// When it may be taken for over.
+    over_at: Instant,
+}
+
+impl WatchedLeases {
+    fn new(lease: Duration) -> WatchedLeases {
+        WatchedLeases { lease, seen: HashMap::new() }
+    }
+
+    /// Notes what a look has found at `now`. The executions whose lease is over.
+    fn look(&mut self, now: Instant, leases: &FirstLeases) -> Vec<Silent> {
+        let seen = leases.until_ms.iter().map(|(id, until_ms)| {
+            let before = self.seen.get(id).filter(|seen| seen.until_ms == *until_ms);
+            (id.clone(), before.copied().unwrap_or_else(|| self.first_seen(now, *until_ms, leases.clock_ms)))
+        });
+        // What is not among the first ones any more was renewed or ended, and is seen anew should it come again.
+        self.seen = seen.collect();
+        let mut over = leases.over();
+        over.retain(|silent| self.seen.get(&silent.id).is_some_and(|seen| seen.over_at <= now));
+        over
+    }
+
+    fn first_seen(&self, now: Instant, until_ms: f64, clock_ms: f64) -> Seen {
+        let left = Duration::try_from_secs_f64((until_ms - clock_ms) / 1e3).unwrap_or_default();
+        // A time beyond the end of this clock is none that a lease has.
+        let over_at = now.checked_add(left.max(self.lease / 2)).unwrap_or(now + self.lease);
+        Seen { until_ms, over_at }
     }
 }
 
 /// Decides whether executions whose leases are over may be ended.
 ///
-/// While Redis was away, or this worker was stopped, all leases may have run out: then nothing is ended for one lease,
-/// in which the workers that live renew theirs.
+/// While Redis was away or took no writes, or this worker was stopped, all leases may have run out: then nothing is ended
+/// for one lease, in which the workers that live renew theirs.
 struct AbsenceGuard {
     lease: Duration,
     looked_at: Option<Instant>,
+    /// Whether a look has failed since.
+    failed: bool,
     hold_until: Option<Instant>,
 }
 
 impl AbsenceGuard {
     fn new(lease: Duration) -> AbsenceGuard {
-        AbsenceGuard { lease, looked_at: None, hold_until: None }
+        AbsenceGuard { lease, looked_at: None, failed: false, hold_until: None }
+    }
+
+    /// Notes a look without an answer, or one that Redis has refused.
+    fn on_failed_look(&mut self) {
+        self.failed = true;
     }
 
     /// Notes a look that was answered at `now`, looks being made every `period`. Whether what it found may be ended.
     fn on_look(&mut self, now: Instant, period: Duration) -> bool {
         // Between answers, not between questions: an outage delays the one, and a stopped worker the other.
         let before = self.looked_at.replace(now);
-        if before.is_some_and(|before| now - before > period * (LOOKS_MISSED_MAX + 1)) {
+        let has_missed = before.is_some_and(|before| now - before > period * (LOOKS_MISSED_MAX + 1));
+        if std::mem::take(&mut self.failed) || has_missed {
             self.hold_until = Some(now + self.lease);
         }
         self.hold_until.is_none_or(|until| until <= now)
@@ -110,6 +189,8 @@ pub(super) struct Reaper {
     pub(super) lease: Duration,
     /// For jobs that have no such field.
     pub(super) on_crash: OnCrash,
+    /// What this worker runs itself.
+    pub(super) held: Held,
 }
 
 /// An execution that was ended because its worker stopped heartbeating.
@@ -155,7 +236,9 @@ impl Reaper {
             if found.is_empty() {
                 break;
             }
-            let ended = self.reap(Evidence::Wip, &found).await?;
+            let others: Vec<Silent> =
+                found.iter().filter(|silent| !self.held.has(&silent.id)).cloned().collect();
+            let ended = self.reap(Evidence::Wip, &others).await?;
             // Where nothing could be ended, the next page would be the same one.
             let is_last = found.len() < silent::FOUND_MAX || ended.is_empty();
             reaped.extend(ended);
@@ -193,19 +276,25 @@ fn reaped(end: &Abandonment, abandoned: AbandonReply) -> Option<Reaped> {
 impl Dispatcher {
     pub(super) fn start_looking(&mut self) {
         self.reaping.is_under_way = true;
-        let (link, keys) = (self.link.clone(), self.who.keys.clone());
+        let (link, who) = (self.link.clone(), self.who.clone());
         let look = async move {
             // An idle worker asks this all the time: where nobody holds a lease, one `EXISTS` is all it costs.
-            match link.run(&silent::any_leases(&keys)).await? {
-                true => link.run(&silent::leases_over(&keys)).await.map(Some),
+            match link.run(&silent::any_leases(&who.keys)).await? {
+                true => link.run(&silent::first_leases(&who)).await.map(Some),
                 false => Ok(None),
             }
         };
         self.beside(look, Dispatcher::on_looked);
     }
 
-    fn on_looked(&mut self, found: Result<Option<Vec<Silent>>, Error>) {
-        let found = self.reaping.read(found);
+    fn on_looked(&mut self, found: Result<Option<FirstLeases>, Error>) {
+        let mut found = self.reaping.read(found);
+        // What keeps this worker's renewals from Redis may keep those of others from it.
+        if self.leases.is_behind() {
+            found.clear();
+        }
+        // However late its own renewals are, they are its own.
+        found.retain(|silent| !self.running.holds(&silent.id));
         if found.is_empty() {
             return;
         }
@@ -215,7 +304,7 @@ impl Dispatcher {
         let reap = async move { reaper.reap(Evidence::Lease, &found).await };
         self.beside(reap, |worker, reaped| {
             worker.reaping.is_under_way = false;
-            if let Some(reaped) = worker.accepted("ending abandoned executions", reaped) {
+            if let Some(reaped) = worker.reported("ending abandoned executions", reaped) {
                 worker.on_reaped(reaped);
             }
         });
@@ -227,6 +316,7 @@ impl Dispatcher {
             keys: self.who.keys.clone(),
             lease: self.options.lease,
             on_crash: self.options.on_crash,
+            held: self.running.held(),
         }
     }
 
@@ -256,14 +346,56 @@ fn fate(conclusion: &Conclusion, abandoned: AbandonReply) -> ReapedFate {
 mod tests {
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+    const LEASE: Duration = Duration::from_secs(10);
+    const PERIOD: Duration = Duration::from_secs(3);
+
     #[test]
     fn nothing_is_ended_for_a_lease_after_an_absence() {
-        const PERIOD: Duration = Duration::from_secs(3);
         let begin = Instant::now();
-        let mut guard = AbsenceGuard::new(Duration::from_secs(10));
+        let mut guard = AbsenceGuard::new(LEASE);
         let looks = [(0, true), (3, true), (7, true), (30, false), (33, false), (39, false), (42, true)];
         for (after_s, may_end) in looks {
-            assert_eq!(guard.on_look(begin + Duration::from_secs(after_s), PERIOD), may_end, "{after_s} s");
+            assert_eq!(guard.on_look(begin + after_s * SECOND, PERIOD), may_end, "{after_s} s");
         }
+        guard.on_failed_look();
+        for (after_s, may_end) in [(45, false), (54, false), (57, true)] {
+            assert_eq!(guard.on_look(begin + after_s * SECOND, PERIOD), may_end, "{after_s} s");
+        }
+    }
+
+    /// What is over of one lease, for looks as (our clock, Redis' clock, until when the lease lasts), in seconds.
+    fn over(looks: &[(u32, f64, f64)]) -> Vec<bool> {
+        let begin = Instant::now();
+        let mut watched = WatchedLeases::new(LEASE);
+        let look = |&(at_s, clock_s, until_s): &(u32, f64, f64)| {
+            let until_ms = vec![(ExecutionId::from_parts("j", "x"), until_s * 1e3)];
+            let leases = FirstLeases { clock_ms: clock_s * 1e3, until_ms };
+            !watched.look(begin + at_s * SECOND, &leases).is_empty()
+        };
+        looks.iter().map(look).collect()
+    }
+
+    #[test]
+    fn a_lease_that_nobody_renews_is_over_when_its_time_is() {
+        assert_eq!(over(&[(0, 100.0, 109.0), (3, 103.0, 109.0), (9, 109.0, 109.0)]), [false, false, true]);
+    }
+
+    #[test]
+    fn a_lease_that_was_over_when_first_seen_is_given_half_a_lease_to_be_renewed() {
+        assert_eq!(over(&[(0, 100.0, 50.0), (4, 104.0, 50.0), (5, 105.0, 50.0)]), [false, false, true]);
+        assert_eq!(over(&[(0, 100.0, 50.0), (3, 103.0, 113.0), (6, 106.0, 113.0)]), [false; 3]);
+    }
+
+    #[test]
+    fn a_jump_of_redis_clock_ends_no_lease() {
+        // By 15 s, again and again; the lease is renewed every 3 s.
+        let jumps =
+            [(0, 100.0, 110.0), (2, 117.0, 110.0), (4, 119.0, 128.0), (6, 136.0, 128.0), (8, 138.0, 147.0)];
+        assert_eq!(over(&jumps), [false; 5]);
+        // Of one whose worker has died meanwhile, what was left is waited out.
+        assert_eq!(over(&[(0, 100.0, 110.0), (2, 117.0, 110.0), (10, 125.0, 110.0)]), [false, false, true]);
+        // Back.
+        assert_eq!(over(&[(0, 100.0, 110.0), (10, 95.0, 110.0), (26, 111.0, 110.0)]), [false, false, true]);
     }
 }

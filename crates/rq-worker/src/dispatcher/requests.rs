@@ -74,7 +74,7 @@ impl Dispatcher {
             self.shutdown.phase(),
             self.running.occupied(),
             self.executor.slots(),
-            self.claiming.fetching(),
+            self.claiming.fetching().len(),
             self.settling.waiting(),
             self.settling.settles_under_way(),
             self.under_way.len(),

@@ -11,7 +11,7 @@ use rq_core::steps::job::Cursor;
 use rq_core::steps::maintenance::{self as steps, Page, PickedUp, Scope, Undeferred};
 use rq_core::{Keys, Timestamp};
 
-use super::outage::until_answered;
+use super::outage::{Outage, until_answered};
 use super::reaping::{Reaped, Reaper};
 use crate::event::{Observers, WorkerEvent};
 
@@ -30,6 +30,7 @@ pub(super) struct Round {
     /// How long it is until the next one.
     pub(super) interval: Duration,
     pub(super) observers: Arc<Observers>,
+    pub(super) outage: Arc<Outage>,
     /// Ends executions that Python's workers left in `rq:wip`.
     pub(super) reaper: Reaper,
 }
@@ -223,7 +224,7 @@ impl Round {
 
     async fn run_step<T>(&self, step: Step<T>) -> Option<T> {
         let name = step.name();
-        let answer = until_answered(self.link.clone(), step, Arc::clone(&self.observers)).await;
+        let answer = until_answered(self.link.clone(), step, Arc::clone(&self.outage)).await;
         answer.inspect_err(|error| self.observers.step_failed(name, error)).ok()
     }
 }

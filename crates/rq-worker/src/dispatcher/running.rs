@@ -1,7 +1,7 @@
 //! [`Running`]: the executions this worker has begun and not settled yet.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rq_core::steps::Claimed;
@@ -15,8 +15,24 @@ use crate::options::Options;
 #[derive(Default)]
 pub(crate) struct Running {
     runs: HashMap<ExecutionId, Run>,
+    held: Held,
     occupied: usize,
     pace: Pace,
+}
+
+/// The ids of a worker's executions, for what is under way beside its loop.
+#[derive(Clone, Default)]
+pub(crate) struct Held(Arc<Mutex<HashSet<ExecutionId>>>);
+
+impl Held {
+    /// Whether this worker has it now.
+    pub(crate) fn has(&self, id: &ExecutionId) -> bool {
+        self.ids().contains(id)
+    }
+
+    fn ids(&self) -> MutexGuard<'_, HashSet<ExecutionId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// One of them.
@@ -33,6 +49,8 @@ pub(crate) struct Run {
     meta: Option<Vec<u8>>,
     /// Whether the executor still has it.
     occupies: bool,
+    /// What became of it, in a word, once it has ended.
+    pub(crate) outcome: Option<&'static str>,
     /// Whether Redis no longer holds it as this worker's, and that was reported.
     pub(crate) lost: bool,
 }
@@ -81,9 +99,11 @@ impl Running {
             cause: None,
             meta: None,
             occupies: true,
+            outcome: None,
             lost: false,
         };
         // In the list before the executor has it: a lease is renewed, and a stop finds it, from the first instant.
+        self.held.ids().insert(id.clone());
         let before = self.runs.insert(id.clone(), run);
         assert!(before.is_none(), "execution ids are fresh for every claim");
         self.occupied += 1;
@@ -125,8 +145,32 @@ impl Running {
         Some(run.clone())
     }
 
+    /// Notes what became of an execution that has ended, in a word.
+    pub(crate) fn note_outcome(&mut self, id: &ExecutionId, outcome: &'static str) {
+        if let Some(run) = self.runs.get_mut(id) {
+            run.outcome = Some(outcome);
+        }
+    }
+
+    /// The executions that have ended and are not settled.
+    pub(crate) fn unsettled(&self) -> Vec<ExecutionId> {
+        let unsettled = self.runs.iter().filter(|(_, run)| run.outcome.is_some());
+        unsettled.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// The ids of all of them, now and later.
+    pub(crate) fn held(&self) -> Held {
+        self.held.clone()
+    }
+
+    /// Whether this execution is this worker's, begun and not settled.
+    pub(crate) fn holds(&self, id: &ExecutionId) -> bool {
+        self.runs.contains_key(id)
+    }
+
     /// Drops a settled execution.
     pub(crate) fn forget(&mut self, id: &ExecutionId) -> Option<Run> {
+        self.held.ids().remove(id);
         self.runs.remove(id)
     }
 

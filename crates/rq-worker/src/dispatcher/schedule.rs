@@ -207,7 +207,7 @@ impl Dispatcher {
         if let Some(step) = self.schedule.as_mut().and_then(|schedule| schedule.begin_leaving(stops)) {
             self.beside(run_once(self.link.clone(), step), |worker, left| {
                 // Refused or not, the scheduler is gone: its locks expire, and no worker stays for them.
-                worker.accepted("leaving the schedule", left);
+                worker.reported("leaving the schedule", left);
                 worker.schedule = None;
             });
         }

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use rq_core::steps::BATCH_MAX;
 use rq_core::steps::job::{self as job_steps, Cursor, Release};
 use rq_core::steps::settlement::{self as steps, SettleReply, Settlement};
-use rq_core::{Ended, Error, ExecutionId, Job, Next, Settled, Timestamp, Ttl};
+use rq_core::{Ended, Error, ErrorClass, ExecutionId, Job, Next, Settled, Timestamp, Ttl};
 
 use super::Dispatcher;
 use super::claiming::Capacity;
-use super::outage::until_answered;
+use super::outage::{class_of, until_answered};
 use super::pace::{BATCH_WORTH_MIN, batch_worth};
 use super::running::Run;
 use crate::event::{Observers, WorkerEvent};
@@ -26,6 +26,8 @@ const BATCH_BYTES_MAX: usize = 16 << 20;
 pub(super) struct Settling {
     /// No step for them has been sent yet.
     waiting: Vec<Settlement>,
+    /// Redis has refused a batch for one of them, so that each has a step of its own.
+    alone: Vec<Settlement>,
     settles_under_way: usize,
     last_at: Option<Instant>,
     releases_under_way: usize,
@@ -39,7 +41,7 @@ impl Settling {
 
     /// How many wait to be settled.
     pub(super) fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.waiting.len() + self.alone.len()
     }
 
     /// How many steps are under way.
@@ -56,6 +58,12 @@ impl Settling {
     ///
     /// Ended executions are settled at once; while a settle step is under way they gather until half a batch is there.
     fn begin(&mut self, capacity: Capacity) -> Option<Vec<Settlement>> {
+        if self.settles_under_way < SETTLES_MAX
+            && let Some(settlement) = self.alone.pop()
+        {
+            self.settles_under_way += 1;
+            return Some(vec![settlement]);
+        }
         // A second step beside one under way has to be worth its round trip; a lone job waits for nothing.
         let worth = match self.settles_under_way {
             0 if self.gathers_until(capacity).is_some() => batch_worth(capacity.slots),
@@ -95,6 +103,7 @@ impl Dispatcher {
         let Some(run) = self.running.end(id, ended.ran) else { return };
         // Meta that is still in its box goes with the settlement: saved later, it would find no execution in rq:wip.
         let (settlement, failure) = run.settlement(ended, &self.options, self.meta.take(id));
+        self.running.note_outcome(id, described(&settlement.conclusion.settled));
         match failure {
             // Redis has given a lost execution to another worker, or dropped it: its failure is no longer the job's.
             // Settling it clears what is left of it.
@@ -123,14 +132,54 @@ impl Dispatcher {
         if self.options.burst {
             self.claiming.on_refill();
         }
-        let settled = self.accepted("settling jobs", settled);
-        // Redis has refused the step, and would refuse it again: the leases run out, and a worker reaps the executions.
-        let settled = settled.unwrap_or_else(|| vec![SettleReply::Lost; batch.len()]);
+        let settled = match settled {
+            Ok(settled) => settled,
+            Err(error) => return self.on_not_settled(batch, error),
+        };
         for (settlement, settled) in batch.iter().zip(settled) {
             // Kept until here: through an outage the settlement is repeated, and its lease must be renewed meanwhile.
             if let Some(run) = self.running.forget(&settlement.claimed.id) {
                 self.on_settled_one(&run, settlement, settled);
             }
+        }
+    }
+
+    /// Redis has refused a batch, and would refuse it again; nothing of it was done.
+    fn on_not_settled(&mut self, batch: Vec<Settlement>, error: Error) {
+        self.observers.step_failed("settling jobs", &error);
+        match class_of(&error) {
+            // What is wrong with one of them must not harm the others.
+            ErrorClass::Fault if batch.len() > 1 => self.settling.alone.extend(batch),
+            // Its lease runs out, and a worker takes it for abandoned.
+            ErrorClass::Fault => {
+                for settlement in &batch {
+                    self.give_up_outcome(&settlement.claimed.id);
+                }
+            }
+            // It was sent for as long as it may be. The worker leaves, and its jobs go to others with their leases.
+            _ => {
+                for settlement in &batch {
+                    let outcome = self.give_up_outcome(&settlement.claimed.id);
+                    self.shutdown.note_not_taken(outcome);
+                }
+                self.leave_refused(error);
+            }
+        }
+    }
+
+    /// Drops an execution of which Redis was never told what became of it. Its job, and what that is in a word.
+    fn give_up_outcome(&mut self, id: &ExecutionId) -> Option<(String, &'static str)> {
+        let run = self.running.forget(id)?;
+        let outcome = run.outcome?;
+        self.observers.tell(WorkerEvent::OutcomeNotTaken { id: &run.job.id, outcome });
+        Some((run.job.id.clone(), outcome))
+    }
+
+    /// Drops what the worker can no longer hand in, as it leaves.
+    pub(super) fn give_up_outcomes(&mut self) {
+        for id in self.running.unsettled() {
+            let outcome = self.give_up_outcome(&id);
+            self.shutdown.note_not_taken(outcome);
         }
     }
 
@@ -156,7 +205,7 @@ impl Dispatcher {
         // away.
         let discarded = settlement.conclusion.ttl == Ttl::Seconds(0) && settlement.conclusion.next.is_none();
         let why = if discarded { Release::Discarded } else { Release::Ended };
-        let (link, observers) = (self.link.clone(), Arc::clone(&self.observers));
+        let (link, outage) = (self.link.clone(), Arc::clone(&self.outage));
         let (keys, id) = (self.who.keys.clone(), job_id.to_owned());
         self.settling.releases_under_way += 1;
         let release = async move {
@@ -164,7 +213,7 @@ impl Dispatcher {
             let mut next = Some(Cursor::default());
             while let Some(cursor) = next {
                 let step = job_steps::release(&keys, &id, &cursor, why);
-                next = until_answered(link.clone(), step, Arc::clone(&observers)).await?;
+                next = until_answered(link.clone(), step, Arc::clone(&outage)).await?;
             }
             Ok(())
         };
@@ -176,6 +225,16 @@ impl Dispatcher {
         // Even if it was refused: pages before the last may have queued jobs, and a burst worker would leave them.
         self.claiming.on_refill();
         self.accepted("releasing dependents", released);
+    }
+}
+
+/// What became of an execution, in a word.
+fn described(settled: &Settled) -> &'static str {
+    match settled {
+        Settled::Finished(_) => "finished",
+        Settled::Failed(_) | Settled::Exhausted => "failed",
+        Settled::Stopped(_) => "stopped",
+        Settled::Again(_) => "to run again",
     }
 }
 

@@ -13,8 +13,14 @@ use crate::event::WorkerEvent;
 
 /// How long a cold stop waits for running jobs to end by themselves.
 const COLD_GRACE: Duration = Duration::from_secs(2);
-/// How long the worker then waits for Redis to take the last settlements.
-const LEAVE_GRACE: Duration = Duration::from_secs(2);
+/// How long the worker then waits for Redis to take the last settlements: all in all a cold stop takes 3 s at most.
+const LEAVE_GRACE: Duration = Duration::from_millis(600);
+/// How long a worker on its way out waits for Redis to take off its record.
+const UNREGISTER_LIMIT: Duration = Duration::from_millis(300);
+/// How long a worker that has nothing left to hand in waits for a Redis that takes nothing else.
+const COURTESY_LIMIT: Duration = Duration::from_secs(1);
+/// How long a worker on its way out tries to hand in what became of its jobs, where no stop timeout says so.
+const HAND_IN_LONGEST: Duration = Duration::from_secs(60);
 
 /// How far the worker is on its way out.
 #[derive(Default)]
@@ -24,8 +30,12 @@ pub(super) struct Shutdown {
     cold_at: Option<Instant>,
     /// Why the worker must end with an error, once it has drained.
     broken: Option<WorkerError>,
+    /// Since when the worker, on its way out, has nothing left that runs.
+    ended_since: Option<Instant>,
     /// Since when nothing runs; `None` while something does.
     idle_since: Option<Instant>,
+    /// The jobs of which Redis was never told what became of them, and what that is, in a word.
+    not_taken: Vec<(String, &'static str)>,
 }
 
 /// The phases, in order.
@@ -70,7 +80,16 @@ impl Shutdown {
 
     /// How the worker has ended.
     pub(super) fn result(&mut self) -> Result<(), WorkerError> {
+        let outcomes = std::mem::take(&mut self.not_taken);
+        if !outcomes.is_empty() {
+            return Err(WorkerError::OutcomesNotTaken { outcomes });
+        }
         self.broken.take().map_or(Ok(()), Err)
+    }
+
+    /// Notes a job of which Redis was never told what became of it.
+    pub(super) fn note_not_taken(&mut self, outcome: Option<(String, &'static str)>) {
+        self.not_taken.extend(outcome);
     }
 
     fn drain(&mut self) {
@@ -117,7 +136,7 @@ impl Dispatcher {
         let timeout = self.options.stop_timeout;
         self.shutdown.cold_at = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         // What is being fetched may be marked as begun already, so it runs, too.
-        let running = self.running.occupied() + self.claiming.fetching();
+        let running = self.running.occupied() + self.claiming.fetching().len();
         self.observers.tell(WorkerEvent::WarmStop { running });
         self.report_shutdown();
     }
@@ -156,6 +175,9 @@ impl Dispatcher {
         if matches!(self.shutdown.phase, Phase::Ending(by) if is_past(Some(by))) {
             self.end_what_runs();
         }
+        if is_past(self.hand_in_by()) {
+            self.shutdown.phase = Phase::Leaving(Instant::now());
+        }
     }
 
     /// When [`look_at_shutdown`](Dispatcher::look_at_shutdown) must be called even if no event comes.
@@ -164,8 +186,37 @@ impl Dispatcher {
         let may_stop = self.shutdown.is_working() && self.claiming.is_idle();
         let idle_since = self.shutdown.idle_since.filter(|_| may_stop);
         let idle_ends_at = idle_since.zip(self.options.max_idle).map(|(since, max)| since + max);
-        let looks = [self.shutdown.phase_ends_at(), self.shutdown.cold_at(), idle_ends_at];
+        let looks = [
+            self.shutdown.phase_ends_at(),
+            self.shutdown.cold_at(),
+            idle_ends_at,
+            self.hand_in_by(),
+            self.courtesies_end_at(),
+        ];
         looks.into_iter().flatten().min()
+    }
+
+    /// When a worker on its way out, whose jobs have ended, gives up handing in what became of them.
+    fn hand_in_by(&self) -> Option<Instant> {
+        // Where there is a stop timeout, that turns the stop cold, which ends in seconds.
+        let by_itself = self.shutdown.phase == Phase::Draining && self.options.stop_timeout.is_none();
+        let since = self.shutdown.ended_since.filter(|_| by_itself)?;
+        Some(since + HAND_IN_LONGEST)
+    }
+
+    /// When a worker on its way out, which has nothing to hand in, no longer waits for a Redis that takes nothing.
+    fn courtesies_end_at(&self) -> Option<Instant> {
+        let since = self.shutdown.ended_since.filter(|_| self.running.is_empty())?;
+        Some(since.max(self.outage.answered_at()) + COURTESY_LIMIT)
+    }
+
+    /// If Redis has refused what the worker sent for as long as that was to be tried, the worker drains, and ends with that
+    /// error.
+    pub(super) fn leave_refused(&mut self, error: rq_core::Error) {
+        self.shutdown.broken.get_or_insert(WorkerError::Refused { source: error });
+        if self.shutdown.is_working() {
+            self.shutdown.drain();
+        }
     }
 
     /// If its executor takes no more jobs, the worker drains, and ends with that error.
@@ -183,8 +234,9 @@ impl Dispatcher {
 
     /// Stops the worker if its options say so: at the end of a burst, after so many jobs, after being idle so long.
     pub(super) fn consider_stopping(&mut self) {
-        // Before any return: the call also notes since when nothing has run.
+        // Before any return: the calls also note since when nothing has run.
         let idle_for = self.idle_for();
+        self.note_ended();
         // `running` holds what is not settled yet, too: left now, it would wait for its lease to end.
         if !self.shutdown.is_working() || !self.running.is_empty() || !self.claiming.is_idle() {
             return;
@@ -207,12 +259,21 @@ impl Dispatcher {
 
     /// How long nothing has run.
     fn idle_for(&mut self) -> Duration {
-        if self.running.is_empty() && self.claiming.fetching() == 0 {
+        if self.running.is_empty() && self.claiming.fetching().is_empty() {
             self.shutdown.idle_since.get_or_insert_with(Instant::now).elapsed()
         } else {
             self.shutdown.idle_since = None;
             Duration::ZERO
         }
+    }
+
+    /// Notes since when a worker on its way out has nothing left that runs.
+    fn note_ended(&mut self) {
+        let runs = self.running.occupied() > 0 || !self.claiming.fetching().is_empty();
+        self.shutdown.ended_since = match runs || self.shutdown.is_working() {
+            true => None,
+            false => self.shutdown.ended_since.or_else(|| Some(Instant::now())),
+        };
     }
 
     /// Whether a burst may end as far as it concerns jobs that other workers left, and dependents of those that have
@@ -232,15 +293,19 @@ impl Dispatcher {
             // What Redis has not taken by now is left to the leases: other workers take it over.
             Phase::Leaving(by) if is_past(Some(by)) => true,
             _ => {
-                // Claimed jobs that nobody puts back wait for their leases to end, and locks that a scheduler leaves
-                // behind keep others from its queues for 61 s; so both come first.
-                self.claiming.is_over()
-                    && !self.settling.is_releasing()
-                    && self.schedule.is_none()
-                    && self.running.is_empty()
+                self.running.is_empty()
+                    && self.claiming.fetching().is_empty()
                     && self.settling.waiting() == 0
+                    && (self.courtesies_are_done() || is_past(self.courtesies_end_at()))
             }
         }
+    }
+
+    /// Whether a worker on its way out has left Redis in order. Claimed jobs that nobody puts back wait for their leases to
+    /// end, dependents for a round of maintenance, and locks that a scheduler leaves behind keep others from its queues
+    /// for 61 s: so these come first, but not at the price of waiting for a Redis that is away.
+    fn courtesies_are_done(&self) -> bool {
+        self.claiming.is_over() && !self.settling.is_releasing() && self.schedule.is_none()
     }
 
     /// Removes the worker's record.
@@ -250,8 +315,11 @@ impl Dispatcher {
             self.observers.tell(WorkerEvent::Stopping);
         }
         // Sent once: who leaves waits for no outage, and a record that is not renewed expires by itself.
-        let death = self.link.run(&steps::death(&self.who, &self.options.queues)).await;
-        self.accepted("unregistering", death);
+        let death = steps::death(&self.who, &self.options.queues);
+        match tokio::time::timeout(UNREGISTER_LIMIT, self.link.run(&death)).await {
+            Ok(death) => drop(self.reported("unregistering", death)),
+            Err(_) => self.observers.step_failed("unregistering", &"redis does not answer"),
+        }
         self.observers.tell(WorkerEvent::Unsubscribing { channel: self.commands.channel() });
     }
 }

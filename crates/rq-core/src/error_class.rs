@@ -1,0 +1,234 @@
+//! [`ErrorClass`]: what to do about an answer of Redis that is an error. One table says it for all of RQ.
+
+use redis::{ErrorKind, RedisError};
+
+/// What to do about an error of Redis, or of the way to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorClass {
+    /// It is about what was sent, such as a key of a wrong type: sent again, it would be refused again.
+    Fault,
+    /// The server will take it later: send it again until then.
+    Passing,
+    /// There was no answer, or this is not the place any more: connect anew, and send it again.
+    Moved,
+    /// Somebody has to give this user, or this server, what it lacks: say so, and send it again until then, but not for ever.
+    Misconfigured,
+}
+
+/// An error of Redis: how it begins, what its text has in it, and what is to be done about it.
+struct Row {
+    code: &'static str,
+    /// Empty for any text.
+    text: &'static str,
+    class: ErrorClass,
+    /// Whether the connection is replaced: another one may lead elsewhere, or be let in.
+    reconnects: bool,
+    /// What an operator can do.
+    advice: &'static str,
+}
+
+const fn row(
+    code: &'static str,
+    text: &'static str,
+    class: ErrorClass,
+    reconnects: bool,
+    advice: &'static str,
+) -> Row {
+    Row { code, text, class, reconnects, advice }
+}
+
+const RECONNECTS: bool = true;
+const STAYS: bool = false;
+
+/// The first row that fits decides. What is not in the table is a [`Fault`](ErrorClass::Fault).
+const TABLE: &[Row] = {
+    use ErrorClass::{Misconfigured, Moved, Passing};
+    &[
+        // A server that is a replica now, or follows one that it cannot reach, or is not the one for this slot.
+        row("READONLY", "", Moved, RECONNECTS, "this server is a replica"),
+        row("MASTERDOWN", "", Moved, RECONNECTS, "this server is a replica without its master"),
+        row("CLUSTERDOWN", "", Moved, RECONNECTS, "the cluster has no node for these keys"),
+        row("MOVED", "", Moved, RECONNECTS, ""),
+        row("ERR", "non local key", Moved, RECONNECTS, "the cluster moves these keys"),
+        // It restarts: its name may lead to another one meanwhile.
+        row("LOADING", "", Moved, RECONNECTS, "it restarts and reads its data"),
+        row("ERR", "max number of clients", Passing, RECONNECTS, "raise its maxclients"),
+        row("BUSY", "", Passing, STAYS, "a script runs there for long"),
+        row("UNKILLABLE", "", Passing, STAYS, "a script runs there for long"),
+        row("TRYAGAIN", "", Passing, STAYS, "the cluster moves these keys"),
+        row("ASK", "", Passing, STAYS, "the cluster moves these keys"),
+        row("NOSCRIPT", "", Passing, STAYS, "it is told to forget its scripts all the time"),
+        row("NOREPLICAS", "", Passing, STAYS, "it takes no writes with so few replicas"),
+        row("MISCONF", "", Passing, STAYS, "it cannot save its data; see its log"),
+        row("OOM", "", Passing, STAYS, "raise its maxmemory, or remove what is not needed"),
+        // Who we are, and what we may do. A password that is refused while a server restarts may be taken later.
+        row("NOAUTH", "", Misconfigured, RECONNECTS, "give the URL a password"),
+        row("WRONGPASS", "", Misconfigured, RECONNECTS, "correct the user and the password of the URL"),
+        row("DENIED", "", Misconfigured, RECONNECTS, "this server takes no connections from here"),
+        row("NOPERM", "", Misconfigured, STAYS, "give this user the commands and keys of RQ"),
+        row(
+            "ERR",
+            "ACL failure in script",
+            Misconfigured,
+            STAYS,
+            "give this user the commands and keys of RQ",
+        ),
+        row(
+            "ERR",
+            "can't run this command",
+            Misconfigured,
+            STAYS,
+            "give this user the commands and keys of RQ",
+        ),
+        row(
+            "ERR",
+            "can't access at least one of the keys",
+            Misconfigured,
+            STAYS,
+            "give this user the keys of RQ",
+        ),
+        row("ERR", "unknown command", Misconfigured, STAYS, "this server lacks a command, or has renamed it"),
+    ]
+};
+
+/// What to do about an error.
+pub(crate) fn class_of(error: &RedisError) -> ErrorClass {
+    if is_broken(error) {
+        return ErrorClass::Moved;
+    }
+    match error.kind() {
+        // The client library says this of a refused password, whatever the server said.
+        ErrorKind::AuthenticationFailed => ErrorClass::Misconfigured,
+        _ => row_of(error).map_or(ErrorClass::Fault, |row| row.class),
+    }
+}
+
+/// Whether the connection on which this came is of no more use.
+pub fn spoils_connection(error: &RedisError) -> bool {
+    is_broken(error) || row_of(error).is_some_and(|row| row.reconnects)
+}
+
+/// Whether the connection broke, so that it is unknown whether the commands were run.
+pub fn is_broken(error: &RedisError) -> bool {
+    // A timeout as well: the answer may only be late, and the commands were run. What cannot be parsed was an answer.
+    error.is_io_error()
+        || error.is_timeout()
+        || error.is_connection_dropped()
+        || error.kind() == ErrorKind::Parse
+}
+
+/// What an operator can do about an error; empty where that is nothing in particular.
+pub(crate) fn advice_on(error: &RedisError) -> &'static str {
+    row_of(error).map_or("", |row| row.advice)
+}
+
+/// The word that begins an error of Redis.
+pub(crate) fn code_of(error: &RedisError) -> Option<&str> {
+    let code = error.code()?;
+    Some(error.detail().and_then(within_script).unwrap_or(code))
+}
+
+fn row_of(error: &RedisError) -> Option<&'static Row> {
+    let code = code_of(error)?;
+    let text = error.detail().unwrap_or_default();
+    TABLE.iter().find(|row| row.code == code && text.contains(row.text))
+}
+
+/// The code of an error within a script, as Redis before 7 wraps it: `Error running script (call to f_<digest>):
+/// @user_script:1: @user_script: 1: -READONLY You can't write ..`.
+fn within_script(text: &str) -> Option<&str> {
+    let text = text.strip_prefix("Error running script")?;
+    let inner = text.split(": ").find_map(|part| part.strip_prefix('-'))?;
+    let code = inner.split(' ').next()?;
+    (!code.is_empty() && code.bytes().all(|byte| byte.is_ascii_uppercase())).then_some(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(answer: &str) -> RedisError {
+        let value = redis::parse_redis_value(format!("-{answer}\r\n").as_bytes()).unwrap();
+        value.extract_error().unwrap_err()
+    }
+
+    #[test]
+    fn each_answer_has_its_class() {
+        use ErrorClass::{Fault, Misconfigured, Moved, Passing};
+        for (answer, class, spoils) in [
+            ("READONLY You can't write against a read only replica.", Moved, true),
+            ("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", Moved, true),
+            ("LOADING Redis is loading the dataset in memory", Moved, true),
+            ("CLUSTERDOWN The cluster is down", Moved, true),
+            ("MOVED 3999 127.0.0.1:6381", Moved, true),
+            (
+                "ERR Script attempted to access a non local key in a cluster node script: x, on @user_script:1.",
+                Moved,
+                true,
+            ),
+            ("ERR max number of clients reached", Passing, true),
+            ("ASK 3999 127.0.0.1:6381", Passing, false),
+            ("TRYAGAIN Multiple keys request during rehashing of slot", Passing, false),
+            (
+                "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+                Passing,
+                false,
+            ),
+            ("NOREPLICAS Not enough good replicas to write.", Passing, false),
+            (
+                "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist on disk.",
+                Passing,
+                false,
+            ),
+            ("OOM command not allowed when used memory > 'maxmemory'.", Passing, false),
+            ("NOAUTH Authentication required.", Misconfigured, true),
+            ("WRONGPASS invalid username-password pair or user is disabled.", Misconfigured, true),
+            ("NOPERM User worker has no permissions to run the 'evalsha' command", Misconfigured, false),
+            (
+                "ERR ACL failure in script: User w has no permissions to run the 'set' command script: x, on @user_script:1.",
+                Misconfigured,
+                false,
+            ),
+            ("ERR unknown command 'EVALSHA', with args beginning with: ", Misconfigured, false),
+            (
+                "ERR Error running script (call to f_2fa): @user_script:1: @user_script: 1: -READONLY You can't write against a read only replica.",
+                Moved,
+                true,
+            ),
+            (
+                "ERR Error running script (call to f_2fa): @user_script:1: user_script:1: attempt to index a nil value",
+                Fault,
+                false,
+            ),
+            ("ERR value is not an integer or out of range", Fault, false),
+            ("WRONGTYPE Operation against a key holding the wrong kind of value", Fault, false),
+        ] {
+            let error = error(answer);
+            assert_eq!((class_of(&error), spoils_connection(&error)), (class, spoils), "{answer}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer_is_sent_again_over_another_connection() {
+        for kind in [
+            std::io::ErrorKind::BrokenPipe,
+            std::io::ErrorKind::TimedOut,
+            std::io::ErrorKind::HostUnreachable,
+        ] {
+            let error = RedisError::from(std::io::Error::from(kind));
+            assert!(class_of(&error) == ErrorClass::Moved && spoils_connection(&error), "{kind}");
+        }
+        let refused = RedisError::from((ErrorKind::AuthenticationFailed, "Password authentication failed"));
+        assert_eq!(class_of(&refused), ErrorClass::Misconfigured);
+    }
+
+    #[test]
+    fn an_older_servers_script_errors_have_their_code() {
+        let wrapped = error(
+            "ERR Error running script (call to f_2fa): @user_script:1: @user_script: 1: -OOM command not allowed",
+        );
+        assert_eq!(code_of(&wrapped), Some("OOM"));
+        assert_eq!(code_of(&error("ERR no such key")), Some("ERR"));
+    }
+}

@@ -1,0 +1,228 @@
+//! [`Link`]: a shared connection to Redis for tokio.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, RedisResult};
+use tokio::sync::Mutex;
+
+use super::place::Place;
+use super::reconnecting::Reconnecting;
+use super::step::{Answers, Step, Tried};
+use super::{ANSWER_LIMIT, CONNECT_LIMIT};
+use crate::error::Error;
+
+/// A shared connection to Redis for tokio, which is replaced when it is of no more use.
+///
+/// Clones share the connection.
+#[derive(Clone)]
+pub struct Link {
+    shared: Arc<Shared>,
+    answer_limit: Duration,
+}
+
+struct Shared {
+    place: Place,
+    slot: Mutex<Slot>,
+    /// How often those who need a connection were told that there is none.
+    failures: AtomicU64,
+    /// The number of the newest connection, to whoever has connections beside it.
+    #[cfg(feature = "worker")]
+    newest: tokio::sync::watch::Sender<u64>,
+}
+
+struct Slot {
+    connection: Option<Numbered>,
+    /// The number of the newest connection there was, from 1.
+    number: u64,
+    reconnecting: Reconnecting,
+    /// What they were told last.
+    failure: Option<redis::RedisError>,
+    /// The node that `MOVED` has named, for the next attempt.
+    node: Option<String>,
+}
+
+/// A connection, and which one of the link's it is.
+#[derive(Clone)]
+struct Numbered {
+    number: u64,
+    connection: MultiplexedConnection,
+}
+
+impl Link {
+    /// Connects to `url`: `redis://`, `rediss://` or `unix:///path?db=n`.
+    pub async fn open(url: &str) -> Result<Link, Error> {
+        let slot = Slot {
+            connection: None,
+            number: 0,
+            reconnecting: Reconnecting::new(),
+            failure: None,
+            node: None,
+        };
+        let shared = Shared {
+            place: Place::new(url)?,
+            slot: Mutex::new(slot),
+            failures: AtomicU64::new(0),
+            #[cfg(feature = "worker")]
+            newest: tokio::sync::watch::Sender::new(0),
+        };
+        let link = Link { shared: Arc::new(shared), answer_limit: ANSWER_LIMIT };
+        link.shared.connection().await?;
+        Ok(link)
+    }
+
+    /// Runs a step: sends it, once more if that is safe and the connection was of no use, and reads the answers.
+    pub async fn run<T>(&self, step: &Step<T>) -> Result<T, Error> {
+        self.run_within(self.answer_limit, step).await
+    }
+
+    /// [`run`](Link::run) for a caller who waits no longer than `limit` for an answer.
+    pub(crate) async fn run_within<T>(&self, limit: Duration, step: &Step<T>) -> Result<T, Error> {
+        if step.is_empty() {
+            return step.read(Vec::new());
+        }
+        let (mut pipeline, mut tried, mut broken) = (step.pipeline(), Tried::default(), None);
+        loop {
+            let Numbered { number, mut connection } = match self.shared.connection().await {
+                Ok(connection) => connection,
+                // What was sent before may have been done, which the caller has to know.
+                Err(error) => return Err(broken.unwrap_or(error).into()),
+            };
+            connection.set_response_timeout(limit);
+            let result: RedisResult<Answers> = pipeline.query_async(&mut connection).await;
+            let verdict = step.judge(&result, &mut tried);
+            if !verdict.connection_serves {
+                self.shared.give_up(number, verdict.node).await;
+            }
+            let Some(again) = verdict.again else { return step.read(result?) };
+            broken = result.err();
+            pipeline = step.pipeline_again(again);
+        }
+    }
+
+    /// A connection of its own for one waiter: commands on it may block as long as they like.
+    pub async fn waiting_connection(&self) -> Result<MultiplexedConnection, Error> {
+        // Not the shared connection: Redis answers in order, so one blocking command would hold up all that come
+        // after it.
+        let client = self.shared.place.client(None)?;
+        // No limit to an answer: a blocking command says itself how long it waits.
+        Ok(connect(&client, AsyncConnectionConfig::new().set_response_timeout(None)).await?)
+    }
+}
+
+/// What workers need beside.
+#[cfg(feature = "worker")]
+impl Link {
+    /// The same link, for steps that wait no longer than `limit` for an answer.
+    pub fn with_answer_limit(mut self, limit: Duration) -> Link {
+        self.answer_limit = limit;
+        self
+    }
+
+    /// The number of the newest connection, which rises with each: Redis may have moved, and connections beside this one
+    /// lead to where it was.
+    pub fn newest(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.shared.newest.subscribe()
+    }
+
+    /// A subscription to a channel, over a connection of its own (`SUBSCRIBE`).
+    pub async fn subscribe(
+        &self,
+        channel: &str,
+    ) -> Result<(redis::aio::PubSubSink, redis::aio::PubSubStream), Error> {
+        let client = self.shared.place.client(None)?;
+        // While it is subscribed, a connection takes hardly any other command.
+        Ok(within(CONNECT_LIMIT, async {
+            let mut connection = client.get_async_pubsub().await?;
+            connection.subscribe(channel).await?;
+            Ok(connection.split())
+        })
+        .await?)
+    }
+
+    /// A connection of its own that speaks RESP3 and hands invalidations to `pushes` (`CLIENT TRACKING`).
+    pub async fn tracking_connection(
+        &self,
+        pushes: tokio::sync::mpsc::UnboundedSender<redis::PushInfo>,
+    ) -> Result<MultiplexedConnection, Error> {
+        let client = self.shared.place.client(None)?;
+        let info = client.get_connection_info().clone();
+        // Only RESP3 lets Redis push invalidations over the connection that asked for them.
+        let settings = info.redis_settings().clone().set_protocol(redis::ProtocolVersion::RESP3);
+        let client = Client::open(info.set_redis_settings(settings))?;
+        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_push_sender(pushes);
+        Ok(connect(&client, config).await?)
+    }
+}
+
+impl Shared {
+    /// The connection, which is made if there is none.
+    async fn connection(&self) -> RedisResult<Numbered> {
+        let failures = self.failures.load(Ordering::Relaxed);
+        // Held while a connection is made: all who need one wait for the same attempt.
+        let mut slot = self.slot.lock().await;
+        loop {
+            if let Some(connection) = &slot.connection {
+                return Ok(connection.clone());
+            }
+            let has_failed_meanwhile = self.failures.load(Ordering::Relaxed) > failures;
+            if let Some(failure) = slot.failure.as_ref().filter(|_| has_failed_meanwhile) {
+                return Err(failure.clone());
+            }
+            if let Some(at) = slot.reconnecting.not_before() {
+                tokio::time::sleep_until(at.into()).await;
+            }
+            let began = Instant::now();
+            match self.connect(&mut slot).await {
+                Ok(connection) => self.succeeded(&mut slot, connection),
+                Err(_) if slot.reconnecting.failed(began) => {}
+                Err(error) => {
+                    self.failures.fetch_add(1, Ordering::Relaxed);
+                    slot.failure = Some(error.clone());
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    async fn connect(&self, slot: &mut Slot) -> RedisResult<MultiplexedConnection> {
+        // Once: where that node does not answer, the URL leads to one that knows better.
+        let client = self.place.client(slot.node.take().as_deref())?;
+        connect(&client, AsyncConnectionConfig::new().set_response_timeout(Some(ANSWER_LIMIT))).await
+    }
+
+    fn succeeded(&self, slot: &mut Slot, connection: MultiplexedConnection) {
+        slot.reconnecting.succeeded();
+        slot.failure = None;
+        slot.number += 1;
+        slot.connection = Some(Numbered { number: slot.number, connection });
+        #[cfg(feature = "worker")]
+        self.newest.send_replace(slot.number);
+    }
+
+    /// Gives up the connection of that number, unless that is done already.
+    async fn give_up(&self, number: u64, node: Option<String>) {
+        let mut slot = self.slot.lock().await;
+        if slot.connection.as_ref().is_some_and(|connection| connection.number == number) {
+            // Closed once the steps under way on it have their answers, or have waited for them long enough.
+            slot.connection = None;
+            slot.node = node;
+        }
+    }
+}
+
+async fn connect(client: &Client, config: AsyncConnectionConfig) -> RedisResult<MultiplexedConnection> {
+    let config = config.set_connection_timeout(Some(CONNECT_LIMIT));
+    // Once more around all of it: looking up the name, and what is said first on a connection.
+    within(CONNECT_LIMIT, client.get_multiplexed_async_connection_with_config(&config)).await
+}
+
+async fn within<T>(limit: Duration, work: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(result) => result,
+        Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
+    }
+}

@@ -237,7 +237,7 @@ fn a_worker_that_waits_for_redis_computes_nothing() {
     let scratch = Scratch::on(&redis.url());
     let worker = RqTest::new(&scratch).worker(&["-w", "thread", "--max-idle-time", "1"]);
     redis.kill();
-    worker.wait_for_lines("could not connect to Redis instance", 3, LIMIT);
+    worker.wait_for_lines("could not connect to Redis instance", 2, LIMIT);
     std::thread::sleep(Duration::from_millis(1_100));
     let before = cpu_ticks(worker.id());
     std::thread::sleep(Duration::from_secs(1));

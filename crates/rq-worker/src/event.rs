@@ -218,6 +218,8 @@ pub enum WorkerEvent<'a> {
     OutageOn {
         /// What went wrong.
         error: &'a str,
+        /// Whether Redis answers, and refuses.
+        refused: bool,
         /// How long it has been so.
         lasts: Duration,
     },

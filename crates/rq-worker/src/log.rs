@@ -118,11 +118,12 @@ impl Observer for Log {
                 info!("Worker {worker}: {key} has expired: that worker is taken off the books");
             }
 
-            WorkerEvent::OutageOn { error, lasts } => {
-                let lasts_s = lasts.as_secs();
-                error!(
-                    "Worker {worker}: could not reach Redis, or it refuses: {error}; retrying, for {lasts_s} s so far"
+            WorkerEvent::OutageOn { error, refused, lasts } => {
+                let (lasts_s, what) = (
+                    lasts.as_secs(),
+                    if refused { "Redis refuses" } else { "could not connect to Redis instance" },
                 );
+                error!("Worker {worker}: {what}: {error}; retrying, for {lasts_s} s so far");
             }
             WorkerEvent::OutageOver { lasted } => {
                 warn!("Worker {worker}: Redis answers again, after {:.1} s", lasted.as_secs_f32());

@@ -115,18 +115,18 @@ impl Claiming {
         Some((number, steps::claim(who, self.order.queues(), self.order.per_turn(), number, want)))
     }
 
-    /// Reads the answer to a claim: the jobs it took. `is_idle` says that nothing runs.
+    /// Reads the answer to a claim, none if it was refused: the jobs it took. `is_idle` says that nothing runs.
     fn end(
         &mut self,
         number: u64,
-        claim: Result<Claim, Error>,
+        claim: Option<Claim>,
         is_idle: bool,
         observers: &Observers,
     ) -> Vec<Claimed> {
         // However the claim ended it is not sent again, so the next of its kind, even or odd, makes nothing stale.
         let asked = std::mem::take(&mut self.asked[place_of(number)]);
         match claim {
-            Ok(Claim::Taken { claimed, dropped, more }) => {
+            Some(Claim::Taken { claimed, dropped, more }) => {
                 self.suspended = false;
                 // `more`: the script has dropped as many ids as one call may, and not seen the end of the queues.
                 self.queues_empty = claimed.len() < asked && !more;
@@ -137,12 +137,12 @@ impl Claiming {
                 self.order.advance(claimed.last().map(|claimed| claimed.origin.as_str()));
                 return claimed;
             }
-            Ok(Claim::Suspended) => {
+            Some(Claim::Suspended) => {
                 if !std::mem::replace(&mut self.suspended, true) {
                     observers.tell(WorkerEvent::Suspended);
                 }
             }
-            Err(error) => observers.step_failed("claiming jobs", &error),
+            None => {}
         }
         // A suspended worker asks again after a second, as RQ's does; a refused one must not ask in a tight loop.
         self.not_before = Some(Instant::now() + CLAIM_PAUSE);
@@ -277,6 +277,7 @@ impl Dispatcher {
 
     /// Fetches what was claimed, or gives it back if the worker is on its way out.
     fn on_claimed(&mut self, number: u64, claim: Result<Claim, Error>) {
+        let claim = self.accepted("claiming jobs", claim);
         let claimed = self.claiming.end(number, claim, self.running.is_empty(), &self.observers);
         if claimed.is_empty() {
             return;

@@ -87,7 +87,8 @@ impl Outage {
             state.told_at = Some(now);
             now - state.began
         };
-        self.observers.tell(WorkerEvent::OutageOn { error: &error.to_string(), lasts });
+        let refused = !error.is_redis_unavailable();
+        self.observers.tell(WorkerEvent::OutageOn { error: &error.to_string(), refused, lasts });
     }
 
     /// Notes that Redis has taken a step, after `repeated` if it was sent more than once.

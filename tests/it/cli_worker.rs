@@ -254,6 +254,41 @@ fn a_worker_that_cannot_run_anything_writes_no_process_id() {
     assert_eq!((code, path.exists()), (Some(2), false));
 }
 
+#[test]
+fn an_operator_is_told_at_the_start_how_redis_may_lose_jobs() {
+    const EVICTS: &str =
+        "Worker w: Redis may evict jobs: maxmemory-policy is allkeys-lru; set it to noeviction";
+    const FORGETS: &str = "Worker w: a restart of Redis loses all jobs: it has neither an append-only file nor save \
+                           points; set appendonly to yes, or save";
+    let redis = PrivateRedis::start(&["--maxmemory-policy", "allkeys-lru"]);
+    let scratch = Scratch::on(&redis.url());
+    let run = |command: &str, arguments: &[&str]| {
+        redis::cmd(command).arg(arguments).exec(&mut redis.connection()).unwrap();
+    };
+    let set = |name: &str, value: &str| run("CONFIG", &["SET", name, value]);
+    let told = |expected: &[&str]| {
+        let format = ["--log-format", "%(levelname)s|%(message)s"];
+        let log = RqTest::new(&scratch).drain(&[&["-w", "thread", "--name", "w"], &format[..]].concat());
+        let warnings: Vec<&str> = log.lines().filter_map(|line| line.strip_prefix("WARNING|")).collect();
+        assert_eq!(warnings, expected, "{log}");
+    };
+    told(&[EVICTS, FORGETS]);
+    set("maxmemory-policy", "noeviction");
+    told(&[FORGETS]);
+    set("appendonly", "yes");
+    told(&[]);
+    set("appendonly", "no");
+    set("save", "3600 1");
+    set("maxmemory-policy", "allkeys-lru");
+    told(&[EVICTS]);
+    // What cannot be known is not said, and holds up nobody.
+    set("save", "");
+    run("ACL", &["SETUSER", "default", "-config"]);
+    told(&[EVICTS]);
+    run("ACL", &["SETUSER", "default", "-info"]);
+    told(&[]);
+}
+
 /// As behind `2>&1`.
 #[test]
 fn lines_of_one_pipe_are_in_order_whatever_their_level() {

@@ -92,7 +92,7 @@ pub(crate) struct Parts {
 pub(crate) async fn run(mut parts: Parts, requests: Requests) -> Result<(), WorkerError> {
     let options = &mut parts.options;
     let link = Link::open(&options.url).await?;
-    registration::check_server(&link).await?;
+    let server = registration::check_server(&link).await?;
     // As in RQ, which exits where workers are suspended at its start (docs/cli.md §2). Nothing is registered by then.
     if link.run(&suspension::is_suspended(&options.keys)).await? {
         return Err(WorkerError::Suspended);
@@ -101,6 +101,7 @@ pub(crate) async fn run(mut parts: Parts, requests: Requests) -> Result<(), Work
     registration::register(&link, &who, &options.queues).await?;
     let observers = Observers::new(&who.name, std::mem::take(&mut parts.observers));
     observers.tell(WorkerEvent::Started { executor: parts.executor_name, slots: parts.executor.slots() });
+    registration::tell_of_dangers(&server, &observers);
     let mut dispatcher = Dispatcher::new(parts, who, link, Arc::new(observers), requests);
     dispatcher.listen().await;
     let result = dispatcher.dispatch().await;

@@ -1,12 +1,13 @@
 //! The options of our `rq worker`: their defaults are RQ's, and each does what it says.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::io::Read;
+use std::time::{Duration, Instant};
 
 use rq_core::Call;
-use rq_tests::{Gate, Journal, PrivateRedis, Python, Scratch, Signal, eventually};
+use rq_tests::{Child, Gate, Journal, PrivateRedis, Python, Scratch, Signal, eventually};
 
-use crate::rq_test::{Books, LIMIT, RqTest};
+use crate::rq_test::{Books, LEAVES_WITHIN, LIMIT, RqTest};
 
 /// How far a TTL may be off because time passed, in seconds.
 const SLACK_S: i64 = 5;
@@ -251,4 +252,94 @@ fn a_worker_that_cannot_run_anything_writes_no_process_id() {
     let path = std::env::temp_dir().join(format!("{}.pid", scratch.prefix()));
     let (code, ..) = RqTest::app(&scratch, "empty").outcome(&["worker", "--pid", path.to_str().unwrap()]);
     assert_eq!((code, path.exists()), (Some(2), false));
+}
+
+#[test]
+fn an_operator_is_told_at_the_start_how_redis_may_lose_jobs() {
+    const EVICTS: &str =
+        "Worker w: Redis may evict jobs: maxmemory-policy is allkeys-lru; set it to noeviction";
+    const FORGETS: &str = "Worker w: a restart of Redis loses all jobs: it has neither an append-only file nor save \
+                           points; set appendonly to yes, or save";
+    let redis = PrivateRedis::start(&["--maxmemory-policy", "allkeys-lru"]);
+    let scratch = Scratch::on(&redis.url());
+    let run = |command: &str, arguments: &[&str]| {
+        redis::cmd(command).arg(arguments).exec(&mut redis.connection()).unwrap();
+    };
+    let set = |name: &str, value: &str| run("CONFIG", &["SET", name, value]);
+    let told = |expected: &[&str]| {
+        let format = ["--log-format", "%(levelname)s|%(message)s"];
+        let log = RqTest::new(&scratch).drain(&[&["-w", "thread", "--name", "w"], &format[..]].concat());
+        let warnings: Vec<&str> = log.lines().filter_map(|line| line.strip_prefix("WARNING|")).collect();
+        assert_eq!(warnings, expected, "{log}");
+    };
+    told(&[EVICTS, FORGETS]);
+    set("maxmemory-policy", "noeviction");
+    told(&[FORGETS]);
+    set("appendonly", "yes");
+    told(&[]);
+    set("appendonly", "no");
+    set("save", "3600 1");
+    set("maxmemory-policy", "allkeys-lru");
+    told(&[EVICTS]);
+    // What cannot be known is not said, and holds up nobody.
+    set("save", "");
+    run("ACL", &["SETUSER", "default", "-config"]);
+    told(&[EVICTS]);
+    run("ACL", &["SETUSER", "default", "-info"]);
+    told(&[]);
+}
+
+/// As behind `2>&1`.
+#[test]
+fn lines_of_one_pipe_are_in_order_whatever_their_level() {
+    let scratch = Scratch::new();
+    let calls = (0..20).map(|number| {
+        let name = if number % 2 == 0 { "test.none" } else { "interop.fail" };
+        Call::<()>::to(name).job_id(format!("j{number:02}"))
+    });
+    scratch.queue("default").enqueue_many(calls).unwrap();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let mut command = RqTest::new(&scratch).command(&["worker", "--burst", "--concurrency", "1"]);
+    let mut worker = command.stdout(writer.try_clone().unwrap()).stderr(writer).spawn().unwrap();
+    // It holds the pipe open.
+    drop(command);
+    let mut log = String::new();
+    reader.read_to_string(&mut log).unwrap();
+    assert!(worker.wait().unwrap().success());
+    let places = (0..20).map(|number| {
+        let end = if number % 2 == 0 {
+            format!("Job OK (j{number:02})")
+        } else {
+            format!("job j{number:02}: exception raised")
+        };
+        log.find(&end).unwrap_or_else(|| panic!("no {end:?} in {log}"))
+    });
+    assert!(places.is_sorted(), "{log}");
+}
+
+/// Its standard output and error are full pipes from the beginning.
+#[test]
+fn a_worker_that_cannot_run_ends_though_nobody_reads_why() {
+    let [scratch, suspended] = [Scratch::new(), Scratch::new()];
+    let _first = RqTest::new(&scratch).worker(&["--name", "w"]);
+    suspended.query::<()>("SET", [suspended.key("suspended"), "1".into()]);
+    let cases: [(&Scratch, &'static str, &[&str], i32); 7] = [
+        (&scratch, "", &["worker", "--lease", "soon"], 2),
+        (&scratch, "empty", &["worker"], 2),
+        (&scratch, "thread-in-preload", &["worker"], 1),
+        (&scratch, "plain", &[], 1),
+        // There is a remark on a class of Python's, too.
+        (&scratch, "", &["worker", "-w", "rq.Worker", "--name", "w"], 1),
+        (&scratch, "", &["worker", "-w", "rq.SimpleWorker", "--name", "w"], 1),
+        (&suspended, "", &["worker"], 1),
+    ];
+    let began = Instant::now();
+    let start = |(scratch, app, args, code)| {
+        (Child::spawn_unread(&mut RqTest::app(scratch, app).command(args)), app, args, code)
+    };
+    for (mut worker, app, args, code) in cases.map(start) {
+        let status = worker.wait_at_most(LIMIT);
+        assert_eq!(status.and_then(|status| status.code()), Some(code), "{app} {args:?}");
+    }
+    assert!(began.elapsed() < 2 * LEAVES_WITHIN, "{:?}", began.elapsed());
 }

@@ -9,6 +9,7 @@
 //! | `contexts` | what jobs, exception handlers and death penalties see |
 //! | `life` | what a worker says of itself, and when it stops by itself |
 //! | `stops` | what signals do |
+//! | `log` | what it takes that somebody reads the log: nothing |
 //! | `outages` | what is lost when the worker or Redis dies: nothing |
 
 mod again;
@@ -16,6 +17,7 @@ mod calls;
 mod contexts;
 mod life;
 mod limits;
+mod log;
 mod order;
 mod outages;
 mod stops;
@@ -53,6 +55,8 @@ macro_rules! suite {
                 life::suspended_workers_take_no_jobs
                 limits::every_kind_of_job_ends_at_its_time_limit
                 limits::a_job_that_ignores_its_limit_holds_nobody_up
+                log::a_log_that_nobody_reads_stops_nothing
+                log::whoever_reads_the_log_later_learns_how_much_was_dropped
                 order::queues_are_served_in_order_and_the_head_first
                 order::no_more_jobs_run_at_once_than_there_are_slots
                 outages::no_id_is_lost_with_a_killed_worker

@@ -4,7 +4,7 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rq_core::Call;
-use rq_tests::{Gate, Process, Scratch, eventually, jobs::Surroundings};
+use rq_tests::{Child, Gate, Process, Scratch, eventually, jobs::Surroundings};
 
 use crate::rq_test::{Books, LIMIT, RqTest};
 
@@ -57,4 +57,23 @@ fn a_sigterm_for_all_processes_ends_no_job() {
         assert_eq!(scratch.status(job.id()), "finished", "{}", worker.report());
     }
     eventually("all processes to be gone", LIMIT, || Process::all_on(&scratch).is_empty().then_some(()));
+}
+
+/// Its standard output and error are full pipes from the beginning, and so are the new server's.
+#[test]
+fn a_fork_server_is_replaced_though_nobody_reads_the_log() {
+    let scratch = Scratch::new();
+    let command = &mut RqTest::new(&scratch).command(&["worker", "-w", "rq.Worker"]);
+    let _worker = Child::spawn_unread(command);
+    let sum = || {
+        let sum = scratch.queue("default").enqueue(Call::<i64>::to("math.add").arg(2).arg(3)).unwrap();
+        assert_eq!(sum.wait(LIMIT).unwrap(), 5);
+    };
+    let fork_server =
+        || Process::all_on(&scratch).into_iter().find(|process| process.name == "rq-fork-server");
+    sum();
+    let first = fork_server().unwrap();
+    kill(Pid::from_raw(i32::try_from(first.id).unwrap()), Signal::SIGKILL).unwrap();
+    eventually("another fork server", LIMIT, || fork_server().filter(|server| *server != first));
+    sum();
 }

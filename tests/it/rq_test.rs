@@ -10,6 +10,10 @@ use rq_tests::{Child, Scratch, Stream};
 /// How long a command, or a worker that ends by itself, may take.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
+/// How long a worker may take to leave that has nothing else to do, and whose last words nobody reads: a second, and
+/// what a busy machine takes.
+pub(crate) const LEAVES_WITHIN: Duration = Duration::from_secs(3);
+
 /// Our `rq` with the test jobs, working on `scratch`.
 pub(crate) struct RqTest<'a> {
     scratch: &'a Scratch,

@@ -1,10 +1,11 @@
 //! A program under test: its lines, its signals, its end.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, PipeReader, Read, Write};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
@@ -24,6 +25,8 @@ pub struct Child {
     name: String,
     process: std::process::Child,
     output: Arc<Output>,
+    /// The pipes that nobody reads yet.
+    unread: Vec<(Stream, PipeReader)>,
 }
 
 /// Which of its two outputs a program wrote to.
@@ -59,7 +62,31 @@ impl Child {
         let output = Arc::new(Output::default());
         output.collect(Stream::Stdout, process.stdout.take().expect("stdout is piped"));
         output.collect(Stream::Stderr, process.stderr.take().expect("stderr is piped"));
-        Self { name, process, output }
+        Self { name, process, output, unread: Vec::new() }
+    }
+
+    /// Starts a program, without stdin, whose stdout and stderr are full pipes, of lines from before it; nobody reads
+    /// them until [`Child::read`].
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn spawn_unread(command: &mut Command) -> Self {
+        let name = format!("{command:?}");
+        let [(stdout, to_stdout), (stderr, to_stderr)] =
+            [full_pipe(), full_pipe()].map(|pipe| pipe.expect("a pipe can be had and filled"));
+        command.stdin(Stdio::null()).stdout(to_stdout).stderr(to_stderr);
+        let process = command.spawn().unwrap_or_else(|error| panic!("could not start {name}: {error}"));
+        // What the command holds open would hide the pipes' ends.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let unread = vec![(Stream::Stdout, stdout), (Stream::Stderr, stderr)];
+        Self { name, process, output: Arc::default(), unread }
+    }
+
+    /// Reads from now on what a program started by [`Child::spawn_unread`] writes.
+    pub fn read(&mut self) {
+        for (stream, pipe) in self.unread.drain(..) {
+            self.output.collect(stream, pipe);
+        }
     }
 
     /// The process id.
@@ -130,7 +157,9 @@ impl Child {
         let deadline = Instant::now() + limit;
         loop {
             if let Some(status) = self.process.try_wait().expect("a child can be waited for") {
-                self.output.wait_until(LAST_LINES_LIMIT, Written::has_ended);
+                if self.unread.is_empty() {
+                    self.output.wait_until(LAST_LINES_LIMIT, Written::has_ended);
+                }
                 return Some(status);
             }
             if Instant::now() >= deadline {
@@ -205,6 +234,16 @@ impl Output {
     }
 }
 
+/// A pipe that takes not a byte more, and both its ends.
+fn full_pipe() -> io::Result<(PipeReader, io::PipeWriter)> {
+    const LINE: &[u8] = b"from before\n";
+    let (reader, mut writer) = io::pipe()?;
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    while writer.write(LINE).is_ok() {}
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty()))?;
+    Ok((reader, writer))
+}
+
 /// The next line, without its end and cut where it is too long; nothing at the end of the pipe.
 fn read_line(reader: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
@@ -260,6 +299,16 @@ mod tests {
         let text = child.text(Stream::Stdout);
         let lengths: Vec<usize> = text.lines().map(str::len).collect();
         assert_eq!(lengths, [LINE_BYTES_MAX, 0, 4]);
+    }
+
+    #[test]
+    fn a_pipe_is_full_until_it_is_read() {
+        let mut child = Child::spawn_unread(Command::new("sh").args(["-c", "echo behind; echo the end >&2"]));
+        assert!(child.wait_at_most(Duration::from_millis(50)).is_none());
+        child.read();
+        assert_eq!(child.wait(LIMIT).code(), Some(0));
+        assert!(child.text(Stream::Stdout).ends_with("from before\nbehind\n"));
+        assert!(child.text(Stream::Stderr).ends_with("from before\nthe end\n"));
     }
 
     #[test]

@@ -4,29 +4,68 @@
 //! |---|---|
 //! | `log/format.rs` | `--log-format` and `--date-format` |
 //! | `log/line.rs` | one event made into one line |
+//! | `log/stream.rs` | where lines go, whether or not somebody reads them |
 
-use std::io::{self, Stderr, Stdout, Write};
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
 
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
 pub(crate) use self::format::{DATE_DEFAULT, Format, LINE_DEFAULT};
 use self::line::Lines;
+use self::stream::{Standard, Stream};
 use crate::paint::Paint;
 
 mod format;
 mod line;
+mod stream;
 
 /// Writes the log from now on: levels below ERROR to standard output, ERROR to standard error.
 ///
 /// A program that has installed a subscriber of its own keeps it.
-pub(crate) fn install(level: Level, format: Format, paint: Paint) {
+pub(crate) fn install(level: Level, format: Format, paint: Paint) -> Log {
+    let streams = Streams::of_this_process();
+    let all = streams.all();
     let subscriber = tracing_subscriber::fmt()
-        .event_format(Lines::new(format, paint))
-        .with_writer(Streams)
+        .event_format(Lines::new(format.clone(), paint))
+        .with_writer(streams)
         .with_max_level(level);
     // It fails where the program has one.
-    let _ = subscriber.try_init();
+    let streams = if subscriber.try_init().is_ok() { all } else { Vec::new() };
+    Log { streams, format }
+}
+
+/// The log of this process.
+#[derive(Debug)]
+pub(crate) struct Log {
+    /// None where the program has a log of its own.
+    streams: Vec<Arc<Stream>>,
+    format: Format,
+}
+
+impl Log {
+    /// Has threads write it from now on, so that no reader holds up who logs. This process must not fork any more.
+    pub(crate) fn start_threads(self) -> Threads {
+        for stream in &self.streams {
+            stream.start_thread(Lines::new(self.format.clone(), Paint::Plain));
+        }
+        Threads(self.streams)
+    }
+}
+
+/// The threads that write the log. Dropping it waits until all is written that somebody reads.
+#[must_use = "what is logged just before the end would be lost"]
+#[derive(Debug)]
+pub(crate) struct Threads(Vec<Arc<Stream>>);
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|stream| stream.finish());
+    }
 }
 
 /// A level by Python's name, in any case.
@@ -40,42 +79,61 @@ pub(crate) fn level(name: &str) -> Result<Level, String> {
     }
 }
 
-struct Streams;
+/// Where lines go. Each arrives whole.
+struct Streams {
+    out: Arc<Stream>,
+    err: Arc<Stream>,
+}
 
-/// Each line arrives whole and leaves in one write, as both streams pass on what ends with a line end.
-enum Stream {
-    Out(Stdout),
-    Err(Stderr),
+impl Streams {
+    fn of_this_process() -> Streams {
+        let out = Stream::new(Standard::Out);
+        // Behind `2>&1`, say, and on terminals: then lines keep their order.
+        let err = if is_same_file(io::stdout(), io::stderr()) {
+            Arc::clone(&out)
+        } else {
+            Stream::new(Standard::Err)
+        };
+        Streams { out, err }
+    }
+
+    fn all(&self) -> Vec<Arc<Stream>> {
+        let all = [&self.out, &self.err].map(Arc::clone);
+        let count = if Arc::ptr_eq(&self.out, &self.err) { 1 } else { 2 };
+        all.into_iter().take(count).collect()
+    }
 }
 
 impl<'a> MakeWriter<'a> for Streams {
-    type Writer = Stream;
+    type Writer = &'a Stream;
 
-    fn make_writer(&'a self) -> Stream {
-        Stream::Out(io::stdout())
+    fn make_writer(&'a self) -> &'a Stream {
+        &self.out
     }
 
-    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Stream {
-        if *metadata.level() == Level::ERROR { Stream::Err(io::stderr()) } else { self.make_writer() }
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> &'a Stream {
+        if *metadata.level() == Level::ERROR { &self.err } else { &self.out }
     }
 }
 
-impl Write for Stream {
-    /// Never fails: where standard output is closed, as behind `| head`, the line is dropped, and the worker goes on.
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = match self {
-            Stream::Out(stdout) => stdout.write(bytes),
-            Stream::Err(stderr) => stderr.write(bytes),
-        };
-        match written {
-            // `write_all` tries again then, and loses nothing.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
-            Ok(count @ 1..) => Ok(count),
-            Ok(0) | Err(_) => Ok(bytes.len()),
-        }
-    }
+/// Whether two descriptors lead to the same file, pipe or terminal, as far as the system tells.
+fn is_same_file(one: impl AsFd, other: impl AsFd) -> bool {
+    let identity = |descriptor: &dyn AsFd| {
+        let file = File::from(descriptor.as_fd().try_clone_to_owned().ok()?);
+        let metadata = file.metadata().ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    identity(&one).is_some_and(|one| identity(&other) == Some(one))
+}
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_is_known_by_both_of_its_descriptors() {
+        let [(_, one), (_, other)] = [io::pipe().unwrap(), io::pipe().unwrap()];
+        assert!(is_same_file(&one, one.try_clone().unwrap()));
+        assert!(!is_same_file(&one, &other));
     }
 }

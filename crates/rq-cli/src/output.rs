@@ -2,6 +2,9 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::refusal::Refusal;
 
@@ -18,7 +21,20 @@ pub(crate) fn print(text: &str) -> Result<(), Refusal> {
     Ok(stdout.flush()?)
 }
 
-/// Prints a remark on something that is no error. Where standard error is closed, it is dropped.
+/// How long a remark waits for a reader, in milliseconds: a command that nobody reads goes on without it.
+const REMARK_WAIT_MS: u16 = 500;
+
+/// Prints a remark on something that is no error. Where standard error is closed, or nobody reads it, it is dropped.
 pub(crate) fn note(remark: impl Display) {
-    let _ = io::stderr().write_all(format!("Note: {remark}.\n").as_bytes());
+    let mut stderr = io::stderr();
+    // A pipe with any room has enough for a remark.
+    if has_room(&stderr, REMARK_WAIT_MS.into()) {
+        let _ = stderr.write_all(format!("Note: {remark}.\n").as_bytes());
+    }
+}
+
+/// Whether `stream` takes something, or says that it never will, within a time.
+pub(crate) fn has_room(stream: impl AsFd, within: PollTimeout) -> bool {
+    // A signal ends the wait early: the write then shows how it is.
+    poll(&mut [PollFd::new(stream.as_fd(), PollFlags::POLLOUT)], within) != Ok(0)
 }

@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use rq_worker::last_words;
+
 /// RQ's exit code for arguments that were not understood.
 const EXIT_USAGE: u8 = 2;
 /// RQ's exit code for everything else that went wrong.
@@ -37,10 +39,18 @@ impl Refusal {
     }
 
     /// Prints the message on standard error. `usage` has the lines about how a command, or the program itself, is used.
-    pub(crate) fn report(self, usage: impl Fn(Option<&str>) -> String) -> ExitCode {
+    /// Nobody need read the message of a worker, and it ends all the same.
+    pub(crate) fn report(self, is_workers: bool, usage: impl Fn(Option<&str>) -> String) -> ExitCode {
         let (text, code) = self.text(usage);
-        // Standard error may be closed; the exit code remains.
-        let _ = io::stderr().write_all(text.as_bytes());
+        let say = move || {
+            // Standard error may be closed; the exit code remains.
+            let _ = io::stderr().write_all(text.as_bytes());
+        };
+        if is_workers {
+            last_words(say)
+        } else {
+            say()
+        }
         ExitCode::from(code)
     }
 

@@ -21,9 +21,10 @@ impl App {
     pub fn run_from(mut self, arguments: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCode {
         self.arguments = arguments.into_iter().map(Into::into).collect();
         let name = program_name(&self.arguments);
+        let is_worker = worker::is_named_in(&self.arguments);
         match self.command(&name) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(refusal) => refusal.report(|command| command_line::usage(&name, command)),
+            Err(refusal) => refusal.report(is_worker, |command| command_line::usage(&name, command)),
         }
     }
 

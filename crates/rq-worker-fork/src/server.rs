@@ -24,7 +24,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, killpg, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
 use nix::unistd::{Pid, setpgid};
-use rq_worker::Preload;
+use rq_worker::{Preload, last_words};
 
 use crate::frames::{
     DEATHS_MAX, Death, Exit, HorseId, REQUEST_BYTES_MAX, Report, ServerRequest, decode, encode_in,
@@ -59,7 +59,8 @@ pub(crate) fn serve(control: OwnedFd, config: HorseConfig, worker: &str, preload
             Err(_) => process::end(1),
         },
         Err(error) => {
-            tracing::error!("fork server: {error}");
+            // Nothing is forked any more. The worker waits for this end, and not for whoever reads the log.
+            last_words(move || tracing::error!("fork server: {error}"));
             exit(1)
         }
     }

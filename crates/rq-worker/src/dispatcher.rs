@@ -51,7 +51,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use rq_core::link::{Link, Step};
 use rq_core::steps::suspension;
-use rq_core::steps::worker::Identity;
+use rq_core::steps::worker::{Identity, ServerInfo};
 use rq_core::{ErrorClass, ExceptionHandler, Executor};
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior};
@@ -95,13 +95,14 @@ pub(crate) struct Parts {
 
 /// Runs a worker until it has stopped.
 pub(crate) async fn run(mut parts: Parts, mut requests: Requests) -> Result<(), WorkerError> {
-    let (who, link) = tokio::select! {
+    let (who, link, server) = tokio::select! {
         introduced = introduce(&mut parts.options) => introduced?,
         // Redis may take its time, or be frozen, and nothing runs yet.
         () = request::asked_to_stop(&mut requests) => return Ok(()),
     };
     let observers = Observers::new(&who.name, std::mem::take(&mut parts.observers));
     observers.tell(WorkerEvent::Started { executor: parts.executor_name, slots: parts.executor.slots() });
+    registration::tell_of_dangers(&server, &observers);
     let mut dispatcher = Dispatcher::new(parts, who, link, Arc::new(observers), requests);
     dispatcher.listen().await;
     let result = dispatcher.dispatch().await;
@@ -110,16 +111,16 @@ pub(crate) async fn run(mut parts: Parts, mut requests: Requests) -> Result<(), 
 }
 
 /// Connects, and registers the worker.
-async fn introduce(options: &mut Options) -> Result<(Identity, Link), WorkerError> {
+async fn introduce(options: &mut Options) -> Result<(Identity, Link, ServerInfo), WorkerError> {
     let link = Link::open(&options.url).await?.with_answer_limit(answer_limit(options.lease));
-    registration::check_server(&link).await?;
+    let server = registration::check_server(&link).await?;
     // As in RQ, which exits where workers are suspended at its start (docs/cli.md §2). Nothing is registered by then.
     if link.run(&suspension::is_suspended(&options.keys)).await? {
         return Err(WorkerError::Suspended);
     }
     let who = registration::identity(options);
     registration::register(&link, &who, &options.queues).await?;
-    Ok((who, link))
+    Ok((who, link, server))
 }
 
 /// How long a step waits for its answer. A renewal over a connection that is dead has to be sent again, over another one,

@@ -16,6 +16,13 @@ pub enum WorkerEvent<'a> {
         /// How many jobs run at once.
         slots: usize,
     },
+    /// Redis may give up keys, jobs among them, when its memory is full. Told once, at the worker's start.
+    EvictionPossible {
+        /// Its `maxmemory-policy`.
+        policy: &'a str,
+    },
+    /// Redis keeps nothing on disk, so that a restart loses all jobs. Told once, at the worker's start.
+    PersistenceMissing,
     /// The worker is about to listen for commands.
     Subscribing {
         /// The channel they come over.

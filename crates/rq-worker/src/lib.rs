@@ -10,6 +10,7 @@ mod commands;
 mod dispatcher;
 mod error;
 mod event;
+mod last_words;
 mod launch;
 mod lazy_connection;
 mod log;
@@ -26,6 +27,7 @@ mod worker;
 
 pub use error::{LaunchError, WorkerError};
 pub use event::{Observer, ReapedFate, WorkerEvent};
+pub use last_words::last_words;
 pub use launch::{ExecutorOption, ExecutorOptions, HELPER_VARIABLE, Launch};
 pub use lazy_connection::LazyConnection;
 pub use log::Log;

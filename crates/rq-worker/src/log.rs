@@ -19,6 +19,13 @@ impl Observer for Log {
     fn observe(&self, worker: &str, event: &WorkerEvent<'_>) {
         match *event {
             WorkerEvent::Started { executor, slots } => started(worker, executor, slots),
+            WorkerEvent::EvictionPossible { policy } => warn!(
+                "Worker {worker}: Redis may evict jobs: maxmemory-policy is {policy}; set it to noeviction"
+            ),
+            WorkerEvent::PersistenceMissing => warn!(
+                "Worker {worker}: a restart of Redis loses all jobs: it has neither an append-only file nor save \
+                 points; set appendonly to yes, or save"
+            ),
             WorkerEvent::Subscribing { channel } => {
                 info!("Worker {worker}: subscribing to channel {channel}")
             }

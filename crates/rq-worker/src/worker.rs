@@ -1,6 +1,7 @@
 //! [`Worker`]: the builder that programs use, whatever executor they choose.
 
 use std::fmt;
+use std::io::{self, Write};
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use rq_core::{Handlers, Keys, OnCrash, Ttl};
 use crate::dispatcher::{self, Parts};
 use crate::error::{LaunchError, WorkerError};
 use crate::event::Observer;
+use crate::last_words::last_words;
 use crate::launch::{Helper, Launch};
 use crate::log::Log;
 use crate::options::{DequeueStrategy, LEASE_MIN, Options};
@@ -148,13 +150,15 @@ impl<L: Launch> Worker<L> {
     ///
     /// Blocks this thread, and must be called outside of a runtime.
     pub fn run(self) -> ExitCode {
-        match self.try_run() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("{error}");
-                ExitCode::FAILURE
+        let result = self.try_run();
+        let code = if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        last_words(move || {
+            if let Err(error) = result {
+                // Standard error may be closed; the exit code remains.
+                let _ = writeln!(io::stderr(), "{error}");
             }
-        }
+        });
+        code
     }
 
     /// [`run`](Worker::run) for programs that report errors themselves.

@@ -2,7 +2,8 @@
 //!
 //! `RQ_TEST_APP` says what else it is: `empty`, as the stock `rq`, which has no jobs; `watched`, which says what its
 //! preload, death penalties and exception handlers see; `service`, which runs two workers in a runtime of its own;
-//! `late-service`, which gets to that too late; or `async-main`, which calls `rq_cli::main` in a runtime.
+//! `late-service`, which gets to that too late; `async-main`, which calls `rq_cli::main` in a runtime; `plain`, a worker
+//! without a command line and without a Redis; or `thread-in-preload`, whose fork server cannot fork.
 
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -16,12 +17,19 @@ use rq_worker_fork::{ForkOptions, Worker};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
+/// A port where nobody listens.
+const NO_REDIS: &str = "redis://127.0.0.1:1/";
+
 fn main() -> ExitCode {
     let app = match std::env::var("RQ_TEST_APP").as_deref() {
         Ok("empty") => App::new(Handlers::new()),
         Ok("watched") => watched(App::new(jobs::handlers())),
         Ok("service") => return told(service()),
         Ok("late-service") => return told(late_service()),
+        Ok("plain") => return Worker::new(jobs::handlers()).url(NO_REDIS).run(),
+        Ok("thread-in-preload") => {
+            App::new(jobs::handlers()).preload(|| drop(std::thread::spawn(std::thread::park)))
+        }
         Ok("async-main") => {
             let runtime = Runtime::new().expect("the system has what a runtime needs");
             return runtime.block_on(async { rq_cli::main(jobs::handlers()) });

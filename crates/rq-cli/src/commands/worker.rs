@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rq_core::{OnCrash, Ttl};
 use rq_worker::number::{self, SECONDS_MAX};
-use rq_worker::{DequeueStrategy, LEASE_DEFAULT, LEASE_MIN, Options, WorkerError};
+use rq_worker::{DequeueStrategy, LEASE_DEFAULT, LEASE_MIN, Options, WorkerError, last_words};
 use tracing::Level;
 
 use crate::app::App;
@@ -198,7 +198,7 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
         note(remark);
     }
     // Before the worker is prepared: the processes that are forked then log in the same way.
-    log::install(args.logging.level(), format, Paint::of_stdout());
+    let log = log::install(args.logging.level(), format, Paint::of_stdout());
     let pid_file = args.pid.clone();
     let mut options = args.options(&server);
     options.dequeue = dequeue;
@@ -207,11 +207,16 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
         Ok(worker) => worker,
         Err(error) => return refuse(error, &server),
     };
+    // What forks has forked by now.
+    let log = log.start_threads();
     // Only when the worker is prepared, and by it: helpers do not get here, so the file has the worker's own id.
     if let Some(path) = &pid_file {
         write_pid(path)?;
     }
-    worker.run().or_else(|error| refuse(error, &server))
+    let ended = worker.run();
+    // What was logged comes before the reason.
+    drop(log);
+    ended.or_else(|error| refuse(error, &server))
 }
 
 /// What prepares the worker whose jobs run as `word` says, and what is used in the place of a Python class.
@@ -273,7 +278,8 @@ impl Logging {
 fn refuse(error: WorkerError, server: &Server) -> Result<(), Refusal> {
     match error {
         WorkerError::Suspended => {
-            say(Paint::of_stdout().paint(Colour::Red, &error.to_string()))?;
+            let reason = Paint::of_stdout().paint(Colour::Red, &error.to_string());
+            last_words(move || drop(say(reason)));
             Err(Refusal::Said)
         }
         WorkerError::NoHandlers => Err(Refusal::Unable(error.to_string())),
@@ -282,10 +288,15 @@ fn refuse(error: WorkerError, server: &Server) -> Result<(), Refusal> {
     }
 }
 
+/// Whether this is the command that the arguments of a program name.
+pub(crate) fn is_named_in(arguments: &[OsString]) -> bool {
+    arguments.get(1).is_some_and(|command| command == NAME)
+}
+
 /// The program that `--app` names for `rq worker`. Looked for before anything else is read: what that program's executors can
 /// be told, it alone knows.
 pub(crate) fn other_program(arguments: &[OsString]) -> Option<PathBuf> {
-    if arguments.get(1).is_none_or(|command| command != NAME) {
+    if !is_named_in(arguments) {
         return None;
     }
     // Behind `--` are queues, of which one may be called `--app`.

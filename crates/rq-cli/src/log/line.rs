@@ -43,18 +43,39 @@ impl Lines {
         out.write_str(&second.1)
     }
 
-    fn write_field(&self, field: Field, event: &Event<'_>, out: &mut dyn Write) -> fmt::Result {
-        let metadata = event.metadata();
-        let (level_name, level_number) = python_level(*metadata.level());
-        match field {
-            Field::Asctime => self.write_time(out),
-            Field::Message => self.write_message(event, out),
-            Field::Levelname => out.write_str(level_name),
-            Field::Levelno => write!(out, "{level_number}"),
-            Field::Name if is_ours(metadata.target()) => out.write_str(RQ_LOGGER),
-            Field::Name => out.write_str(metadata.target()),
-            Field::Process => write!(out, "{}", std::process::id()),
+    /// Writes a line whose message `message` writes.
+    pub(super) fn write_line(
+        &self,
+        level: Level,
+        target: &str,
+        message: &mut dyn FnMut(&mut dyn Write) -> fmt::Result,
+        out: &mut dyn Write,
+    ) -> fmt::Result {
+        let mut write_field = |field: Field, out: &mut dyn Write| {
+            let (level_name, level_number) = python_level(level);
+            match field {
+                Field::Asctime => self.write_time(out),
+                Field::Message => message(out),
+                Field::Levelname => out.write_str(level_name),
+                Field::Levelno => write!(out, "{level_number}"),
+                Field::Name if is_ours(target) => out.write_str(RQ_LOGGER),
+                Field::Name => out.write_str(target),
+                Field::Process => write!(out, "{}", std::process::id()),
+            }
+        };
+        for piece in &self.format.pieces {
+            match piece {
+                Piece::Literal(text) => out.write_str(text)?,
+                Piece::Field { field, width: 0, .. } => write_field(*field, out)?,
+                Piece::Field { field, width, left } => {
+                    // A width counts characters, so the text has to be there before it is padded.
+                    let mut text = String::new();
+                    write_field(*field, &mut text)?;
+                    if *left { write!(out, "{text:<width$}")? } else { write!(out, "{text:>width$}")? }
+                }
+            }
         }
+        out.write_char('\n')
     }
 
     fn write_message(&self, event: &Event<'_>, out: &mut dyn Write) -> fmt::Result {
@@ -77,19 +98,9 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        for piece in &self.format.pieces {
-            match piece {
-                Piece::Literal(text) => out.write_str(text)?,
-                Piece::Field { field, width: 0, .. } => self.write_field(*field, event, &mut out)?,
-                Piece::Field { field, width, left } => {
-                    // A width counts characters, so the text has to be there before it is padded.
-                    let mut text = String::new();
-                    self.write_field(*field, event, &mut text)?;
-                    if *left { write!(out, "{text:<width$}")? } else { write!(out, "{text:>width$}")? }
-                }
-            }
-        }
-        out.write_char('\n')
+        let metadata = event.metadata();
+        let message = &mut |out: &mut dyn Write| self.write_message(event, out);
+        self.write_line(*metadata.level(), metadata.target(), message, &mut out)
     }
 }
 

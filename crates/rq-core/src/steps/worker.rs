@@ -1,15 +1,16 @@
 //! Steps of a worker's record: birth, heartbeat, death.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use redis::Value as Reply;
+use redis::{InfoDict, Value as Reply};
 
 use crate::error::Error;
 use crate::execution::Claimed;
 use crate::keys::Keys;
 use crate::link::{Answers, Step};
 use crate::scripts;
-use crate::steps::single;
+use crate::steps::{exactly, read, single};
 use crate::time::Timestamp;
 use crate::worker_record::WorkerRecord;
 
@@ -89,14 +90,43 @@ pub fn introduce(name: &str) -> Step<String> {
     })
 }
 
-/// Which version of Redis this is, `7.2.4` (`INFO server`); `None` where the server does not report one.
-pub fn server_version() -> Step<Option<String>> {
-    const NAME: &str = "server version";
+/// What a worker should know of its server before it begins; `None` for what the server does not tell, as managed ones
+/// and users with few rights are refused `INFO` or `CONFIG`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerInfo {
+    /// Its version, `7.2.4`.
+    pub version: Option<String>,
+    /// Which keys it gives up when its memory is full: its `maxmemory-policy`.
+    pub maxmemory_policy: Option<String>,
+    /// Whether its data outlives a restart: it has an append-only file, or save points.
+    pub is_persistent: Option<bool>,
+}
+
+/// Asks the server for that (`INFO`, `CONFIG GET save`).
+pub fn server_info() -> Step<ServerInfo> {
+    const NAME: &str = "server info";
     let mut pipeline = redis::pipe();
-    pipeline.cmd("INFO").arg("server");
+    // Without the names of sections: before Redis 7.0 it takes one at most.
+    pipeline.cmd("INFO");
+    pipeline.cmd("CONFIG").arg("GET").arg("save");
     Step::new(NAME, pipeline, |answers| {
-        let info: redis::InfoDict = single(NAME, answers)?;
-        Ok(info.get("redis_version"))
+        let [info, config] = exactly(NAME, answers)?;
+        let info: Option<InfoDict> = read(NAME, info).ok();
+        let config: Option<HashMap<String, String>> = read(NAME, config).ok();
+        let text = |field: &str| info.as_ref()?.get::<String>(field);
+        let appends = text("aof_enabled").map(|flag| flag != "0");
+        let saves = config.and_then(|mut config| config.remove("save")).map(|points| !points.is_empty());
+        // One of the two is enough; that there is neither takes both answers.
+        let is_persistent = match (appends, saves) {
+            (Some(true), _) | (_, Some(true)) => Some(true),
+            (Some(false), Some(false)) => Some(false),
+            _ => None,
+        };
+        Ok(ServerInfo {
+            version: text("redis_version"),
+            maxmemory_policy: text("maxmemory_policy"),
+            is_persistent,
+        })
     })
 }
 

@@ -2,27 +2,41 @@
 
 use rq_core::keys::{check_queue_name, check_worker_name};
 use rq_core::link::Link;
-use rq_core::steps::worker::{self as steps, Identity};
+use rq_core::steps::worker::{self as steps, Identity, ServerInfo};
 use rq_core::{Timestamp, WorkerRecord};
 
 use crate::error::WorkerError;
+use crate::event::{Observers, WorkerEvent};
 use crate::options::Options;
 
 /// The oldest server RQ works with: `LMOVE` and `BLMOVE` came with it.
 const REDIS_MIN: (u32, u32) = (6, 2);
 
-/// Refuses a server that lacks what RQ needs. A server that does not report its version is accepted.
-pub(crate) async fn check_server(link: &Link) -> Result<(), WorkerError> {
-    let version = match link.run(&steps::server_version()).await {
-        Ok(version) => version,
+/// The policy of a server that gives up no key.
+const POLICY_SAFE: &str = "noeviction";
+
+/// Refuses a server that lacks what RQ needs. What a server does not report counts as good.
+pub(crate) async fn check_server(link: &Link) -> Result<ServerInfo, WorkerError> {
+    let server = match link.run(&steps::server_info()).await {
+        Ok(server) => server,
         Err(error) if error.is_redis_unavailable() => return Err(error.into()),
-        Err(_) => return Ok(()),
+        Err(_) => return Ok(ServerInfo::default()),
     };
-    match version {
-        Some(version) if parse_version(&version).is_some_and(|version| version < REDIS_MIN) => {
+    match &server.version {
+        Some(version) if parse_version(version).is_some_and(|version| version < REDIS_MIN) => {
             Err(WorkerError::ServerTooOld { server: format!("Redis {version}") })
         }
-        _ => Ok(()),
+        _ => Ok(server),
+    }
+}
+
+/// Tells of the server's ways to lose jobs, of which each can be set otherwise.
+pub(crate) fn tell_of_dangers(server: &ServerInfo, observers: &Observers) {
+    if let Some(policy) = server.maxmemory_policy.as_deref().filter(|policy| *policy != POLICY_SAFE) {
+        observers.tell(WorkerEvent::EvictionPossible { policy });
+    }
+    if server.is_persistent == Some(false) {
+        observers.tell(WorkerEvent::PersistenceMissing);
     }
 }
 

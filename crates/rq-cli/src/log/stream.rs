@@ -1,0 +1,295 @@
+//! [`Stream`]: standard output or standard error, which its reader may stop reading.
+//!
+//! To write to a full pipe is to wait for its reader, and a worker has one thread for its claims, its leases and its
+//! signals. So lines wait in a buffer, and a thread of the stream's own writes them. What does not fit into the buffer
+//! is dropped and counted, and where it would have been one line says how much it was. At its end a worker waits for
+//! lines that somebody reads, and leaves behind what nobody does.
+//!
+//! The thread is started when the worker's executor is there: before that it might yet fork. Until then, and always in
+//! fork servers and horses, which never get there, whoever logs writes.
+//!
+//! The crate `tracing-appender` has such a thread, too, and is not used: where pipe and buffer are full, its guard
+//! prints to that pipe at the end and waits for ever; its buffer counts lines, and a line may have 32 KB; and it says
+//! nowhere in the log how many it has dropped.
+
+use std::io::{self, Write};
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::poll::PollTimeout;
+use tracing::Level;
+
+use super::line::Lines;
+use crate::output::has_room;
+
+/// How much waits for the reader: some 40,000 lines, which at a line a millisecond is more than half a minute. As much
+/// again may be on its way to the reader.
+const WAITING_BYTES_MAX: usize = 4 << 20;
+/// What a buffer keeps of its room when it is empty.
+const ROOM_BYTES: usize = 64 << 10;
+/// How much is written at once, in whole lines: a pipe takes so much in one piece, and nothing that another process
+/// writes comes in between.
+const PIECE_BYTES_MAX: usize = libc::PIPE_BUF;
+/// How long a worker that leaves waits for a reader that takes nothing.
+const STALL_MAX: Duration = Duration::from_millis(500);
+/// How long it waits for one that takes little at a time: half of what `docker stop` allows for an end.
+const FLUSH_MAX: Duration = Duration::from_secs(5);
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Standard {
+    Out,
+    Err,
+}
+
+impl Standard {
+    fn write(self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Standard::Out => io::stdout().write(bytes),
+            Standard::Err => io::stderr().write(bytes),
+        }
+    }
+
+    /// Writes out what the program has printed and not ended with a line end; only standard output keeps that back.
+    fn flush(self) -> io::Result<()> {
+        match self {
+            Standard::Out => io::stdout().flush(),
+            Standard::Err => Ok(()),
+        }
+    }
+
+    fn wait_for_room(self) {
+        match self {
+            Standard::Out => has_room(io::stdout(), PollTimeout::NONE),
+            Standard::Err => has_room(io::stderr(), PollTimeout::NONE),
+        };
+    }
+
+    /// Never fails: where the stream is closed, as behind `| head`, all is dropped, and the worker goes on.
+    fn write_all(self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            match self.write(bytes) {
+                Ok(count @ 1..) => bytes = &bytes[count..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Whoever shares the pipe may have made it so; and it has a reader.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_for_room(),
+                Ok(0) | Err(_) => return,
+            }
+        }
+    }
+}
+
+/// A standard stream, and the lines that wait for it.
+#[derive(Debug)]
+pub(super) struct Stream {
+    standard: Standard,
+    state: Mutex<State>,
+    /// A line waits, or the end has come; and its thread has ended.
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Whether a thread writes.
+    has_thread: bool,
+    /// Whether the thread waits for lines: only then is it told of one.
+    is_idle: bool,
+    /// Whether the thread is to end when all is written.
+    is_ending: bool,
+    /// Since when the thread is in the middle of a write.
+    writing_since: Option<Instant>,
+    /// Lines, the oldest first.
+    waiting: Vec<u8>,
+    /// How many lines there was no room for, behind those that wait.
+    dropped: u64,
+}
+
+impl Stream {
+    pub(super) fn new(standard: Standard) -> Arc<Stream> {
+        Arc::new(Stream { standard, state: Mutex::default(), changed: Condvar::new() })
+    }
+
+    /// Writes a line, with its end; or has it wait for the thread, if there is one.
+    pub(super) fn put(&self, line: &[u8]) {
+        let mut state = self.lock();
+        if !state.has_thread {
+            drop(state);
+            return self.standard.write_all(line);
+        }
+        // One that would fit behind those that were dropped is dropped as well, as the count stands in one place.
+        if state.dropped > 0 || state.waiting.len() + line.len() > WAITING_BYTES_MAX {
+            state.dropped += 1;
+            return;
+        }
+        state.waiting.extend_from_slice(line);
+        if mem::take(&mut state.is_idle) {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Has a thread write from now on; `lines` makes the line about what was dropped. Where the system allows no
+    /// thread, whoever logs goes on writing.
+    pub(super) fn start_thread(self: &Arc<Self>, lines: Lines) {
+        let stream = Arc::clone(self);
+        let thread = thread::Builder::new().name("rq-log".to_owned()).spawn(move || stream.serve(&lines));
+        self.lock().has_thread = thread.is_ok();
+    }
+
+    /// Has all written that waits, as far as somebody reads it. Lines that come later are written by whoever logs.
+    pub(super) fn finish(&self) {
+        let by = Instant::now() + FLUSH_MAX;
+        let mut state = self.lock();
+        state.is_ending = true;
+        self.changed.notify_all();
+        while state.has_thread {
+            // A thread that has not got to its next write is not held up by a reader.
+            let stalls = state.writing_since.map(|since| since + STALL_MAX);
+            let left = stalls.map_or(by, |at| at.min(by)).saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// What the thread does: writes lines until there are no more and the end has come.
+    fn serve(&self, lines: &Lines) {
+        let mut batch = Vec::new();
+        while let Some(dropped) = self.take(&mut batch) {
+            if dropped > 0 {
+                batch.extend_from_slice(about_dropped(lines, dropped).as_bytes());
+            }
+            let mut rest = &batch[..];
+            while !rest.is_empty() {
+                let (piece, behind) = rest.split_at(piece_len(rest));
+                self.timed(|| self.standard.write_all(piece));
+                rest = behind;
+            }
+            batch.clear();
+            batch.shrink_to(ROOM_BYTES);
+        }
+        // Left to the end of the process, this could hold it up.
+        self.timed(|| drop(self.standard.flush()));
+        self.lock().has_thread = false;
+        self.changed.notify_all();
+    }
+
+    /// Waits for lines, and moves them into `batch`; returns how many were dropped behind them. Nothing when the end
+    /// has come.
+    fn take(&self, batch: &mut Vec<u8>) -> Option<u64> {
+        let mut state = self.lock();
+        while state.waiting.is_empty() {
+            if state.is_ending {
+                return None;
+            }
+            state.is_idle = true;
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        mem::swap(batch, &mut state.waiting);
+        Some(mem::take(&mut state.dropped))
+    }
+
+    /// Lets others see for how long `write` takes.
+    fn timed(&self, write: impl FnOnce()) {
+        self.lock().writing_since = Some(Instant::now());
+        write();
+        self.lock().writing_since = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Write for &Stream {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.put(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn about_dropped(lines: &Lines, dropped: u64) -> String {
+    let mut line = String::new();
+    let message = format_args!("{dropped} lines of this log were dropped: nobody has read it for a while");
+    // A string takes whatever is written.
+    let _ = lines.write_line(Level::WARN, module_path!(), &mut |out| out.write_fmt(message), &mut line);
+    line
+}
+
+/// How much of `lines`, which is not empty, is written at once: as many whole lines as make a piece, one at least.
+fn piece_len(lines: &[u8]) -> usize {
+    let is_end = |byte: &u8| *byte == b'\n';
+    let piece = &lines[..lines.len().min(PIECE_BYTES_MAX)];
+    let end = piece.iter().rposition(is_end).or_else(|| lines.iter().position(is_end));
+    end.map_or(lines.len(), |at| at + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::format::Format;
+    use super::*;
+    use crate::paint::Paint;
+
+    /// A stream whose thread there only seems to be.
+    fn unwritten() -> Arc<Stream> {
+        let stream = Stream::new(Standard::Err);
+        stream.lock().has_thread = true;
+        stream
+    }
+
+    #[test]
+    fn what_does_not_fit_is_dropped_and_counted() {
+        let stream = unwritten();
+        let line = [&[b'x'; 99][..], b"\n"].concat();
+        let fit = WAITING_BYTES_MAX / line.len();
+        (0..fit + 3).for_each(|_| stream.put(&line));
+        // It would fit.
+        stream.put(b"\n");
+        let mut batch = Vec::new();
+        assert_eq!(stream.take(&mut batch), Some(4));
+        assert_eq!(batch.len(), fit * line.len());
+        batch.clear();
+        stream.put(b"later\n");
+        assert_eq!((stream.take(&mut batch), &batch[..]), (Some(0), &b"later\n"[..]));
+    }
+
+    #[test]
+    fn pieces_are_whole_lines() {
+        let (short, long) = (format!("{}\n", "s".repeat(1_500)), format!("{}\n", "l".repeat(9_000)));
+        let check = |lines: &[&str], expected: usize| {
+            let lines = lines.concat();
+            assert_eq!(piece_len(lines.as_bytes()), expected);
+        };
+        check(&[&short], short.len());
+        check(&[&short, &short, &short], 2 * short.len());
+        check(&[&short, &long, &short], short.len());
+        check(&[&long, &short], long.len());
+        check(&["without an end"], "without an end".len());
+    }
+
+    #[test]
+    fn what_was_dropped_is_told_in_the_logs_format() {
+        let format = Format::new("%(levelname)s %(name)s %(message)s", "").unwrap();
+        let line = about_dropped(&Lines::new(format, Paint::Plain), 7);
+        assert_eq!(
+            line,
+            "WARNING rq.worker 7 lines of this log were dropped: nobody has read it for a while\n"
+        );
+    }
+
+    #[test]
+    fn nobody_waits_for_a_thread_that_is_stuck() {
+        let stream = unwritten();
+        stream.lock().writing_since = Some(Instant::now());
+        let began = Instant::now();
+        stream.finish();
+        assert!((STALL_MAX..FLUSH_MAX).contains(&began.elapsed()), "{:?}", began.elapsed());
+    }
+}

@@ -8,6 +8,7 @@ mod cli_manage;
 mod cli_worker;
 mod codec_interop;
 mod conformance;
+mod connections;
 mod dice;
 mod documents;
 mod drain;

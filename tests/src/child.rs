@@ -16,6 +16,8 @@ const ASK_EVERY: Duration = Duration::from_millis(5);
 /// How long the last lines may take after the end; a grandchild may hold the pipe open.
 const LAST_LINES_LIMIT: Duration = Duration::from_secs(2);
 
+/// What the system counts processor time in (`USER_HZ`, the same on every Linux).
+const TICK_MS: u64 = 10;
 /// How much of a line is kept.
 const LINE_BYTES_MAX: usize = 1 << 20;
 
@@ -131,6 +133,27 @@ impl Child {
         let written = self.output.lock();
         let lines = written.lines.iter().filter(|(from, _)| *from == stream);
         lines.map(|(_, line)| format!("{line}\n")).collect()
+    }
+
+    /// How many lines it has written so far, to both outputs.
+    pub fn lines(&self) -> usize {
+        self.output.lock().lines.len()
+    }
+
+    /// How long it has computed so far, without the processes that it has started. The system counts in hundredths of a
+    /// second.
+    ///
+    /// # Panics
+    /// When it has been waited for, or where there is no `/proc`.
+    #[track_caller]
+    pub fn cpu(&self) -> Duration {
+        let path = format!("/proc/{}/stat", self.id());
+        let stat = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        // Its name stands in parentheses and may hold spaces. Behind that, fields 14 and 15 (proc_pid_stat(5)).
+        let fields = stat.rsplit_once(')').expect("a name stands in parentheses").1.split_whitespace();
+        let ticks: u64 =
+            fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number of ticks")).sum();
+        Duration::from_millis(ticks * TICK_MS)
     }
 
     /// Sends it a signal.

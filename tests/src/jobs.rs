@@ -11,6 +11,7 @@
 //! | `test.sleep`, `test.sleep_async`, `test.check` | take long and heed their time limit |
 //! | `test.pending`, `test.stubborn` | take long and do not |
 //! | `test.gate`, `test.report` | wait at a [`Gate`](crate::Gate) |
+//! | `test.journal` | takes its time, and says in a [`Journal`](crate::Journal) when it began and ended |
 //! | `test.deadline`, `test.who`, `test.count`, `test.meta` | tell what their context says |
 //! | `test.spread` | enqueues more work |
 //! | `test.surroundings` | tells what the system knows of its process |
@@ -36,6 +37,8 @@ type Result<T> = rq_core::Result<T>;
 
 /// How often a job that could look at its time limit would do so.
 const PACE: Duration = Duration::from_millis(5);
+/// How often a job looks for a signal.
+const SIGNAL_PACE: Duration = Duration::from_millis(20);
 /// How often a job that heeds nothing looks at its gate before it ends all the same, in case the test is gone.
 const STUBBORN_LOOKS_MAX: usize = 2_000;
 
@@ -44,7 +47,7 @@ pub fn handlers() -> Handlers {
     let like_pythons = handlers![interop_add, interop_echo, interop_fail, interop_journal, flaky];
     let results = handlers![add, operator_add, repr, record, none, unserializable, greet];
     let failures = handlers![fail, fail_with_causes, panic, panic_async, ask_again];
-    let long = handlers![sleep, sleep_async, check, pending, stubborn, gate, report];
+    let long = handlers![sleep, sleep_async, check, pending, stubborn, gate, report, journal_run];
     let contexts = handlers![deadline, who, count, meta, spread, surroundings];
     let ours = like_pythons.merge(results).merge(failures).merge(long).merge(contexts);
     ours.merge(green::handlers()).merge(rq_examples::fetch::handlers()).merge(zoo::handlers())
@@ -257,6 +260,22 @@ pub fn report(ctx: &Context, key: String) -> Result<()> {
     wait_at(ctx, &key)?;
     ctx.set_meta("stage", "after")?;
     Ok(ctx.progress(1.0, "done")?)
+}
+
+/// Writes into a [`Journal`](crate::Journal) that it began, waits for a signal where it is given one, takes its time, and
+/// writes that it ended. Returns its id. No word of this is Redis'.
+#[job("test.journal")]
+pub fn journal_run(ctx: &Context, path: String, ms: u64, signal: Option<String>) -> Result<String> {
+    let (path, id) = (Path::new(&path), &ctx.job().id);
+    journal::begin(path, id)?;
+    if let Some(signal) = signal {
+        while !Path::new(&signal).exists() {
+            ctx.sleep(SIGNAL_PACE)?;
+        }
+    }
+    ctx.sleep(Duration::from_millis(ms))?;
+    journal::end(path, id)?;
+    Ok(id.clone())
 }
 
 /// How many seconds it has left; `None` for no limit.

@@ -9,7 +9,7 @@ use crate::Scratch;
 
 /// A file to which jobs append a line each time they begin and each time they end. Dropping it removes the file.
 ///
-/// The jobs are [`test.journal`](crate::jobs) and `interop.journal` of Python; both write the same lines.
+/// The jobs are [`test.journal`](crate::jobs) and `interop.journal`, which is Python's, too; both write the same lines.
 pub struct Journal {
     path: PathBuf,
 }
@@ -47,6 +47,16 @@ impl Journal {
     /// What a job is given.
     pub fn path(&self) -> &str {
         self.path.to_str().expect("the folder for temporary files has a plain name")
+    }
+
+    /// What a job is given that is to wait for [`Journal::signal`].
+    pub fn signal_path(&self) -> String {
+        format!("{}.signal", self.path())
+    }
+
+    /// Lets the jobs go on that wait for it.
+    pub fn signal(&self) {
+        fs::write(self.signal_path(), "").unwrap_or_else(|error| panic!("{}: {error}", self.signal_path()));
     }
 
     /// The ids of the jobs that began, in order.
@@ -99,8 +109,9 @@ impl Runs {
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        // It may have gone with its folder.
+        // It may have gone with its folder; and a signal is rarely given.
         let _ = fs::remove_file(&self.path);
+        let _ = fs::remove_file(self.signal_path());
     }
 }
 

@@ -9,10 +9,14 @@
 //! | [`Process`] | what runs on a `Scratch`, wherever it has gone |
 //! | [`Python`] | Python RQ, on a `Scratch` |
 //! | [`jobs`] | what our test worker can run |
+//! | [`Folder`] | a folder for one test's files |
 //! | [`Gate`] | where a job waits until the test lets it go on |
 //! | [`Journal`] | what jobs did, as a witness that is not Redis |
 //! | [`Ledger`] | in which book every job is, and what is wrong with that |
 //! | [`Proxy`] | what breaks between a program and Redis, at a request of one's choice |
+//! | [`Gateway`] | the name by which a Redis is known, which may lead elsewhere, or nowhere |
+//! | [`Clock`] | the clock of a `PrivateRedis`, for a test to set |
+//! | [`Trouble`] | what befalls a Redis for a while, by real means |
 //! | [`eventually()`] | waiting for what can only be asked for |
 //! | [`fixture`] | what the real Python RQ left in Redis, scenario by scenario |
 //!
@@ -20,11 +24,14 @@
 //! Everything it starts is gone when the test program is, however that ends.
 
 mod child;
+mod clock;
 #[cfg(feature = "docker")]
 mod container;
 mod eventually;
 pub mod fixture;
+mod folder;
 mod gate;
+mod gateway;
 pub mod jobs;
 mod journal;
 mod ledger;
@@ -35,6 +42,7 @@ mod python;
 mod resp;
 mod scratch;
 mod server;
+mod trouble;
 
 // Shared with `xtask`, which depends on no crate of ours.
 #[allow(dead_code, reason = "xtask compiles these files too, and uses what we do not")]
@@ -47,8 +55,11 @@ mod redis_process;
 mod search_path;
 
 pub use child::{Child, Signal, Stream};
+pub use clock::Clock;
 pub use eventually::eventually;
+pub use folder::Folder;
 pub use gate::Gate;
+pub use gateway::Gateway;
 pub use journal::{Journal, Line, Runs};
 pub use ledger::{Acknowledged, Excuse, Ledger, Violation};
 pub use private_redis::PrivateRedis;
@@ -57,3 +68,4 @@ pub use proxy::{Fault, Proxy};
 pub use python::Python;
 pub use scratch::Scratch;
 pub use server::{Server, server};
+pub use trouble::{Trouble, TroubledRedis};

@@ -1,22 +1,31 @@
 //! A Redis for one test alone: to configure, fill, freeze, kill and bring back.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
+use crate::clock::Clock;
+use crate::folder::Folder;
 use crate::redis_process::RedisProcess;
 use crate::{Signal, search_path};
 
+/// How a server keeps what it has answered, be it killed at any instant. It writes before it answers; that the disk has
+/// it, too, matters where a machine dies.
+const LASTING: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "no"];
+
 /// A server of this test's own, as a child process. Dropping it kills it.
 ///
-/// It keeps nothing on disk: a server that was killed comes back empty.
+/// It keeps nothing on disk, and comes back empty when it was killed, unless it is [lasting](PrivateRedis::lasting).
 pub struct PrivateRedis {
-    program: PathBuf,
+    /// The program, and what stands before it.
+    program: Vec<OsString>,
     options: Vec<String>,
     address: SocketAddr,
     process: Option<RedisProcess>,
+    /// What it keeps.
+    _folder: Option<Folder>,
 }
 
 impl PrivateRedis {
@@ -25,14 +34,37 @@ impl PrivateRedis {
     /// # Panics
     /// When there is no server on `PATH`, or it does not start; the message ends with its log.
     pub fn start(options: &[&str]) -> Self {
-        let program = search_path::find_redis_server().unwrap_or_else(|| {
-            panic!(
-                "this test starts a redis-server, and there is none on PATH: `cargo xtask test` installs one."
-            )
-        });
+        Self::start_program(vec![program()], options, None)
+    }
+
+    /// Starts one that keeps its data: what it had answered before it was killed is there when it comes back.
+    ///
+    /// # Panics
+    /// As [`PrivateRedis::start`].
+    pub fn lasting(options: &[&str]) -> Self {
+        let folder = Folder::new("redis");
+        let path =
+            folder.path().to_str().expect("the folder for temporary files has a plain name").to_owned();
+        Self::start_program(
+            vec![program()],
+            &[&LASTING[..], &["--dir", &path], options].concat(),
+            Some(folder),
+        )
+    }
+
+    /// Starts one that goes by a clock of the test's.
+    ///
+    /// # Panics
+    /// As [`PrivateRedis::start`].
+    pub fn with_clock(clock: &Clock, options: &[&str]) -> Self {
+        let words = clock.prefix().into_iter().chain([program()]);
+        Self::start_program(words.collect(), options, None)
+    }
+
+    fn start_program(program: Vec<OsString>, options: &[&str], folder: Option<Folder>) -> Self {
         let process = RedisProcess::start(&program, options).unwrap_or_else(|error| panic!("{error}"));
         let options = options.iter().map(ToString::to_string).collect();
-        Self { program, options, address: process.address(), process: Some(process) }
+        Self { program, options, address: process.address(), process: Some(process), _folder: folder }
     }
 
     /// How a client reaches it: `redis://host:port/`. The same after a restart.
@@ -63,21 +95,40 @@ impl PrivateRedis {
         kill(Pid::from_raw(id), signal).expect("the server runs, so it takes signals");
     }
 
-    /// Kills it, as a crash would: all connections break, all data is lost.
+    /// Kills it, as a crash would: all connections break, all data is lost that it does not keep.
     pub fn kill(&mut self) {
         self.process = None;
     }
 
-    /// Starts it again where it was, empty; kills it first if it still runs.
+    /// Starts it again where it was, as it was started; kills it first if it still runs.
+    ///
+    /// It answers then, be it that it is loading what it has kept.
     ///
     /// # Panics
     /// When it does not start.
     pub fn restart(&mut self) {
+        self.restart_with(&[]);
+    }
+
+    /// [`PrivateRedis::restart`] with more options, this time.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn restart_with(&mut self, more: &[&str]) {
         self.kill();
-        let options: Vec<&str> = self.options.iter().map(String::as_str).collect();
+        let options: Vec<&str> =
+            self.options.iter().map(String::as_str).chain(more.iter().copied()).collect();
         let process = RedisProcess::start_at(self.address, &self.program, &options);
         self.process = Some(process.unwrap_or_else(|error| panic!("{error}")));
     }
+}
+
+fn program() -> OsString {
+    let found = search_path::find_redis_server();
+    let found = found.unwrap_or_else(|| {
+        panic!("this test starts a redis-server, and there is none on PATH: `cargo xtask test` installs one.")
+    });
+    found.into()
 }
 
 #[cfg(test)]
@@ -109,5 +160,33 @@ mod tests {
         server.restart();
         assert_eq!(server.url(), url);
         assert_eq!(redis::cmd("DBSIZE").query::<u64>(&mut server.connection()).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_lasting_one_comes_back_with_all_it_has_answered() {
+        let mut server = PrivateRedis::lasting(&[]);
+        redis::cmd("SET").arg("k").arg(1).exec(&mut server.connection()).unwrap();
+        server.restart();
+        assert_eq!(redis::cmd("GET").arg("k").query::<u64>(&mut server.connection()).unwrap(), 1);
+    }
+
+    #[test]
+    fn one_with_a_clock_goes_by_it() {
+        let clock = Clock::new();
+        let server = PrivateRedis::with_clock(&clock, &[]);
+        let mut connection = server.connection();
+        let mut time = |script: bool| -> u64 {
+            let mut command = redis::cmd(if script { "EVAL" } else { "TIME" });
+            if script {
+                command.arg("return redis.call('TIME')").arg(0);
+            }
+            command.query::<(u64, u64)>(&mut connection).unwrap().0
+        };
+        let now_s = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+        assert!(time(false).abs_diff(now_s) <= 2);
+        clock.jump(std::time::Duration::from_secs(1000));
+        for script in [false, true] {
+            assert!(time(script).abs_diff(now_s + 1000) <= 2, "in a script: {script}");
+        }
     }
 }

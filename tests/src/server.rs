@@ -76,7 +76,7 @@ fn start() -> Result<Server, String> {
 }
 
 fn start_child(program: &Path) -> Result<Server, String> {
-    let process = RedisProcess::start(program, &[]).map_err(|error| error.to_string())?;
+    let process = RedisProcess::start(&[program.into()], &[]).map_err(|error| error.to_string())?;
     let server = Server {
         url: format!("redis://{}/", process.address()),
         description: format!("{} on {}", program.display(), process.address()),

@@ -61,7 +61,8 @@ impl PrivateRedis {
     }
 
     fn start_process(server: PathBuf) -> Result<Self> {
-        let process = RedisProcess::start(&server, &[]).context("could not start a Redis server")?;
+        let process =
+            RedisProcess::start(&[server.clone().into()], &[]).context("could not start a Redis server")?;
         say(format_args!("Redis: {} on {}, for this run alone.", server.display(), process.address()));
         Ok(Self::Process(process))
     }

@@ -2,7 +2,7 @@
 //!
 //! The test harness compiles this file too, so it uses nothing but std.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -31,11 +31,11 @@ pub(crate) struct RedisProcess {
 }
 
 impl RedisProcess {
-    /// Starts `program` (a `redis-server` or `valkey-server`) with more options, as on its command line, and waits until
-    /// it answers.
+    /// Starts `program` (a `redis-server` or `valkey-server`, behind what is to stand before it: `env NAME=value`) with more
+    /// options, as on its command line, and waits until it answers.
     ///
     /// Fails when it cannot be started or does not answer in time; the message ends with its log.
-    pub(crate) fn start(program: &Path, options: &[&str]) -> io::Result<Self> {
+    pub(crate) fn start(program: &[OsString], options: &[&str]) -> io::Result<Self> {
         let mut failure = None;
         for _ in 0..PORTS_TRIED {
             match Self::start_at(free_address()?, program, options) {
@@ -47,7 +47,7 @@ impl RedisProcess {
     }
 
     /// As [`RedisProcess::start`], at a given address: for a server that comes back where it was.
-    pub(crate) fn start_at(address: SocketAddr, program: &Path, options: &[&str]) -> io::Result<Self> {
+    pub(crate) fn start_at(address: SocketAddr, program: &[OsString], options: &[&str]) -> io::Result<Self> {
         let directory = Self::make_directory(address)?;
         let log = directory.join(LOG_NAME);
         let command = command(program, address, &directory, options);
@@ -113,8 +113,8 @@ pub(crate) fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
-fn command(program: &Path, address: SocketAddr, directory: &Path, options: &[&str]) -> Vec<OsString> {
-    let mut command = vec![program.into()];
+fn command(program: &[OsString], address: SocketAddr, directory: &Path, options: &[&str]) -> Vec<OsString> {
+    let mut command = program.to_vec();
     let (host, port) = (address.ip().to_string(), address.port().to_string());
     command.extend(["--bind", &host, "--port", &port].map(OsString::from));
     command.extend([OsString::from("--dir"), directory.into()]);
@@ -135,7 +135,8 @@ fn answers(address: SocketAddr) -> bool {
     ask().is_ok_and(|first| matches!(first, b'+' | b'-'))
 }
 
-fn with_log(program: &Path, error: &io::Error, log: &Path) -> io::Error {
+fn with_log(program: &[OsString], error: &io::Error, log: &Path) -> io::Error {
+    let program = program.last().map_or(OsStr::new("nothing"), OsString::as_os_str);
     let log = fs::read_to_string(log).unwrap_or_default();
     io::Error::other(format!("{} did not start: {error}\n{}", program.display(), log.trim_end()))
 }

@@ -96,9 +96,7 @@ pub(super) fn cut_connections_neither_lose_nor_repeat_a_job(executor: &'static s
 
 pub(super) fn a_restart_of_redis_neither_loses_nor_repeats_a_job(executor: &'static str) {
     const JOBS: usize = 200;
-    let folder = TemporaryFolder::new();
-    let options = ["--appendonly", "yes", "--appendfsync", "always", "--dir", folder.path()];
-    let mut redis = PrivateRedis::start(&options);
+    let mut redis = PrivateRedis::lasting(&[]);
     let stage = Stage::on(&redis.url(), executor);
     let journal = Journal::new(&stage.scratch);
     let ids = enqueue(&stage, &journal, JOBS, &["default"]);
@@ -132,28 +130,4 @@ fn check_each_ran_once(
     let status = worker.wait(Duration::from_secs(20));
     assert_exit(worker, status, 0);
     assert_eq!(stage.scratch.hash("worker:w")["successful_job_count"], ids.len().to_string());
-}
-
-/// Where a Redis keeps what must survive it.
-struct TemporaryFolder {
-    path: std::path::PathBuf,
-}
-
-impl TemporaryFolder {
-    fn new() -> Self {
-        let name = format!("rq-tests-aof-{}", Scratch::new().prefix());
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&path).unwrap();
-        Self { path }
-    }
-
-    fn path(&self) -> &str {
-        self.path.to_str().expect("the folder for temporary files has a plain name")
-    }
-}
-
-impl Drop for TemporaryFolder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.path);
-    }
 }

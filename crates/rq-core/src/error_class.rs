@@ -43,7 +43,7 @@ const STAYS: bool = false;
 
 /// The first row that fits decides. What is not in the table is a [`Fault`](ErrorClass::Fault).
 const TABLE: &[Row] = {
-    use ErrorClass::{Misconfigured, Moved, Passing};
+    use ErrorClass::{Fault, Misconfigured, Moved, Passing};
     &[
         // A server that is a replica now, or follows one that it cannot reach, or is not the one for this slot.
         row("READONLY", "", Moved, RECONNECTS, "this server is a replica"),
@@ -64,6 +64,8 @@ const TABLE: &[Row] = {
         row("OOM", "", Passing, STAYS, "raise its maxmemory, or remove what is not needed"),
         // Who we are, and what we may do. A password that is refused while a server restarts may be taken later.
         row("NOAUTH", "", Misconfigured, RECONNECTS, "give the URL a password"),
+        // Who has not said who it is may send short commands alone, and is told nothing else of a long one.
+        row("ERR", "Protocol error: unauthenticated", Misconfigured, RECONNECTS, "give the URL a password"),
         row("WRONGPASS", "", Misconfigured, RECONNECTS, "correct the user and the password of the URL"),
         row("DENIED", "", Misconfigured, RECONNECTS, "this server takes no connections from here"),
         row("NOPERM", "", Misconfigured, STAYS, "give this user the commands and keys of RQ"),
@@ -89,6 +91,15 @@ const TABLE: &[Row] = {
             "give this user the keys of RQ",
         ),
         row("ERR", "unknown command", Misconfigured, STAYS, "this server lacks a command, or has renamed it"),
+        // The server closes the connection after each of these.
+        row(
+            "ERR",
+            "Protocol error: invalid bulk length",
+            Fault,
+            RECONNECTS,
+            "that is too large for this server",
+        ),
+        row("ERR", "Protocol error", Moved, RECONNECTS, ""),
     ]
 };
 
@@ -183,6 +194,8 @@ mod tests {
             ),
             ("OOM command not allowed when used memory > 'maxmemory'.", Passing, false),
             ("NOAUTH Authentication required.", Misconfigured, true),
+            ("ERR Protocol error: unauthenticated multibulk length", Misconfigured, true),
+            ("ERR Protocol error: invalid bulk length", Fault, true),
             ("WRONGPASS invalid username-password pair or user is disabled.", Misconfigured, true),
             ("NOPERM User worker has no permissions to run the 'evalsha' command", Misconfigured, false),
             (

@@ -40,24 +40,32 @@ impl BlockingLink {
 
     /// Runs a step: sends it, once more if that is safe and the connection was of no use, and reads the answers.
     pub fn run<T>(&self, step: &Step<T>) -> Result<T, Error> {
-        self.run_within(ANSWER_LIMIT, step)
+        self.run_by(None, step)
     }
 
-    /// [`run`](BlockingLink::run) for a caller who waits no longer than `limit` for an answer.
+    /// [`run`](BlockingLink::run) for a caller who waits no longer than `limit` in all.
     pub(crate) fn run_within<T>(&self, limit: Duration, step: &Step<T>) -> Result<T, Error> {
+        self.run_by(Some(Instant::now() + limit), step)
+    }
+
+    fn run_by<T>(&self, deadline: Option<Instant>, step: &Step<T>) -> Result<T, Error> {
+        // Each wait has its own limit, or what is left of the caller's.
+        let left = || {
+            deadline.map_or(ANSWER_LIMIT, |at| at.saturating_duration_since(Instant::now()).min(ANSWER_LIMIT))
+        };
         if step.is_empty() {
             return step.read(Vec::new());
         }
-        let mut turn = self.take_turn(limit)?;
+        let mut turn = self.take_turn(left())?;
         let (mut pipeline, mut tried, mut broken) = (step.pipeline(), Tried::default(), None);
         loop {
-            let mut connection = match turn.connection(limit) {
+            let mut connection = match turn.connection(left()) {
                 Ok(connection) => connection,
                 // What was sent before may have been done, which the caller has to know.
                 Err(error) => return Err(broken.unwrap_or(error).into()),
             };
             let result: RedisResult<Answers> =
-                limit_answers(&connection, limit).and_then(|()| pipeline.query(&mut connection));
+                limit_answers(&connection, left()).and_then(|()| pipeline.query(&mut connection));
             let verdict = step.judge(&result, &mut tried);
             turn.connection = Some(connection).filter(|_| verdict.connection_serves);
             turn.node = verdict.node;
@@ -142,6 +150,10 @@ impl Drop for Turn<'_> {
 }
 
 fn connect(client: &Client, limit: Duration) -> RedisResult<Connection> {
+    // The system refuses to wait for nothing.
+    if limit.is_zero() {
+        return Err(timed_out());
+    }
     client.get_connection_with_timeout(limit)
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use redis::{Client, Connection, RedisError, RedisResult};
+use redis::{Client, Connection, Pipeline, RedisError, RedisResult};
 
 use super::place::Place;
 use super::reconnecting::Reconnecting;
@@ -64,8 +64,7 @@ impl BlockingLink {
                 // What was sent before may have been done, which the caller has to know.
                 Err(error) => return Err(broken.unwrap_or(error).into()),
             };
-            let result: RedisResult<Answers> =
-                limit_answers(&connection, left()).and_then(|()| pipeline.query(&mut connection));
+            let result = exchange(&mut connection, &pipeline, left());
             let verdict = step.judge(&result, &mut tried);
             turn.connection = Some(connection).filter(|_| verdict.connection_serves);
             turn.node = verdict.node;
@@ -147,6 +146,23 @@ impl Drop for Turn<'_> {
         slot.connection = self.connection.take();
         self.link.free.notify_one();
     }
+}
+
+/// Sends all and reads all, within `limit`.
+fn exchange(connection: &mut Connection, pipeline: &Pipeline, limit: Duration) -> RedisResult<Answers> {
+    let deadline = Instant::now() + limit;
+    limit_answers(connection, limit)?;
+    connection.send_packed_command(&pipeline.get_packed_pipeline())?;
+    let mut answers = Vec::with_capacity(pipeline.len());
+    // Not by the client's own way, which after a timeout waits for each of the other answers, too.
+    while answers.len() < pipeline.len() {
+        limit_answers(connection, deadline.saturating_duration_since(Instant::now()))?;
+        match connection.recv_response()? {
+            redis::Value::Push { .. } => {}
+            answer => answers.push(answer.extract_error()),
+        }
+    }
+    Ok(answers)
 }
 
 fn connect(client: &Client, limit: Duration) -> RedisResult<Connection> {

@@ -24,6 +24,7 @@ mod maintenance;
 mod management;
 mod memory_group;
 mod model;
+mod outages;
 mod queue;
 mod rq_test;
 mod schedule;

@@ -12,8 +12,9 @@ use crate::setting::Setting;
 /// Runs a rig: tests that take longer than those of every day. Without a name, lists them.
 ///
 /// `cargo xtask rig sweep` breaks a connection, or kills a worker, at each request that a worker sends to Redis, and looks
-/// whether a job was lost, doubled or stuck. It alone has named cases. One that fails is printed with what repeats it alone, such as
-/// `cargo xtask rig sweep two-queues:9:cut-after`.
+/// whether a job was lost, doubled or stuck. `cargo xtask rig outages` has Redis refuse, freeze, die and move while workers
+/// are at work, in the same manner. These two have named cases. One that fails is printed with what repeats it alone, such
+/// as `cargo xtask rig sweep two-queues:9:cut-after` and `cargo xtask rig outages readonly:12:running:fork`.
 #[derive(Args)]
 pub(crate) struct Options {
     /// The rig
@@ -30,11 +31,16 @@ struct Rig {
     tests: &'static str,
 }
 
-const RIGS: [Rig; 5] = [
+const RIGS: [Rig; 6] = [
     Rig {
         name: "sweep",
         does: "one fault at each request of a worker, in each scenario",
         tests: "sweep::no_single_fault",
+    },
+    Rig {
+        name: "outages",
+        does: "each trouble of a Redis, for 0.3, 12 and 60 s, at each step of a worker",
+        tests: "outages::no_outage",
     },
     Rig {
         name: "schedulers",

@@ -105,7 +105,7 @@ impl Scratch {
     /// prefix reads `rq`, so that it compares to what Python RQ left.
     pub fn dump(&self) -> Keys {
         let connection = &mut self.connection();
-        let names = self.names(connection);
+        let names = self.names(connection).unwrap_or_else(|error| panic!("SCAN: {error}"));
         names.iter().filter_map(|name| Some((self.as_rq(name), self.read(connection, name)?))).collect()
     }
 
@@ -114,18 +114,18 @@ impl Scratch {
         serde_json::to_string_pretty(&self.dump()).expect("a dump is plain data")
     }
 
-    fn names(&self, connection: &mut Connection) -> Vec<String> {
+    fn names(&self, connection: &mut Connection) -> redis::RedisResult<Vec<String>> {
         let (pattern, mut cursor, mut names) = (self.key("*"), 0_u64, Vec::new());
         loop {
-            let page = ["MATCH", &pattern, "COUNT", &SCAN_COUNT.to_string()].map(str::to_string);
-            let args = std::iter::once(cursor.to_string()).chain(page);
-            let (next, found): (u64, Vec<String>) = query(connection, "SCAN", args);
+            let mut scan = redis::cmd("SCAN");
+            scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(SCAN_COUNT);
+            let (next, found): (u64, Vec<String>) = scan.query(connection)?;
             names.extend(found);
             cursor = next;
             if cursor == 0 {
                 names.sort();
                 names.dedup();
-                return names;
+                return Ok(names);
             }
         }
     }
@@ -167,14 +167,14 @@ impl Scratch {
 
     fn delete_keys(&self) -> redis::RedisResult<()> {
         let mut connection = open(&self.url)?;
-        let names = self.names(&mut connection);
+        let names = self.names(&mut connection)?;
         if names.is_empty() { Ok(()) } else { redis::cmd("UNLINK").arg(names).exec(&mut connection) }
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // A private server may be gone by now, and its keys with it.
+        // A private server may be gone by now, and its keys with it, or be in trouble.
         let _ = self.delete_keys();
     }
 }

@@ -220,6 +220,7 @@ impl TroubledRedis {
             Trouble::Failover => {
                 self.tell(&[&["FAILOVER"]]);
                 self.wait_for("replication", "role:slave");
+                self.wait_for_heir();
             }
             Trouble::Clock => self.clock().jump(JUMP),
         }
@@ -292,6 +293,15 @@ impl TroubledRedis {
         eventually(part, SOON, || info(&mut connection, section).contains(part).then_some(()));
     }
 
+    /// Waits until the heir has taken over.
+    fn wait_for_heir(&self) {
+        let mut connection = self.heir.as_ref().expect("it was started with the master").connection();
+        eventually("the replica to be the master", SOON, || {
+            let info = ["replication", "persistence"].map(|section| info(&mut connection, section)).concat();
+            (info.contains("role:master") && info.contains("loading:0")).then_some(())
+        });
+    }
+
     fn wait_until_ready(&self) {
         let mut connection = self.connection();
         eventually("a server that is ready", SOON, || ask::<String>(&mut connection, &["PING"]).ok());
@@ -341,7 +351,9 @@ impl TroubledRedis {
         self.tell(&[&["SCRIPT", "KILL"]]);
         self.wait_until_ready();
         self.tell(&[&["CONFIG", "SET", "busy-reply-threshold", BUSY_AFTER_USUALLY_MS]]);
-        self.script.take().map(|script| script.join().expect("it only sends a command"));
+        if let Some(script) = self.script.take() {
+            script.join().expect("it only sends a command");
+        }
     }
 }
 

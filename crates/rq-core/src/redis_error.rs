@@ -39,6 +39,8 @@ impl fmt::Display for RedisError {
         };
         f.write_str(code)?;
         if !detail.is_empty() {
+            // Which line of which script was refused says nothing to whoever reads this.
+            let detail = detail.split_once(" script: ").map_or(detail, |(detail, _)| detail);
             write!(f, " {}", detail.trim_end_matches('.'))?;
         }
         match error_class::advice_on(&self.0) {
@@ -88,7 +90,8 @@ mod tests {
 
     #[test]
     fn a_refusal_has_its_code_and_says_what_can_be_done() {
-        let answer = redis::parse_redis_value(b"-OOM command not allowed.\r\n").unwrap();
+        let answer = b"-OOM command not allowed. script: 8615b9, on @user_script:12.\r\n";
+        let answer = redis::parse_redis_value(answer).unwrap();
         let error = RedisError::from(answer.extract_error().unwrap_err());
         assert_eq!((error.code(), error.class()), (Some("OOM"), ErrorClass::Passing));
         assert!(!error.is_connection_broken());

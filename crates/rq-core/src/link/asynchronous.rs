@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
@@ -50,6 +50,8 @@ struct Slot {
 struct Numbered {
     number: u64,
     connection: MultiplexedConnection,
+    /// Whether a step was answered over it.
+    has_served: Arc<AtomicBool>,
 }
 
 impl Link {
@@ -86,7 +88,7 @@ impl Link {
         }
         let (mut pipeline, mut tried, mut broken) = (step.pipeline(), Tried::default(), None);
         loop {
-            let Numbered { number, mut connection } = match self.shared.connection().await {
+            let Numbered { number, mut connection, has_served } = match self.shared.connection().await {
                 Ok(connection) => connection,
                 // What was sent before may have been done, which the caller has to know.
                 Err(error) => return Err(broken.unwrap_or(error).into()),
@@ -94,7 +96,9 @@ impl Link {
             connection.set_response_timeout(limit);
             let result: RedisResult<Answers> = pipeline.query_async(&mut connection).await;
             let verdict = step.judge(&result, &mut tried);
-            if !verdict.connection_serves {
+            if verdict.connection_serves {
+                has_served.store(true, Ordering::Relaxed);
+            } else {
                 self.shared.give_up(number, verdict.node).await;
             }
             let Some(again) = verdict.again else { return step.read(result?) };
@@ -195,10 +199,10 @@ impl Shared {
     }
 
     fn succeeded(&self, slot: &mut Slot, connection: MultiplexedConnection) {
-        slot.reconnecting.succeeded();
         slot.failure = None;
         slot.number += 1;
-        slot.connection = Some(Numbered { number: slot.number, connection });
+        let has_served = Arc::new(AtomicBool::new(false));
+        slot.connection = Some(Numbered { number: slot.number, connection, has_served });
         #[cfg(feature = "worker")]
         self.newest.send_replace(slot.number);
     }
@@ -206,10 +210,16 @@ impl Shared {
     /// Gives up the connection of that number, unless that is done already.
     async fn give_up(&self, number: u64, node: Option<String>) {
         let mut slot = self.slot.lock().await;
-        if slot.connection.as_ref().is_some_and(|connection| connection.number == number) {
-            // Closed once the steps under way on it have their answers, or have waited for them long enough.
-            slot.connection = None;
-            slot.node = node;
+        let Some(connection) = slot.connection.take_if(|connection| connection.number == number) else {
+            return;
+        };
+        // Closed once the steps under way on it have their answers, or have waited for them long enough.
+        slot.node = node;
+        if connection.has_served.load(Ordering::Relaxed) {
+            slot.reconnecting.succeeded();
+        } else {
+            // It led to a server that is no better: the next one may wait as after an attempt that failed.
+            slot.reconnecting.failed(Instant::now());
         }
     }
 }

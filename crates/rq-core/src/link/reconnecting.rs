@@ -11,7 +11,7 @@ const PAUSE_FIRST: Duration = Duration::from_millis(100);
 /// The longest pause between two attempts: whoever waits for Redis goes on within five seconds.
 const PAUSE_LONGEST: Duration = Duration::from_secs(4);
 
-/// The attempts to connect since there was a connection.
+/// The attempts to connect since there was a connection that served.
 pub(super) struct Reconnecting {
     failed: u32,
     backoff: Backoff,
@@ -36,7 +36,7 @@ impl Reconnecting {
         self.failed < ATTEMPTS_AT_ONCE
     }
 
-    /// Notes that there is a connection.
+    /// Notes that a connection has served.
     pub(super) fn succeeded(&mut self) {
         *self = Reconnecting::new();
     }

@@ -68,6 +68,7 @@ fn what_is_lost_is_not_refreshed() {
     let stage = Stage::new();
     let (worker, claimed) = stage.worker_with(&["a", "b"]);
     stage.run(&format!("ZREM wip:q {}", claimed[0].id));
+    stage.run("HSET job:a status canceled");
     age(&stage, &claimed[0]);
     assert_eq!(beat(&worker, &claimed), Pulse { record_gone: false, alive: vec![false, true] });
     let [wip, execution, entry, executions] = seconds_left(&stage, &claimed[0]);

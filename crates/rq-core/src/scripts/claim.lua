@@ -124,7 +124,8 @@ local function claim(id, job, origin, x)
   local execution = EXECUTION .. member
   redis.pcall('HSET', execution, 'id', x, 'job_id', id, 'created_at', E, 'last_heartbeat', E, 'worker_name', worker)
   redis.pcall('EXPIRE', execution, ARGV[6])
-  redis.pcall('HSET', job, 'status', 'started', 'started_at', T, 'last_heartbeat', T, 'worker_name', worker)
+  redis.pcall('HSET', job, 'status', 'started', 'started_at', T, 'last_heartbeat', T, 'worker_name', worker,
+    'execution', x)
   redis.pcall('PERSIST', job)
   local entries = books[origin].entries
   entries[#entries + 1] = wip_score
@@ -171,7 +172,7 @@ local function serve(list, queue)
     local wanted = #ARGV - next_x + 1
     if per_turn > 0 then wanted = math.min(wanted, per_turn - taken) end
     -- Several at once: in a script each command costs about as much for being called as for what it does.
-    local ids = redis.pcall('LPOP', list, wanted)
+    local ids = write('LPOP', list, wanted)
     if not ids then return false end
     if ids.err then
       tell('d', queue, 'wronglist')

@@ -1,5 +1,7 @@
 //! Steps of a job on its way into a worker and while it runs: claim, begin, put back, renew, save meta.
 
+use redis::Cmd;
+
 use crate::error::Error;
 use crate::execution::{Claimed, ExecutionId, fresh_x};
 use crate::fields::Fields;
@@ -98,10 +100,8 @@ pub fn begin(who: &Identity, claimed: &[Claimed]) -> Step<Vec<Option<Fields>>> {
     // Not part of the claim, though a round trip could be spared: whoever dies before this provably began nothing
     // (docs/design/claims-and-fences.md).
     let mut cmd = scripts::BEGIN.invoke(&[keys.unbegun(&who.name)]);
-    cmd.arg(keys.prefix());
-    for Claimed { id, origin } in claimed {
-        cmd.arg(origin).arg(id.job_id()).arg(id.x());
-    }
+    cmd.arg(keys.prefix()).arg(&who.name).arg(who.wip_score(Timestamp::now()));
+    push_executions(&mut cmd, claimed);
     let mut pipeline = redis::Pipeline::with_capacity(claimed.len() + 1);
     pipeline.add_command(cmd);
     for Claimed { id, .. } in claimed {
@@ -150,22 +150,28 @@ pub fn renew(who: &Identity, running: &[Claimed]) -> Step<Vec<bool>> {
     let mut cmd = scripts::RENEW.invoke(&[who.keys.leases(), who.keys.worker(&who.name)]);
     // The worker's record is extended as well: that is the script's first write, an EXPIRE, which Redis allows at
     // `maxmemory`.
-    cmd.arg(who.worker_key_ttl_s()).arg(who.lease_ms());
-    for Claimed { id, .. } in running {
-        cmd.arg(id.to_string());
-    }
+    cmd.arg(who.keys.prefix()).arg(&who.name).arg(who.worker_key_ttl_s()).arg(who.lease_ms());
+    cmd.arg(who.wip_score(Timestamp::now()));
+    push_executions(&mut cmd, running);
     let mut pipeline = redis::pipe();
     pipeline.add_command(cmd);
     Step::new(NAME, pipeline, |answers| single(NAME, answers))
 }
 
-/// Stores the meta that running jobs saved. Per execution, whether `rq:wip` still held it.
-pub fn save_meta(keys: &Keys, metas: &[(Claimed, Vec<u8>)]) -> Step<Vec<bool>> {
+/// Names executions to a script: origin, id and x of each.
+fn push_executions(cmd: &mut Cmd, executions: &[Claimed]) {
+    for Claimed { id, origin } in executions {
+        cmd.arg(origin).arg(id.job_id()).arg(id.x());
+    }
+}
+
+/// Stores the meta that jobs saved while `worker` ran them. Per execution, whether it was still that worker's.
+pub fn save_meta(keys: &Keys, worker: &str, metas: &[(Claimed, Vec<u8>)]) -> Step<Vec<bool>> {
     const NAME: &str = "save meta";
     // For routing alone. At `maxmemory` this script is refused whole, unlike others of the worker: meta may grow
     // without end.
     let mut cmd = scripts::SAVE_META.invoke(&[keys.suspended()]);
-    cmd.arg(keys.prefix());
+    cmd.arg(keys.prefix()).arg(worker);
     for (Claimed { id, origin }, meta) in metas {
         cmd.arg(origin).arg(id.job_id()).arg(id.x()).arg(meta);
     }

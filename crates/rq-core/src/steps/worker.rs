@@ -48,6 +48,11 @@ impl Identity {
     pub(super) fn execution_ttl_s(&self) -> u64 {
         self.monitoring_interval.as_secs() + HEARTBEAT_MARGIN_S
     }
+
+    /// The second until which an entry that is written to `rq:wip` now is good.
+    pub(super) fn wip_score(&self, now: Timestamp) -> i64 {
+        now.epoch_secs().saturating_add_unsigned(self.execution_ttl_s())
+    }
 }
 
 /// Registers the worker. `false`: a living worker has the name.
@@ -118,7 +123,7 @@ pub fn heartbeat(who: &Identity, update: StateUpdate, running: &[Claimed]) -> St
         scripts::HEARTBEAT.invoke(&[who.keys.worker(&who.name), who.keys.worker_executions(&who.name)]);
     cmd.arg(who.keys.prefix()).arg(now.to_string()).arg(now.epoch_text()).arg(now.epoch_secs());
     cmd.arg(who.execution_ttl_s()).arg(who.worker_key_ttl_s()).arg(update.state.unwrap_or_default());
-    cmd.arg(update.shutdown_requested.map(|at| at.to_string()).unwrap_or_default());
+    cmd.arg(update.shutdown_requested.map(|at| at.to_string()).unwrap_or_default()).arg(&who.name);
     for Claimed { id, origin } in running {
         cmd.arg(origin).arg(id.job_id()).arg(id.x());
     }

@@ -3,6 +3,11 @@
 //! Every `.lua` file begins with its contract: KEYS, ARGV, effect and result. What several transitions do in the same
 //! way is a *part* (`scripts/parts`), put before the scripts that name it: a library of all parts would be loaded with
 //! each. The functions here and in [`steps`](crate::steps) are the only callers.
+//!
+//! The first write of a script is a `redis.call`, or goes through `write` of the part `refusal`. A server that takes no
+//! writes refuses that one, and the script fails as a whole, with Redis' own error, and has done nothing. What belongs to
+//! one job is a `redis.pcall`, so that a key of a wrong type harms that job alone. An execution that `rq:wip` does not
+//! hold is lost only if the part `fence` says so, too.
 
 use std::sync::OnceLock;
 
@@ -71,7 +76,7 @@ scripts! { OF_WORKERS:
     ABANDON = "abandon" [REFUSAL, FENCE, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, CONCLUDE],
     BEGIN = "begin" [REFUSAL, FENCE],
     BIRTH = "birth" [],
-    BURY = "bury" [],
+    BURY = "bury" [REFUSAL, FENCE],
     CLAIM = "claim" [REFUSAL, LIFETIME, PLACE, REMOVE],
     DEATH = "death" [REFUSAL],
     DUE = "due" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT],

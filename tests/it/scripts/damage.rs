@@ -2,6 +2,8 @@
 //! What was taken away from a worker by right is not given back.
 
 use rq_core::steps::claim::{begin, put_back, renew, save_meta};
+use rq_core::steps::job::Cursor;
+use rq_core::steps::maintenance::{Scope, bury};
 use rq_core::steps::management::{Canceled, Deleted, RequeueFrom, Requeued, cancel, delete, requeue};
 use rq_core::steps::queue::{Enqueued, Place, enqueue};
 use rq_core::steps::settlement::{SettleReply, settle};
@@ -206,6 +208,25 @@ fn a_dead_workers_job_ends_though_the_leases_were_deleted() {
     };
     check(true, AbandonReply::Concluded, &["failed:q"]);
     check(false, AbandonReply::PutBack, &["queue:q"]);
+}
+
+/// Without either it is in no book. What is known of a dead worker when it is buried finds it.
+#[test]
+fn a_dead_workers_job_ends_though_both_were_deleted() {
+    let stage = Stage::new();
+    let (worker, claimed) = stage.worker_with(&["a", "canceled"]);
+    worker.begin(&claimed);
+    stage.run("HSET job:canceled status canceled");
+    all(&stage, &["DEL wip:q", "DEL leases", "DEL executions:a"]);
+    let outlives_s = stage.ask::<i64>("TTL worker:w:executions") - stage.ask::<i64>("TTL worker:w");
+    assert_about("how long the list outlives the worker", outlives_s, 3600);
+    stage.run("DEL worker:w");
+    let (first, _) = stage.twice(&bury(&stage.keys, Scope::AtLarge, &Cursor::default()));
+    assert_eq!(first.found, [stage.keys.worker("w")]);
+    let found = stage.take(&wip_over(&stage.keys, QUEUE));
+    assert_eq!(found.iter().map(|silent| &silent.id).collect::<Vec<_>>(), [&claimed[0].id]);
+    let answer = stage.take(&abandon(&stage.keys, Evidence::Wip, &[failing(&claimed[0])]));
+    assert_eq!((answer, stage.books("a")), (vec![AbandonReply::Concluded], vec!["failed:q".to_owned()]));
 }
 
 // What is not

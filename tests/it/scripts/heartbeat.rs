@@ -55,7 +55,7 @@ fn what_runs_is_good_for_another_while() {
         assert_about(what, seconds, expected);
     }
     assert_about("the ttl of the worker", stage.ask("TTL worker:w"), 480);
-    assert_about("the ttl of its executions", stage.ask("TTL worker:w:executions"), 480);
+    assert_about("the ttl of its executions", stage.ask("TTL worker:w:executions"), 4080);
     let beaten: String = stage.ask("HGET worker:w last_heartbeat");
     assert_eq!(stage.field("a", "last_heartbeat"), Some(beaten.clone()));
     let execution: f64 = stage.ask(&format!("HGET execution:{} last_heartbeat", claimed[0].id));

@@ -89,9 +89,11 @@ fn ready<T: 'static>(step: Step<T>) -> Ready {
     Box::new(move |stage| stage.link.run(&step).map(drop))
 }
 
-/// By the name of its script, what leads to a step that would write. A script is there once for each kind of command
-/// that its first write can be.
-const STEPS: &[(&str, fn(&Stage) -> Ready)] = &[
+/// What leads to such a step.
+type Prepare = fn(&Stage) -> Ready;
+
+/// By the names of their scripts. A script is there once for each kind of command that its first write can be.
+const STEPS: &[(&str, Prepare)] = &[
     ("abandon", |stage| {
         let (worker, claimed) = stage.worker_with(&["a"]);
         worker.begin(&claimed);

@@ -6,14 +6,14 @@
 -- Result  per execution: 1 run it · 0 it was put back, canceled or deleted meanwhile: forget it, settle nothing
 -- Re-send: finds the same.
 -- The first write is SREM, which runs at maxmemory.
-local origins, ids, xs, members = {}, {}, {}, {}
+local origins, members = {}, {}
 for i = 4, #ARGV, 3 do
-  local k = #ids + 1
-  origins[k], ids[k], xs[k], members[k] = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 1] .. ':' .. ARGV[i + 2]
+  origins[#origins + 1] = ARGV[i]
+  members[#members + 1] = ARGV[i + 1] .. ':' .. ARGV[i + 2]
 end
 -- From here on they count as begun. The set lists what has not begun, so that one command takes off a whole batch, and
 -- a member that is missing by mistake counts as begun, which is the safe side.
 redis.call('SREM', KEYS[1], unpack(members))
 local answers = {}
-for k, held in ipairs(hold(ARGV[1], ARGV[2], ARGV[3], origins, ids, xs)) do answers[k] = held and 1 or 0 end
+for k, held in ipairs(hold(ARGV[1], ARGV[2], ARGV[3], origins, members)) do answers[k] = held and 1 or 0 end
 return answers

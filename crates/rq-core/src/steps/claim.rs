@@ -1,7 +1,5 @@
 //! Steps of a job on its way into a worker and while it runs: claim, begin, put back, renew, save meta.
 
-use redis::Cmd;
-
 use crate::error::Error;
 use crate::execution::{Claimed, ExecutionId, fresh_x};
 use crate::fields::Fields;
@@ -55,6 +53,7 @@ pub fn claim(who: &Identity, queues: &[String], per_turn: usize, number: u64, wa
     cmd.arg(who.execution_ttl_s())
         .arg(number)
         .arg(who.worker_key_ttl_s())
+        .arg(who.executions_key_ttl_s())
         .arg(who.lease_ms())
         .arg(per_turn)
         .arg(queues.len())
@@ -101,7 +100,9 @@ pub fn begin(who: &Identity, claimed: &[Claimed]) -> Step<Vec<Option<Fields>>> {
     // (docs/design/claims-and-fences.md).
     let mut cmd = scripts::BEGIN.invoke(&[keys.unbegun(&who.name)]);
     cmd.arg(keys.prefix()).arg(&who.name).arg(who.wip_score(Timestamp::now()));
-    push_executions(&mut cmd, claimed);
+    for Claimed { id, origin } in claimed {
+        cmd.arg(origin).arg(id.job_id()).arg(id.x());
+    }
     let mut pipeline = redis::Pipeline::with_capacity(claimed.len() + 1);
     pipeline.add_command(cmd);
     for Claimed { id, .. } in claimed {
@@ -143,7 +144,8 @@ pub fn put_back(who: &Identity, claimed: &[Claimed]) -> Step<Vec<bool>> {
     })
 }
 
-/// Renews the leases of `running`, at most [`HEARTBEAT_BATCH_MAX`]. Per execution, whether the worker still holds it.
+/// Renews the leases of `running`, at most [`HEARTBEAT_BATCH_MAX`], and writes down again what `rq:wip` or `rq:leases`
+/// have lost. Per execution, whether the worker still holds it.
 pub fn renew(who: &Identity, running: &[Claimed]) -> Step<Vec<bool>> {
     const NAME: &str = "renew leases";
     assert!(running.len() <= HEARTBEAT_BATCH_MAX, "the caller cuts leases into batches");
@@ -152,17 +154,12 @@ pub fn renew(who: &Identity, running: &[Claimed]) -> Step<Vec<bool>> {
     // `maxmemory`.
     cmd.arg(who.keys.prefix()).arg(&who.name).arg(who.worker_key_ttl_s()).arg(who.lease_ms());
     cmd.arg(who.wip_score(Timestamp::now()));
-    push_executions(&mut cmd, running);
+    for Claimed { id, origin } in running {
+        cmd.arg(origin).arg(id.to_string());
+    }
     let mut pipeline = redis::pipe();
     pipeline.add_command(cmd);
     Step::new(NAME, pipeline, |answers| single(NAME, answers))
-}
-
-/// Names executions to a script: origin, id and x of each.
-fn push_executions(cmd: &mut Cmd, executions: &[Claimed]) {
-    for Claimed { id, origin } in executions {
-        cmd.arg(origin).arg(id.job_id()).arg(id.x());
-    }
 }
 
 /// Stores the meta that jobs saved while `worker` ran them. Per execution, whether it was still that worker's.

@@ -19,6 +19,9 @@ pub const HEARTBEAT_BATCH_MAX: usize = 100;
 const DEATH_KEPT_S: u64 = 60;
 /// How long a record outlives the last heartbeat that was due, in seconds: RQ's margin.
 const HEARTBEAT_MARGIN_S: u64 = 60;
+/// How long the list of a worker's executions outlives its record, in seconds: several rounds of maintenance, which
+/// [`bury`](crate::steps::maintenance::bury) it with what is on it.
+const BURIED_WITHIN_S: u64 = 3600;
 
 /// The identity of a worker, and its intervals, for every step it sends.
 #[derive(Clone, Debug)]
@@ -38,6 +41,10 @@ pub struct Identity {
 impl Identity {
     pub(super) fn worker_key_ttl_s(&self) -> u64 {
         self.worker_ttl.as_secs() + HEARTBEAT_MARGIN_S
+    }
+
+    pub(super) fn executions_key_ttl_s(&self) -> u64 {
+        self.worker_key_ttl_s() + BURIED_WITHIN_S
     }
 
     pub(super) fn lease_ms(&self) -> u64 {
@@ -122,7 +129,8 @@ pub fn heartbeat(who: &Identity, update: StateUpdate, running: &[Claimed]) -> St
     let mut cmd =
         scripts::HEARTBEAT.invoke(&[who.keys.worker(&who.name), who.keys.worker_executions(&who.name)]);
     cmd.arg(who.keys.prefix()).arg(now.to_string()).arg(now.epoch_text()).arg(now.epoch_secs());
-    cmd.arg(who.execution_ttl_s()).arg(who.worker_key_ttl_s()).arg(update.state.unwrap_or_default());
+    cmd.arg(who.execution_ttl_s()).arg(who.worker_key_ttl_s()).arg(who.executions_key_ttl_s());
+    cmd.arg(update.state.unwrap_or_default());
     cmd.arg(update.shutdown_requested.map(|at| at.to_string()).unwrap_or_default()).arg(&who.name);
     for Claimed { id, origin } in running {
         cmd.arg(origin).arg(id.job_id()).arg(id.x());

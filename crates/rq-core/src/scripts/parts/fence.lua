@@ -9,9 +9,9 @@ local function runs_as(prefix, id, x, worker)
   return not was.err and was[1] == 'started' and was[2] == worker and was[3] == x
 end
 
--- For each execution, given by three lists, whether it is that worker's. One that rq:wip has lost itself is there again,
--- until the second `score`.
-local function hold(prefix, worker, score, origins, ids, xs)
+-- For each execution, `<id>:<x>` with the origin of the same index, whether it is that worker's. One that rq:wip has lost
+-- itself is there again, until the second `score`.
+local function hold(prefix, worker, score, origins, members)
   local groups, held = {}, {}
   for k, origin in ipairs(origins) do
     local group = groups[origin] or {}
@@ -19,14 +19,15 @@ local function hold(prefix, worker, score, origins, ids, xs)
     group[#group + 1] = k
   end
   for origin, group in pairs(groups) do
-    local wip, members = prefix .. ':wip:' .. origin, {}
-    for n, k in ipairs(group) do members[n] = ids[k] .. ':' .. xs[k] end
-    local scores = ask('ZMSCORE', wip, unpack(members))
+    local wip, asked = prefix .. ':wip:' .. origin, {}
+    for n, k in ipairs(group) do asked[n] = members[k] end
+    local scores = ask('ZMSCORE', wip, unpack(asked))
     for n, k in ipairs(group) do
       held[k] = not scores.err and scores[n] ~= false
-      if not held[k] and runs_as(prefix, ids[k], xs[k], worker) then
-        redis.pcall('ZADD', wip, score, members[n])
-        held[k] = true
+      if not held[k] then
+        local id, x = string.match(members[k], '^(.*):(.*)$')
+        held[k] = runs_as(prefix, id, x, worker)
+        if held[k] then redis.pcall('ZADD', wip, score, members[k]) end
       end
     end
   end

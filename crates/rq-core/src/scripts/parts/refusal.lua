@@ -5,20 +5,17 @@
 -- script would say that a job is lost which only could not be written. So the first write of a script is a `redis.call`
 -- or goes through `write`, and a read by which an execution may be declared lost goes through `ask`.
 
--- Whether it is an error that is not one key's own, which is a wrong type.
-local function is_refusal(answer)
-  return type(answer) == 'table' and answer.err and string.sub(answer.err, 1, 9) ~= 'WRONGTYPE'
-end
-
 -- Whether a write was let through. From then on only a permission can be missing, and the script must not end halfway
 -- for that.
 local let_through = false
 
--- As `redis.pcall`, but a refusal ends the script.
+-- As `redis.pcall`, but an error that is not one key's own, which is a wrong type, ends the script.
 local function ask(...)
   local answer = redis.pcall(...)
-  -- Once more, so that it is Redis that raises its own error: before Redis 7 one raised from here would lose its text.
-  if not let_through and is_refusal(answer) then return redis.call(...) end
+  if type(answer) == 'table' and answer.err and not let_through and string.sub(answer.err, 1, 9) ~= 'WRONGTYPE' then
+    -- Once more, so that it is Redis that raises its own error: before Redis 7 one raised from here would lose its text.
+    return redis.call(...)
+  end
   return answer
 end
 

@@ -5,7 +5,9 @@
 //! | `scripts/<name>.rs` | the script of that name |
 //! | `scripts/due.rs` | `due` and `leave` |
 //! | `scripts/registration.rs` | `birth` and `death` |
+//! | `scripts/damage.rs` | those of a running job, whose books somebody has deleted |
 //! | `scripts/full_memory.rs` | all of them at `maxmemory` |
+//! | `scripts/refusals.rs` | all of them on a server that takes no writes |
 //! | `scripts/flush.rs` | all of them on a server that forgets them |
 
 use std::cell::Cell;
@@ -32,6 +34,7 @@ mod begin;
 mod bury;
 mod cancel;
 mod claim;
+mod damage;
 mod delete;
 mod due;
 mod empty;
@@ -45,6 +48,7 @@ mod pick_up;
 mod prune;
 mod push_ready;
 mod put_back;
+mod refusals;
 mod registration;
 mod release;
 mod renew;

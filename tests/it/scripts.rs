@@ -6,6 +6,7 @@
 //! | `scripts/due.rs` | `due` and `leave` |
 //! | `scripts/registration.rs` | `birth` and `death` |
 //! | `scripts/full_memory.rs` | all of them at `maxmemory` |
+//! | `scripts/refusals.rs` | all of them on a server that takes no writes |
 //! | `scripts/flush.rs` | all of them on a server that forgets them |
 
 use std::cell::Cell;
@@ -44,6 +45,7 @@ mod pick_up;
 mod prune;
 mod push_ready;
 mod put_back;
+mod refusals;
 mod registration;
 mod release;
 mod renew;

@@ -3,6 +3,10 @@
 //! Every `.lua` file begins with its contract: KEYS, ARGV, effect and result. What several transitions do in the same
 //! way is a *part* (`scripts/parts`), put before the scripts that name it: a library of all parts would be loaded with
 //! each. The functions here and in [`steps`](crate::steps) are the only callers.
+//!
+//! The first write of a script is a `redis.call`, or goes through `write` of the part `refusal`. A server that takes no
+//! writes refuses that one, and the script fails as a whole, with Redis' own error, and has done nothing. What belongs to
+//! one job is a `redis.pcall`, so that a key of a wrong type harms that job alone.
 
 use std::sync::OnceLock;
 
@@ -36,6 +40,7 @@ parts! {
 }
 
 parts! {
+    REFUSAL = "refusal",
     LIFETIME = "lifetime",
     OVER = "over",
     PLACE = "place",
@@ -60,37 +65,37 @@ macro_rules! scripts {
 }
 
 scripts! { OF_PRODUCERS:
-    CANCEL = "cancel" [LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, WITHDRAW],
-    DELETE = "delete" [LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, WITHDRAW],
+    CANCEL = "cancel" [REFUSAL, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, WITHDRAW],
+    DELETE = "delete" [REFUSAL, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, WITHDRAW],
     EMPTY = "empty" [],
     ENQUEUE = "enqueue" [LIFETIME, OVER],
-    RELEASE = "release" [LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE],
-    REQUEUE = "requeue" [LIFETIME, PLACE, RATE_LIMIT],
-    SETTLE = "settle" [LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, CONCLUDE],
+    RELEASE = "release" [REFUSAL, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE],
+    REQUEUE = "requeue" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT],
+    SETTLE = "settle" [REFUSAL, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, CONCLUDE],
 }
 
 #[cfg(feature = "worker")]
 scripts! { OF_WORKERS:
-    ABANDON = "abandon" [LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, CONCLUDE],
-    BEGIN = "begin" [FENCE],
+    ABANDON = "abandon" [REFUSAL, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, CONCLUDE],
+    BEGIN = "begin" [REFUSAL, FENCE],
     BIRTH = "birth" [],
     BURY = "bury" [],
-    CLAIM = "claim" [LIFETIME, PLACE, REMOVE],
-    DEATH = "death" [],
-    DUE = "due" [LIFETIME, PLACE, RATE_LIMIT],
+    CLAIM = "claim" [REFUSAL, LIFETIME, PLACE, REMOVE],
+    DEATH = "death" [REFUSAL],
+    DUE = "due" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT],
     EXPIRE = "expire" [],
-    FREE_SLOTS = "free_slots" [LIFETIME, PLACE, RATE_LIMIT],
+    FREE_SLOTS = "free_slots" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT],
     HEARTBEAT = "heartbeat" [],
     LEAVE = "leave" [],
-    PICK_UP = "pick_up" [LIFETIME, PLACE, RATE_LIMIT, REMOVE],
+    PICK_UP = "pick_up" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT, REMOVE],
     PRUNE = "prune" [],
-    PUSH_READY = "push_ready" [LIFETIME, PLACE, RATE_LIMIT],
-    PUT_BACK = "put_back" [LIFETIME, PLACE, REMOVE],
+    PUSH_READY = "push_ready" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT],
+    PUT_BACK = "put_back" [REFUSAL, LIFETIME, PLACE, REMOVE],
     RENEW = "renew" [],
     SAVE_META = "save_meta" [],
     TAKE_ROUND = "take_round" [],
     TIDY_GROUP = "tidy_group" [],
-    UNDEFER = "undefer" [LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING],
+    UNDEFER = "undefer" [REFUSAL, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING],
 }
 #[cfg(not(feature = "worker"))]
 static OF_WORKERS: &[&Script] = &[];

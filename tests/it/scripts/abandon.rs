@@ -28,7 +28,7 @@ fn again(claimed: &Claimed, next: Next) -> Abandonment {
 }
 
 /// As if the lease were over.
-fn fall_silent(stage: &Stage, claimed: &Claimed) {
+pub(super) fn fall_silent(stage: &Stage, claimed: &Claimed) {
     stage.run(&format!("ZADD leases 5 {}", claimed.id));
 }
 

@@ -41,7 +41,7 @@ local function abandon(i)
   local origin, id, x, worker = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local member, job = id .. ':' .. x, P .. ':job:' .. id
   if not is_silent(origin, member) then return redis.pcall('HGET', job, 'settled') == x and 1 or 0 end
-  local ours = redis.pcall('ZREM', P .. ':wip:' .. origin, member) == 1
+  local ours = write('ZREM', P .. ':wip:' .. origin, member) == 1
   local status = redis.pcall('HGET', job, 'status')
   local unbegun = never_began(member, worker, status)
   forget_execution(id, x, origin, worker)

@@ -171,7 +171,7 @@ local function serve(list, queue)
     local wanted = #ARGV - next_x + 1
     if per_turn > 0 then wanted = math.min(wanted, per_turn - taken) end
     -- Several at once: in a script each command costs about as much for being called as for what it does.
-    local ids = redis.pcall('LPOP', list, wanted)
+    local ids = write('LPOP', list, wanted)
     if not ids then return false end
     if ids.err then
       tell('d', queue, 'wronglist')

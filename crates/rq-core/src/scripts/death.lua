@@ -6,7 +6,7 @@
 -- Result  1
 -- Re-send: writes the same again.
 -- The first write is SREM, which runs at maxmemory.
-redis.pcall('SREM', KEYS[2], KEYS[1])
+write('SREM', KEYS[2], KEYS[1])
 for i = 5, #KEYS do redis.pcall('SREM', KEYS[i], KEYS[1]) end
 redis.call('DEL', KEYS[3], KEYS[4])
 if redis.call('EXPIRE', KEYS[1], ARGV[2]) == 1 then

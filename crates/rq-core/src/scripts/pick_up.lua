@@ -11,7 +11,7 @@
 -- Result  the index to go on from, -1 when all were looked at; then per id taken off the list: the id and
 --         `gone` · `left`, another queue or registry has it · `queued` · `started`
 -- Re-send: those taken off are not there; the others are looked at again.
--- To note an id is a SET, which maxmemory refuses; what is due begins with LREM or DEL, which run then.
+-- The first write is DEL or LREM, which run at maxmemory.
 local P, T, E, I, queue, x = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
 local list = KEYS[1]
 -- How many ids one call looks at.
@@ -73,8 +73,11 @@ local function take_off(id, what)
   return what
 end
 
+-- DEL comes first as maxmemory would refuse a SET.
 local function note(id)
-  redis.pcall('SET', list .. ':first_seen:' .. id, E, 'EX', NOTED_S)
+  local key = list .. ':first_seen:' .. id
+  redis.call('DEL', key)
+  redis.call('SET', key, E, 'EX', NOTED_S)
 end
 
 -- Whether the id was seen here long enough ago. A note from before the job was last queued was meant for an earlier

@@ -11,7 +11,7 @@ local answers = {}
 for i = 4, #ARGV, 3 do
   local origin, id, x = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local job = P .. ':job:' .. id
-  local ours = redis.pcall('ZREM', P .. ':wip:' .. origin, id .. ':' .. x) == 1
+  local ours = write('ZREM', P .. ':wip:' .. origin, id .. ':' .. x) == 1
   forget_execution(id, x, origin, worker)
   ours = ours and redis.pcall('HEXISTS', job, 'data') == 1
   if ours then give_back(id, origin, T) end

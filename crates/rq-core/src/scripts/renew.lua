@@ -6,7 +6,7 @@
 -- Result  per execution: 1 held · 0 lost
 -- Re-send: writes the same again, a little later.
 -- The first write is EXPIRE, which runs at maxmemory.
-redis.pcall('EXPIRE', KEYS[2], ARGV[1])
+redis.call('EXPIRE', KEYS[2], ARGV[1])
 local clock = redis.call('TIME')
 local until_ms = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000) + tonumber(ARGV[2])
 local score = string.format('%.0f', until_ms)

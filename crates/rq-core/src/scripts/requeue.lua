@@ -32,7 +32,7 @@ local function requeue(id)
     registry = P .. ENDED[status] .. origin
   end
   if ELSEWHERE[status] then return tonumber(redis.pcall('ZSCORE', registry, id)) and 2 or 0 end
-  local was_there = redis.pcall('ZREM', registry, id) == 1
+  local was_there = write('ZREM', registry, id) == 1
   if not is_job then return 3 end
   if not was_there then return 0 end
   for _, other in ipairs({':finished:', ':failed:', ':canceled:'}) do redis.pcall('ZREM', P .. other .. origin, id) end

@@ -27,7 +27,7 @@ local alone = stand_alone(ids)
 
 local function settle(k, at)
   local o, id, x = ARGV[at], ids[k], ARGV[at + 2]
-  local fence = redis.pcall('ZREM', WIP .. o, members[k])
+  local fence = write('ZREM', WIP .. o, members[k])
   redis.pcall('ZREM', EXECUTIONS .. id, x)
   -- The fence is gone: the step was sent before and its answer lost, or the worker has lost the execution.
   if fence ~= 1 then return redis.pcall('HGET', JOB .. id, 'settled') == x and 2 or 0 end

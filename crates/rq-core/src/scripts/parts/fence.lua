@@ -1,4 +1,4 @@
--- part fence: which executions rq:wip still holds, asked once for many.
+-- part fence: which executions rq:wip still holds, asked once for many. Needs refusal.
 
 -- For each member, `<id>:<x>` with the origin of the same index, whether it is there.
 local function are_held(prefix, origins, members)
@@ -11,7 +11,7 @@ local function are_held(prefix, origins, members)
   for origin, group in pairs(groups) do
     local asked = {}
     for n, k in ipairs(group) do asked[n] = members[k] end
-    local scores = redis.pcall('ZMSCORE', prefix .. ':wip:' .. origin, unpack(asked))
+    local scores = ask('ZMSCORE', prefix .. ':wip:' .. origin, unpack(asked))
     for n, k in ipairs(group) do held[k] = not scores.err and scores[n] ~= false end
   end
   return held

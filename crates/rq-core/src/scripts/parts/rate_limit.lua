@@ -1,4 +1,4 @@
--- part rate_limit: the slots of rate-limited jobs (docs/wire.md §9.7, §19). Needs place.
+-- part rate_limit: the slots of rate-limited jobs (docs/wire.md §9.7, §19). Needs refusal and place.
 -- A slot is held while its job is queued or runs.
 
 -- The most jobs that get a slot in one call, which may follow a raised limit; maintenance finds the rest.
@@ -17,7 +17,7 @@ local function fill_slots(key, T, I)
   local let_on = 0
   for _ = 1, LET_ON_MAX do
     if taken >= slots then break end
-    local first = redis.pcall('ZPOPMIN', waiting)
+    local first = write('ZPOPMIN', waiting)
     if first.err or #first == 0 then break end
     local id = first[1]
     local job = PREFIX .. ':job:' .. id

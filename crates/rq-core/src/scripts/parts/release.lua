@@ -1,5 +1,5 @@
 -- part release: puts dependents that wait no longer straight from deferred to queued (docs/wire.md §11): between the
--- two steps that Python takes, a worker may die. Needs lifetime, over, place and rate_limit.
+-- two steps that Python takes, a worker may die. Needs refusal, lifetime, over, place and rate_limit.
 
 -- How many dependents one call looks at, or the whole of a small set, which SSCAN gives at once (512 at the most).
 local LOOKED_AT = 100
@@ -37,7 +37,7 @@ local function release(id, past, T, I)
   if was.err or was[1] ~= 'deferred' or not was[2] or redis.pcall('HEXISTS', job, 'data') ~= 1 then return 1, 0 end
   local dependencies = dependencies_of(id)
   if not are_over(dependencies, past, was[3] == '1') then return 0, #dependencies end
-  redis.pcall('ZREM', PREFIX .. ':deferred:' .. was[2], id)
+  write('ZREM', PREFIX .. ':deferred:' .. was[2], id)
   leave_dependencies(id, dependencies)
   let_go_on(id, was[2], T, I)
   return 2, #dependencies
@@ -52,8 +52,8 @@ local function release_dependents(id, cursor, past, T, I)
   if page.err then return '0' end
   for _, dependent in ipairs(page[2]) do
     local held = release(dependent, past and id, T, I) == 0
-    if held and past then redis.pcall('SREM', PREFIX .. ':job::' .. dependent .. ':dependencies', id) end
-    if past or not held then redis.pcall('SREM', dependents, dependent) end
+    if held and past then write('SREM', PREFIX .. ':job::' .. dependent .. ':dependencies', id) end
+    if past or not held then write('SREM', dependents, dependent) end
   end
   return page[1]
 end

@@ -1,7 +1,7 @@
--- part withdraw: takes a job out of its queue and its registries, and from the worker that runs it. Needs place,
--- rate_limit and remove.
+-- part withdraw: takes a job out of its queue and its registries, and from the worker that runs it. Needs refusal,
+-- place, rate_limit and remove.
 
--- The worker that runs the job has lost it: its settlement finds no fence, and its next renewal no lease.
+-- The worker that runs the job has lost it: its settlement finds no fence, and its next renewal neither.
 local function forget_executions(id, origin)
   local executions = PREFIX .. ':executions:' .. id
   local xs = redis.pcall('ZRANGE', executions, 0, -1)
@@ -16,7 +16,7 @@ end
 -- named, whose names begin and end with a colon; and gives up its executions and its slot. The first write is LREM.
 local function withdraw(id, origin, registries, T, I)
   local queue = PREFIX .. ':queue:' .. origin
-  redis.pcall('LREM', queue, 0, id)
+  write('LREM', queue, 0, id)
   redis.pcall('LREM', queue .. ':intermediate', 0, id)
   redis.pcall('DEL', queue .. ':intermediate:first_seen:' .. id)
   for _, registry in ipairs(registries) do redis.pcall('ZREM', PREFIX .. registry .. origin, id) end

@@ -198,6 +198,33 @@ fn our_cancel_and_delete_of_jobs_that_our_worker_runs() {
     assert!(left.is_empty(), "{left:?}");
 }
 
+/// Our worker learns of it with the next renewal. If Python enqueues the job anew, the worker runs it anew, and its first
+/// run stays lost.
+#[test]
+fn pythons_cancel_of_a_job_that_our_worker_runs() {
+    let scratch = Scratch::new();
+    let python = Python::new(&scratch);
+    let queue = scratch.queue("default");
+    let worker = RqTest::new(&scratch).worker(&["--lease", "0.3", "--concurrency", "2"]);
+    let gate = Gate::new(&scratch, "gate");
+    let job = queue.enqueue(Call::<String>::to("test.gate").arg(gate.key()).job_id("j")).unwrap();
+    gate.wait_for_arrival();
+    python.run(
+        "job = Job.fetch('j', connection=conn, serializer='json')\n\
+         job.cancel()\n\
+         Queue(connection=conn, serializer='json').enqueue_job(job)",
+    );
+    worker.wait_for_line("job j is no longer this worker's", LIMIT);
+    gate.wait_for_arrival();
+    gate.open(1);
+    assert_eq!(job.wait(LIMIT).unwrap(), "j", "{}", worker.report());
+    eventually("the first run to be settled, too", LIMIT, || {
+        (scratch.count("leases") == 0 && scratch.count("wip:default") == 0).then_some(())
+    });
+    let finished = scratch.dump();
+    assert_eq!((scratch.status("j").as_str(), job.results().unwrap().len()), ("finished", 1), "{finished:?}");
+}
+
 #[test]
 fn our_stop_is_heard_by_pythons_workers() {
     let scratch = Scratch::new();

@@ -5,6 +5,7 @@
 //! | `scripts/<name>.rs` | the script of that name |
 //! | `scripts/due.rs` | `due` and `leave` |
 //! | `scripts/registration.rs` | `birth` and `death` |
+//! | `scripts/damage.rs` | those of a running job, whose books somebody has deleted |
 //! | `scripts/full_memory.rs` | all of them at `maxmemory` |
 //! | `scripts/refusals.rs` | all of them on a server that takes no writes |
 //! | `scripts/flush.rs` | all of them on a server that forgets them |
@@ -32,6 +33,7 @@ mod begin;
 mod bury;
 mod cancel;
 mod claim;
+mod damage;
 mod delete;
 mod due;
 mod empty;

@@ -6,7 +6,8 @@
 //!
 //! The first write of a script is a `redis.call`, or goes through `write` of the part `refusal`. A server that takes no
 //! writes refuses that one, and the script fails as a whole, with Redis' own error, and has done nothing. What belongs to
-//! one job is a `redis.pcall`, so that a key of a wrong type harms that job alone.
+//! one job is a `redis.pcall`, so that a key of a wrong type harms that job alone. An execution that `rq:wip` does not
+//! hold is lost only if the part `fence` says so, too.
 
 use std::sync::OnceLock;
 
@@ -34,13 +35,9 @@ macro_rules! parts {
     };
 }
 
-#[cfg(feature = "worker")]
-parts! {
-    FENCE = "fence",
-}
-
 parts! {
     REFUSAL = "refusal",
+    FENCE = "fence",
     LIFETIME = "lifetime",
     OVER = "over",
     PLACE = "place",
@@ -71,28 +68,28 @@ scripts! { OF_PRODUCERS:
     ENQUEUE = "enqueue" [LIFETIME, OVER],
     RELEASE = "release" [REFUSAL, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE],
     REQUEUE = "requeue" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT],
-    SETTLE = "settle" [REFUSAL, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, CONCLUDE],
+    SETTLE = "settle" [REFUSAL, FENCE, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, CONCLUDE],
 }
 
 #[cfg(feature = "worker")]
 scripts! { OF_WORKERS:
-    ABANDON = "abandon" [REFUSAL, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, CONCLUDE],
+    ABANDON = "abandon" [REFUSAL, FENCE, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, CONCLUDE],
     BEGIN = "begin" [REFUSAL, FENCE],
     BIRTH = "birth" [],
-    BURY = "bury" [],
+    BURY = "bury" [REFUSAL, FENCE],
     CLAIM = "claim" [REFUSAL, LIFETIME, PLACE, REMOVE],
     DEATH = "death" [REFUSAL],
     DUE = "due" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT],
     EXPIRE = "expire" [],
     FREE_SLOTS = "free_slots" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT],
-    HEARTBEAT = "heartbeat" [],
+    HEARTBEAT = "heartbeat" [REFUSAL, FENCE],
     LEAVE = "leave" [],
     PICK_UP = "pick_up" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT, REMOVE],
     PRUNE = "prune" [],
     PUSH_READY = "push_ready" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT],
-    PUT_BACK = "put_back" [REFUSAL, LIFETIME, PLACE, REMOVE],
-    RENEW = "renew" [],
-    SAVE_META = "save_meta" [],
+    PUT_BACK = "put_back" [REFUSAL, FENCE, LIFETIME, PLACE, REMOVE],
+    RENEW = "renew" [REFUSAL, FENCE],
+    SAVE_META = "save_meta" [REFUSAL, FENCE],
     TAKE_ROUND = "take_round" [],
     TIDY_GROUP = "tidy_group" [],
     UNDEFER = "undefer" [REFUSAL, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING],

@@ -147,7 +147,7 @@ fn run(assignment: Assignment, config: &HorseConfig, connection: &Arc<LazyConnec
             return Outcome { outcome: Err(RemoteFailure::from(failure)), ran: Duration::ZERO };
         }
     };
-    let host = Arc::new(HorseHost { connection: Arc::clone(connection), origin: job.origin.clone() });
+    let host = Arc::new(HorseHost::new(Arc::clone(connection), &job));
     let Ended { outcome, ran } = config.jobs.run(&id, &job, &interrupt, host, RETURN_GRACE, drive);
     Outcome { outcome: outcome.map(|value| value.map(ByteBuf::from)).map_err(RemoteFailure::from), ran }
 }
@@ -164,6 +164,15 @@ fn drive<T>(handler: BoxFuture<'_, Result<T, Failure>>) -> Result<T, Failure> {
 struct HorseHost {
     connection: Arc<LazyConnection>,
     origin: String,
+    worker: String,
+}
+
+impl HorseHost {
+    fn new(connection: Arc<LazyConnection>, job: &Job) -> HorseHost {
+        // The claim wrote the worker's name.
+        let worker = job.worker_name.clone().unwrap_or_default();
+        HorseHost { connection, origin: job.origin.clone(), worker }
+    }
 }
 
 impl Host for HorseHost {
@@ -175,7 +184,7 @@ impl Host for HorseHost {
         let claimed = Claimed { id: execution.clone(), origin: self.origin.clone() };
         // Sent from here: the step is fenced by the execution in rq:wip, whoever sends it.
         let (link, keys) = self.connection.open()?;
-        link.run(&save_meta(&keys, &[(claimed, meta)]))?;
+        link.run(&save_meta(&keys, &self.worker, &[(claimed, meta)]))?;
         Ok(())
     }
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rq_core::Call;
-use rq_tests::{Child, Journal, PrivateRedis, Scratch, Signal, eventually};
+use rq_tests::{Child, Gate, Journal, PrivateRedis, Scratch, Signal, eventually};
 
-use super::{LIMIT, Stage, assert_exit};
+use super::{LIMIT, SOON, Stage, assert_exit};
 use crate::rq_test::Books;
 
 /// After so many lines about jobs workers are killed: where they are then in their loops is up to the machine.
@@ -112,6 +112,35 @@ pub(super) fn a_restart_of_redis_neither_loses_nor_repeats_a_job(executor: &'sta
     }
     eventually("all jobs to end", LIMIT, || (stage.scratch.count("finished:default") == JOBS).then_some(()));
     check_each_ran_once(&stage, &mut worker, &journal, &ids, &["default"]);
+}
+
+/// By hand, or because Redis evicts them: who runs a job finds out and writes it down anew, and how it ends is kept.
+pub(super) fn deleted_registries_neither_end_nor_lose_a_running_job(executor: &'static str) {
+    let stage = Stage::new(executor);
+    let worker = stage.worker(&["--lease", "0.3", "--name", "w"]);
+    let gate = Gate::new(&stage.scratch, "gate");
+    let job = stage.queue().enqueue(Call::<String>::to("test.gate").arg(gate.key()).job_id("j")).unwrap();
+    gate.wait_for_arrival();
+    let books = ["wip:default", "leases"];
+    let delete = || {
+        let keys = books.map(|book| stage.scratch.key(book));
+        assert_eq!(stage.scratch.query::<usize>("DEL", keys), books.len());
+    };
+    for _ in 0..2 {
+        delete();
+        eventually("the next renewal", SOON, || {
+            books.iter().all(|book| stage.scratch.count(book) == 1).then_some(())
+        });
+    }
+    // This time the job ends first, or almost.
+    delete();
+    gate.open(1);
+    assert_eq!(job.wait(LIMIT).unwrap(), "j", "{}", worker.report());
+    eventually("the books to be right", SOON, || {
+        let count = |book: &str| stage.scratch.count(book);
+        (books.map(count) == [0, 0] && count("finished:default") == 1).then_some(())
+    });
+    assert!(!worker.report().contains("no longer this worker's"), "{}", worker.report());
 }
 
 #[track_caller]

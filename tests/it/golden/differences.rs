@@ -22,6 +22,7 @@ pub(super) type Part = (usize, &'static str);
 /// As tight as can be: what else differs is a mistake.
 pub(super) const DIFFERENCES: &[Difference] = &[
     // Keys and fields of ours
+    difference(&["*"], &["rq:job:*"], &[".execution"], EXECUTION),
     difference(&["*"], &["rq:job:*"], &[".settled"], SETTLED),
     difference(&["canceled", "cancel_delete_running*"], &["rq:job:*"], &[".canceled"], TOKEN),
     difference(&["requeue_delete/requeued"], &["rq:job:*"], &[".requeued"], TOKEN),
@@ -83,6 +84,7 @@ pub(super) const DIFFERENCES: &[Difference] = &[
         LEFT_TO_EXPIRE,
     ),
     // What is managed while it runs
+    difference(RUNNING, &["rq:worker:worker-*:executions"], &["ttl"], LIST_KEPT),
     difference(RUNNING, &["rq:worker:worker-*"], &["ttl"], HEARTBEAT),
     difference(&["cancel_delete_running/*"], &["rq:worker:worker-1"], &["ttl"], HEARTBEAT),
     difference(
@@ -179,6 +181,7 @@ const WHOLE: &[&str] = &["*"];
 
 // Why
 
+const EXECUTION: &str = "A field of ours: the run that the job was claimed for last. By it a run is known that a deleted registry has lost.";
 const SETTLED: &str = "A field of ours, by which a settle that is sent twice is known. Python keeps fields that it does not know.";
 const TOKEN: &str =
     "A field of ours: the token of the call, by which a cancel or a requeue that is sent twice is known.";
@@ -206,6 +209,8 @@ const ABANDONED_END: &str = "Ours says when the run of a dead worker was given u
 const LEFT_TO_EXPIRE: &str =
     "Ours takes away the execution of a run that it gives up. Python leaves it to expire.";
 const HEARTBEAT: &str = "Python's worker cuts its own TTL to that of the job it runs. Ours does not.";
+const LIST_KEPT: &str =
+    "Ours outlives the worker, so that whoever takes a dead worker off the lists sees what it ran.";
 const CANCELED_RUN: &str =
     "A canceled job has lost its run, and so has its worker. Python's runs on, and its outcome wins.";
 const FILED_ANYWAY: &str = "What was canceled or deleted while it ran stays so. Python's worker files its outcome all the same, and brings a deleted job back.";

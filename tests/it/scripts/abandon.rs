@@ -101,15 +101,16 @@ fn who_renewed_meanwhile_is_left_alone() {
 
 #[test]
 fn what_was_canceled_or_deleted_is_only_cleared() {
-    for happens in ["DEL job:a", "ZREM wip:q $M", "HSET job:a status finished"] {
+    let canceled_by_python = ["ZREM wip:q $M", "HSET job:a status canceled"];
+    for happens in [&["DEL job:a"][..], &canceled_by_python, &["HSET job:a status finished"]] {
         let stage = Stage::new();
         let (worker, claimed) = stage.worker_with(&["a"]);
         worker.begin(&claimed);
         fall_silent(&stage, &claimed[0]);
-        stage.run(&happens.replace("$M", &claimed[0].id.to_string()));
+        happens.iter().for_each(|command| stage.run(&command.replace("$M", &claimed[0].id.to_string())));
         let (first, _) = stage.twice(&abandon(&stage.keys, Evidence::Lease, &[failing(&claimed[0])]));
-        assert_eq!(first, [AbandonReply::Cleared], "{happens}");
-        assert!(stage.books("a").is_empty(), "{happens}");
+        assert_eq!(first, [AbandonReply::Cleared], "{happens:?}");
+        assert!(stage.books("a").is_empty(), "{happens:?}");
         assert_cleared(&stage, &claimed[0]);
     }
 }

@@ -40,6 +40,18 @@ fn members_that_are_no_workers_only_leave_the_set() {
 }
 
 #[test]
+fn a_worker_that_had_many_executions_is_buried_by_and_by() {
+    let stage = Stage::new();
+    let executions: String = (0..1500).map(|number| format!(" j{number}:x")).collect();
+    stage.run(&format!("SADD worker:dead:executions{executions}"));
+    stage.run("SADD workers $P:worker:dead");
+    let step = bury(&stage.keys, Scope::AtLarge, &Cursor::default());
+    assert_eq!(stage.take(&step).found, [""; 0]);
+    assert_eq!(stage.ask::<usize>("SCARD worker:dead:executions"), 500);
+    assert_eq!(stage.take(&step).found, [stage.keys.worker("dead")]);
+}
+
+#[test]
 fn a_large_set_is_taken_page_by_page() {
     let stage = Stage::new();
     let members: String = (0..3000).map(|number| format!(" $P:worker:w{number}")).collect();

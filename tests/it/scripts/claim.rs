@@ -33,10 +33,11 @@ fn a_claimed_job_is_in_every_book() {
     assert_about("the score in executions", score(&format!("ZSCORE executions:a {x}")), EXECUTION_TTL_S + 60);
     assert_about("the ttl of executions", stage.ask("TTL executions:a"), EXECUTION_TTL_S + 60);
     assert_eq!(stage.ask::<Vec<String>>("SMEMBERS worker:w:executions"), [id.to_string()]);
-    assert_about("the ttl of the set", stage.ask("TTL worker:w:executions"), EXECUTION_TTL_S + 60);
+    assert_about("the ttl of the set", stage.ask("TTL worker:w:executions"), 480 + 3600);
     assert_eq!(stage.ask::<String>("HGET worker:w state"), "busy");
     assert_eq!(stage.field("a", "status").as_deref(), Some("started"));
     assert_eq!(stage.field("a", "worker_name").as_deref(), Some("w"));
+    assert_eq!(stage.field("a", "execution").as_deref(), Some(x));
     assert_eq!(stage.field("a", "started_at"), stage.field("a", "last_heartbeat"));
 }
 

@@ -52,7 +52,7 @@ fn scripts_are_loaded_when_the_server_has_forgotten_them() {
     flush();
     assert_eq!(stage.take(&release(&stage.keys, "none", &Cursor::default(), Release::Ended)), None);
     flush();
-    assert_eq!(stage.take(&save_meta(&stage.keys, &[(claimed[0].clone(), b"{}".to_vec())])), [true]);
+    assert_eq!(stage.take(&save_meta(&stage.keys, "w", &[(claimed[0].clone(), b"{}".to_vec())])), [true]);
     flush();
     worker.settle(&[finished(&claimed[0]), finished(&claimed[1])]);
     assert_eq!(worker.count("successful_job_count"), Some(2));

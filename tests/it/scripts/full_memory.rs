@@ -158,7 +158,7 @@ fn meta_is_refused_with_an_error() {
     let worker = stage.worker("w", &[QUEUE]);
     let claimed = worker.claim(1).swap_remove(0);
     full.fill();
-    let error = stage.refuse(&save_meta(&stage.keys, &[(claimed, b"{}".to_vec())]));
+    let error = stage.refuse(&save_meta(&stage.keys, "w", &[(claimed, b"{}".to_vec())]));
     assert!(error.to_string().contains("maxmemory"), "{error}");
 }
 

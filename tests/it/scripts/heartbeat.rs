@@ -55,7 +55,7 @@ fn what_runs_is_good_for_another_while() {
         assert_about(what, seconds, expected);
     }
     assert_about("the ttl of the worker", stage.ask("TTL worker:w"), 480);
-    assert_about("the ttl of its executions", stage.ask("TTL worker:w:executions"), 480);
+    assert_about("the ttl of its executions", stage.ask("TTL worker:w:executions"), 4080);
     let beaten: String = stage.ask("HGET worker:w last_heartbeat");
     assert_eq!(stage.field("a", "last_heartbeat"), Some(beaten.clone()));
     let execution: f64 = stage.ask(&format!("HGET execution:{} last_heartbeat", claimed[0].id));
@@ -68,6 +68,7 @@ fn what_is_lost_is_not_refreshed() {
     let stage = Stage::new();
     let (worker, claimed) = stage.worker_with(&["a", "b"]);
     stage.run(&format!("ZREM wip:q {}", claimed[0].id));
+    stage.run("HSET job:a status canceled");
     age(&stage, &claimed[0]);
     assert_eq!(beat(&worker, &claimed), Pulse { record_gone: false, alive: vec![false, true] });
     let [wip, execution, entry, executions] = seconds_left(&stage, &claimed[0]);

@@ -200,7 +200,7 @@ const STEPS: &[(&str, Prepare)] = &[
     }),
     ("save_meta", |stage| {
         let (_, claimed) = stage.worker_with(&["a"]);
-        ready(save_meta(&stage.keys, &[(claimed[0].clone(), b"{}".to_vec())]))
+        ready(save_meta(&stage.keys, "w", &[(claimed[0].clone(), b"{}".to_vec())]))
     }),
     ("settle", |stage| {
         let (worker, claimed) = stage.worker_with(&["a"]);

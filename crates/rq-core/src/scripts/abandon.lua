@@ -9,7 +9,8 @@
 -- Result  per execution: 0 not silent, or not there · 1 concluded · 2 never began, put back · 3 the job is gone, or
 --         ended in another way · 4 concluded, and dependents are left: call release until it says none
 -- Re-send: the fence is gone, so nothing is done; the answer is 1 where the job's `settled` holds <x>, else 0.
--- Times are compared with Redis TIME. The fence is the first write: ZREM from rq:wip, which runs at maxmemory.
+-- Times are compared with Redis TIME. The fence is the first write: ZREM from rq:wip, which runs at maxmemory; where
+-- rq:wip itself has lost the execution, the job's hash.
 local P, T, I, why = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local clock = redis.call('TIME')
 local now_ms = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
@@ -24,9 +25,10 @@ local function is_silent(origin, member)
 end
 
 -- An execution of ours has not begun while its worker's rq:unbegun holds it: a member that is missing, for whatever
--- reason, may have begun. One of Python's has not begun while its job is still `queued`.
+-- reason, may have begun. One of Python's has not begun while its job is still `queued`. Without a lease it may be of
+-- either: rq:leases may have lost it.
 local function never_began(member, worker, status)
-  if why == 'wip' then return status == 'queued' end
+  if why == 'wip' and status == 'queued' then return true end
   return redis.pcall('SISMEMBER', P .. ':unbegun:' .. worker, member) == 1
 end
 
@@ -41,7 +43,7 @@ local function abandon(i)
   local origin, id, x, worker = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local member, job = id .. ':' .. x, P .. ':job:' .. id
   if not is_silent(origin, member) then return redis.pcall('HGET', job, 'settled') == x and 1 or 0 end
-  local ours = write('ZREM', P .. ':wip:' .. origin, member) == 1
+  local ours = write('ZREM', P .. ':wip:' .. origin, member) == 1 or runs_as(P, id, x, worker)
   local status = redis.pcall('HGET', job, 'status')
   local unbegun = never_began(member, worker, status)
   forget_execution(id, x, origin, worker)

@@ -5,8 +5,8 @@
 --       6 rq:unbegun:<w>   then the queue lists, in the order to serve
 -- ARGV  1 prefix   2 worker name   3 now (T)   4 now (E)   5 now (I)   6 heartbeat ttl, seconds
 --       7 claim number, rising; of two claims that are under way at once one is even, one odd
---       8 ttl of the worker hash   9 lease, ms
---       10 most jobs of one queue before the next queue's turn, 0 for as many as it has   11 number of queues
+--       8 ttl of the worker hash   9 ttl of rq:worker:<w>:executions   10 lease, ms
+--       11 most jobs of one queue before the next queue's turn, 0 for as many as it has   12 number of queues
 --       then the queues' names, then fresh execution ids: as many as jobs are wanted
 -- Effect  per job: execution hash, rq:executions:<id>, rq:wip:<origin>, lease, job hash (started), rq:unbegun:<w>;
 --         worker's set, state
@@ -18,7 +18,7 @@
 -- nothing fails between an LPOP and the books: ids are popped several at once.
 local P, worker, T, E, I, ttl, number, worker_ttl =
   ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
-local lease_ms, per_turn, queues = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+local lease_ms, per_turn, queues = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
 local JOB, EXECUTION, EXECUTIONS = P .. ':job:', P .. ':execution:', P .. ':executions:'
 -- As text, made once: to turn a number into text costs as much as a command.
 local index_ttl, index_score, wip_score =
@@ -124,7 +124,8 @@ local function claim(id, job, origin, x)
   local execution = EXECUTION .. member
   redis.pcall('HSET', execution, 'id', x, 'job_id', id, 'created_at', E, 'last_heartbeat', E, 'worker_name', worker)
   redis.pcall('EXPIRE', execution, ARGV[6])
-  redis.pcall('HSET', job, 'status', 'started', 'started_at', T, 'last_heartbeat', T, 'worker_name', worker)
+  redis.pcall('HSET', job, 'status', 'started', 'started_at', T, 'last_heartbeat', T, 'worker_name', worker,
+    'execution', x)
   redis.pcall('PERSIST', job)
   local entries = books[origin].entries
   entries[#entries + 1] = wip_score
@@ -142,7 +143,7 @@ end
 
 -- Bounds one call: a list full of ids to drop must not hold Redis up. The answer is `more`, and the next call goes on.
 local DROPS_MAX = 1000
-local next_x, drops, seen = 12 + queues, 0, {}
+local next_x, drops, seen = 13 + queues, 0, {}
 
 -- Claims an id that was popped, or drops it.
 local function take(id, queue)
@@ -190,7 +191,7 @@ for q = 1, queues do turns[q] = q end
 while #turns > 0 do
   local again = {}
   for _, q in ipairs(turns) do
-    if serve(KEYS[6 + q], ARGV[11 + q]) then again[#again + 1] = q end
+    if serve(KEYS[6 + q], ARGV[12 + q]) then again[#again + 1] = q end
   end
   turns = again
 end
@@ -209,7 +210,7 @@ if #members > 0 then
   end
   redis.call('ZADD', KEYS[5], unpack(leases))
   redis.call('SADD', KEYS[2], unpack(members))
-  redis.call('EXPIRE', KEYS[2], index_ttl)
+  redis.call('EXPIRE', KEYS[2], ARGV[9])
   redis.call('SADD', KEYS[6], unpack(members))
   redis.call('EXPIRE', KEYS[6], worker_ttl)
   -- The worker writes a record that has expired anew; a record with this field alone would pass for a whole one.

@@ -104,6 +104,7 @@ local function put(id, place, ttl, job, ids)
   else
     local x, score = string.match(place, '^I:(.*):(.*)$')
     redis.call('ZADD', P .. ':wip:' .. queue, score, id .. ':' .. x)
+    redis.call('HSET', job, 'execution', x)
   end
   return 1
 end

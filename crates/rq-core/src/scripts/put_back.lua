@@ -5,13 +5,14 @@
 -- Effect  per execution: its records gone, job hash (queued), queue list; the job's ttl counts anew
 -- Result  per execution: 1 put back · 0 it was the worker's no longer, or the job is gone: nothing to do
 -- Re-send: the fence is gone, so the answer is 0 and nothing is pushed twice.
--- The fence is the first write: ZREM from rq:wip, which runs at maxmemory.
+-- The fence is the first write: ZREM from rq:wip, which runs at maxmemory; where rq:wip itself has lost the execution,
+-- the job's hash.
 local P, T, worker = ARGV[1], ARGV[2], ARGV[3]
 local answers = {}
 for i = 4, #ARGV, 3 do
   local origin, id, x = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local job = P .. ':job:' .. id
-  local ours = write('ZREM', P .. ':wip:' .. origin, id .. ':' .. x) == 1
+  local ours = write('ZREM', P .. ':wip:' .. origin, id .. ':' .. x) == 1 or runs_as(P, id, x, worker)
   forget_execution(id, x, origin, worker)
   ours = ours and redis.pcall('HEXISTS', job, 'data') == 1
   if ours then give_back(id, origin, T) end

@@ -8,10 +8,13 @@
 -- Result  per execution: 0 lost, nothing done but clearing our own records · 1 done · 2 done before, by us
 --         3 the job was deleted meanwhile · 4 done, and dependents are left: call release until it says none
 -- Re-send: the job's private field `settled` holds <x>, so the answer is 2. With ttl 0 it is 0: the job is gone.
--- The fence is the first write: ZREM from rq:wip, which runs at maxmemory, and then so does the rest. What belongs to
--- one job is a pcall, so that it harms that job alone. What can be asked or written once for many is.
+-- The fence is the first write: ZREM from rq:wip, which runs at maxmemory, and then so does the rest; where rq:wip itself
+-- has lost the execution, the job's hash. What belongs to one job is a pcall, so that it harms that job alone. What can
+-- be asked or written once for many is.
 local P, worker, T, I = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local WIP, EXECUTIONS, EXECUTION, JOB = P .. ':wip:', P .. ':executions:', P .. ':execution:', P .. ':job:'
+-- Who runs the job, as its hash says it.
+local runner = worker ~= '' and worker or 'sync'
 local answers, execution_keys, members, ids, ats = {}, {}, {}, {}, {}
 local finished, failed, seconds_run = 0, 0, 0
 
@@ -27,10 +30,10 @@ local alone = stand_alone(ids)
 
 local function settle(k, at)
   local o, id, x = ARGV[at], ids[k], ARGV[at + 2]
-  local fence = write('ZREM', WIP .. o, members[k])
+  local held = write('ZREM', WIP .. o, members[k]) == 1 or runs_as(P, id, x, runner)
   redis.pcall('ZREM', EXECUTIONS .. id, x)
-  -- The fence is gone: the step was sent before and its answer lost, or the worker has lost the execution.
-  if fence ~= 1 then return redis.pcall('HGET', JOB .. id, 'settled') == x and 2 or 0 end
+  -- The step was sent before and its answer lost, or the worker has lost the execution.
+  if not held then return redis.pcall('HGET', JOB .. id, 'settled') == x and 2 or 0 end
   local answer = conclude(o, id, x, worker, at + 4, T, I, alone)
   if answer == 3 then return 3 end
   if ARGV[at + 4] == 'finished' then finished = finished + 1 else failed = failed + 1 end

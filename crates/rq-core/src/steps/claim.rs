@@ -53,6 +53,7 @@ pub fn claim(who: &Identity, queues: &[String], per_turn: usize, number: u64, wa
     cmd.arg(who.execution_ttl_s())
         .arg(number)
         .arg(who.worker_key_ttl_s())
+        .arg(who.executions_key_ttl_s())
         .arg(who.lease_ms())
         .arg(per_turn)
         .arg(queues.len())
@@ -98,7 +99,7 @@ pub fn begin(who: &Identity, claimed: &[Claimed]) -> Step<Vec<Option<Fields>>> {
     // Not part of the claim, though a round trip could be spared: whoever dies before this provably began nothing
     // (docs/design/claims-and-fences.md).
     let mut cmd = scripts::BEGIN.invoke(&[keys.unbegun(&who.name)]);
-    cmd.arg(keys.prefix());
+    cmd.arg(keys.prefix()).arg(&who.name).arg(who.wip_score(Timestamp::now()));
     for Claimed { id, origin } in claimed {
         cmd.arg(origin).arg(id.job_id()).arg(id.x());
     }
@@ -143,29 +144,31 @@ pub fn put_back(who: &Identity, claimed: &[Claimed]) -> Step<Vec<bool>> {
     })
 }
 
-/// Renews the leases of `running`, at most [`HEARTBEAT_BATCH_MAX`]. Per execution, whether the worker still holds it.
+/// Renews the leases of `running`, at most [`HEARTBEAT_BATCH_MAX`], and writes down again what `rq:wip` or `rq:leases`
+/// have lost. Per execution, whether the worker still holds it.
 pub fn renew(who: &Identity, running: &[Claimed]) -> Step<Vec<bool>> {
     const NAME: &str = "renew leases";
     assert!(running.len() <= HEARTBEAT_BATCH_MAX, "the caller cuts leases into batches");
     let mut cmd = scripts::RENEW.invoke(&[who.keys.leases(), who.keys.worker(&who.name)]);
     // The worker's record is extended as well: that is the script's first write, an EXPIRE, which Redis allows at
     // `maxmemory`.
-    cmd.arg(who.worker_key_ttl_s()).arg(who.lease_ms());
-    for Claimed { id, .. } in running {
-        cmd.arg(id.to_string());
+    cmd.arg(who.keys.prefix()).arg(&who.name).arg(who.worker_key_ttl_s()).arg(who.lease_ms());
+    cmd.arg(who.wip_score(Timestamp::now()));
+    for Claimed { id, origin } in running {
+        cmd.arg(origin).arg(id.to_string());
     }
     let mut pipeline = redis::pipe();
     pipeline.add_command(cmd);
     Step::new(NAME, pipeline, |answers| single(NAME, answers))
 }
 
-/// Stores the meta that running jobs saved. Per execution, whether `rq:wip` still held it.
-pub fn save_meta(keys: &Keys, metas: &[(Claimed, Vec<u8>)]) -> Step<Vec<bool>> {
+/// Stores the meta that jobs saved while `worker` ran them. Per execution, whether it was still that worker's.
+pub fn save_meta(keys: &Keys, worker: &str, metas: &[(Claimed, Vec<u8>)]) -> Step<Vec<bool>> {
     const NAME: &str = "save meta";
     // For routing alone. At `maxmemory` this script is refused whole, unlike others of the worker: meta may grow
     // without end.
     let mut cmd = scripts::SAVE_META.invoke(&[keys.suspended()]);
-    cmd.arg(keys.prefix());
+    cmd.arg(keys.prefix()).arg(worker);
     for (Claimed { id, origin }, meta) in metas {
         cmd.arg(origin).arg(id.job_id()).arg(id.x()).arg(meta);
     }

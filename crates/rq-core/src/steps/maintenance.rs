@@ -166,7 +166,8 @@ pub fn undefer(keys: &Keys, queue: &str, ids: &[Vec<u8>]) -> Step<Vec<Undeferred
     })
 }
 
-/// Takes workers whose record has expired off `rq:workers`, or off the workers of one queue; their keys.
+/// Takes workers whose record has expired off `rq:workers`, or off the workers of one queue; their keys. What they ran
+/// and nobody would find, as its lease and its entry in `rq:wip` are lost, gets an entry that is over.
 pub fn bury(keys: &Keys, scope: Scope<'_>, at: &Cursor) -> Step<Page<Vec<String>>> {
     const NAME: &str = "take off dead workers";
     let set = match scope {
@@ -174,7 +175,7 @@ pub fn bury(keys: &Keys, scope: Scope<'_>, at: &Cursor) -> Step<Page<Vec<String>
         Scope::AtLarge => keys.workers(),
     };
     let mut cmd = scripts::BURY.invoke(&[set]);
-    cmd.arg(keys.prefix()).arg(&at.0);
+    cmd.arg(keys.prefix()).arg(Timestamp::now().epoch_secs()).arg(&at.0);
     step(NAME, cmd, |answer: Vec<Reply>| {
         let (cursor, members): (String, _) = first(NAME, answer)?;
         Ok(page(cursor, texts(NAME, members)?))

@@ -19,6 +19,9 @@ pub const HEARTBEAT_BATCH_MAX: usize = 100;
 const DEATH_KEPT_S: u64 = 60;
 /// How long a record outlives the last heartbeat that was due, in seconds: RQ's margin.
 const HEARTBEAT_MARGIN_S: u64 = 60;
+/// How long the list of a worker's executions outlives its record, in seconds: several rounds of maintenance, which
+/// [`bury`](crate::steps::maintenance::bury) it with what is on it.
+const BURIED_WITHIN_S: u64 = 3600;
 
 /// The identity of a worker, and its intervals, for every step it sends.
 #[derive(Clone, Debug)]
@@ -40,6 +43,10 @@ impl Identity {
         self.worker_ttl.as_secs() + HEARTBEAT_MARGIN_S
     }
 
+    pub(super) fn executions_key_ttl_s(&self) -> u64 {
+        self.worker_key_ttl_s() + BURIED_WITHIN_S
+    }
+
     pub(super) fn lease_ms(&self) -> u64 {
         u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX)
     }
@@ -47,6 +54,11 @@ impl Identity {
     /// RQ's heartbeat ttl, normally 90 s (docs/wire.md §6). A shorter one makes Python fail our live jobs.
     pub(super) fn execution_ttl_s(&self) -> u64 {
         self.monitoring_interval.as_secs() + HEARTBEAT_MARGIN_S
+    }
+
+    /// The second until which an entry that is written to `rq:wip` now is good.
+    pub(super) fn wip_score(&self, now: Timestamp) -> i64 {
+        now.epoch_secs().saturating_add_unsigned(self.execution_ttl_s())
     }
 }
 
@@ -117,8 +129,9 @@ pub fn heartbeat(who: &Identity, update: StateUpdate, running: &[Claimed]) -> St
     let mut cmd =
         scripts::HEARTBEAT.invoke(&[who.keys.worker(&who.name), who.keys.worker_executions(&who.name)]);
     cmd.arg(who.keys.prefix()).arg(now.to_string()).arg(now.epoch_text()).arg(now.epoch_secs());
-    cmd.arg(who.execution_ttl_s()).arg(who.worker_key_ttl_s()).arg(update.state.unwrap_or_default());
-    cmd.arg(update.shutdown_requested.map(|at| at.to_string()).unwrap_or_default());
+    cmd.arg(who.execution_ttl_s()).arg(who.worker_key_ttl_s()).arg(who.executions_key_ttl_s());
+    cmd.arg(update.state.unwrap_or_default());
+    cmd.arg(update.shutdown_requested.map(|at| at.to_string()).unwrap_or_default()).arg(&who.name);
     for Claimed { id, origin } in running {
         cmd.arg(origin).arg(id.job_id()).arg(id.x());
     }

@@ -56,7 +56,7 @@ impl Dispatcher {
         }
         // One step at a time: repeated through an outage, an older one could overwrite a newer one.
         self.meta.is_storing = true;
-        self.send(steps::save_meta(&self.who.keys, &metas), |worker, saved| {
+        self.send(steps::save_meta(&self.who.keys, &self.who.name, &metas), |worker, saved| {
             worker.meta.is_storing = false;
             worker.accepted("saving meta", saved);
         });

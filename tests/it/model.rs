@@ -10,7 +10,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use rq_core::link::Step;
 use rq_core::steps::Claimed;
-use rq_core::steps::claim::put_back;
+use rq_core::steps::claim::{put_back, renew};
 use rq_core::steps::job::fetch_fields;
 use rq_core::steps::management::{Canceled, Deleted, RequeueFrom, cancel, delete, requeue};
 use rq_core::steps::queue::{Enqueued, Place as QueuePlace, enqueue};
@@ -35,6 +35,9 @@ const OPERATIONS_MAX: usize = 40;
 /// A pause that is over only when the test says so, in seconds.
 const PAUSE_S: i64 = 100_000;
 
+/// Books of running jobs that somebody may delete.
+const DAMAGES: &[&[&str]] = &[&["wip:q"], &["leases"], &["wip:q", "leases"]];
+
 /// What can happen. Numbers of jobs and executions are taken modulo what there is.
 #[derive(Clone, Debug)]
 enum Operation {
@@ -44,6 +47,7 @@ enum Operation {
     Abandonment { worker: usize, nth: usize, outcome: Outcome },
     PutBack { worker: usize },
     Crash { worker: usize },
+    Damage { books: &'static [&'static str] },
     Cancel { job: u8, releases: bool },
     Delete { job: u8 },
     Requeue { job: u8, at_front: bool },
@@ -83,6 +87,7 @@ fn operation() -> impl Strategy<Value = (Operation, bool)> {
             .prop_map(|(worker, nth, outcome)| Operation::Abandonment { worker, nth, outcome }),
         1 => worker.clone().prop_map(|worker| Operation::PutBack { worker }),
         2 => worker.prop_map(|worker| Operation::Crash { worker }),
+        2 => prop::sample::select(DAMAGES).prop_map(|books| Operation::Damage { books }),
         1 => (job.clone(), any::<bool>()).prop_map(|(job, releases)| Operation::Cancel { job, releases }),
         1 => job.clone().prop_map(|job| Operation::Delete { job }),
         2 => (job, any::<bool>()).prop_map(|(job, at_front)| Operation::Requeue { job, at_front }),
@@ -384,6 +389,7 @@ impl<'a> Play<'a> {
             Operation::Abandonment { worker, nth, outcome } => self.end(*worker, *nth, *outcome, twice),
             Operation::PutBack { worker } => self.put_back(*worker, twice),
             Operation::Crash { worker } => self.crash(*worker, twice),
+            Operation::Damage { books } => self.damage(books, twice),
             Operation::Cancel { job, releases } => self.cancel(*job, *releases, twice),
             Operation::Delete { job } => self.delete(*job, twice),
             Operation::Requeue { job, at_front } => self.requeue(*job, *at_front, twice),
@@ -541,6 +547,18 @@ impl<'a> Play<'a> {
             let expected = if begun { AbandonReply::Concluded } else { AbandonReply::PutBack };
             assert_eq!(answer, expected, "j{id}");
             self.world.crash(id, begun);
+        }
+    }
+
+    /// Somebody deletes books of running jobs, and the workers renew their leases: what is theirs is there again, and
+    /// what they have lost is not.
+    fn damage(&mut self, books: &[&str], twice: bool) {
+        books.iter().for_each(|book| self.stage.run(&format!("DEL {book}")));
+        for worker in 0..WORKERS.len() {
+            let claimed: Vec<Claimed> =
+                self.hands[worker].claimed.iter().map(|(claimed, _)| claimed.clone()).collect();
+            let ours: Vec<bool> = claimed.iter().map(|claimed| self.is_ours(worker, claimed)).collect();
+            assert_eq!(self.take(&renew(&self.workers[worker].who, &claimed), twice), ours);
         }
     }
 

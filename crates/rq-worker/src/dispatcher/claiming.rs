@@ -137,12 +137,10 @@ impl Claiming {
                 self.order.advance(claimed.last().map(|claimed| claimed.origin.as_str()));
                 return claimed;
             }
-            Some(Claim::Suspended) => {
-                if !std::mem::replace(&mut self.suspended, true) {
-                    observers.tell(WorkerEvent::Suspended);
-                }
+            Some(Claim::Suspended) if !std::mem::replace(&mut self.suspended, true) => {
+                observers.tell(WorkerEvent::Suspended);
             }
-            None => {}
+            Some(Claim::Suspended) | None => {}
         }
         // A suspended worker asks again after a second, as RQ's does; a refused one must not ask in a tight loop.
         self.not_before = Some(Instant::now() + CLAIM_PAUSE);

@@ -70,17 +70,22 @@ const SETTLED: Duration = Duration::from_secs(1);
 const STARTS: usize = 5;
 
 pub(crate) fn measure(stage: &mut Stage, extent: Extent, figures: &mut Figures) -> Result<()> {
+    let mut workers = Vec::new();
     for row in [FORK, THREAD, GREEN] {
         for start in 1..=STARTS {
-            let (mut worker, took) = start_until_ready(stage, row.executor, &[QUEUE])?;
+            let (worker, took) = start_until_ready(stage, row.executor, &[QUEUE])?;
             figures.add(row.ready_ms, took.as_secs_f64() * 1e3);
             if start == STARTS {
-                std::thread::sleep(SETTLED);
-                figures.add(row.resident_mb, resident_mb(worker.process.id())?);
-                worker.end()?;
+                workers.push((row.resident_mb, worker));
             }
         }
     }
+    std::thread::sleep(SETTLED);
+    // While all are there: what they share is counted once.
+    for (name, worker) in &workers {
+        figures.add(*name, resident_mb(worker.process.id())?);
+    }
+    workers.iter_mut().try_for_each(|(_, worker)| worker.end())?;
     let window = extent.choose(Duration::from_secs(8), Duration::from_secs(20));
     for cost in [IDLE, IDLE_FIVE, IDLE_FORK, IDLE_GREEN] {
         cost.measure(stage, window, figures)?;

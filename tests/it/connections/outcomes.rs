@@ -3,10 +3,10 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use rq_core::secs;
-use rq_tests::{Clock, Journal, PrivateRedis, Scratch, Trouble};
+use rq_core::{Call, secs};
+use rq_tests::{Clock, Journal, PrivateRedis, Scratch, Trouble, eventually};
 
-use super::{RECOVERY, Stage, check_all};
+use super::{RECOVERY, SOON, Stage, check_all};
 use crate::rq_test::{Books, RqTest};
 
 /// How long a silent worker keeps what it runs. Short, and a trouble is soon longer.
@@ -73,6 +73,8 @@ fn no_job_runs_twice_when_the_clock_of_redis_jumps() {
     const JUMPS: usize = 8;
     const JUMP: Duration = secs(15);
     const JOBS_PER_JUMP: usize = 6;
+    // Workers look for silent ones every third of a lease.
+    const JOB_MS: u64 = 600;
     let clock = Clock::new();
     let redis = PrivateRedis::with_clock(&clock, &[]);
     let scratch = Scratch::on(&redis.url());
@@ -82,19 +84,19 @@ fn no_job_runs_twice_when_the_clock_of_redis_jumps() {
     let mut began = 0;
     for jump in 0..JUMPS {
         let calls = (0..JOBS_PER_JUMP).map(|number| {
-            let call = rq_core::Call::<String>::to("test.journal").arg(journal.path());
-            call.arg(LEASE.as_millis() as u64).job_id(format!("j{jump}-{number}"))
+            let call = Call::<String>::to("test.journal").arg(journal.path());
+            call.arg(JOB_MS).job_id(format!("j{jump}-{number}"))
         });
         scratch.queue("default").enqueue_many(calls).unwrap();
         began += JOBS_PER_JUMP;
-        rq_tests::eventually("the jobs to run", secs(10), || (journal.began().len() >= began).then_some(()));
+        eventually("the jobs to run", SOON, || (journal.began().len() >= began).then_some(()));
         clock.jump(JUMP);
-        rq_tests::eventually("the jobs to end", secs(10), || {
+        eventually("the jobs to end", SOON, || {
             let ended: usize = journal.ends().values().sum();
             (ended >= began).then_some(())
         });
     }
-    rq_tests::eventually("all jobs to have finished", RECOVERY, || {
+    eventually("all jobs to have finished", RECOVERY, || {
         (scratch.count("finished:default") == JUMPS * JOBS_PER_JUMP).then_some(())
     });
     let twice: Vec<_> = journal.ends().into_iter().filter(|(_, ends)| *ends > 1).collect();

@@ -32,6 +32,9 @@ const ROOM_BYTES: usize = 64 << 10;
 /// How much is written at once, in whole lines: a pipe takes so much in one piece, and nothing that another process
 /// writes comes in between.
 const PIECE_BYTES_MAX: usize = libc::PIPE_BUF;
+/// How long a thread that has slept lets lines gather before it writes: to be woken for each one, and to write each by
+/// itself, costs as much again as to make it.
+const GATHER_TIME: Duration = Duration::from_millis(1);
 /// How long a worker that leaves waits for a reader that takes nothing.
 const STALL_MAX: Duration = Duration::from_millis(500);
 /// How long it waits for one that takes little at a time: half of what `docker stop` allows for an end.
@@ -186,7 +189,9 @@ impl Stream {
                 return None;
             }
             state.is_idle = true;
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            drop(self.changed.wait(state));
+            thread::sleep(GATHER_TIME);
+            state = self.lock();
         }
         mem::swap(batch, &mut state.waiting);
         Some(mem::take(&mut state.dropped))

@@ -206,7 +206,8 @@ impl Dispatcher {
 
     /// When a worker on its way out, which has nothing to hand in, no longer waits for a Redis that takes nothing.
     fn courtesies_end_at(&self) -> Option<Instant> {
-        let since = self.shutdown.ended_since.filter(|_| self.running.is_empty())?;
+        let has_outcomes = !self.running.is_empty() || !self.claiming.fetching().is_empty();
+        let since = self.shutdown.ended_since.filter(|_| !has_outcomes)?;
         Some(since.max(self.outage.answered_at()) + COURTESY_LIMIT)
     }
 
@@ -269,11 +270,10 @@ impl Dispatcher {
 
     /// Notes since when a worker on its way out has nothing left that runs.
     fn note_ended(&mut self) {
-        let runs = self.running.occupied() > 0 || !self.claiming.fetching().is_empty();
-        self.shutdown.ended_since = match runs || self.shutdown.is_working() {
-            true => None,
-            false => self.shutdown.ended_since.or_else(|| Some(Instant::now())),
-        };
+        // What is being fetched does not run yet, and will not if Redis stays away.
+        let has_ended = self.running.occupied() == 0 && !self.shutdown.is_working();
+        let since = self.shutdown.ended_since.or_else(|| Some(Instant::now()));
+        self.shutdown.ended_since = since.filter(|_| has_ended);
     }
 
     /// Whether a burst may end as far as it concerns jobs that other workers left, and dependents of those that have
@@ -292,6 +292,7 @@ impl Dispatcher {
             Phase::Working => false,
             // What Redis has not taken by now is left to the leases: other workers take it over.
             Phase::Leaving(by) if is_past(Some(by)) => true,
+            // Fetched jobs may count as begun in Redis, and would be taken for abandoned.
             _ => {
                 self.running.is_empty()
                     && self.claiming.fetching().is_empty()

@@ -242,7 +242,10 @@ impl TroubledRedis {
             Trouble::NoPerm => self.tell(&[&["ACL", "SETUSER", WORKER, "+@write"]]),
             Trouble::WrongPass => self.tell(&[&["ACL", "SETUSER", WORKER, "resetpass", ">secret"]]),
             Trouble::NoAuth => self.tell(&[&["CONFIG", "SET", "requirepass", ""]]),
-            Trouble::NoUser => self.create_worker(),
+            Trouble::NoUser => {
+                self.wait_until_ready();
+                self.create_worker();
+            }
             Trouble::Full => self.tell(&[&["CONFIG", "SET", "maxmemory", "0"]]),
             Trouble::Busy => self.end_script(),
             Trouble::Loading => {

@@ -9,6 +9,8 @@ use rq_tests::{Child, Scratch, Stream};
 
 /// How long a command, or a worker that ends by itself, may take.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+/// How long a burst may take: ten thousand jobs, each in a process of its own, take half a minute where nothing else runs.
+const DRAIN_LIMIT: Duration = Duration::from_secs(180);
 
 /// How long a worker may take to leave that has nothing else to do, and whose last words nobody reads: a second, and
 /// what a busy machine takes.
@@ -67,7 +69,7 @@ impl<'a> RqTest<'a> {
     /// Runs a worker until the queues are empty.
     #[track_caller]
     pub(crate) fn drain(&self, args: &[&str]) -> String {
-        self.run(&[&["worker", "--burst"], args].concat())
+        self.spawn(&[&["worker", "--burst"], args].concat()).succeed(DRAIN_LIMIT)
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use crate::request::Request;
 
 /// The pauses before a broken subscription is made anew.
-const RESUBSCRIBE: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(4));
+const RESUBSCRIBE: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(3));
 /// How often the server is asked whether the subscription still stands, on which nothing else is sent.
 const PING_EVERY: Duration = Duration::from_secs(8);
 /// How long it may take to answer that.

@@ -20,7 +20,7 @@ const ANSWER_MARGIN: Duration = Duration::from_secs(3);
 /// How often the notifier polls where Redis does not notify, as at `maxmemory`, where it refuses `BLMOVE`.
 const POLL_PAUSE: Duration = Duration::from_millis(100);
 /// The pauses before a broken connection is made anew.
-const RECONNECT: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(4));
+const RECONNECT: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(3));
 
 /// Notifies its worker when a queue may hold a job.
 pub(crate) struct Notifier {

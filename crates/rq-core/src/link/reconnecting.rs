@@ -9,7 +9,7 @@ const ATTEMPTS_AT_ONCE: u32 = 3;
 /// The first pause between two attempts.
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 /// The longest pause between two attempts: whoever waits for Redis goes on within five seconds.
-const PAUSE_LONGEST: Duration = Duration::from_secs(4);
+const PAUSE_LONGEST: Duration = Duration::from_secs(3);
 
 /// The attempts to connect since there was a connection that served.
 pub(super) struct Reconnecting {

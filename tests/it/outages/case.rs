@@ -24,15 +24,17 @@ const RECOVERY_PROMISED: Duration = secs(5);
 /// The same where connections have died and nobody was told.
 const RECOVERY_FROM_SILENCE_PROMISED: Duration = secs(15);
 /// How much later that may be seen, as other cases compute meanwhile.
-const SLACK: Duration = Duration::from_millis(500);
+const SLACK: Duration = secs(1);
 /// How much longer a case watches what is late.
 const WATCHED_LONGER: Duration = secs(15);
 /// Processor time that a worker may use during a trouble, of a core,
 const CPU_MAX: f64 = 0.01;
-/// and what its coroutines take while they sleep, trouble or not.
+/// and what its clock for coroutines takes in a debug build, trouble or not.
 const CPU_OF_COROUTINES: f64 = 0.015;
 /// How many lines a second it may write meanwhile.
 const LINES_PER_S_MAX: f64 = 1.0;
+/// And how many beside, about jobs that it was at.
+const LINES_OF_JOBS: f64 = 4.0;
 /// When these are looked at: by then it has done what it was at.
 const AFTERMATH: Duration = secs(1);
 /// Which troubles are long enough for a look at that.
@@ -113,8 +115,7 @@ impl Case {
 
     /// What a worker may use of a core meanwhile.
     fn cpu_max(&self) -> f64 {
-        let has_coroutines = self.executor == "green" && self.step.has_long_jobs();
-        CPU_MAX + if has_coroutines { CPU_OF_COROUTINES } else { 0.0 }
+        CPU_MAX + if self.executor == "green" { CPU_OF_COROUTINES } else { 0.0 }
     }
 
     /// Runs it at a place that others share.
@@ -268,7 +269,7 @@ impl<'a> Stage<'a> {
         if share > self.case.cpu_max() {
             self.fault(Fault::Cpu, format!("{:.1} % of a core during the trouble", share * 100.0));
         }
-        if lines as f64 > watched.as_secs_f64() * LINES_PER_S_MAX + 1.0 {
+        if lines as f64 > watched.as_secs_f64() * LINES_PER_S_MAX + LINES_OF_JOBS {
             self.fault(Fault::Lines, format!("{lines} lines in {watched:.0?} of trouble"));
         }
     }

@@ -32,8 +32,8 @@ const ROOM_BYTES: usize = 64 << 10;
 /// How much is written at once, in whole lines: a pipe takes so much in one piece, and nothing that another process
 /// writes comes in between.
 const PIECE_BYTES_MAX: usize = libc::PIPE_BUF;
-/// How long a thread that has slept lets lines gather before it writes: to be woken for each one, and to write each by
-/// itself, costs as much again as to make it.
+/// How long a thread that has slept lets lines gather before it writes: woken for each one, a worker of small jobs would
+/// compute a tenth more.
 const GATHER_TIME: Duration = Duration::from_millis(1);
 /// How long a worker that leaves waits for a reader that takes nothing.
 const STALL_MAX: Duration = Duration::from_millis(500);

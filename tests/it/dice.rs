@@ -2,8 +2,8 @@
 
 use rq_core::Timestamp;
 
-/// `full` for a whole rig; else a small sample of it.
-const RIG: &str = "RQ_RIG";
+/// `full` for a whole rig; else a small sample of it, or the cases it names.
+pub(crate) const RIG: &str = "RQ_RIG";
 /// The number that a run's choices come from; a fresh one unless told.
 pub(crate) const SEED: &str = "RQ_RIG_SEED";
 
@@ -21,6 +21,12 @@ impl Dice {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed ^ (mixed >> 31)) % sides
+    }
+
+    /// So many of them, or all if there are fewer.
+    pub(crate) fn draw<T>(&mut self, mut from: Vec<T>, count: usize) -> Vec<T> {
+        let count = count.min(from.len());
+        (0..count).map(|_| from.swap_remove(self.below(from.len() as u64) as usize)).collect()
     }
 }
 

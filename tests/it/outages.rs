@@ -25,28 +25,33 @@ use std::sync::Mutex;
 use std::thread;
 
 use outcome::Outcome;
-use selection::Selection;
 use table::Table;
 use window::Window;
+
+use crate::cases::{Selection, told};
 
 /// How many windows are open at once: a few dozen workers each, nearly all of which wait.
 const WINDOWS_AT_ONCE: usize = 4;
 /// The same for a sample, whose windows have a case or two.
 const WINDOWS_AT_ONCE_IN_SAMPLE: usize = 20;
-/// How many failed cases are told with all that their workers wrote.
-const REPORTS_MAX: usize = 3;
 
 #[test]
 fn no_outage_costs_a_job() {
     let selection = Selection::from_env();
-    let cases = selection.cases();
+    let cases = selection::cases(&selection);
     println!("{selection}: {} cases", cases.len());
     let at_once = if selection.is_sample() { WINDOWS_AT_ONCE_IN_SAMPLE } else { WINDOWS_AT_ONCE };
     let mut outcomes = run(Window::all_of(cases), at_once);
     outcomes.sort_by_key(|outcome| outcome.case);
     println!("{}", Table::of(&outcomes));
     let failed: Vec<&Outcome> = outcomes.iter().filter(|outcome| !outcome.is_good()).collect();
-    assert!(failed.is_empty(), "{} of {} cases failed\n{}", failed.len(), outcomes.len(), report(&failed));
+    assert!(
+        failed.is_empty(),
+        "{} of {} cases failed\n{}",
+        failed.len(),
+        outcomes.len(),
+        told(&failed, Outcome::report)
+    );
 }
 
 /// Runs them side by side, and says how each went.
@@ -70,10 +75,4 @@ fn run(windows: Vec<Window>, at_once: usize) -> Vec<Outcome> {
         }
     });
     done.into_inner().expect("adding some does not panic").into_iter().flatten().collect()
-}
-
-fn report(failed: &[&Outcome]) -> String {
-    let lines = failed.iter().map(ToString::to_string);
-    let reports = failed.iter().take(REPORTS_MAX).map(|outcome| outcome.report());
-    lines.chain(reports).collect::<Vec<_>>().join("\n")
 }

@@ -22,22 +22,27 @@ use std::thread;
 
 use case::Case;
 use outcome::Outcome;
-use selection::Selection;
 use table::Table;
+
+use crate::cases::{Selection, told};
 
 /// How many cases are under way for each core: most of the time they wait.
 const CASES_PER_CORE: usize = 2;
-/// How many failed cases are told with all that their workers wrote.
-const REPORTS_MAX: usize = 3;
 
 #[test]
 fn no_single_fault_loses_doubles_or_stops_a_job() {
     let selection = Selection::from_env();
-    let cases = selection.cases();
+    let cases = selection::cases(&selection);
     let outcomes = run(&cases);
     println!("{selection}\n{}", Table::of(&outcomes));
     let failed: Vec<&Outcome> = outcomes.iter().filter(|outcome| !outcome.is_good()).collect();
-    assert!(failed.is_empty(), "{} of {} cases failed\n{}", failed.len(), cases.len(), report(&failed));
+    assert!(
+        failed.is_empty(),
+        "{} of {} cases failed\n{}",
+        failed.len(),
+        cases.len(),
+        told(&failed, Outcome::report)
+    );
 }
 
 /// Runs them side by side.
@@ -55,12 +60,6 @@ fn run(cases: &[Case]) -> Vec<Outcome> {
     });
     outcomes.sort_by_key(|(number, _)| *number);
     outcomes.into_iter().map(|(_, outcome)| outcome).collect()
-}
-
-fn report(failed: &[&Outcome]) -> String {
-    let lines = failed.iter().map(ToString::to_string);
-    let reports = failed.iter().take(REPORTS_MAX).map(|outcome| outcome.report());
-    lines.chain(reports).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

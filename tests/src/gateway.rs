@@ -1,13 +1,11 @@
 //! [`Gateway`]: what a server is known by, a name or a virtual address, and what can happen on the way there.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// How much is read at once.
-const CHUNK_BYTES: usize = 16 << 10;
+use crate::proxy::{close, lock, read, send};
 
 /// An address that leads to a server, and may lead to another one later. Connections along it can die without a word, as
 /// where packets are dropped: nothing arrives any more, and neither side is told.
@@ -134,13 +132,12 @@ impl Connection {
     }
 
     fn carry(&self, from: Option<&TcpStream>, to: Option<&TcpStream>) {
-        let (Some(from), Some(mut to)) = (from, to) else { return };
+        let (Some(from), Some(to)) = (from, to) else { return };
         while let Some(bytes) = read(from) {
             if self.is_silent() {
                 return;
             }
-            // A side that is gone is noticed when it is read from.
-            let _ = to.write_all(&bytes);
+            send(to, &bytes);
         }
         // Of a silent connection neither side learns that the other has left.
         if !self.is_silent() {
@@ -154,30 +151,9 @@ impl Connection {
 
     fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
-        // Both fail only for a connection that is closed.
-        let _ = self.client.shutdown(Shutdown::Both);
-        let _ = self.server.as_ref().map(|server| server.shutdown(Shutdown::Both));
+        close(&self.client);
+        self.server.iter().for_each(close);
     }
-}
-
-/// What can be read now; nothing at the end.
-fn read(mut stream: &TcpStream) -> Option<Vec<u8>> {
-    let mut chunk = vec![0; CHUNK_BYTES];
-    loop {
-        match stream.read(&mut chunk) {
-            Ok(0) => return None,
-            Ok(length) => {
-                chunk.truncate(length);
-                return Some(chunk);
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(_) => return None,
-        }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

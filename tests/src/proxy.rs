@@ -292,7 +292,7 @@ fn name_of(command: &[u8]) -> String {
 }
 
 /// What can be read now; nothing at the end.
-fn read(mut stream: &TcpStream) -> Option<Vec<u8>> {
+pub(crate) fn read(mut stream: &TcpStream) -> Option<Vec<u8>> {
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
         match stream.read(&mut chunk) {
@@ -308,16 +308,16 @@ fn read(mut stream: &TcpStream) -> Option<Vec<u8>> {
 }
 
 /// A side that is gone is noticed when it is read from.
-fn send(mut stream: &TcpStream, bytes: &[u8]) {
+pub(crate) fn send(mut stream: &TcpStream, bytes: &[u8]) {
     let _ = stream.write_all(bytes);
 }
 
 /// Fails only for one that is closed.
-fn close(stream: &TcpStream) {
+pub(crate) fn close(stream: &TcpStream) {
     let _ = stream.shutdown(Shutdown::Both);
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -64,7 +64,7 @@ const RIGS: [Rig; 6] = [
     },
 ];
 
-/// What tells the tests how far to go; `tests/it/sweep/selection.rs` reads it.
+/// What tells the tests how far to go; `tests/it/dice.rs` names it, too.
 const RIG: &str = "RQ_RIG";
 const ALL: &str = "full";
 

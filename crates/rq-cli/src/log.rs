@@ -98,9 +98,11 @@ impl Streams {
     }
 
     fn all(&self) -> Vec<Arc<Stream>> {
-        let all = [&self.out, &self.err].map(Arc::clone);
-        let count = if Arc::ptr_eq(&self.out, &self.err) { 1 } else { 2 };
-        all.into_iter().take(count).collect()
+        let mut all = vec![Arc::clone(&self.out)];
+        if !Arc::ptr_eq(&self.out, &self.err) {
+            all.push(Arc::clone(&self.err));
+        }
+        all
     }
 }
 

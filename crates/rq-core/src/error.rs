@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rq_wire::{CodecError, ValueError};
 
+use crate::error_class::ErrorClass;
 use crate::fields::FieldError;
 use crate::keys::NameError;
 use crate::redis_error::RedisError;
@@ -168,6 +169,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// What can be done about it. What does not come from Redis is a [`Fault`](ErrorClass::Fault).
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Error::Redis(error) | Error::Unconfirmed { source: error, .. } => error.class(),
+            _ => ErrorClass::Fault,
+        }
+    }
+
     /// Whether Redis could not be reached, so that trying later may help.
     pub fn is_redis_unavailable(&self) -> bool {
         match self {

@@ -40,6 +40,7 @@ const fn row(
 
 const RECONNECTS: bool = true;
 const STAYS: bool = false;
+const PERMISSIONS: &str = "give this user the commands and keys of RQ";
 
 /// The first row that fits decides. What is not in the table is a [`Fault`](ErrorClass::Fault).
 const TABLE: &[Row] = {
@@ -68,21 +69,9 @@ const TABLE: &[Row] = {
         row("ERR", "Protocol error: unauthenticated", Misconfigured, RECONNECTS, "give the URL a password"),
         row("WRONGPASS", "", Misconfigured, RECONNECTS, "correct the user and the password of the URL"),
         row("DENIED", "", Misconfigured, RECONNECTS, "this server takes no connections from here"),
-        row("NOPERM", "", Misconfigured, STAYS, "give this user the commands and keys of RQ"),
-        row(
-            "ERR",
-            "ACL failure in script",
-            Misconfigured,
-            STAYS,
-            "give this user the commands and keys of RQ",
-        ),
-        row(
-            "ERR",
-            "can't run this command",
-            Misconfigured,
-            STAYS,
-            "give this user the commands and keys of RQ",
-        ),
+        row("NOPERM", "", Misconfigured, STAYS, PERMISSIONS),
+        row("ERR", "ACL failure in script", Misconfigured, STAYS, PERMISSIONS),
+        row("ERR", "can't run this command", Misconfigured, STAYS, PERMISSIONS),
         row(
             "ERR",
             "can't access at least one of the keys",
@@ -121,7 +110,7 @@ pub fn spoils_connection(error: &RedisError) -> bool {
 }
 
 /// Whether the connection broke, so that it is unknown whether the commands were run.
-pub fn is_broken(error: &RedisError) -> bool {
+pub(crate) fn is_broken(error: &RedisError) -> bool {
     // A timeout as well: the answer may only be late, and the commands were run. What cannot be parsed was an answer.
     error.is_io_error()
         || error.is_timeout()

@@ -8,7 +8,7 @@ pub(crate) mod asynchronous {
     use redis::aio::MultiplexedConnection;
 
     use crate::error::Error;
-    use crate::link::{Link, Step};
+    use crate::link::{Link, Step, within};
 
     /// The connection that a front and all it hands out share.
     pub(crate) type SharedLink = Link;
@@ -48,13 +48,6 @@ pub(crate) mod asynchronous {
 
     pub(crate) async fn sleep(pause: Duration) {
         tokio::time::sleep(pause).await;
-    }
-
-    async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        match tokio::time::timeout(limit, work).await {
-            Ok(result) => result,
-            Err(_) => Err(Error::Redis(std::io::Error::from(std::io::ErrorKind::TimedOut).into())),
-        }
     }
 }
 

@@ -15,10 +15,12 @@
 //! | `link/place.rs` | where Redis is: the URL, as Python reads it, and the node that a `MOVED` names |
 //! | `link/reconnecting.rs` | when the next attempt to connect may be made |
 //! | `link/backoff.rs` | pauses that grow, with jitter |
+//! | `link/limit.rs` | work that is given up after a time |
 
 mod asynchronous;
 mod backoff;
 mod blocking;
+mod limit;
 mod place;
 mod reconnecting;
 mod step;
@@ -29,10 +31,11 @@ pub use asynchronous::Link;
 pub use backoff::Backoff;
 pub use blocking::BlockingLink;
 pub(crate) use blocking::limit_answers;
+pub use limit::within;
 pub use step::{Answers, Step};
 
 #[cfg(feature = "worker")]
-pub use crate::error_class::{ErrorClass, is_broken, spoils_connection};
+pub use crate::error_class::spoils_connection;
 
 /// How long one attempt to connect may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);

@@ -91,10 +91,10 @@ impl Commands {
                     None => self.subscription = None,
                 }
             }
-            let (link, channel, pause) = (self.link.clone(), self.channel.clone(), self.backoff.pause());
             // Kept in `self`, since the loop drops this future at each other event: the pause would begin anew each time.
-            let subscribing =
-                self.subscribing.get_or_insert_with(|| resubscribe(link, channel, pause).boxed());
+            let subscribing = self.subscribing.get_or_insert_with(|| {
+                resubscribe(self.link.clone(), self.channel.clone(), self.backoff.pause()).boxed()
+            });
             self.subscription = subscribing.await;
             self.subscribing = None;
         }

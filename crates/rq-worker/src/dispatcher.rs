@@ -67,7 +67,7 @@ use heartbeats::Heartbeats;
 use leases::Leases;
 use maintenance::Maintenance;
 use meta::Meta;
-use outage::{Outage, class_of, until_answered};
+use outage::{Outage, until_answered};
 use reaping::Reaping;
 use running::Running;
 use schedule::Schedule;
@@ -238,7 +238,7 @@ impl Dispatcher {
     async fn next(&mut self) -> Then {
         let is_working = self.shutdown.is_working();
         let wants_notifier = self.wants_notifier();
-        let holds = !self.running.is_empty() || !self.claiming.fetching().is_empty();
+        let holds = !self.holds_nothing();
         let look_at = self.next_look();
         tokio::select! {
             // A stop is heard first, whatever the load.
@@ -319,7 +319,7 @@ impl Dispatcher {
             Err(error) => error,
         };
         self.observers.step_failed(step, &error);
-        if class_of(&error) != ErrorClass::Fault {
+        if error.class() != ErrorClass::Fault {
             self.leave_refused(error);
         }
         None

@@ -9,13 +9,13 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use redis::PushInfo;
 use redis::aio::MultiplexedConnection;
-use rq_core::link::{Backoff, Link, spoils_connection};
+use rq_core::link::{Backoff, Link, spoils_connection, within};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
 
 /// The longest wait for one notification: proxies and dead links drop them without an error.
 const WAIT_LONGEST: Duration = Duration::from_secs(10);
-/// How much longer than that Redis may take to answer.
+/// How much longer than that Redis may take to answer: the connection has no limit of its own.
 const ANSWER_MARGIN: Duration = Duration::from_secs(3);
 /// How often the notifier polls where Redis does not notify, as at `maxmemory`, where it refuses `BLMOVE`.
 const POLL_PAUSE: Duration = Duration::from_millis(100);
@@ -148,7 +148,7 @@ async fn rotate(subscription: &mut Subscription, list: &str) -> redis::RedisResu
     cmd.arg(list).arg(list).arg("LEFT").arg("LEFT").arg(WAIT_LONGEST.as_secs());
     // The id itself is not read here: it may be no text, and the claim looks at it.
     let moved: Option<redis::Value> =
-        answered(WAIT_LONGEST, cmd.query_async(&mut subscription.connection)).await?;
+        within(WAIT_LONGEST + ANSWER_MARGIN, cmd.query_async(&mut subscription.connection)).await?;
     Ok(moved.map_or(Waited::InVain, |_| Waited::Notified))
 }
 
@@ -163,7 +163,7 @@ async fn track(subscription: &mut Subscription, lists: &[String]) -> redis::Redi
         lengths.cmd("LLEN").arg(list);
     }
     let lengths: Vec<usize> =
-        answered(Duration::ZERO, lengths.query_async(&mut subscription.connection)).await?;
+        within(ANSWER_MARGIN, lengths.query_async(&mut subscription.connection)).await?;
     if lengths.iter().any(|&length| length > 0) {
         return Ok(Waited::Notified);
     }
@@ -178,16 +178,5 @@ async fn track(subscription: &mut Subscription, lists: &[String]) -> redis::Redi
             tokio::time::sleep(POLL_PAUSE).await;
             Ok(Waited::InVain)
         }
-    }
-}
-
-/// Bounds a command on a connection that has no bound of its own; a connection without an answer counts as broken.
-async fn answered<T>(
-    block: Duration,
-    answer: impl Future<Output = redis::RedisResult<T>>,
-) -> redis::RedisResult<T> {
-    match tokio::time::timeout(block + ANSWER_MARGIN, answer).await {
-        Ok(answer) => answer,
-        Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
     }
 }

@@ -13,43 +13,39 @@ use crate::rq_test::{Books, LIMIT, RqTest};
 /// The old master lives on as a replica, and so do the worker's connections to it.
 #[test]
 fn a_worker_follows_its_name_to_the_new_master() {
-    let mut stage = Stage::new(Trouble::Failover);
-    let mut worker = stage.worker(&["--concurrency", "2"]);
-    let ids = stage.enqueue(2, secs(2));
-    stage.wait_for_beginnings(ids.len());
-    stage.redis.begin();
-    stage.redis.end();
-    stage.wait_for_work(RECOVERY);
-    assert!(stage.complaints(&ids, RECOVERY).is_empty(), "{}", worker.report());
-    stage.stop(&mut worker);
+    check_recovery(Trouble::Failover, (2, secs(2)), Duration::ZERO, RECOVERY, RECOVERY);
 }
 
 #[test]
 fn a_worker_works_on_after_its_connections_died_silently() {
-    let mut stage = Stage::new(Trouble::Partition);
-    let mut worker = stage.worker(&["--concurrency", "2"]);
-    let ids = stage.enqueue(1, secs(1));
-    stage.wait_for_beginnings(ids.len());
-    stage.redis.begin();
-    stage.redis.end();
-    stage.wait_for_work(RECOVERY_FROM_SILENCE);
-    assert!(stage.complaints(&ids, SOON).is_empty(), "{}", worker.report());
-    stage.stop(&mut worker);
+    check_recovery(Trouble::Partition, (1, secs(1)), Duration::ZERO, RECOVERY_FROM_SILENCE, SOON);
 }
 
 #[test]
 fn a_worker_logs_in_again_once_its_user_is_back() {
     /// Longer than a client's own attempts to connect.
     const WITHOUT_USER: Duration = secs(4);
-    let mut stage = Stage::new(Trouble::NoUser);
+    check_recovery(Trouble::NoUser, (1, secs(1)), WITHOUT_USER, RECOVERY, RECOVERY);
+}
+
+/// So many jobs, which take so long, run when the trouble begins. `within` so long after its end the worker works again,
+/// and `outcomes_within` so long after that the jobs have ended well.
+fn check_recovery(
+    trouble: Trouble,
+    (jobs, takes): (usize, Duration),
+    lasts: Duration,
+    within: Duration,
+    outcomes_within: Duration,
+) {
+    let mut stage = Stage::new(trouble);
     let mut worker = stage.worker(&["--concurrency", "2"]);
-    let ids = stage.enqueue(1, secs(1));
+    let ids = stage.enqueue(jobs, takes);
     stage.wait_for_beginnings(ids.len());
     stage.redis.begin();
-    sleep(WITHOUT_USER);
+    sleep(lasts);
     stage.redis.end();
-    stage.wait_for_work(RECOVERY);
-    assert!(stage.complaints(&ids, RECOVERY).is_empty(), "{}", worker.report());
+    stage.wait_for_work(within);
+    assert!(stage.complaints(&ids, outcomes_within).is_empty(), "{}", worker.report());
     stage.stop(&mut worker);
 }
 

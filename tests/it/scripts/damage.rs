@@ -164,6 +164,13 @@ fn the_outcome_of_an_inline_run_is_kept() {
     assert_eq!(stage.books("a"), ["finished:q"]);
 }
 
+/// The execution of job `a` is abandoned, once however often that is sent, and the job is in these books then.
+#[track_caller]
+fn check_abandoned(stage: &Stage, sign: Evidence, claimed: &Claimed, answer: AbandonReply, books: &[&str]) {
+    let (first, _) = stage.twice(&abandon(&stage.keys, sign, &[failing(claimed)]));
+    assert_eq!((first, stage.books("a")), (vec![answer], books.iter().map(ToString::to_string).collect()));
+}
+
 /// Its worker died before it could repair anything: by its lease it is found, and by the job's hash it is known.
 #[test]
 fn a_dead_workers_job_ends_though_the_registry_was_deleted() {
@@ -177,11 +184,7 @@ fn a_dead_workers_job_ends_though_the_registry_was_deleted() {
             all(&stage, damage);
             fall_silent(&stage, &claimed[0]);
             assert_eq!(stage.silent().len(), 1);
-            let (first, _) = stage.twice(&abandon(&stage.keys, Evidence::Lease, &[failing(&claimed[0])]));
-            assert_eq!(
-                (first, stage.books("a")),
-                (vec![answer], books.iter().map(ToString::to_string).collect())
-            );
+            check_abandoned(&stage, Evidence::Lease, &claimed[0], answer, books);
         }
     };
     check(true, AbandonReply::Concluded, &["failed:q"]);
@@ -200,11 +203,7 @@ fn a_dead_workers_job_ends_though_the_leases_were_deleted() {
         stage.run("DEL leases");
         stage.run(&format!("ZADD wip:q 5 {}", claimed[0].id));
         assert_eq!(stage.take(&wip_over(&stage.keys, QUEUE)).len(), 1);
-        let (first, _) = stage.twice(&abandon(&stage.keys, Evidence::Wip, &[failing(&claimed[0])]));
-        assert_eq!(
-            (first, stage.books("a")),
-            (vec![answer], books.iter().map(ToString::to_string).collect())
-        );
+        check_abandoned(&stage, Evidence::Wip, &claimed[0], answer, books);
     };
     check(true, AbandonReply::Concluded, &["failed:q"]);
     check(false, AbandonReply::PutBack, &["queue:q"]);

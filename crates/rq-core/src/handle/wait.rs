@@ -61,11 +61,7 @@ impl<'a> Wait<'a> {
 
     /// Bears an error that may pass before the time is up: how long to pause.
     pub(super) fn bear(&mut self, error: Error) -> Result<Duration, Error> {
-        let passes = match &error {
-            Error::Redis(error) => error.class() != ErrorClass::Fault,
-            _ => false,
-        };
-        if !passes {
+        if error.class() == ErrorClass::Fault {
             return Err(error);
         }
         match self.left() {

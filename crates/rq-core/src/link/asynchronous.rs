@@ -1,6 +1,5 @@
 //! [`Link`]: a shared connection to Redis for tokio.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -9,6 +8,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisResult};
 use tokio::sync::Mutex;
 
+use super::limit::within;
 use super::place::Place;
 use super::reconnecting::Reconnecting;
 use super::step::{Answers, Step, Tried};
@@ -139,12 +139,12 @@ impl Link {
     ) -> Result<(redis::aio::PubSubSink, redis::aio::PubSubStream), Error> {
         let client = self.shared.place.client(None)?;
         // While it is subscribed, a connection takes hardly any other command.
-        Ok(within(CONNECT_LIMIT, async {
+        within(CONNECT_LIMIT, async {
             let mut connection = client.get_async_pubsub().await?;
             connection.subscribe(channel).await?;
             Ok(connection.split())
         })
-        .await?)
+        .await
     }
 
     /// A connection of its own that speaks RESP3 and hands invalidations to `pushes` (`CLIENT TRACKING`).
@@ -228,11 +228,4 @@ async fn connect(client: &Client, config: AsyncConnectionConfig) -> RedisResult<
     let config = config.set_connection_timeout(Some(CONNECT_LIMIT));
     // Once more around all of it: looking up the name, and what is said first on a connection.
     within(CONNECT_LIMIT, client.get_multiplexed_async_connection_with_config(&config)).await
-}
-
-async fn within<T>(limit: Duration, work: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
-    match tokio::time::timeout(limit, work).await {
-        Ok(result) => result,
-        Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
-    }
 }

@@ -1,11 +1,11 @@
 //! [`BlockingLink`]: a connection to Redis for programs without a runtime.
 
-use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use redis::{Client, Connection, Pipeline, RedisError, RedisResult};
+use redis::{Client, Connection, Pipeline, RedisResult};
 
+use super::limit::timed_out;
 use super::place::Place;
 use super::reconnecting::Reconnecting;
 use super::step::{Answers, Step, Tried};
@@ -155,14 +155,16 @@ fn exchange(connection: &mut Connection, pipeline: &Pipeline, limit: Duration) -
     connection.send_packed_command(&pipeline.get_packed_pipeline())?;
     let mut answers = Vec::with_capacity(pipeline.len());
     // Not by the client's own way, which after a timeout waits for each of the other answers, too.
-    while answers.len() < pipeline.len() {
-        limit_answers(connection, deadline.saturating_duration_since(Instant::now()))?;
+    loop {
         match connection.recv_response()? {
             redis::Value::Push { .. } => {}
             answer => answers.push(answer.extract_error()),
         }
+        if answers.len() == pipeline.len() {
+            return Ok(answers);
+        }
+        limit_answers(connection, deadline.saturating_duration_since(Instant::now()))?;
     }
-    Ok(answers)
 }
 
 fn connect(client: &Client, limit: Duration) -> RedisResult<Connection> {
@@ -179,8 +181,4 @@ pub(crate) fn limit_answers(connection: &Connection, limit: Duration) -> RedisRe
     let limit = Some(limit.max(Duration::from_millis(1)));
     connection.set_read_timeout(limit)?;
     connection.set_write_timeout(limit)
-}
-
-fn timed_out() -> RedisError {
-    io::Error::from(io::ErrorKind::TimedOut).into()
 }

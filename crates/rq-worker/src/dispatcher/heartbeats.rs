@@ -84,7 +84,7 @@ impl Dispatcher {
         // A worker that does not know yet whether its queues are empty keeps the state it has.
         let state = match () {
             () if self.claiming.suspended() => "suspended",
-            () if !self.running.is_empty() || !self.claiming.fetching().is_empty() => "busy",
+            () if !self.holds_nothing() => "busy",
             () if self.claiming.queues_empty() => "idle",
             () => return,
         };

@@ -51,6 +51,11 @@ impl Dispatcher {
         held
     }
 
+    /// Whether there is none of them.
+    pub(super) fn holds_nothing(&self) -> bool {
+        self.running.is_empty() && self.claiming.fetching().is_empty()
+    }
+
     pub(super) fn start_renewing(&mut self) {
         // A renewal that Redis has not answered covers this one: it is sent again until it is answered.
         if self.leases.renewals_under_way > 0 {
@@ -67,7 +72,7 @@ impl Dispatcher {
 
     fn on_renewed(&mut self, ids: &[ExecutionId], held: Result<Vec<bool>, Error>) {
         self.leases.renewals_under_way -= 1;
-        // A refused renewal is not repeated: the next one comes in a third of a lease, and two may be late.
+        // One that is refused for good is left to the next one, which comes in a third of a lease.
         if let Some(held) = self.accepted("renewing leases", held) {
             self.leases.behind_since = None;
             self.on_held(ids, &held);

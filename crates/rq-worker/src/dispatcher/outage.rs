@@ -31,26 +31,17 @@ struct State {
     /// How many of them are refused until somebody allows them.
     refused: usize,
     began: Instant,
-    /// Whether the outage that is on has been told of.
-    is_told: bool,
     told_at: Option<Instant>,
-    /// How long after that it is told of again.
-    tell_after: Duration,
+    /// How long after that the outage that is on is told of again; `None` while it has not been told of.
+    tell_after: Option<Duration>,
     answered_at: Instant,
 }
 
 impl Outage {
     pub(super) fn new(observers: Arc<Observers>) -> Outage {
         let now = Instant::now();
-        let state = State {
-            repeated: 0,
-            refused: 0,
-            began: now,
-            is_told: false,
-            told_at: None,
-            tell_after: TELL_FIRST,
-            answered_at: now,
-        };
+        let state =
+            State { repeated: 0, refused: 0, began: now, told_at: None, tell_after: None, answered_at: now };
         Outage { observers, state: Mutex::new(state) }
     }
 
@@ -74,16 +65,12 @@ impl Outage {
         let lasts = {
             let mut state = self.state();
             let now = Instant::now();
-            let is_news = match state.is_told {
-                true => state.tell_after,
-                false => TELL_FIRST,
-            };
-            if state.told_at.is_some_and(|told_at| now - told_at < is_news) {
+            let tell_after = state.tell_after.unwrap_or(TELL_FIRST);
+            if state.told_at.is_some_and(|told_at| now - told_at < tell_after) {
                 return;
             }
-            state.tell_after =
-                if state.is_told { (state.tell_after * 2).min(TELL_LONGEST) } else { TELL_FIRST };
-            state.is_told = true;
+            let next = state.tell_after.map_or(TELL_FIRST, |after| (after * 2).min(TELL_LONGEST));
+            state.tell_after = Some(next);
             state.told_at = Some(now);
             now - state.began
         };
@@ -97,7 +84,7 @@ impl Outage {
             let mut state = self.state();
             state.answered_at = Instant::now();
             // The last step that was repeated ends the outage; one that passed at once is not worth a second line.
-            let is_over = repeated.is_some() && state.repeated == 1 && std::mem::take(&mut state.is_told);
+            let is_over = repeated.is_some() && state.repeated == 1 && state.tell_after.take().is_some();
             Some(state.began.elapsed()).filter(|lasted| is_over && *lasted >= TELL_FIRST)
         };
         drop(repeated);
@@ -129,7 +116,7 @@ impl<'a> Repeated<'a> {
     /// Whether the step is to be sent again after `error`.
     fn goes_on_after(&mut self, error: &Error) -> bool {
         let now = Instant::now();
-        match class_of(error) {
+        match error.class() {
             ErrorClass::Passing | ErrorClass::Moved => {
                 self.note_refused(None);
                 now - self.began < OUTAGE_LONGEST
@@ -156,7 +143,9 @@ impl Drop for Repeated<'_> {
         self.note_refused(None);
         let mut state = self.outage.state();
         state.repeated -= 1;
-        state.is_told &= state.repeated > 0;
+        if state.repeated == 0 {
+            state.tell_after = None;
+        }
     }
 }
 
@@ -172,7 +161,7 @@ pub(super) async fn until_answered<T>(link: Link, step: Step<T>, outage: Arc<Out
                 outage.on_answer(repeated);
                 return Ok(answer);
             }
-            Err(error) if class_of(&error) == ErrorClass::Fault => return Err(error),
+            Err(error) if error.class() == ErrorClass::Fault => return Err(error),
             Err(error) => error,
         };
         if !repeated.get_or_insert_with(|| Repeated::new(&outage)).goes_on_after(&error) {
@@ -180,14 +169,5 @@ pub(super) async fn until_answered<T>(link: Link, step: Step<T>, outage: Arc<Out
         }
         outage.tell(&error);
         tokio::time::sleep(pauses.pause()).await;
-    }
-}
-
-/// What is to be done about an error.
-pub(super) fn class_of(error: &Error) -> ErrorClass {
-    match error {
-        Error::Redis(error) | Error::Unconfirmed { source: error, .. } => error.class(),
-        // Of RQ's own steps none fails otherwise by what Redis is or may do.
-        _ => ErrorClass::Fault,
     }
 }

@@ -38,7 +38,6 @@ pub(super) struct Reaping {
     watched: WatchedLeases,
     guard: AbsenceGuard,
     began: Instant,
-    lease: Duration,
     /// Whether a look is under way, or the steps that end what it found.
     is_under_way: bool,
     /// Whether the worker has looked at least once.
@@ -57,7 +56,6 @@ impl Reaping {
             watched: WatchedLeases::new(options.lease),
             guard: AbsenceGuard::new(options.lease),
             began: Instant::now(),
-            lease: options.lease,
             is_under_way: false,
             has_looked: false,
             saw_more: false,
@@ -74,7 +72,7 @@ impl Reaping {
 
     /// Whether the executions that were over before this worker began have been ended.
     pub(super) fn is_done(&self) -> bool {
-        let waits = self.saw_more && self.began.elapsed() < self.lease * TIDY_LEASES_MAX;
+        let waits = self.saw_more && self.began.elapsed() < self.guard.lease * TIDY_LEASES_MAX;
         self.has_looked && !self.is_under_way && !waits
     }
 
@@ -205,8 +203,14 @@ impl Reaper {
     /// Ends those of `found` whose lease, or entry in `rq:wip`, is still over when the script looks.
     pub(super) async fn reap(&self, sign: Evidence, found: &[Silent]) -> Result<Vec<Reaped>, Error> {
         let mut reaped = Vec::new();
+        // However late this worker's renewals are, what it runs is its own.
+        let mut found = found.to_vec();
+        found.retain(|silent| !self.held.has(&silent.id));
+        if found.is_empty() {
+            return Ok(reaped);
+        }
         // Not repeated through an outage: the next look finds the same executions again.
-        let Remains { uptime, jobs } = self.link.run(&silent::remains(&self.keys, found)).await?;
+        let Remains { uptime, jobs } = self.link.run(&silent::remains(&self.keys, &found)).await?;
         // While Redis was down nobody could renew a lease: the workers that live get one lease to do so.
         if uptime < self.lease {
             return Ok(reaped);
@@ -236,9 +240,7 @@ impl Reaper {
             if found.is_empty() {
                 break;
             }
-            let others: Vec<Silent> =
-                found.iter().filter(|silent| !self.held.has(&silent.id)).cloned().collect();
-            let ended = self.reap(Evidence::Wip, &others).await?;
+            let ended = self.reap(Evidence::Wip, &found).await?;
             // Where nothing could be ended, the next page would be the same one.
             let is_last = found.len() < silent::FOUND_MAX || ended.is_empty();
             reaped.extend(ended);
@@ -293,8 +295,6 @@ impl Dispatcher {
         if self.leases.is_behind() {
             found.clear();
         }
-        // However late its own renewals are, they are its own.
-        found.retain(|silent| !self.running.holds(&silent.id));
         if found.is_empty() {
             return;
         }

@@ -163,11 +163,6 @@ impl Running {
         self.held.clone()
     }
 
-    /// Whether this execution is this worker's, begun and not settled.
-    pub(crate) fn holds(&self, id: &ExecutionId) -> bool {
-        self.runs.contains_key(id)
-    }
-
     /// Drops a settled execution.
     pub(crate) fn forget(&mut self, id: &ExecutionId) -> Option<Run> {
         self.held.ids().remove(id);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use rq_core::link::{Link, Step};
+use rq_core::link::{Link, Step, within};
 use rq_core::steps::schedule::{self as steps, Holder, QueueTick, Scheduler};
 use rq_core::{Error, Timestamp};
 use tokio::time::{Interval, MissedTickBehavior};
@@ -176,10 +176,7 @@ impl Ticked {
 /// Runs one of the scheduler's steps, once.
 pub(crate) async fn run_once<T>(link: Link, step: Step<T>) -> Result<T, Error> {
     // A step without an answer would be the last tick for ever, and a worker on its way out would wait for it.
-    match tokio::time::timeout(STEP_LONGEST, link.run(&step)).await {
-        Ok(answer) => answer,
-        Err(_) => Err(Error::Redis(std::io::Error::from(std::io::ErrorKind::TimedOut).into())),
-    }
+    within(STEP_LONGEST, link.run(&step)).await
 }
 
 impl Dispatcher {

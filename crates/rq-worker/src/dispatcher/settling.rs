@@ -10,7 +10,7 @@ use rq_core::{Ended, Error, ErrorClass, ExecutionId, Job, Next, Settled, Timesta
 
 use super::Dispatcher;
 use super::claiming::Capacity;
-use super::outage::{class_of, until_answered};
+use super::outage::until_answered;
 use super::pace::{BATCH_WORTH_MIN, batch_worth};
 use super::running::Run;
 use crate::event::{Observers, WorkerEvent};
@@ -58,9 +58,10 @@ impl Settling {
     ///
     /// Ended executions are settled at once; while a settle step is under way they gather until half a batch is there.
     fn begin(&mut self, capacity: Capacity) -> Option<Vec<Settlement>> {
-        if self.settles_under_way < SETTLES_MAX
-            && let Some(settlement) = self.alone.pop()
-        {
+        if self.settles_under_way >= SETTLES_MAX {
+            return None;
+        }
+        if let Some(settlement) = self.alone.pop() {
             self.settles_under_way += 1;
             return Some(vec![settlement]);
         }
@@ -70,7 +71,7 @@ impl Settling {
             0 => 1,
             _ => BATCH_WORTH_MIN,
         };
-        if self.settles_under_way >= SETTLES_MAX || self.waiting.len() < worth {
+        if self.waiting.len() < worth {
             return None;
         }
         // What is too large for this batch stays at the front, for the second step or the next turn.
@@ -147,23 +148,21 @@ impl Dispatcher {
     /// Redis has refused a batch, and would refuse it again; nothing of it was done.
     fn on_not_settled(&mut self, batch: Vec<Settlement>, error: Error) {
         self.observers.step_failed("settling jobs", &error);
-        match class_of(&error) {
-            // What is wrong with one of them must not harm the others.
-            ErrorClass::Fault if batch.len() > 1 => self.settling.alone.extend(batch),
-            // Its lease runs out, and a worker takes it for abandoned.
-            ErrorClass::Fault => {
-                for settlement in &batch {
-                    self.give_up_outcome(&settlement.claimed.id);
-                }
+        let is_fault = error.class() == ErrorClass::Fault;
+        // What is wrong with one of them must not harm the others.
+        if is_fault && batch.len() > 1 {
+            return self.settling.alone.extend(batch);
+        }
+        // Their leases run out, and a worker takes them for abandoned.
+        for settlement in &batch {
+            let outcome = self.give_up_outcome(&settlement.claimed.id);
+            if !is_fault {
+                self.shutdown.note_not_taken(outcome);
             }
-            // It was sent for as long as it may be. The worker leaves, and its jobs go to others with their leases.
-            _ => {
-                for settlement in &batch {
-                    let outcome = self.give_up_outcome(&settlement.claimed.id);
-                    self.shutdown.note_not_taken(outcome);
-                }
-                self.leave_refused(error);
-            }
+        }
+        // They were sent for as long as they may be, and so would be all that end next.
+        if !is_fault {
+            self.leave_refused(error);
         }
     }
 

@@ -206,8 +206,7 @@ impl Dispatcher {
 
     /// When a worker on its way out, which has nothing to hand in, no longer waits for a Redis that takes nothing.
     fn courtesies_end_at(&self) -> Option<Instant> {
-        let has_outcomes = !self.running.is_empty() || !self.claiming.fetching().is_empty();
-        let since = self.shutdown.ended_since.filter(|_| !has_outcomes)?;
+        let since = self.shutdown.ended_since.filter(|_| self.holds_nothing())?;
         Some(since.max(self.outage.answered_at()) + COURTESY_LIMIT)
     }
 
@@ -260,7 +259,7 @@ impl Dispatcher {
 
     /// How long nothing has run.
     fn idle_for(&mut self) -> Duration {
-        if self.running.is_empty() && self.claiming.fetching().is_empty() {
+        if self.holds_nothing() {
             self.shutdown.idle_since.get_or_insert_with(Instant::now).elapsed()
         } else {
             self.shutdown.idle_since = None;
@@ -294,8 +293,7 @@ impl Dispatcher {
             Phase::Leaving(by) if is_past(Some(by)) => true,
             // Fetched jobs may count as begun in Redis, and would be taken for abandoned.
             _ => {
-                self.running.is_empty()
-                    && self.claiming.fetching().is_empty()
+                self.holds_nothing()
                     && self.settling.waiting() == 0
                     && (self.courtesies_are_done() || is_past(self.courtesies_end_at()))
             }

@@ -1,7 +1,8 @@
 //! The options all commands share, and [`Server`]: the Redis they name.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rq_core::link::BlockingLink;
-use rq_core::{Codec, Error, Keys, blocking};
+use rq_core::{Codec, Error, Keys, RedisUrl, blocking};
 
 use crate::output::note;
 use crate::refusal::Refusal;
@@ -10,16 +11,29 @@ use crate::refusal::Refusal;
 const DEFAULT_HOST: &str = "localhost";
 const DEFAULT_PORT: &str = "6379";
 const DEFAULT_DB: &str = "0";
-/// What a URL may begin with: Python's, and what our client knows beside them.
-const SCHEMES: [&str; 6] = ["redis://", "rediss://", "unix://", "redis+unix://", "valkey://", "valkeys://"];
+/// The settings of RQ for TLS, and the parameters of a URL that say the same.
+const TLS_SETTINGS: [(&str, &str); 5] = [
+    ("REDIS_SSL_CERT_REQS", "ssl_cert_reqs"),
+    ("REDIS_SSL_CA_CERTS", "ssl_ca_certs"),
+    ("REDIS_SSL_CA_DATA", "ssl_ca_data"),
+    ("REDIS_SSL_CERTFILE", "ssl_certfile"),
+    ("REDIS_SSL_KEYFILE", "ssl_keyfile"),
+];
+/// Who we are to sentinels, likewise.
+const SENTINEL_SETTINGS: [(&str, &str); 2] =
+    [("REDIS_SENTINEL_USERNAME", "sentinel_username"), ("REDIS_SENTINEL_PASSWORD", "sentinel_password")];
+/// The name of the master where none is given, as in RQ's settings.
+const DEFAULT_MASTER: &str = "mymaster";
 
 /// Options that every command has (docs/cli.md §1.1).
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct Shared {
-    /// The Redis to use: redis://[user:password@]host[:port][/db] or unix:///path?db=n.
+    /// The Redis to use: redis://[user:password@]host[:port][/db], with TLS rediss://.., unix:///path?db=n or
+    /// redis+sentinel://host,host/master[/db].
     ///
-    /// Without it: REDIS_URL, else REDIS_HOST, REDIS_PORT, REDIS_DB and REDIS_PASSWORD, else redis://localhost:6379/0.
+    /// Without it: REDIS_URL, else REDIS_HOST, REDIS_PORT, REDIS_DB, REDIS_PASSWORD, REDIS_SSL and REDIS_SSL_*,
+    /// with REDIS_SENTINELS and REDIS_SENTINEL_MASTER in place of a host; else redis://localhost:6379/0.
     /// Others on this machine can read the arguments of programs: give passwords in the environment. All keys begin
     /// with `rq:`, or with what RQ_KEY_PREFIX says.
     #[arg(short, long, env = "RQ_REDIS_URL", hide_env_values = true)]
@@ -73,8 +87,10 @@ impl Shared {
         self.python.refuse_or_note(self.url.is_some())?;
         let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let url = url(self.url.as_deref(), environment)?;
+        let read = RedisUrl::parse(&url).map_err(|error| Refusal::Failed(format!("{error}.")))?;
+        read.warnings().iter().for_each(note);
         let keys = Keys::from_env().map_err(|error| Refusal::Failed(format!("RQ_KEY_PREFIX: {error}")))?;
-        Ok(Server { url, keys })
+        Ok(Server { url, shown: read.to_string(), keys })
     }
 
     /// How payloads are to be written.
@@ -106,13 +122,19 @@ impl Python {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Server {
     pub(crate) url: String,
+    /// The URL without secrets.
+    pub(crate) shown: String,
     pub(crate) keys: Keys,
 }
 
 impl Server {
     /// Connects.
     pub(crate) fn link(&self) -> Result<BlockingLink, Refusal> {
-        BlockingLink::open(&self.url).map_err(|error| self.refusal(&error))
+        let link = BlockingLink::open(&self.url).map_err(|error| self.refusal(&error))?;
+        if self.keys.share_a_slot() {
+            link.follow_cluster();
+        }
+        Ok(link)
     }
 
     /// Connects, for one queue.
@@ -127,9 +149,9 @@ impl Server {
             Error::Redis(cause) if error.is_redis_unavailable() => format!(
                 "Redis at {} cannot be reached: {cause}. Is it running there? Another one is named with --url or \
                  RQ_REDIS_URL.",
-                masked(&self.url)
+                self.shown
             ),
-            Error::Redis(cause) => format!("Redis at {}: {cause}", masked(&self.url)),
+            Error::Redis(cause) => format!("Redis at {}: {cause}", self.shown),
             other => other.to_string(),
         })
     }
@@ -139,64 +161,54 @@ impl Server {
 fn url(given: Option<&str>, environment: impl Fn(&str) -> Option<String>) -> Result<String, Refusal> {
     // `--url ''` is no URL: the environment counts then.
     match given.filter(|url| !url.is_empty()).map(str::to_owned).or_else(|| environment("REDIS_URL")) {
-        Some(url) if SCHEMES.iter().any(|scheme| url.starts_with(scheme)) => Ok(url),
-        Some(url) => Err(Refusal::Failed(format!(
-            "Redis URL must specify one of the following schemes (redis://, rediss://, unix://): {}",
-            masked(&url)
-        ))),
+        Some(url) => Ok(url),
         None => url_of_parts(environment),
     }
 }
 
 fn url_of_parts(environment: impl Fn(&str) -> Option<String>) -> Result<String, Refusal> {
     let part = |name, default: &str| environment(name).unwrap_or_else(|| default.to_owned());
-    let scheme = match part("REDIS_SSL", "").to_lowercase().as_str() {
-        "y" | "yes" | "t" | "true" => "rediss",
-        "n" | "no" | "f" | "false" | "" => "redis",
+    let s = match part("REDIS_SSL", "").to_lowercase().as_str() {
+        "y" | "yes" | "t" | "true" => "s",
+        "n" | "no" | "f" | "false" | "" => "",
         _ => {
             return Err(Refusal::Failed(
                 "REDIS_SSL is a boolean and must be \"True\" or \"False\".".to_owned(),
             ));
         }
     };
-    let host = part("REDIS_HOST", DEFAULT_HOST);
-    // An IPv6 address has colons of its own, so a URL has it in brackets.
-    let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host };
-    // It may hold what means something in a URL, such as `@` or `/`.
-    let password = environment("REDIS_PASSWORD").map(|password| format!(":{}@", percent_encoded(&password)));
-    let (port, db) = (part("REDIS_PORT", DEFAULT_PORT), part("REDIS_DB", DEFAULT_DB));
-    Ok(format!("{scheme}://{}{host}:{port}/{db}", password.unwrap_or_default()))
+    let login = environment("REDIS_PASSWORD").map(|password| format!(":{}@", percent_encoded(&password)));
+    let login = login.unwrap_or_default();
+    let db = part("REDIS_DB", DEFAULT_DB);
+    let parameters = |settings: &[(&str, &str)]| {
+        let given = settings.iter().filter_map(|(name, parameter)| {
+            environment(name).map(|value| format!("{parameter}={}", percent_encoded(&value)))
+        });
+        given.collect::<Vec<_>>()
+    };
+    let mut query = if s.is_empty() { Vec::new() } else { parameters(&TLS_SETTINGS) };
+    let place = match environment("REDIS_SENTINELS") {
+        Some(sentinels) => {
+            query.extend(parameters(&SENTINEL_SETTINGS));
+            let master = percent_encoded(&part("REDIS_SENTINEL_MASTER", DEFAULT_MASTER));
+            let sentinels: String = sentinels.split_whitespace().collect();
+            format!("redis{s}+sentinel://{login}{sentinels}/{master}/{db}")
+        }
+        None => {
+            let host = part("REDIS_HOST", DEFAULT_HOST);
+            // An IPv6 address has colons of its own, so a URL has it in brackets.
+            let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host };
+            format!("redis{s}://{login}{host}:{}/{db}", part("REDIS_PORT", DEFAULT_PORT))
+        }
+    };
+    let mark = if query.is_empty() { "" } else { "?" };
+    Ok(format!("{place}{mark}{}", query.join("&")))
 }
 
+/// As a URL has it: it may hold what means something there, such as `@` or `/`.
 fn percent_encoded(text: &str) -> String {
-    let encode = |byte: u8| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    text.bytes().map(encode).collect()
-}
-
-/// `url` without its passwords.
-pub(crate) fn masked(url: &str) -> String {
-    const MASK: &str = "***";
-    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
-    let (place, query) = rest.split_once('?').map_or((rest, None), |(place, query)| (place, Some(query)));
-    // A password may hold a raw slash or `@`; better to hide too much.
-    let place = match place.rsplit_once('@') {
-        Some((user, host)) => match user.split_once(':') {
-            Some((user, _)) => format!("{user}:{MASK}@{host}"),
-            None => place.to_owned(),
-        },
-        None => place.to_owned(),
-    };
-    // Sockets have their password in the query: `pass` to our client, `password` to Python's.
-    let mask_pair = |pair: &str| match pair.split_once('=') {
-        Some((name, _)) if name.starts_with("pass") => format!("{name}={MASK}"),
-        _ => pair.to_owned(),
-    };
-    let query = query.map(|query| query.split('&').map(mask_pair).collect::<Vec<_>>().join("&"));
-    let scheme = if scheme.is_empty() { String::new() } else { format!("{scheme}://") };
-    format!("{scheme}{place}{}", query.map(|query| format!("?{query}")).unwrap_or_default())
+    const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    utf8_percent_encode(text, ENCODED).to_string()
 }
 
 /// What `-S` names.
@@ -237,28 +249,24 @@ mod tests {
         check(None, &[("REDIS_HOST", "c"), ("REDIS_PORT", "1"), ("REDIS_DB", "3")], "redis://c:1/3");
         check(None, &[("REDIS_PASSWORD", "p@ss/é")], "redis://:p%40ss%2F%C3%A9@localhost:6379/0");
         check(None, &[("REDIS_HOST", "::1"), ("REDIS_SSL", "True")], "rediss://[::1]:6379/0");
-        check(None, &[("REDIS_SSL", "no")], "redis://localhost:6379/0");
+        check(None, &[("REDIS_SSL", "no"), ("REDIS_SSL_CA_CERTS", "/ca")], "redis://localhost:6379/0");
+        check(
+            None,
+            &[("REDIS_SSL", "yes"), ("REDIS_SSL_CA_CERTS", "/a b"), ("REDIS_SSL_CERT_REQS", "none")],
+            "rediss://localhost:6379/0?ssl_cert_reqs=none&ssl_ca_certs=%2Fa%20b",
+        );
+        check(
+            None,
+            &[
+                ("REDIS_SENTINELS", "a:1, b"),
+                ("REDIS_SENTINEL_MASTER", "m"),
+                ("REDIS_PASSWORD", "p"),
+                ("REDIS_SENTINEL_PASSWORD", "s"),
+                ("REDIS_HOST", "c"),
+            ],
+            "redis+sentinel://:p@a:1,b/m/0?sentinel_password=s",
+        );
         assert!(matches!(url_from(None, &[("REDIS_SSL", "1")]), Err(Refusal::Failed(_))));
-    }
-
-    #[test]
-    fn a_url_needs_a_scheme() {
-        assert!(matches!(url_from(Some("localhost:6379"), &[]), Err(Refusal::Failed(_))));
-    }
-
-    #[test]
-    fn passwords_are_not_shown() {
-        for (url, expected) in [
-            ("redis://h/0", "redis://h/0"),
-            ("redis://:secret@h:1/0", "redis://:***@h:1/0"),
-            ("redis://u:se@cr/et@h/0", "redis://u:***@h/0"),
-            ("redis://u@h/0", "redis://u@h/0"),
-            ("unix:///s?db=1&pass=secret", "unix:///s?db=1&pass=***"),
-            ("redis://h?password=secret", "redis://h?password=***"),
-            ("u:secret@h", "u:***@h"),
-        ] {
-            assert_eq!(masked(url), expected);
-        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::error_class::ErrorClass;
 use crate::fields::FieldError;
 use crate::keys::NameError;
 use crate::redis_error::RedisError;
+use crate::redis_url::UrlError;
 use crate::status::Status;
 
 /// How a call to a queue or a job handle fails.
@@ -17,6 +18,9 @@ pub enum Error {
     /// Redis could not be reached, or refused the step.
     #[error("redis: {0}")]
     Redis(#[from] RedisError),
+    /// The URL of a Redis cannot be used.
+    #[error(transparent)]
+    Url(#[from] UrlError),
     /// The connection broke before Redis answered, and again when the step was sent anew: it may have been done.
     #[error(
         "the connection to redis broke before it answered; job {job_id} may have been enqueued: enqueue it again with this id to be sure"

@@ -42,6 +42,8 @@ const RECONNECTS: bool = true;
 const STAYS: bool = false;
 const PERMISSIONS: &str = "give this user the commands and keys of RQ";
 
+const TAGGED_PREFIX: &str = "in a cluster, set RQ_KEY_PREFIX to a prefix with a hash tag, such as {app}:rq, for producers and workers alike";
+
 /// The first row that fits decides. What is not in the table is a [`Fault`](ErrorClass::Fault).
 const TABLE: &[Row] = {
     use ErrorClass::{Fault, Misconfigured, Moved, Passing};
@@ -59,6 +61,8 @@ const TABLE: &[Row] = {
         row("UNKILLABLE", "", Passing, STAYS, "a script runs there for long"),
         row("TRYAGAIN", "", Passing, STAYS, "the cluster moves these keys"),
         row("ASK", "", Passing, STAYS, "the cluster moves these keys"),
+        row("CROSSSLOT", "", Misconfigured, STAYS, TAGGED_PREFIX),
+        row("ERR", "do not hash to the same slot", Misconfigured, STAYS, TAGGED_PREFIX),
         row("NOSCRIPT", "", Passing, STAYS, "it is told to forget its scripts all the time"),
         row("NOREPLICAS", "", Passing, STAYS, "it takes no writes with so few replicas"),
         row("MISCONF", "", Passing, STAYS, "it cannot save its data; see its log"),
@@ -107,6 +111,12 @@ pub(crate) fn class_of(error: &RedisError) -> ErrorClass {
 /// Whether the connection on which this came is of no more use.
 pub fn spoils_connection(error: &RedisError) -> bool {
     is_broken(error) || row_of(error).is_some_and(|row| row.reconnects)
+}
+
+/// Whether a cluster says that another of its nodes has the keys, or soon will: the command has done nothing.
+pub(crate) fn is_of_moving_keys(error: &RedisError) -> bool {
+    // Not one from within a script, which may have written before.
+    matches!(error.code(), Some("MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN"))
 }
 
 /// Whether the connection broke, so that it is unknown whether the commands were run.
@@ -168,6 +178,12 @@ mod tests {
                 true,
             ),
             ("ERR max number of clients reached", Passing, true),
+            ("CROSSSLOT Keys in request don't hash to the same slot", Misconfigured, false),
+            (
+                "ERR Script attempted to access keys that do not hash to the same slot script: x, on @user_script:1.",
+                Misconfigured,
+                false,
+            ),
             ("ASK 3999 127.0.0.1:6381", Passing, false),
             ("TRYAGAIN Multiple keys request during rehashing of slot", Passing, false),
             (

@@ -1,5 +1,19 @@
 //! What the two fronts differ in, under the same names for both: how they reach Redis.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::redis_url::RedisUrl;
+
+/// Warns of what in `url` has no effect, the first time that something has none: a service may connect often.
+fn warn_once_of(url: &str) {
+    static WARNED: AtomicBool = AtomicBool::new(false);
+    // What is wrong with a URL the link says.
+    let Ok(url) = RedisUrl::parse(url) else { return };
+    if !url.warnings().is_empty() && !WARNED.swap(true, Ordering::Relaxed) {
+        url.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+    }
+}
+
 /// With a runtime.
 pub(crate) mod asynchronous {
     use std::time::Duration;
@@ -14,6 +28,7 @@ pub(crate) mod asynchronous {
     pub(crate) type SharedLink = Link;
 
     pub(crate) async fn open(url: &str) -> Result<SharedLink, Error> {
+        super::warn_once_of(url);
         Link::open(url).await
     }
 
@@ -65,6 +80,7 @@ pub(crate) mod blocking {
     pub(crate) type SharedLink = Arc<BlockingLink>;
 
     pub(crate) fn open(url: &str) -> Result<SharedLink, Error> {
+        super::warn_once_of(url);
         Ok(Arc::new(BlockingLink::open(url)?))
     }
 

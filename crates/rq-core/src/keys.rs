@@ -67,6 +67,12 @@ impl Keys {
         &self.prefix
     }
 
+    /// Whether the prefix has a hash tag, so that all keys share one slot of a Redis Cluster.
+    pub fn share_a_slot(&self) -> bool {
+        let tagged = self.prefix.split_once('{').map(|(_, tagged)| tagged);
+        tagged.and_then(|tagged| tagged.find('}')).is_some_and(|at| at > 0)
+    }
+
     fn key(&self, parts: &[&str]) -> String {
         let length = self.prefix.len() + parts.iter().map(|part| part.len()).sum::<usize>();
         let mut key = String::with_capacity(length);

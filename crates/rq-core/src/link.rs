@@ -12,7 +12,10 @@
 //! | `link/step.rs` | [`Step`], and what a link does about an attempt to run one |
 //! | `link/asynchronous.rs` | [`Link`] |
 //! | `link/blocking.rs` | [`BlockingLink`] |
-//! | `link/place.rs` | where Redis is: the URL, as Python reads it, and the node that a `MOVED` names |
+//! | `link/place.rs` | where Redis is, of which each connection is made |
+//! | `link/nodes.rs` | the nodes of a cluster, in the order to try them |
+//! | `link/sentinels.rs` | the sentinels that know where the master is |
+//! | `link/tls.rs` | how a connection is secured |
 //! | `link/reconnecting.rs` | when the next attempt to connect may be made |
 //! | `link/backoff.rs` | pauses that grow, with jitter |
 //! | `link/limit.rs` | work that is given up after a time |
@@ -21,9 +24,13 @@ mod asynchronous;
 mod backoff;
 mod blocking;
 mod limit;
+mod nodes;
 mod place;
 mod reconnecting;
+mod sentinels;
 mod step;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::time::Duration;
 

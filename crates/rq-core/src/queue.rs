@@ -60,7 +60,8 @@ pub(crate) mod asynchronous {
     }
 
     impl Queue {
-        /// Connects to the Redis at `url` for the queue `name`. Fails within seconds where Redis does not answer.
+        /// Connects to the Redis at `url`, a [`RedisUrl`](crate::RedisUrl), for the queue `name`. Fails within seconds where
+        /// Redis does not answer.
         pub async fn connect(url: &str, name: &str) -> Result<Queue, Error> {
             check_queue_name(name)?;
             Queue::over_shared(open(url).await?, name)
@@ -68,13 +69,9 @@ pub(crate) mod asynchronous {
 
         pub(super) fn over_shared(link: SharedLink, name: &str) -> Result<Queue, Error> {
             check_queue_name(name)?;
-            Ok(Queue {
-                link,
-                keys: Keys::from_env()?,
-                name: name.into(),
-                codec: Codec::default(),
-                inline: None,
-            })
+            let (name, codec) = (name.into(), Codec::default());
+            let queue = Queue { link, keys: Keys::default(), name, codec, inline: None };
+            Ok(queue.keys(Keys::from_env()?))
         }
 
         /// Another queue over the same connection, with the same settings.
@@ -91,6 +88,9 @@ pub(crate) mod asynchronous {
 
         /// Uses `keys` instead of those that `RQ_KEY_PREFIX` names.
         pub fn keys(mut self, keys: Keys) -> Queue {
+            if keys.share_a_slot() {
+                self.link.follow_cluster();
+            }
             self.keys = keys;
             self
         }

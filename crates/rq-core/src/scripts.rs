@@ -8,10 +8,16 @@
 //! writes refuses that one, and the script fails as a whole, with Redis' own error, and has done nothing. What belongs to
 //! one job is a `redis.pcall`, so that a key of a wrong type harms that job alone. An execution that `rq:wip` does not
 //! hold is lost only if the part `fence` says so, too.
+//!
+//! The keys a script is told are those of the step, and in a cluster one more at their end, which no script looks at
+//! (`sentry_of`). Most keys a script works with it makes itself: they share the slot of those it was told.
 
 use std::sync::OnceLock;
 
-use redis::{Cmd, ToRedisArgs};
+use redis::Cmd;
+
+/// What a sentry's name ends with: no key of RQ's does.
+const SENTRY: &str = ":!sentry";
 
 /// A script and what Redis knows it by.
 pub(crate) struct Script {
@@ -104,11 +110,16 @@ fn all() -> impl Iterator<Item = &'static Script> {
 
 impl Script {
     /// The command that runs it with `keys`; arguments are added to it.
-    pub(crate) fn invoke(&self, keys: &[impl ToRedisArgs]) -> Cmd {
+    pub(crate) fn invoke(&self, keys: &[impl AsRef<str>]) -> Cmd {
+        let sentry = keys.first().and_then(|key| sentry_of(key.as_ref()));
+        let keys = keys.iter().map(AsRef::as_ref).chain(sentry.as_deref());
         // The digest alone: the text goes over once, when Redis answers that it does not know the script
         // (`link/step.rs`).
         let mut cmd = redis::cmd("EVALSHA");
-        cmd.arg(&self.whole().digest).arg(keys.len()).arg(keys);
+        cmd.arg(&self.whole().digest).arg(keys.clone().count());
+        for key in keys {
+            cmd.arg(key);
+        }
         cmd
     }
 
@@ -119,6 +130,17 @@ impl Script {
             Whole { text, digest }
         })
     }
+}
+
+/// A key in the slot of `key` that never is there; none where the keys have no hash tag, as they then cannot be a cluster's.
+///
+/// While a slot moves to another node, its node runs a script whose keys it has, and refuses one that names a key it lacks
+/// (`ASK`, `TRYAGAIN`). A script that was let in fails halfway, at the first key of its own making that has moved already.
+/// With this key among its keys none is let in until all have moved.
+fn sentry_of(key: &str) -> Option<String> {
+    let (_, tagged) = key.split_once('{')?;
+    let is_tag = tagged.find('}').is_some_and(|at| at > 0);
+    is_tag.then(|| format!("{key}{SENTRY}"))
 }
 
 /// The text of the script that Redis knows by `digest`.
@@ -159,6 +181,23 @@ mod tests {
             // A `#!lua` line is a syntax error before Redis 7 and makes scripts refused at maxmemory since.
             assert!(!script.whole().text.contains("#!"), "{}.lua", script.name);
         }
+    }
+
+    #[test]
+    fn only_keys_of_a_cluster_have_a_sentry() {
+        for (key, expected) in [
+            ("rq:queues", None),
+            ("rq:job:{}", None),
+            ("rq:job:a}b{c", None),
+            ("{app}:rq:queues", Some("{app}:rq:queues:!sentry")),
+        ] {
+            assert_eq!(sentry_of(key).as_deref(), expected, "{key}");
+        }
+        let count = |key: &str| match CLAIM.invoke(&[key]).args_iter().nth(2) {
+            Some(redis::Arg::Simple(count)) => count.to_vec(),
+            _ => Vec::new(),
+        };
+        assert_eq!((count("rq:a"), count("{rq}:a")), (b"1".to_vec(), b"2".to_vec()));
     }
 
     #[test]

@@ -113,6 +113,9 @@ pub(crate) async fn run(mut parts: Parts, mut requests: Requests) -> Result<(), 
 /// Connects, and registers the worker.
 async fn introduce(options: &mut Options) -> Result<(Identity, Link, ServerInfo), WorkerError> {
     let link = Link::open(&options.url).await?.with_answer_limit(answer_limit(options.lease));
+    if options.keys.share_a_slot() {
+        link.follow_cluster();
+    }
     let server = registration::check_server(&link).await?;
     // As in RQ, which exits where workers are suspended at its start (docs/cli.md §2). Nothing is registered by then.
     if link.run(&suspension::is_suspended(&options.keys)).await? {

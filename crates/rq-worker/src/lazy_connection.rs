@@ -25,6 +25,9 @@ impl LazyConnection {
             Some(link) => Arc::clone(link),
             None => {
                 let link = Arc::new(BlockingLink::open(&self.url)?);
+                if self.keys.share_a_slot() {
+                    link.follow_cluster();
+                }
                 Arc::clone(self.link.get_or_init(|| link))
             }
         };

@@ -11,8 +11,7 @@ use tokio::sync::Mutex;
 use super::limit::within;
 use super::place::Place;
 use super::reconnecting::Reconnecting;
-use super::step::{Answers, Step, Tried};
-use super::{ANSWER_LIMIT, CONNECT_LIMIT};
+use super::step::{Again, Answers, Step, Tried};
 use crate::error::Error;
 
 /// A shared connection to Redis for tokio, which is replaced when it is of no more use.
@@ -41,8 +40,6 @@ struct Slot {
     reconnecting: Reconnecting,
     /// What they were told last.
     failure: Option<redis::RedisError>,
-    /// The node that `MOVED` has named, for the next attempt.
-    node: Option<String>,
 }
 
 /// A connection, and which one of the link's it is.
@@ -55,23 +52,19 @@ struct Numbered {
 }
 
 impl Link {
-    /// Connects to `url`: `redis://`, `rediss://` or `unix:///path?db=n`.
+    /// Connects to `url`, a [`RedisUrl`](crate::RedisUrl).
     pub async fn open(url: &str) -> Result<Link, Error> {
-        let slot = Slot {
-            connection: None,
-            number: 0,
-            reconnecting: Reconnecting::new(),
-            failure: None,
-            node: None,
-        };
+        let slot = Slot { connection: None, number: 0, reconnecting: Reconnecting::new(), failure: None };
+        let place = Place::new(url)?;
+        let answer_limit = place.answer_limit();
         let shared = Shared {
-            place: Place::new(url)?,
+            place,
             slot: Mutex::new(slot),
             failures: AtomicU64::new(0),
             #[cfg(feature = "worker")]
             newest: tokio::sync::watch::Sender::new(0),
         };
-        let link = Link { shared: Arc::new(shared), answer_limit: ANSWER_LIMIT };
+        let link = Link { shared: Arc::new(shared), answer_limit };
         link.shared.connection().await?;
         Ok(link)
     }
@@ -86,7 +79,8 @@ impl Link {
         if step.is_empty() {
             return step.read(Vec::new());
         }
-        let (mut pipeline, mut tried, mut broken) = (step.pipeline(), Tried::default(), None);
+        let deadline = Instant::now() + limit;
+        let (mut pipeline, mut tried, mut broken) = (step.pipeline(), Tried::nothing(), None);
         loop {
             let Numbered { number, mut connection, has_served } = match self.shared.connection().await {
                 Ok(connection) => connection,
@@ -98,10 +92,13 @@ impl Link {
             let verdict = step.judge(&result, &mut tried);
             if verdict.connection_serves {
                 has_served.store(true, Ordering::Relaxed);
+                self.shared.learn_nodes(connection).await;
             } else {
-                self.shared.give_up(number, verdict.node).await;
+                self.shared.give_up(number, verdict.node.as_deref()).await;
             }
-            let Some(again) = verdict.again else { return step.read(result?) };
+            let in_time = |_: &Again| verdict.pause.is_zero() || Instant::now() + verdict.pause < deadline;
+            let Some(again) = verdict.again.filter(in_time) else { return step.read(result?) };
+            tokio::time::sleep(verdict.pause).await;
             broken = result.err();
             pipeline = step.pipeline_again(again);
         }
@@ -111,9 +108,19 @@ impl Link {
     pub async fn waiting_connection(&self) -> Result<MultiplexedConnection, Error> {
         // Not the shared connection: Redis answers in order, so one blocking command would hold up all that come
         // after it.
-        let client = self.shared.place.client(None)?;
+        let client = self.shared.place.client().await?;
         // No limit to an answer: a blocking command says itself how long it waits.
-        Ok(connect(&client, AsyncConnectionConfig::new().set_response_timeout(None)).await?)
+        Ok(self
+            .shared
+            .place
+            .connect(&client, AsyncConnectionConfig::new().set_response_timeout(None))
+            .await?)
+    }
+
+    /// Says that all keys share a slot, so that the server may be a cluster's: its nodes are asked for then
+    /// (`CLUSTER SLOTS`), and when one dies the others are tried.
+    pub fn follow_cluster(&self) {
+        self.shared.place.follow_cluster();
     }
 }
 
@@ -121,8 +128,13 @@ impl Link {
 #[cfg(feature = "worker")]
 impl Link {
     /// The same link, for steps that wait no longer than `limit` for an answer.
+    ///
+    /// The URL's `socket_timeout` stays, where that is shorter.
     pub fn with_answer_limit(mut self, limit: Duration) -> Link {
-        self.answer_limit = limit;
+        self.answer_limit = match self.shared.place.url().answer_limit {
+            Some(urls) => limit.min(urls),
+            None => limit,
+        };
         self
     }
 
@@ -137,9 +149,9 @@ impl Link {
         &self,
         channel: &str,
     ) -> Result<(redis::aio::PubSubSink, redis::aio::PubSubStream), Error> {
-        let client = self.shared.place.client(None)?;
         // While it is subscribed, a connection takes hardly any other command.
-        within(CONNECT_LIMIT, async {
+        within(self.shared.place.connect_limit(), async {
+            let client = self.shared.place.client().await?;
             let mut connection = client.get_async_pubsub().await?;
             connection.subscribe(channel).await?;
             Ok(connection.split())
@@ -152,13 +164,13 @@ impl Link {
         &self,
         pushes: tokio::sync::mpsc::UnboundedSender<redis::PushInfo>,
     ) -> Result<MultiplexedConnection, Error> {
-        let client = self.shared.place.client(None)?;
+        let client = self.shared.place.client().await?;
         let info = client.get_connection_info().clone();
         // Only RESP3 lets Redis push invalidations over the connection that asked for them.
         let settings = info.redis_settings().clone().set_protocol(redis::ProtocolVersion::RESP3);
         let client = Client::open(info.set_redis_settings(settings))?;
         let config = AsyncConnectionConfig::new().set_response_timeout(None).set_push_sender(pushes);
-        Ok(connect(&client, config).await?)
+        Ok(self.shared.place.connect(&client, config).await?)
     }
 }
 
@@ -180,10 +192,13 @@ impl Shared {
                 tokio::time::sleep_until(at.into()).await;
             }
             let began = Instant::now();
-            match self.connect(&mut slot).await {
+            match self.connect().await {
                 Ok(connection) => self.succeeded(&mut slot, connection),
-                Err(_) if slot.reconnecting.failed(began) => {}
                 Err(error) => {
+                    self.place.failed();
+                    if slot.reconnecting.failed(began) {
+                        continue;
+                    }
                     self.failures.fetch_add(1, Ordering::Relaxed);
                     slot.failure = Some(error.clone());
                     return Err(error);
@@ -192,10 +207,15 @@ impl Shared {
         }
     }
 
-    async fn connect(&self, slot: &mut Slot) -> RedisResult<MultiplexedConnection> {
-        // Once: where that node does not answer, the URL leads to one that knows better.
-        let client = self.place.client(slot.node.take().as_deref())?;
-        connect(&client, AsyncConnectionConfig::new().set_response_timeout(Some(ANSWER_LIMIT))).await
+    async fn connect(&self) -> RedisResult<MultiplexedConnection> {
+        let limit = self.place.connect_limit();
+        // Around all of it: asking sentinels, looking up the name, and what is said first on a connection.
+        within(limit, async {
+            let client = self.place.client().await?;
+            let config = AsyncConnectionConfig::new().set_response_timeout(Some(self.place.answer_limit()));
+            self.place.connect(&client, config).await
+        })
+        .await
     }
 
     fn succeeded(&self, slot: &mut Slot, connection: MultiplexedConnection) {
@@ -203,18 +223,30 @@ impl Shared {
         slot.number += 1;
         let has_served = Arc::new(AtomicBool::new(false));
         slot.connection = Some(Numbered { number: slot.number, connection, has_served });
+        self.place.connected();
         #[cfg(feature = "worker")]
         self.newest.send_replace(slot.number);
     }
 
+    /// Asks for the nodes of the cluster, if they are wanted.
+    async fn learn_nodes(&self, mut connection: MultiplexedConnection) {
+        if let Some(question) = self.place.question_for_nodes() {
+            self.place.learn_nodes(&question.query_async(&mut connection).await);
+        }
+    }
+
     /// Gives up the connection of that number, unless that is done already.
-    async fn give_up(&self, number: u64, node: Option<String>) {
+    async fn give_up(&self, number: u64, node: Option<&str>) {
         let mut slot = self.slot.lock().await;
         let Some(connection) = slot.connection.take_if(|connection| connection.number == number) else {
             return;
         };
         // Closed once the steps under way on it have their answers, or have waited for them long enough.
-        slot.node = node;
+        match node {
+            Some(node) => self.place.moved(node),
+            None if !connection.has_served.load(Ordering::Relaxed) => self.place.failed(),
+            None => {}
+        }
         if connection.has_served.load(Ordering::Relaxed) {
             slot.reconnecting.succeeded();
         } else {
@@ -224,8 +256,22 @@ impl Shared {
     }
 }
 
-async fn connect(client: &Client, config: AsyncConnectionConfig) -> RedisResult<MultiplexedConnection> {
-    let config = config.set_connection_timeout(Some(CONNECT_LIMIT));
-    // Once more around all of it: looking up the name, and what is said first on a connection.
-    within(CONNECT_LIMIT, client.get_multiplexed_async_connection_with_config(&config)).await
+impl Place {
+    /// A connection of this configuration, made within the limit and introduced.
+    async fn connect(
+        &self,
+        client: &Client,
+        config: AsyncConnectionConfig,
+    ) -> RedisResult<MultiplexedConnection> {
+        let limit = self.connect_limit();
+        let config = config.set_connection_timeout(Some(limit));
+        within(limit, async {
+            let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+            if let Some(introduction) = self.introduction() {
+                introduction.exec_async(&mut connection).await?;
+            }
+            Ok(connection)
+        })
+        .await
+    }
 }

@@ -3,13 +3,12 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use redis::{Client, Connection, Pipeline, RedisResult};
+use redis::{Connection, Pipeline, RedisResult};
 
 use super::limit::timed_out;
 use super::place::Place;
 use super::reconnecting::Reconnecting;
-use super::step::{Answers, Step, Tried};
-use super::{ANSWER_LIMIT, CONNECT_LIMIT};
+use super::step::{Again, Answers, Step, Tried};
 use crate::error::Error;
 
 /// A connection to Redis for programs without a runtime, which is replaced when it is of no more use.
@@ -30,10 +29,10 @@ struct Slot {
 }
 
 impl BlockingLink {
-    /// Connects to `url`.
+    /// Connects to `url`, a [`RedisUrl`](crate::RedisUrl).
     pub fn open(url: &str) -> Result<BlockingLink, Error> {
         let place = Place::new(url)?;
-        let connection = connect(&place.client(None)?, CONNECT_LIMIT)?;
+        let connection = place.connect_blocking(place.connect_limit())?;
         let slot = Slot { in_use: false, connection: Some(connection), reconnecting: Reconnecting::new() };
         Ok(BlockingLink { place, slot: Mutex::new(slot), free: Condvar::new() })
     }
@@ -50,14 +49,14 @@ impl BlockingLink {
 
     fn run_by<T>(&self, deadline: Option<Instant>, step: &Step<T>) -> Result<T, Error> {
         // Each wait has its own limit, or what is left of the caller's.
-        let left = || {
-            deadline.map_or(ANSWER_LIMIT, |at| at.saturating_duration_since(Instant::now()).min(ANSWER_LIMIT))
-        };
+        let limit = self.place.answer_limit();
+        let left = || deadline.map_or(limit, |at| at.saturating_duration_since(Instant::now()).min(limit));
+        let last_attempt = deadline.unwrap_or_else(|| Instant::now() + limit);
         if step.is_empty() {
             return step.read(Vec::new());
         }
         let mut turn = self.take_turn(left())?;
-        let (mut pipeline, mut tried, mut broken) = (step.pipeline(), Tried::default(), None);
+        let (mut pipeline, mut tried, mut broken) = (step.pipeline(), Tried::nothing(), None);
         loop {
             let mut connection = match turn.connection(left()) {
                 Ok(connection) => connection,
@@ -66,9 +65,18 @@ impl BlockingLink {
             };
             let result = exchange(&mut connection, &pipeline, left());
             let verdict = step.judge(&result, &mut tried);
-            turn.connection = Some(connection).filter(|_| verdict.connection_serves);
-            turn.node = verdict.node;
-            let Some(again) = verdict.again else { return step.read(result?) };
+            if verdict.connection_serves {
+                self.learn_nodes(&mut connection, left());
+                turn.connection = Some(connection);
+            } else if let Some(node) = &verdict.node {
+                self.place.moved(node);
+            } else {
+                self.place.failed();
+            }
+            let in_time =
+                |_: &Again| verdict.pause.is_zero() || Instant::now() + verdict.pause < last_attempt;
+            let Some(again) = verdict.again.filter(in_time) else { return step.read(result?) };
+            std::thread::sleep(verdict.pause);
             broken = result.err();
             pipeline = step.pipeline_again(again);
         }
@@ -84,7 +92,7 @@ impl BlockingLink {
         }
         slot.in_use = true;
         let connection = slot.connection.take();
-        Ok(Turn { link: self, connection, node: None })
+        Ok(Turn { link: self, connection })
     }
 
     fn slot(&self) -> MutexGuard<'_, Slot> {
@@ -94,7 +102,20 @@ impl BlockingLink {
     /// A connection of its own for one waiter, made within `limit`; each command on it needs a
     /// [limit](limit_answers).
     pub(crate) fn waiting_connection(&self, limit: Duration) -> Result<Connection, Error> {
-        Ok(connect(&self.place.client(None)?, limit.min(CONNECT_LIMIT))?)
+        Ok(self.place.connect_blocking(limit.min(self.place.connect_limit()))?)
+    }
+
+    /// Asks for the nodes of the cluster, if they are wanted.
+    fn learn_nodes(&self, connection: &mut Connection, limit: Duration) {
+        if let Some(question) = self.place.question_for_nodes() {
+            let answer = limit_answers(connection, limit).and_then(|()| question.query(connection));
+            self.place.learn_nodes(&answer);
+        }
+    }
+
+    /// As [`Link::follow_cluster`](super::Link::follow_cluster).
+    pub fn follow_cluster(&self) {
+        self.place.follow_cluster();
     }
 }
 
@@ -102,8 +123,6 @@ impl BlockingLink {
 struct Turn<'a> {
     link: &'a BlockingLink,
     connection: Option<Connection>,
-    /// Where the next connection leads, if not to the URL's own host.
-    node: Option<String>,
 }
 
 impl Turn<'_> {
@@ -112,7 +131,8 @@ impl Turn<'_> {
         if let Some(connection) = self.connection.take() {
             return Ok(connection);
         }
-        let deadline = Instant::now() + limit.min(CONNECT_LIMIT);
+        let place = &self.link.place;
+        let deadline = Instant::now() + limit.min(place.connect_limit());
         loop {
             let not_before = self.link.slot().reconnecting.not_before();
             if not_before.is_some_and(|at| at >= deadline) {
@@ -122,14 +142,14 @@ impl Turn<'_> {
                 not_before.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now())),
             );
             let began = Instant::now();
-            // Once: where that node does not answer, the URL leads to one that knows better.
-            let client = self.link.place.client(self.node.take().as_deref())?;
-            match connect(&client, deadline.saturating_duration_since(began)) {
+            match place.connect_blocking(deadline.saturating_duration_since(began)) {
                 Ok(connection) => {
                     self.link.slot().reconnecting.succeeded();
+                    place.connected();
                     return Ok(connection);
                 }
                 Err(error) => {
+                    place.failed();
                     if !self.link.slot().reconnecting.failed(began) || Instant::now() >= deadline {
                         return Err(error);
                     }
@@ -167,12 +187,23 @@ fn exchange(connection: &mut Connection, pipeline: &Pipeline, limit: Duration) -
     }
 }
 
-fn connect(client: &Client, limit: Duration) -> RedisResult<Connection> {
-    // The system refuses to wait for nothing.
-    if limit.is_zero() {
-        return Err(timed_out());
+impl Place {
+    /// A connection, made within `limit` and introduced.
+    fn connect_blocking(&self, limit: Duration) -> RedisResult<Connection> {
+        let deadline = Instant::now() + limit;
+        let client = self.client_blocking(deadline)?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        // The system refuses to wait for nothing.
+        if left.is_zero() {
+            return Err(timed_out());
+        }
+        let mut connection = client.get_connection_with_timeout(left)?;
+        if let Some(introduction) = self.introduction() {
+            limit_answers(&connection, left)?;
+            introduction.exec(&mut connection)?;
+        }
+        Ok(connection)
     }
-    client.get_connection_with_timeout(limit)
 }
 
 /// Limits how long an answer on `connection` may take.

@@ -1,10 +1,17 @@
 //! [`Place`]: where Redis is.
 
-use std::borrow::Cow;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
-use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisResult};
+use redis::{Client, Cmd, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, RedisResult};
+
+use super::nodes::{Nodes, nodes_of};
+use super::sentinels::{self, Sentinels};
+use super::{ANSWER_LIMIT, CONNECT_LIMIT};
+use crate::error::Error;
+use crate::redis_url::{Address, Host, Login, RedisUrl};
 
 /// After which silence the kernel asks the other side of a connection whether it is there.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(5);
@@ -14,30 +21,189 @@ const KEEPALIVE_EVERY: Duration = Duration::from_secs(2);
 /// default for what was sent is a quarter of an hour.
 const UNANSWERED_LONGEST: Duration = Duration::from_secs(8);
 
-/// Where Redis is: the URL as it was given, or the node that a `MOVED` has named.
+/// Where Redis is, as far as a link knows: what the URL says, and what sentinels and nodes of a cluster have said.
 ///
-/// A connection is made of the URL each time, with its name looked up and its credentials read from it.
+/// All connections of a link are made of it: names are looked up, sentinels asked and certificates read for each anew.
 pub(super) struct Place {
-    url: String,
+    url: RedisUrl,
+    whereabouts: Whereabouts,
+    /// Whether the keys are of one slot, so that it may be a cluster whose nodes are to be known.
+    follows_cluster: AtomicBool,
+    /// Whether the nodes are to be asked for once more.
+    wants_nodes: AtomicBool,
+}
+
+enum Whereabouts {
+    Nodes(Mutex<Nodes>),
+    Sentinels(Mutex<Sentinels>),
+    Socket,
 }
 
 impl Place {
-    /// The place that `url` names: `redis://`, `rediss://` or `unix:///path?db=n`.
-    pub(super) fn new(url: &str) -> RedisResult<Place> {
-        let place = Place { url: url.to_owned() };
-        place.client(None)?;
-        Ok(place)
+    /// The place that `url` names.
+    pub(super) fn new(url: &str) -> Result<Place, Error> {
+        let url = RedisUrl::parse(url)?;
+        url.check_features()?;
+        let whereabouts = match &url.address {
+            Address::Host(host) => Whereabouts::Nodes(Mutex::new(Nodes::new(host.clone()))),
+            Address::Socket(_) => Whereabouts::Socket,
+            Address::Sentinels { sentinels, .. } => {
+                Whereabouts::Sentinels(Mutex::new(Sentinels::new(sentinels.clone())))
+            }
+        };
+        let (follows_cluster, wants_nodes) = (AtomicBool::new(false), AtomicBool::new(false));
+        Ok(Place { url, whereabouts, follows_cluster, wants_nodes })
     }
 
-    /// A client for the next connection: to `node`, `host:port`, with all else as the URL says, or to the URL's own host.
-    pub(super) fn client(&self, node: Option<&str>) -> RedisResult<Client> {
-        let mut info: ConnectionInfo = as_the_client_reads(&self.url).as_ref().into_connection_info()?;
-        if let Some(node) = node {
-            let addr = at_node(info.addr().clone(), node);
-            info = info.set_addr(addr);
-        }
-        Client::open(info.set_tcp_settings(tcp_settings()))
+    #[cfg(feature = "worker")]
+    pub(super) fn url(&self) -> &RedisUrl {
+        &self.url
     }
+
+    /// How long an attempt to connect may take.
+    pub(super) fn connect_limit(&self) -> Duration {
+        self.url.connect_limit.unwrap_or(CONNECT_LIMIT)
+    }
+
+    /// How long an answer may take, for callers without a limit of their own.
+    pub(super) fn answer_limit(&self) -> Duration {
+        self.url.answer_limit.unwrap_or(ANSWER_LIMIT)
+    }
+
+    /// What is to be said first on a connection, beside who we are.
+    pub(super) fn introduction(&self) -> Option<Cmd> {
+        let name = self.url.client_name.as_deref()?;
+        let mut cmd = redis::cmd("CLIENT");
+        cmd.arg("SETNAME").arg(name);
+        Some(cmd)
+    }
+
+    /// A client for the next connection, asking sentinels where there are any.
+    pub(super) async fn client(&self) -> RedisResult<Client> {
+        match self.known() {
+            Some(client) => client,
+            None => self.client_of_master(sentinels::asynchronous::ask(&self.askable_sentinels()?).await),
+        }
+    }
+
+    /// [`client`](Place::client) without a runtime.
+    pub(super) fn client_blocking(&self, deadline: Instant) -> RedisResult<Client> {
+        match self.known() {
+            Some(client) => client,
+            None => self.client_of_master(sentinels::blocking::ask(&self.askable_sentinels()?, deadline)),
+        }
+    }
+
+    /// Where nobody needs to be asked.
+    fn known(&self) -> Option<RedisResult<Client>> {
+        let addr = match &self.whereabouts {
+            Whereabouts::Nodes(nodes) => self.addr(lock(nodes).next()),
+            Whereabouts::Socket => match &self.url.address {
+                Address::Socket(path) => Ok(ConnectionAddr::Unix(path.clone())),
+                _ => unreachable!("a place is of its URL's kind"),
+            },
+            Whereabouts::Sentinels(_) => return None,
+        };
+        Some(addr.and_then(|addr| self.client_at(addr, &self.url.login, self.url.db)))
+    }
+
+    fn askable_sentinels(&self) -> RedisResult<Vec<sentinels::Askable>> {
+        let (Whereabouts::Sentinels(order), Address::Sentinels { master, login, .. }) =
+            (&self.whereabouts, &self.url.address)
+        else {
+            unreachable!("a place is of its URL's kind");
+        };
+        let hosts = lock(order).in_order();
+        let askable = hosts.into_iter().map(|host| {
+            let client = self.client_at(self.addr(&host)?, login, 0)?;
+            Ok(sentinels::Askable { client, host, master: master.clone() })
+        });
+        askable.collect()
+    }
+
+    fn client_of_master(&self, found: RedisResult<sentinels::Found>) -> RedisResult<Client> {
+        let found = found?;
+        if let Whereabouts::Sentinels(order) = &self.whereabouts {
+            lock(order).answered(&found.by);
+        }
+        self.client_at(self.addr(&found.master)?, &self.url.login, self.url.db)
+    }
+
+    fn client_at(&self, addr: ConnectionAddr, login: &Login, db: i64) -> RedisResult<Client> {
+        let mut settings = RedisConnectionInfo::default().set_db(db).set_protocol(self.url.protocol);
+        if let Some(username) = &login.username {
+            settings = settings.set_username(username);
+        }
+        // Python sends an empty password for a user without one; a user may need none.
+        if login.username.is_some() || login.password.is_some() {
+            settings = settings.set_password(login.password.as_deref().unwrap_or_default());
+        }
+        let info = addr.into_connection_info()?;
+        Client::open(info.set_redis_settings(settings).set_tcp_settings(tcp_settings()))
+    }
+
+    fn addr(&self, host: &Host) -> RedisResult<ConnectionAddr> {
+        match &self.url.tls {
+            #[cfg(feature = "tls")]
+            Some(tls) => super::tls::addr(host, tls),
+            #[cfg(not(feature = "tls"))]
+            Some(_) => unreachable!("a place refuses what this program was built without"),
+            None => Ok(ConnectionAddr::Tcp(host.name.clone(), host.port)),
+        }
+    }
+}
+
+/// What a link learns on its way.
+impl Place {
+    /// Takes what is there for a cluster, if it is one: its nodes are asked for, so that others are known when one dies.
+    pub(super) fn follow_cluster(&self) {
+        self.follows_cluster.store(true, Ordering::Relaxed);
+        self.wants_nodes.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that there is a new connection.
+    pub(super) fn connected(&self) {
+        if self.follows_cluster.load(Ordering::Relaxed) {
+            self.wants_nodes.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that a connection could not be made, or was of no use: another node may be better.
+    pub(super) fn failed(&self) {
+        if let Whereabouts::Nodes(nodes) = &self.whereabouts {
+            lock(nodes).failed();
+        }
+    }
+
+    /// Notes that a node has named another one, `host:port`, for these keys.
+    pub(super) fn moved(&self, node: &str) {
+        if let Whereabouts::Nodes(nodes) = &self.whereabouts {
+            lock(nodes).moved(node);
+        }
+    }
+
+    /// What to ask for the cluster's nodes, once for each time they are wanted.
+    pub(super) fn question_for_nodes(&self) -> Option<Cmd> {
+        if !self.wants_nodes.load(Ordering::Relaxed) || !self.wants_nodes.swap(false, Ordering::Relaxed) {
+            return None;
+        }
+        let mut cmd = redis::cmd("CLUSTER");
+        cmd.arg("SLOTS");
+        Some(cmd)
+    }
+
+    /// Notes the answer. A server that is no cluster's, or does not say, is right as it is.
+    pub(super) fn learn_nodes(&self, answer: &RedisResult<redis::Value>) {
+        if let (Whereabouts::Nodes(nodes), Ok(answer)) = (&self.whereabouts, answer) {
+            let mut nodes = lock(nodes);
+            let hosts = nodes_of(answer, nodes.next());
+            nodes.learned(hosts);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn tcp_settings() -> TcpSettings {
@@ -50,78 +216,41 @@ fn tcp_settings() -> TcpSettings {
     settings
 }
 
-/// `addr` with the host and the port of `node`; as it is where `node` is none, or `addr` has none.
-fn at_node(mut addr: ConnectionAddr, node: &str) -> ConnectionAddr {
-    let Some((new_host, new_port)) = node.rsplit_once(':') else { return addr };
-    let Ok(new_port) = new_port.parse() else { return addr };
-    match &mut addr {
-        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
-            // A node that does not know its own name leaves the host out, and means the one that was asked.
-            if !new_host.is_empty() {
-                *host = new_host.trim_matches(['[', ']']).to_owned();
-            }
-            *port = new_port;
-        }
-        _ => {}
-    }
-    addr
-}
-
-/// `url` in the form that the client library reads, where Python's reads more: in `redis://host/1?db=2` the query
-/// decides, and a host that is left out is this machine.
-fn as_the_client_reads(url: &str) -> Cow<'_, str> {
-    let Some((scheme @ ("redis" | "rediss"), rest)) = url.split_once("://") else {
-        return Cow::Borrowed(url);
-    };
-    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let (authority, path) = place.split_once('/').unwrap_or((place, ""));
-    // The client library takes the database from the path alone, and passes over `db` in the query of such a URL.
-    let (db, others): (Vec<&str>, Vec<&str>) = query.split('&').partition(|pair| pair.starts_with("db="));
-    let host = match authority {
-        no_host if no_host.is_empty() || no_host.ends_with('@') => format!("{no_host}localhost"),
-        with_host => with_host.to_owned(),
-    };
-    let path = db.first().map_or(path, |pair| &pair["db=".len()..]);
-    let query = others.join("&");
-    let mark = if query.is_empty() { "" } else { "?" };
-    Cow::Owned(format!("{scheme}://{host}/{path}{mark}{query}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn urls_are_read_as_python_does() {
-        for (url, expected) in [
-            ("redis://h:1?db=2", "redis://h:1/2"),
-            ("redis://h/1?db=2&protocol=resp3", "redis://h/2?protocol=resp3"),
-            ("redis://h", "redis://h/"),
-            ("redis://h/1?protocol=resp3", "redis://h/1?protocol=resp3"),
-            ("redis:///2", "redis://localhost/2"),
-            ("redis://:p@/2", "redis://:p@localhost/2"),
-            ("unix:///tmp/s?db=2", "unix:///tmp/s?db=2"),
-        ] {
-            assert_eq!(as_the_client_reads(url), expected);
-        }
+    fn place(url: &str) -> Place {
+        Place::new(url).unwrap()
     }
 
     #[test]
-    fn a_named_node_replaces_host_and_port_alone() {
-        let tcp = |host: &str, port| ConnectionAddr::Tcp(host.to_owned(), port);
-        for (node, expected) in [
-            ("10.0.0.7:7001", tcp("10.0.0.7", 7001)),
-            (":7001", tcp("h", 7001)),
-            ("[::1]:7001", tcp("::1", 7001)),
-            ("nonsense", tcp("h", 6379)),
-        ] {
-            assert_eq!(at_node(tcp("h", 6379), node), expected, "{node}");
-        }
-        let socket = ConnectionAddr::Unix("/tmp/s".into());
-        assert_eq!(at_node(socket.clone(), "h:1"), socket);
-        let client = Place::new("redis://u:p@h:1/3").unwrap().client(Some("n:2")).unwrap();
+    fn a_node_has_all_else_as_the_url_says() {
+        let place = place("redis://u:p@h:1/3");
+        place.moved("n:2");
+        let client = place.client_blocking(Instant::now()).unwrap();
         let info = client.get_connection_info();
-        assert_eq!((info.addr(), info.redis_settings().db()), (&tcp("n", 2), 3));
-        assert_eq!(info.redis_settings().password(), Some("p"));
+        assert_eq!(info.addr(), &ConnectionAddr::Tcp("n".to_owned(), 2));
+        let settings = info.redis_settings();
+        assert_eq!((settings.db(), settings.username(), settings.password()), (3, Some("u"), Some("p")));
+    }
+
+    #[test]
+    fn nodes_are_asked_for_over_each_connection_where_the_keys_may_be_a_clusters() {
+        let place = place("redis://h");
+        place.connected();
+        assert!(place.question_for_nodes().is_none());
+        place.follow_cluster();
+        assert!(place.question_for_nodes().is_some() && place.question_for_nodes().is_none());
+        place.connected();
+        assert!(place.question_for_nodes().is_some());
+    }
+
+    #[test]
+    fn a_socket_has_a_password_too() {
+        let client = place("unix://:pw@/tmp/s?db=2").client_blocking(Instant::now()).unwrap();
+        let info = client.get_connection_info();
+        assert_eq!(info.addr(), &ConnectionAddr::Unix("/tmp/s".into()));
+        assert_eq!((info.redis_settings().db(), info.redis_settings().password()), (2, Some("pw")));
     }
 }

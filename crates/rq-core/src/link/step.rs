@@ -1,12 +1,19 @@
 //! [`Step`]: what to send to Redis, and how to read the answers.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind};
 
+use super::backoff::Backoff;
 use crate::error::Error;
-use crate::error_class::{is_broken, spoils_connection};
+use crate::error_class::{is_broken, is_of_moving_keys, spoils_connection};
 use crate::scripts;
+
+/// The first pause before a step is sent again whose keys a cluster moves.
+const MOVE_PAUSE_FIRST: Duration = Duration::from_millis(20);
+/// The longest of these pauses.
+const MOVE_PAUSE_LONGEST: Duration = Duration::from_millis(500);
 
 /// The answers to a step's commands, in order.
 pub type Answers = Vec<RedisResult<redis::Value>>;
@@ -29,6 +36,8 @@ pub(super) struct Verdict {
     pub(super) node: Option<String>,
     /// How to send the step again, if it is to be.
     pub(super) again: Option<Again>,
+    /// How long to wait before that.
+    pub(super) pause: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,11 +48,19 @@ pub(super) enum Again {
     WithTexts,
 }
 
-/// What a link has tried for a step: each remedy once, and both where a server restarts.
-#[derive(Default)]
+/// What a link has tried for a step: each remedy once, and both where a server restarts. A cluster that moves the step's
+/// keys is asked again until the caller's time is over.
 pub(super) struct Tried {
     resent: bool,
     texts: bool,
+    moves: Backoff,
+}
+
+impl Tried {
+    /// Nothing yet.
+    pub(super) fn nothing() -> Tried {
+        Tried { resent: false, texts: false, moves: Backoff::new(MOVE_PAUSE_FIRST, MOVE_PAUSE_LONGEST) }
+    }
 }
 
 impl<T> Step<T> {
@@ -105,21 +122,26 @@ impl<T> Step<T> {
                     connection_serves: false,
                     node: None,
                     again: again.then_some(Again::AsItIs),
+                    pause: Duration::ZERO,
                 };
             }
         };
         let connection_serves = !errors(answers).any(spoils_connection);
+        let mut pause = Duration::ZERO;
         // Redis forgets its scripts when it restarts, or with `SCRIPT FLUSH`. That comes as an answer, not as a broken
         // connection.
         let again = if self.has_done_nothing(answers, is_noscript) {
             (!std::mem::replace(&mut tried.texts, true)).then_some(Again::WithTexts)
+        } else if self.has_done_nothing(answers, is_of_moving_keys) {
+            pause = tried.moves.pause();
+            Some(Again::AsItIs)
         } else if self.has_done_nothing(answers, spoils_connection) {
             // Once: for longer, a server is waited for by who sends the step, or told to the caller.
             (!std::mem::replace(&mut tried.resent, true)).then_some(Again::AsItIs)
         } else {
             None
         };
-        Verdict { connection_serves, node: errors(answers).find_map(moved_to), again }
+        Verdict { connection_serves, node: errors(answers).find_map(moved_to), again, pause }
     }
 
     /// Whether a command was refused in this way, and sending the step anew does nothing twice.
@@ -200,7 +222,7 @@ mod tests {
 
     #[test]
     fn each_remedy_is_tried_once() {
-        let mut tried = Tried::default();
+        let mut tried = Tried::nothing();
         let mut judge = |answers: &[&str]| verdict(&step(), answers, &mut tried);
         assert_eq!(judge(&["NOSCRIPT", "+"]), (true, Some(Again::WithTexts)));
         assert_eq!(judge(&["READONLY", "+"]), (false, Some(Again::AsItIs)));
@@ -212,14 +234,28 @@ mod tests {
 
     #[test]
     fn a_step_that_must_not_be_sent_twice_is_sent_again_only_if_nothing_was_done() {
-        let judge = |answers: &[&str]| verdict(&step().once(), answers, &mut Tried::default()).1;
+        let judge = |answers: &[&str]| verdict(&step().once(), answers, &mut Tried::nothing()).1;
         assert_eq!(judge(&["NOSCRIPT", "+"]), None);
         assert_eq!(judge(&["NOSCRIPT", "NOSCRIPT"]), Some(Again::WithTexts));
         assert_eq!(judge(&["READONLY", "+"]), None);
         assert_eq!(judge(&["READONLY", "READONLY"]), Some(Again::AsItIs));
         let broken = || RedisError::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
-        assert_eq!(step().once().judge(&Err(broken()), &mut Tried::default()).again, None);
-        assert_eq!(step().judge(&Err(broken()), &mut Tried::default()).again, Some(Again::AsItIs));
+        assert_eq!(step().once().judge(&Err(broken()), &mut Tried::nothing()).again, None);
+        assert_eq!(step().judge(&Err(broken()), &mut Tried::nothing()).again, Some(Again::AsItIs));
+    }
+
+    #[test]
+    fn moving_keys_are_waited_for() {
+        let mut tried = Tried::nothing();
+        for answer in ["ASK", "TRYAGAIN", "MOVED", "CLUSTERDOWN", "ASK"] {
+            assert_eq!(verdict(&step(), &[answer, "+"], &mut tried).1, Some(Again::AsItIs), "{answer}");
+            assert_eq!(verdict(&step().once(), &[answer, "+"], &mut tried).1, None, "{answer}");
+            assert_eq!(
+                verdict(&step().once(), &[answer, answer], &mut tried).1,
+                Some(Again::AsItIs),
+                "{answer}"
+            );
+        }
     }
 
     #[test]

@@ -75,6 +75,7 @@ pub fn birth(who: &Identity, record: &WorkerRecord) -> Step<bool> {
     // The time of birth tells this worker, whose first sending may have been done, from a living one of the same
     // name.
     cmd.arg(who.worker_key_ttl_s()).arg(record.birth.map(|birth| birth.to_string()));
+    cmd.arg(record.queues.len());
     for (field, value) in record.to_fields().iter() {
         cmd.arg(field).arg(value);
     }

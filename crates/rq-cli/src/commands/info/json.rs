@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::Shows;
 use super::snapshot::{Queue, Snapshot};
 use crate::refusal::Refusal;
-use crate::server::{Server, masked};
+use crate::server::Server;
 
 /// The version of the object: it rises when a field changes its meaning or goes, not when one is added.
 const SCHEMA: u32 = 1;
@@ -55,7 +55,7 @@ struct WorkerInfo<'a> {
 pub(super) fn render(snapshot: &Snapshot, server: &Server, shows: Shows) -> Result<String, Refusal> {
     let info = Info {
         schema: SCHEMA,
-        url: masked(&server.url),
+        url: server.shown.clone(),
         prefix: server.keys.prefix(),
         updated: snapshot.taken.to_string(),
         queues: (shows != Shows::Workers).then(|| snapshot.queues.iter().map(QueueInfo::from).collect()),

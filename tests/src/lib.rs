@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`Server`] | the Redis that all tests of one test program share; [`server()`] starts it |
 //! | [`PrivateRedis`] | a Redis for one test alone, to configure, kill and bring back |
+//! | [`Cluster`] | several of them as a Redis Cluster |
+//! | [`Watched`] | two of them, watched by sentinels |
 //! | [`Scratch`] | a key space for one test, on either of them |
 //! | [`Child`] | a program under test: its lines, its signals, its end |
 //! | [`Process`] | what runs on a `Scratch`, wherever it has gone |
@@ -25,6 +27,7 @@
 
 mod child;
 mod clock;
+mod cluster;
 #[cfg(feature = "docker")]
 mod container;
 mod eventually;
@@ -43,6 +46,7 @@ mod resp;
 mod scratch;
 mod server;
 mod trouble;
+mod watched;
 
 // Shared with `xtask`, which depends on no crate of ours.
 #[allow(dead_code, reason = "xtask compiles these files too, and uses what we do not")]
@@ -56,6 +60,7 @@ mod search_path;
 
 pub use child::{Child, Signal, Stream};
 pub use clock::Clock;
+pub use cluster::Cluster;
 pub use eventually::eventually;
 pub use folder::Folder;
 pub use gate::Gate;
@@ -69,3 +74,4 @@ pub use python::Python;
 pub use scratch::Scratch;
 pub use server::{Server, server};
 pub use trouble::{Trouble, TroubledRedis};
+pub use watched::Watched;

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
@@ -59,6 +60,14 @@ impl PrivateRedis {
     pub fn with_clock(clock: &Clock, options: &[&str]) -> Self {
         let words = clock.prefix().into_iter().chain([program()]);
         Self::start_program(words.collect(), options, None)
+    }
+
+    /// Starts one with a file of settings before the options.
+    ///
+    /// # Panics
+    /// As [`PrivateRedis::start`].
+    pub fn with_settings(settings: &Path, options: &[&str]) -> Self {
+        Self::start_program(vec![program(), settings.into()], options, None)
     }
 
     fn start_program(program: Vec<OsString>, options: &[&str], folder: Option<Folder>) -> Self {

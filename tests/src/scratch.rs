@@ -48,9 +48,22 @@ impl Scratch {
     /// # Panics
     /// When there is no way to have a Redis here.
     pub fn tagged() -> Self {
-        let mut scratch = Self::new();
-        scratch.prefix = format!("{{{}}}:rq", scratch.prefix);
-        scratch
+        Self::new().with_tag()
+    }
+
+    /// As [`Scratch::tagged`], on another server.
+    pub fn tagged_on(url: &str) -> Self {
+        Self::on(url).with_tag()
+    }
+
+    /// The same key space as another server has it.
+    pub fn seen_by(scratch: &Self, url: &str) -> Self {
+        Self { url: url.to_owned(), prefix: scratch.prefix.clone() }
+    }
+
+    fn with_tag(mut self) -> Self {
+        self.prefix = format!("{{{}}}:rq", self.prefix);
+        self
     }
 
     /// How a client reaches its server.

@@ -87,10 +87,8 @@ impl Shared {
         self.python.refuse_or_note(self.url.is_some())?;
         let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let url = url(self.url.as_deref(), environment)?;
-        let read = RedisUrl::parse(&url).map_err(|error| Refusal::Failed(format!("{error}.")))?;
-        read.warnings().iter().for_each(note);
         let keys = Keys::from_env().map_err(|error| Refusal::Failed(format!("RQ_KEY_PREFIX: {error}")))?;
-        Ok(Server { url, shown: read.to_string(), keys })
+        Server::at(&url, keys)
     }
 
     /// How payloads are to be written.
@@ -128,6 +126,13 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// The one at `url`; what in that has no effect is remarked on.
+    pub(crate) fn at(url: &str, keys: Keys) -> Result<Server, Refusal> {
+        let read = RedisUrl::parse(url).map_err(|error| Refusal::Failed(format!("{error}.")))?;
+        read.warnings().iter().for_each(note);
+        Ok(Server { url: url.to_owned(), shown: read.to_string(), keys })
+    }
+
     /// Connects.
     pub(crate) fn link(&self) -> Result<BlockingLink, Refusal> {
         let link = BlockingLink::open(&self.url).map_err(|error| self.refusal(&error))?;

@@ -52,7 +52,7 @@ const TABLE: &[Row] = {
         row("READONLY", "", Moved, RECONNECTS, "this server is a replica"),
         row("MASTERDOWN", "", Moved, RECONNECTS, "this server is a replica without its master"),
         row("CLUSTERDOWN", "", Moved, RECONNECTS, "the cluster has no node for these keys"),
-        row("MOVED", "", Moved, RECONNECTS, ""),
+        row("MOVED", "", Moved, RECONNECTS, TAGGED_PREFIX),
         row("ERR", "non local key", Moved, RECONNECTS, "the cluster moves these keys"),
         // It restarts: its name may lead to another one meanwhile.
         row("LOADING", "", Moved, RECONNECTS, "it restarts and reads its data"),
@@ -96,6 +96,19 @@ const TABLE: &[Row] = {
     ]
 };
 
+/// What an operator can do where no secured connection is agreed to, by what rustls says.
+const SECURING: [(&str, &str); 6] = [
+    (
+        "NotValidForName",
+        "its certificate is for another host; ask for that one, or set ssl_check_hostname=no",
+    ),
+    ("UnknownIssuer", "name the authority that its certificate is from: ssl_ca_certs"),
+    ("certificate expired", "the server's certificate is too old"),
+    ("InvalidContentType", "nothing there speaks TLS; without it, the URL begins with redis://"),
+    ("CertificateRequired", "the server asks for a certificate of ours: ssl_certfile and ssl_keyfile"),
+    ("fatal alert", "the server refuses our certificate, or how we speak TLS: ssl_certfile and ssl_keyfile"),
+];
+
 /// What to do about an error.
 pub(crate) fn class_of(error: &RedisError) -> ErrorClass {
     if is_broken(error) {
@@ -130,7 +143,11 @@ pub(crate) fn is_broken(error: &RedisError) -> bool {
 
 /// What an operator can do about an error; empty where that is nothing in particular.
 pub(crate) fn advice_on(error: &RedisError) -> &'static str {
-    row_of(error).map_or("", |row| row.advice)
+    if error.code().is_some() {
+        return row_of(error).map_or("", |row| row.advice);
+    }
+    let text = error.to_string();
+    SECURING.iter().find(|(part, _)| text.contains(part)).map_or("", |(_, advice)| advice)
 }
 
 /// The word that begins an error of Redis.

@@ -31,17 +31,17 @@ impl RedisError {
     }
 }
 
-/// What the client library says; of Redis' own errors the error itself, and what an operator can do about it.
+/// What the client library says, or of Redis' own errors the error itself, and what an operator can do about it.
 impl fmt::Display for RedisError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Some(code), detail) = (self.0.code(), self.0.detail().unwrap_or_default()) else {
-            return self.0.fmt(f);
-        };
-        f.write_str(code)?;
-        if !detail.is_empty() {
-            // Which line of which script was refused says nothing to whoever reads this.
-            let detail = detail.split_once(" script: ").map_or(detail, |(detail, _)| detail);
-            write!(f, " {}", detail.trim_end_matches('.'))?;
+        match (self.0.code(), self.0.detail().unwrap_or_default()) {
+            (None, _) => self.0.fmt(f)?,
+            (Some(code), "") => f.write_str(code)?,
+            (Some(code), detail) => {
+                // Which line of which script was refused says nothing to whoever reads this.
+                let detail = detail.split_once(" script: ").map_or(detail, |(detail, _)| detail);
+                write!(f, "{code} {}", detail.trim_end_matches('.'))?;
+            }
         }
         match error_class::advice_on(&self.0) {
             "" => Ok(()),
@@ -86,6 +86,13 @@ mod tests {
         assert_eq!(error.source().map(ToString::to_string), cause().source().map(ToString::to_string));
         assert!(error.is_connection_broken() && error.is_connection_refused());
         assert_eq!(error.code(), None);
+    }
+
+    #[test]
+    fn of_a_connection_that_cannot_be_secured_it_says_what_to_do() {
+        let error = io::Error::new(io::ErrorKind::InvalidData, "invalid peer certificate: UnknownIssuer");
+        let text = RedisError::from(error).to_string();
+        assert!(text.contains("UnknownIssuer") && text.ends_with("ssl_ca_certs)"), "{text}");
     }
 
     #[test]

@@ -117,6 +117,9 @@ async fn introduce(options: &mut Options) -> Result<(Identity, Link, ServerInfo)
         link.follow_cluster();
     }
     let server = registration::check_server(&link).await?;
+    if server.is_of_cluster && !options.keys.share_a_slot() {
+        return Err(WorkerError::PrefixWithoutTag { prefix: options.keys.prefix().to_owned() });
+    }
     // As in RQ, which exits where workers are suspended at its start (docs/cli.md §2). Nothing is registered by then.
     if link.run(&suspension::is_suspended(&options.keys)).await? {
         return Err(WorkerError::Suspended);

@@ -50,6 +50,14 @@ pub enum WorkerError {
         /// What it calls itself.
         server: String,
     },
+    /// The server is a node of a cluster, where the keys would be of many slots.
+    #[error(
+        "this Redis is a cluster, and the keys begin with {prefix}: set RQ_KEY_PREFIX to a prefix with a hash tag, such as {{app}}:rq, for producers and workers alike"
+    )]
+    PrefixWithoutTag {
+        /// The prefix.
+        prefix: String,
+    },
     /// A living worker has the name.
     #[error(
         "There exists an active worker named '{name}' already; choose another --name, or wait until it is gone"

@@ -432,7 +432,7 @@ mod tests {
 
     #[test]
     fn a_suspended_worker_says_so_on_standard_output() {
-        let server = Server { url: "redis://h".to_owned(), keys: rq_core::Keys::default() };
+        let server = Server::at("redis://h", rq_core::Keys::default()).unwrap();
         assert_eq!(refuse(WorkerError::Suspended, &server), Err(Refusal::Said));
         assert!(matches!(refuse(WorkerError::NoHandlers, &server), Err(Refusal::Unable(_))));
         let exhausted = WorkerError::Exhausted { reason: "2 threads are stuck".to_owned() };

@@ -113,6 +113,8 @@ pub struct ServerInfo {
     pub maxmemory_policy: Option<String>,
     /// Whether its data outlives a restart: it has an append-only file, or save points.
     pub is_persistent: Option<bool>,
+    /// Whether it is a node of a cluster.
+    pub is_of_cluster: bool,
 }
 
 /// Asks the server for that (`INFO`, `CONFIG GET save`).
@@ -139,6 +141,7 @@ pub fn server_info() -> Step<ServerInfo> {
             version: text("redis_version"),
             maxmemory_policy: text("maxmemory_policy"),
             is_persistent,
+            is_of_cluster: text("cluster_enabled").is_some_and(|flag| flag == "1"),
         })
     })
 }

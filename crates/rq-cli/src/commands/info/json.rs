@@ -125,9 +125,8 @@ mod tests {
             }],
             workers: vec![WorkerRecord::from_fields("w", fields).unwrap()],
         };
-        let server = Server { url: "redis://:secret@h/0".to_owned(), keys: Keys::default() };
-        let head =
-            r#"{"schema":1,"url":"redis://:***@h/0","prefix":"rq","updated":"1970-01-01T00:00:00.000000Z""#;
+        let server = Server::at("redis://:secret@h/0", Keys::default()).unwrap();
+        let head = r#"{"schema":1,"url":"redis://:***@h:6379/0","prefix":"rq","updated":"1970-01-01T00:00:00.000000Z""#;
         let queues = r#","queues":[{"name":"q","queued":2,"started":0,"finished":0,"failed":1,"deferred":0,"scheduled":0,"canceled":0}]"#;
         let workers = r#","workers":[{"name":"w","state":"idle","queues":["q"],"hostname":null,"ip_address":null,"pid":7,"version":null,"birth":null,"last_heartbeat":null,"successful_job_count":0,"failed_job_count":0,"total_working_time_s":1.5}]"#;
         for (shows, expected) in [

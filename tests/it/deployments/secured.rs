@@ -1,0 +1,123 @@
+//! TLS: with whom it is agreed to, and with whom refused.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType};
+use rq_core::Call;
+use rq_tests::{Folder, PrivateRedis, Scratch};
+
+use crate::rq_test::{Books, RqTest};
+
+/// A server that takes secured connections alone from clients that it knows, and an authority that knows both.
+struct Secured {
+    _redis: PrivateRedis,
+    port: u16,
+    folder: Folder,
+}
+
+impl Secured {
+    /// The server's certificate is for `name`.
+    fn start(name: &str, options: &[&str]) -> Self {
+        let folder = Folder::new("tls");
+        let authority = authority();
+        std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
+        certify(&authority, name, &folder.path().join("server"));
+        certify(&authority, "client", &folder.path().join("client"));
+        std::fs::write(folder.path().join("other-ca.pem"), self::authority().pem()).unwrap();
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let (port, certificate, key, ca) =
+            (free.port().to_string(), path("server.pem"), path("server.key"), path("ca.pem"));
+        let tls = ["--tls-port", &port, "--tls-cert-file", &certificate, "--tls-key-file", &key];
+        let redis = PrivateRedis::start(&[&tls[..], &["--tls-ca-cert-file", &ca], options].concat());
+        Self { _redis: redis, port: free.port(), folder }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    fn url(&self, parameters: &str) -> String {
+        format!("rediss://localhost:{}?{parameters}", self.port)
+    }
+
+    fn as_client(&self) -> String {
+        let (ca, certificate, key) = (self.path("ca.pem"), self.path("client.pem"), self.path("client.key"));
+        format!("ssl_ca_certs={ca}&ssl_certfile={certificate}&ssl_keyfile={key}")
+    }
+}
+
+fn authority() -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = named("an authority of the tests");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+fn named(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    // Without a name of their own, all would be taken for the authority's own.
+    params.distinguished_name.push(DnType::CommonName, name);
+    params
+}
+
+/// Writes a certificate and its key, `<path>.pem` and `<path>.key`.
+fn certify(authority: &CertifiedIssuer<'_, KeyPair>, name: &str, path: &Path) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = named(name);
+    params.subject_alt_names = vec![SanType::DnsName(name.try_into().unwrap())];
+    let certificate = params.signed_by(&key, authority).unwrap();
+    std::fs::write(path.with_extension("pem"), certificate.pem()).unwrap();
+    std::fs::write(path.with_extension("key"), key.serialize_pem()).unwrap();
+}
+
+#[test]
+fn jobs_run_over_a_secured_connection() {
+    let server = Secured::start("localhost", &[]);
+    for executor in ["thread", "fork", "green"] {
+        let scratch = Scratch::on(&server.url(&server.as_client()));
+        let job = scratch.queue("default").enqueue(Call::<i64>::to("math.add").arg(2).arg(3)).unwrap();
+        let more = scratch.queue("default").enqueue(Call::<()>::to("test.spread").arg(2)).unwrap();
+        RqTest::new(&scratch).drain(&["-w", executor]);
+        assert_eq!(job.result().unwrap(), Some(5), "{executor}");
+        assert_eq!(more.status().unwrap(), Some(rq_core::Status::Finished), "{executor}: jobs connect, too");
+    }
+}
+
+#[test]
+fn who_is_not_trusted_is_refused() {
+    let server = Secured::start("another.example", &[]);
+    let scratch = Scratch::new();
+    let (client, other) = (server.as_client(), server.path("other-ca.pem"));
+    let own = client.split_once('&').unwrap().1;
+    let ca = client.split_once('&').unwrap().0;
+    for (parameters, expected) in [
+        // The certificate is for another name.
+        (client.clone(), Err("for another host")),
+        (format!("{client}&ssl_check_hostname=no"), Ok(())),
+        (format!("{own}&ssl_cert_reqs=none"), Ok(())),
+        // By an authority that is not trusted: that of the system, and another one.
+        (format!("{own}&ssl_check_hostname=no"), Err("ssl_ca_certs")),
+        (format!("{own}&ssl_ca_certs={other}&ssl_check_hostname=no"), Err("ssl_ca_certs")),
+        // The server asks who we are.
+        (format!("{ca}&ssl_check_hostname=no"), Err("ssl_certfile")),
+        (format!("{own}&ssl_ca_certs=/no/such/file"), Err("ssl_ca_certs /no/such/file: No such file")),
+    ] {
+        let (code, _, errors) = RqTest::new(&scratch).outcome(&["info", "--url", &server.url(&parameters)]);
+        match expected {
+            Ok(()) => assert_eq!(code, Some(0), "{parameters}: {errors}"),
+            Err(part) => assert!(code == Some(1) && errors.contains(part), "{parameters}: {code:?} {errors}"),
+        }
+    }
+}
+
+#[test]
+fn the_environment_secures_too() {
+    let server = Secured::start("localhost", &["--requirepass", "secret", "--tls-auth-clients", "no"]);
+    let scratch = Scratch::new();
+    let mut command = RqTest::new(&scratch).command(&["info"]);
+    command.env_remove("RQ_REDIS_URL").env("REDIS_PORT", server.port.to_string()).env("REDIS_SSL", "true");
+    command.env("REDIS_SSL_CA_CERTS", server.path("ca.pem")).env("REDIS_PASSWORD", "secret");
+    let info = rq_tests::Child::spawn(&mut command).succeed(crate::rq_test::LIMIT);
+    assert!(info.contains("0 queues"), "{info}");
+}

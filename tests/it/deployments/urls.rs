@@ -1,0 +1,58 @@
+//! URLs: what redis-py makes of them, and what the command line does about bad ones.
+
+use rq_tests::{Python, Scratch};
+
+use crate::rq_test::RqTest;
+
+/// A URL a line, what redis-py makes of it, and what we do.
+const TABLE: &str = include_str!("../../../crates/rq-core/src/redis_url/urls.tsv");
+/// What fills in the second column.
+const AS_PYTHON_SAYS: &str = include_str!("../../../crates/rq-core/src/redis_url/as_python_says.py");
+
+/// That we do what the table says is a test of rq-core's.
+#[test]
+fn redis_py_reads_urls_as_the_table_says() {
+    let scratch = Scratch::new();
+    let rows: Vec<Vec<&str>> = TABLE.lines().skip(1).map(|row| row.split('\t').collect()).collect();
+    let urls: Vec<&str> = rows.iter().map(|row| row[0]).collect();
+    let read = format!("import io, sys\nsys.stdin = io.StringIO({:?})\n", urls.join("\n") + "\n");
+    let said = Python::new(&scratch).run(&(read + AS_PYTHON_SAYS));
+    let said: Vec<&str> = said.lines().collect();
+    let expected: Vec<&str> = rows.iter().map(|row| row[1]).collect();
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn no_password_is_printed_whatever_is_wrong_with_the_url() {
+    let scratch = Scratch::new();
+    for url in [
+        "redis://:se?cret@localhost",
+        "redis://:se/cret@localhost",
+        "redis://:9?secret=1@localhost",
+        "redis://u:secret@localhost:1",
+        "rediss://u:secret@localhost:1?ssl_password=secret",
+        "redis://localhost:1?password=secret&foo=1",
+        "unix://:secret@/no/such/socket",
+        "redis+sentinel://:secret@localhost:1/m",
+        "http://:secret@localhost",
+        "u:secret@localhost",
+    ] {
+        for args in [&["info"][..], &["worker", "--burst"], &["enqueue", "math.add"]] {
+            let (code, out, errors) = RqTest::new(&scratch).outcome(&[args, &["--url", url]].concat());
+            assert_eq!(code, Some(1), "{url}: {out}{errors}");
+            assert!(!(out + &errors).contains("cret"), "{url} {args:?}: {errors}");
+        }
+    }
+}
+
+#[test]
+fn what_has_no_effect_is_said_once() {
+    let scratch = Scratch::new();
+    let url = format!("{}?foo=1&client_name=me", scratch.url());
+    for args in [&["info"][..], &["worker", "--burst"]] {
+        let (code, _, errors) = RqTest::new(&scratch).outcome(&[args, &["--url", &url]].concat());
+        assert_eq!(code, Some(0), "{errors}");
+        assert_eq!(errors.matches("the Redis URL's parameter foo is not known").count(), 1, "{errors}");
+        assert!(!errors.contains("client_name"), "{errors}");
+    }
+}

@@ -14,9 +14,7 @@ const SLOTS: u16 = 16_384;
 const NODE_TIMEOUT_MS: &str = "1000";
 /// How long nodes may take to agree on anything.
 const AGREEMENT_LIMIT: Duration = Duration::from_secs(30);
-/// How many keys are moved with one command.
-const KEYS_AT_ONCE: usize = 20;
-/// How long moving them may take, in ms.
+/// How long moving a key may take, in ms.
 const MOVE_LIMIT_MS: usize = 5_000;
 
 /// Nodes that form a cluster: primaries that share the slots, and one that has none until it is told to
@@ -126,31 +124,16 @@ impl Cluster {
         });
     }
 
-    /// Moves the slot of a key with all its keys to another primary, as an operator's tool does: key by key, both nodes
-    /// being asked meanwhile. Between two commands it waits for `pause`.
+    /// Begins to move the slot of a key to another primary, as an operator's tool does: from now on both nodes are asked.
     ///
     /// # Panics
     /// When a node refuses.
-    pub fn migrate(&self, key: &str, to: usize, pause: Duration) {
-        let from = self.owner(key, to);
+    pub fn begin_migration(&self, key: &str, to: usize) -> Migration<'_> {
         let slot = self.slot(key).to_string();
-        let (source, target) = (&self.nodes[from], &self.nodes[to]);
+        let (source, target) = (&self.nodes[self.owner(key, to)], &self.nodes[to]);
         let _: () = target.cluster("SETSLOT", &[&slot, "IMPORTING", &source.id]);
         let _: () = source.cluster("SETSLOT", &[&slot, "MIGRATING", &target.id]);
-        let address = target.redis.address();
-        loop {
-            let keys: Vec<Vec<u8>> = source.cluster("GETKEYSINSLOT", &[&slot, &KEYS_AT_ONCE.to_string()]);
-            if keys.is_empty() {
-                break;
-            }
-            let mut migrate = redis::cmd("MIGRATE");
-            migrate.arg(address.ip().to_string()).arg(address.port()).arg("").arg(0).arg(MOVE_LIMIT_MS);
-            migrate.arg("KEYS").arg(keys).exec(&mut source.redis.connection()).expect("MIGRATE");
-            std::thread::sleep(pause);
-        }
-        for node in [target, source] {
-            let _: () = node.cluster("SETSLOT", &[&slot, "NODE", &target.id]);
-        }
+        Migration { slot, source, target }
     }
 
     fn slot(&self, key: &str) -> u16 {
@@ -169,6 +152,34 @@ impl Cluster {
                 let knows_all = format!("cluster_known_nodes:{}", self.nodes.len());
                 (info.contains("cluster_state:ok") && info.contains(&knows_all)).then_some(())
             });
+        }
+    }
+}
+
+/// A slot on its way from one node to another.
+pub struct Migration<'a> {
+    slot: String,
+    source: &'a Node,
+    target: &'a Node,
+}
+
+impl Migration<'_> {
+    /// Moves all keys, one by one, with a pause after each, and ends.
+    ///
+    /// # Panics
+    /// When a node refuses.
+    pub fn finish(self, pause: Duration) {
+        let address = self.target.redis.address();
+        loop {
+            let keys: Vec<Vec<u8>> = self.source.cluster("GETKEYSINSLOT", &[&self.slot, "1"]);
+            let Some(key) = keys.first() else { break };
+            let mut migrate = redis::cmd("MIGRATE");
+            migrate.arg(address.ip().to_string()).arg(address.port()).arg(key).arg(0).arg(MOVE_LIMIT_MS);
+            migrate.exec(&mut self.source.redis.connection()).expect("MIGRATE");
+            std::thread::sleep(pause);
+        }
+        for node in [self.target, self.source] {
+            let _: () = node.cluster("SETSLOT", &[&self.slot, "NODE", &self.target.id]);
         }
     }
 }

@@ -60,7 +60,7 @@ mod search_path;
 
 pub use child::{Child, Signal, Stream};
 pub use clock::Clock;
-pub use cluster::Cluster;
+pub use cluster::{Cluster, Migration};
 pub use eventually::eventually;
 pub use folder::Folder;
 pub use gate::Gate;

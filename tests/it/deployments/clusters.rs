@@ -10,7 +10,9 @@ use crate::rq_test::{Books, RqTest};
 
 const PRIMARIES: u16 = 3;
 /// Between two commands of an operator's who moves a slot: what is under way meets both nodes.
-const MOVE_PAUSE: Duration = Duration::from_millis(20);
+const MOVE_PAUSE: Duration = Duration::from_millis(5);
+/// How long a move stands still, in which nobody may give up.
+const HELD: Duration = Duration::from_millis(500);
 
 #[test]
 fn a_failover_under_load_costs_no_job() {
@@ -42,8 +44,31 @@ fn a_slot_that_moves_under_load_costs_no_job() {
     let key = scratch.key("queues");
     let load = Load::start(&scratch, "green");
     let to = (cluster.owner(&key, 0) + 1) % usize::from(PRIMARIES);
-    load.during(|| cluster.migrate(&key, to, MOVE_PAUSE));
+    load.during(|| cluster.begin_migration(&key, to).finish(MOVE_PAUSE));
     load.check(&Scratch::seen_by(&scratch, &cluster.url(to)));
+}
+
+/// A script would be let in by the keys that it names, which are there, and fail halfway at those it makes.
+#[test]
+fn a_producer_waits_while_its_slot_moves() {
+    let cluster = Cluster::start(PRIMARIES);
+    let scratch = Scratch::tagged_on(&cluster.url(0));
+    let queue = scratch.queue("default");
+    let call = |id: &str| Call::<i64>::to("math.add").arg(2).arg(3).job_id(id);
+    queue.enqueue(call("before")).unwrap();
+    let key = scratch.key("queues");
+    let to = (cluster.owner(&key, 0) + 1) % usize::from(PRIMARIES);
+    let migration = cluster.begin_migration(&key, to);
+    std::thread::scope(|scope| {
+        let meanwhile = scope.spawn(|| queue.enqueue(call("meanwhile")));
+        std::thread::sleep(HELD);
+        assert!(!meanwhile.is_finished(), "{:?}", meanwhile.join());
+        migration.finish(Duration::ZERO);
+        meanwhile.join().unwrap().unwrap();
+    });
+    let there = Scratch::seen_by(&scratch, &cluster.url(to));
+    let range = [there.key("queue:default"), "0".to_owned(), "-1".to_owned()];
+    assert_eq!(there.query::<Vec<String>>("LRANGE", range), ["before", "meanwhile"]);
 }
 
 #[test]

@@ -207,7 +207,7 @@ fn exit_codes_and_sentences() {
             &ours,
             &[command, &["--url", NOBODY]].concat(),
             1,
-            "Redis at redis://127.0.0.1:1/ cannot be reached",
+            "Redis at redis://127.0.0.1:1/0 cannot be reached",
         );
     }
     check(&ours, &["info", "--url", "nonsense://x"], 1, "");

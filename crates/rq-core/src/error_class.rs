@@ -99,7 +99,7 @@ const TABLE: &[Row] = {
 /// What an operator can do where no secured connection is agreed to, by what rustls says.
 const SECURING: [(&str, &str); 6] = [
     (
-        "NotValidForName",
+        "not valid for name",
         "its certificate is for another host; ask for that one, or set ssl_check_hostname=no",
     ),
     ("UnknownIssuer", "name the authority that its certificate is from: ssl_ca_certs"),

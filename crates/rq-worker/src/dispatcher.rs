@@ -80,6 +80,9 @@ const EVENTS_PER_TURN_MAX: usize = 256;
 /// seconds are what Redis calls slow.
 const ANSWER_LIMIT_MIN: Duration = Duration::from_secs(1);
 const ANSWER_LIMIT_MAX: Duration = Duration::from_secs(5);
+/// How long a worker that starts waits for a Redis that reads its data, and how often it asks.
+const LOADING_LONGEST: Duration = Duration::from_secs(3600);
+const LOADING_PAUSE: Duration = Duration::from_millis(500);
 /// The shortest period of any of the worker's timers.
 const PERIOD_MIN: Duration = Duration::from_millis(1);
 
@@ -95,12 +98,12 @@ pub(crate) struct Parts {
 
 /// Runs a worker until it has stopped.
 pub(crate) async fn run(mut parts: Parts, mut requests: Requests) -> Result<(), WorkerError> {
+    let observers = Observers::new(parts.options.named(), std::mem::take(&mut parts.observers));
     let (who, link, server) = tokio::select! {
-        introduced = introduce(&mut parts.options) => introduced?,
+        introduced = introduce_once_loaded(&mut parts.options, &observers) => introduced?,
         // Redis may take its time, or be frozen, and nothing runs yet.
         () = request::asked_to_stop(&mut requests) => return Ok(()),
     };
-    let observers = Observers::new(&who.name, std::mem::take(&mut parts.observers));
     observers.tell(WorkerEvent::Started { executor: parts.executor_name, slots: parts.executor.slots() });
     registration::tell_of_dangers(&server, &observers);
     let mut dispatcher = Dispatcher::new(parts, who, link, Arc::new(observers), requests);
@@ -108,6 +111,29 @@ pub(crate) async fn run(mut parts: Parts, mut requests: Requests) -> Result<(), 
     let result = dispatcher.dispatch().await;
     dispatcher.unregister().await;
     result
+}
+
+/// [`introduce`], as often as Redis answers that it still reads its data. Without an answer the worker does not start: as
+/// RQ's, it says so at once.
+async fn introduce_once_loaded(
+    options: &mut Options,
+    observers: &Observers,
+) -> Result<(Identity, Link, ServerInfo), WorkerError> {
+    let until = Instant::now() + LOADING_LONGEST;
+    let mut has_told = false;
+    loop {
+        match introduce(options).await {
+            Err(WorkerError::Redis(rq_core::Error::Redis(error)))
+                if error.code() == Some("LOADING") && Instant::now() < until =>
+            {
+                if !std::mem::replace(&mut has_told, true) {
+                    observers.tell(WorkerEvent::RedisLoading);
+                }
+                tokio::time::sleep(LOADING_PAUSE).await;
+            }
+            introduced => return introduced,
+        }
+    }
 }
 
 /// Connects, and registers the worker.

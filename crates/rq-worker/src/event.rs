@@ -16,6 +16,8 @@ pub enum WorkerEvent<'a> {
         /// How many jobs run at once.
         slots: usize,
     },
+    /// Redis has restarted and still reads its data: the worker starts when that is done.
+    RedisLoading,
     /// Redis may give up keys, jobs among them, when its memory is full. Told once, at the worker's start.
     EvictionPossible {
         /// Its `maxmemory-policy`.

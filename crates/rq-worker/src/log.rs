@@ -19,6 +19,9 @@ impl Observer for Log {
     fn observe(&self, worker: &str, event: &WorkerEvent<'_>) {
         match *event {
             WorkerEvent::Started { executor, slots } => started(worker, executor, slots),
+            WorkerEvent::RedisLoading => {
+                info!("Worker {worker}: Redis still reads its data; waiting until it has")
+            }
             WorkerEvent::EvictionPossible { policy } => warn!(
                 "Worker {worker}: Redis may evict jobs: maxmemory-policy is {policy}; set it to noeviction"
             ),

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rq_core::Call;
 use rq_tests::{Folder, PrivateRedis, Scratch};
 
@@ -19,12 +19,16 @@ struct Secured {
 impl Secured {
     /// The server's certificate is for `name`.
     fn start(name: &str, options: &[&str]) -> Self {
+        Self::with_certificate(named(name), options)
+    }
+
+    fn with_certificate(certificate: CertificateParams, options: &[&str]) -> Self {
         let folder = Folder::new("tls");
-        let authority = authority();
+        let authority = authority("ca.example");
         std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
-        certify(&authority, name, &folder.path().join("server"));
-        certify(&authority, "client", &folder.path().join("client"));
-        std::fs::write(folder.path().join("other-ca.pem"), self::authority().pem()).unwrap();
+        certify(&authority, certificate, &folder.path().join("server"));
+        certify(&authority, named("client"), &folder.path().join("client"));
+        std::fs::write(folder.path().join("other-ca.pem"), self::authority("other.example").pem()).unwrap();
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
         let (port, certificate, key, ca) =
@@ -48,24 +52,22 @@ impl Secured {
     }
 }
 
-fn authority() -> CertifiedIssuer<'static, KeyPair> {
-    let mut params = named("an authority of the tests");
+fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = named(name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
 fn named(name: &str) -> CertificateParams {
-    let mut params = CertificateParams::default();
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     // Without a name of their own, all would be taken for the authority's own.
     params.distinguished_name.push(DnType::CommonName, name);
     params
 }
 
 /// Writes a certificate and its key, `<path>.pem` and `<path>.key`.
-fn certify(authority: &CertifiedIssuer<'_, KeyPair>, name: &str, path: &Path) {
+fn certify(authority: &CertifiedIssuer<'_, KeyPair>, params: CertificateParams, path: &Path) {
     let key = KeyPair::generate().unwrap();
-    let mut params = named(name);
-    params.subject_alt_names = vec![SanType::DnsName(name.try_into().unwrap())];
     let certificate = params.signed_by(&key, authority).unwrap();
     std::fs::write(path.with_extension("pem"), certificate.pem()).unwrap();
     std::fs::write(path.with_extension("key"), key.serialize_pem()).unwrap();
@@ -109,6 +111,16 @@ fn who_is_not_trusted_is_refused() {
             Err(part) => assert!(code == Some(1) && errors.contains(part), "{parameters}: {code:?} {errors}"),
         }
     }
+}
+
+#[test]
+fn a_certificate_that_is_too_old_is_refused() {
+    let mut certificate = named("localhost");
+    certificate.not_after = rcgen::date_time_ymd(2001, 1, 1);
+    let server = Secured::with_certificate(certificate, &["--tls-auth-clients", "no"]);
+    let url = server.url(&format!("ssl_ca_certs={}", server.path("ca.pem")));
+    let (code, _, errors) = RqTest::new(&Scratch::new()).outcome(&["info", "--url", &url]);
+    assert!(code == Some(1) && errors.contains("certificate is too old"), "{code:?} {errors}");
 }
 
 #[test]

@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
+use rq_dev::{RedisProcess, program};
 
+use crate::Signal;
 use crate::clock::Clock;
 use crate::folder::Folder;
-use crate::redis_process::RedisProcess;
-use crate::{Signal, search_path};
 
 /// How a server keeps what it has answered, be it killed at any instant. It writes before it answers; that the disk has
 /// it, too, matters where a machine dies.
@@ -124,7 +124,7 @@ impl PrivateRedis {
 }
 
 fn program() -> OsString {
-    let found = search_path::find_redis_server();
+    let found = program::find_redis_server();
     let found = found.unwrap_or_else(|| {
         panic!("this test starts a redis-server, and there is none on PATH: `cargo xtask test` installs one.")
     });

@@ -7,15 +7,12 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use crate::redis_process::RedisProcess;
-use crate::search_path;
+use rq_dev::{RedisProcess, docker, program};
 
 /// Names a server that is there already: its URL.
 const GIVEN: &str = "RQ_TEST_REDIS_URL";
 /// Says how to start one: `docker:<image>` or `child`. `cargo xtask test` sets it.
 const KIND: &str = "RQ_TEST_REDIS";
-/// What Docker is asked for when nobody chose an image; it may have to be pulled.
-const USUAL_IMAGE: &str = "redis:7";
 
 /// The tests' Redis. See [`server()`].
 #[derive(Debug)]
@@ -60,12 +57,12 @@ fn start() -> Result<Server, String> {
         return Ok(Server { description: format!("the one that {GIVEN} names"), url });
     }
     match std::env::var(KIND).ok().as_deref() {
-        None => match search_path::find_redis_server() {
+        None => match program::find_redis_server() {
             Some(program) => start_child(&program),
-            None => start_container(USUAL_IMAGE),
+            None => start_container(docker::IMAGE),
         },
         Some("child") => {
-            let program = search_path::find_redis_server().ok_or("there is no redis-server on PATH")?;
+            let program = program::find_redis_server().ok_or("there is no redis-server on PATH")?;
             start_child(&program)
         }
         Some(kind) => match kind.strip_prefix("docker:") {

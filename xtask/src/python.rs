@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use rq_dev::program;
 
 use crate::process::{Program, say};
-use crate::search_path;
 use crate::{packages, target};
 
 /// What is installed, exactly. The versions the wire format was read from (`tests/fixtures/README.md`).
@@ -67,14 +67,14 @@ fn make(environment: &Path, interpreter: &Path, packages: &[&str]) -> Result<()>
 }
 
 fn find_python() -> Result<PathBuf> {
-    if let Some(python) = search_path::find("python3").filter(|python| is_suitable(python)) {
+    if let Some(python) = program::find("python3").filter(|python| is_suitable(python)) {
         return Ok(python);
     }
     if packages::may_install() {
         packages::install(&["python3", "python3-venv"])?;
     }
     // The package's, by its own name: an older one may come first on PATH.
-    let candidates = [search_path::find("python3"), Some(PathBuf::from("/usr/bin/python3"))];
+    let candidates = [program::find("python3"), Some(PathBuf::from("/usr/bin/python3"))];
     match candidates.into_iter().flatten().find(|python| is_suitable(python)) {
         Some(python) => Ok(python),
         None => bail!(

@@ -10,6 +10,7 @@ mod cli_worker;
 mod codec_interop;
 mod conformance;
 mod connections;
+mod dev;
 mod dice;
 mod documents;
 mod drain;

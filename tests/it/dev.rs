@@ -108,26 +108,51 @@ while [ ! -e $END ]; do sleep 0.02; done
 exit 5
 ";
 
+/// `rq dev -- sh` with a script, on a terminal of its own.
+struct OnTerminal {
+    dev: Child,
+    /// What is typed there.
+    keys: File,
+    folder: Folder,
+}
+
+impl OnTerminal {
+    fn run(script: &str) -> Self {
+        let folder = Folder::new("dev");
+        let [keys, end, file] = ["keys", "end", "script.sh"].map(|name| folder.path().join(name));
+        std::fs::write(&file, script).unwrap();
+        mkfifo(&keys, Mode::S_IRWXU).unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", r#"exec script -qec "exec $RQ dev -- sh $FILE" /dev/null <$KEYS"#]);
+        command.env("RQ", RQ).env("FILE", file).env("KEYS", &keys).env("END", &end);
+        let dev = Child::spawn(&mut command);
+        // Opened as soon as it is read from.
+        let keys = File::options().write(true).open(&keys).unwrap();
+        dev.wait_for_line("ready", LIMIT);
+        Self { dev, keys, folder }
+    }
+}
+
 #[test]
 fn a_key_of_the_terminal_reaches_the_command_once() {
-    let folder = Folder::new("dev");
-    let [keys, end, counting] = ["keys", "end", "counting.sh"].map(|name| folder.path().join(name));
-    std::fs::write(&counting, COUNTING).unwrap();
-    mkfifo(&keys, Mode::S_IRWXU).unwrap();
-    // On a terminal of its own, whose keys come from the pipe.
-    let line = r#"exec script -qec "$RQ dev -- sh $COUNTING" /dev/null <$KEYS"#;
-    let mut command = Command::new("sh");
-    command.args(["-c", line]).env("RQ", RQ).env("COUNTING", counting).env("KEYS", &keys).env("END", &end);
-    let mut dev = Child::spawn(&mut command);
-    let mut keys = File::options().write(true).open(&keys).unwrap();
-    dev.wait_for_line("ready", LIMIT);
+    let mut terminal = OnTerminal::run(COUNTING);
     for count in 1..=3 {
-        keys.write_all(CTRL_C).unwrap();
-        dev.wait_for_line(&format!("interrupted {count}"), LIMIT);
+        terminal.keys.write_all(CTRL_C).unwrap();
+        terminal.dev.wait_for_line(&format!("interrupted {count}"), LIMIT);
     }
-    File::create(end).unwrap();
+    File::create(terminal.folder.path().join("end")).unwrap();
+    let dev = &mut terminal.dev;
     assert_eq!(dev.wait(LIMIT).code(), Some(5), "{}", dev.report());
     assert!(!dev.text(Stream::Stdout).contains("interrupted 4"), "{}", dev.report());
+}
+
+#[test]
+fn a_terminal_that_goes_away_takes_both_along() {
+    let terminal = OnTerminal::run("echo $RQ_REDIS_URL; echo ready; exec sleep 600\n");
+    let url = terminal.dev.wait_for_lines("redis://", 2, LIMIT).remove(1);
+    ask(url.trim(), &["PING"]).unwrap();
+    terminal.dev.signal(Signal::SIGKILL);
+    check_gone(url.trim());
 }
 
 #[test]

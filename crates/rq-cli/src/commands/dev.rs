@@ -109,8 +109,9 @@ fn run_command(program: &OsStr, arguments: &[OsString], mut server: Server) -> R
                     note("the Redis server has ended by itself");
                 }
             }
-            // What a key of the terminal sends has reached all that run in it.
-            _ if received.is_of_terminal => {}
+            // What a key of the terminal sends has reached all that run in it. That it is gone, only the first process of its
+            // session is told, which this one may be.
+            Signal::SIGINT | Signal::SIGQUIT if received.is_of_terminal => {}
             signal => pass_on(signal, &child),
         }
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
-use rq_dev::{RedisProcess, program};
+use rq_dev::RedisProcess;
 
 use crate::Signal;
 use crate::clock::Clock;
@@ -124,9 +124,9 @@ impl PrivateRedis {
 }
 
 fn program() -> OsString {
-    let found = program::find_redis_server();
-    let found = found.unwrap_or_else(|| {
-        panic!("this test starts a redis-server, and there is none on PATH: `cargo xtask test` installs one.")
+    let found = crate::server::program();
+    let found = found.unwrap_or_else(|reason| {
+        panic!("this test starts a redis-server: {reason}. `cargo xtask test` installs one.")
     });
     found.into()
 }
@@ -134,6 +134,8 @@ fn program() -> OsString {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const LOADED_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
 
     #[test]
     fn options_reach_the_server() {
@@ -167,7 +169,11 @@ mod tests {
         let mut server = PrivateRedis::lasting(&[]);
         redis::cmd("SET").arg("k").arg(1).exec(&mut server.connection()).unwrap();
         server.restart();
-        assert_eq!(redis::cmd("GET").arg("k").query::<u64>(&mut server.connection()).unwrap(), 1);
+        let mut connection = server.connection();
+        let kept = crate::eventually("what it has kept to be loaded", LOADED_WITHIN, || {
+            redis::cmd("GET").arg("k").query::<Option<u64>>(&mut connection).ok()
+        });
+        assert_eq!(kept, Some(1));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod process;
 mod python;
 mod redis;
 mod rig;
+mod servers;
 mod setting;
 mod target;
 mod test;

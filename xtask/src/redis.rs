@@ -82,7 +82,8 @@ fn image() -> Result<Option<String>> {
     Ok(ours.or_else(|| rq_dev::docker::server_image(&images)).map(str::to_string))
 }
 
-fn find_server() -> Result<PathBuf> {
+/// A server on `PATH`, installed where there is none and we may.
+pub(crate) fn find_server() -> Result<PathBuf> {
     if let Some(server) = program::find_redis_server() {
         return Ok(server);
     }

@@ -11,6 +11,7 @@ mod codec_interop;
 mod conformance;
 mod connections;
 mod deployments;
+mod dev;
 mod dice;
 mod documents;
 mod drain;

@@ -6,13 +6,11 @@ use std::process::Command;
 use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
+use rq_dev::{AtEnd, IN_MEMORY, Leash, READY_LIMIT};
 use testcontainers::bollard::models::{HostConfig, PortBinding};
 use testcontainers::core::{IntoContainerPort, WaitFor};
 use testcontainers::runners::SyncRunner;
 use testcontainers::{Container, GenericImage, ImageExt};
-
-use crate::leash::{AtEnd, Leash};
-use crate::redis_process::{IN_MEMORY, READY_LIMIT};
 
 /// Every container of ours carries the process that started it.
 const OWNER_LABEL: &str = "rq-tests.owner";

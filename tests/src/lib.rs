@@ -48,16 +48,6 @@ mod server;
 mod trouble;
 mod watched;
 
-// Shared with `xtask`, which depends on no crate of ours.
-#[allow(dead_code, reason = "xtask compiles these files too, and uses what we do not")]
-#[path = "../../xtask/src/leash.rs"]
-mod leash;
-#[allow(dead_code, reason = "xtask compiles these files too, and uses what we do not")]
-#[path = "../../xtask/src/redis_process.rs"]
-mod redis_process;
-#[path = "../../xtask/src/search_path.rs"]
-mod search_path;
-
 pub use child::{Child, Signal, Stream};
 pub use clock::Clock;
 pub use cluster::{Cluster, Migration};

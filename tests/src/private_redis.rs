@@ -6,11 +6,11 @@ use std::path::Path;
 
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
+use rq_dev::RedisProcess;
 
+use crate::Signal;
 use crate::clock::Clock;
 use crate::folder::Folder;
-use crate::redis_process::RedisProcess;
-use crate::{Signal, search_path};
 
 /// How a server keeps what it has answered, be it killed at any instant. It writes before it answers; that the disk has
 /// it, too, matters where a machine dies.
@@ -133,9 +133,9 @@ impl PrivateRedis {
 }
 
 fn program() -> OsString {
-    let found = search_path::find_redis_server();
-    let found = found.unwrap_or_else(|| {
-        panic!("this test starts a redis-server, and there is none on PATH: `cargo xtask test` installs one.")
+    let found = crate::server::program();
+    let found = found.unwrap_or_else(|reason| {
+        panic!("this test starts a redis-server: {reason}. `cargo xtask test` installs one.")
     });
     found.into()
 }
@@ -143,6 +143,8 @@ fn program() -> OsString {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const LOADED_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
 
     #[test]
     fn options_reach_the_server() {
@@ -176,7 +178,11 @@ mod tests {
         let mut server = PrivateRedis::lasting(&[]);
         redis::cmd("SET").arg("k").arg(1).exec(&mut server.connection()).unwrap();
         server.restart();
-        assert_eq!(redis::cmd("GET").arg("k").query::<u64>(&mut server.connection()).unwrap(), 1);
+        let mut connection = server.connection();
+        let kept = crate::eventually("what it has kept to be loaded", LOADED_WITHIN, || {
+            redis::cmd("GET").arg("k").query::<Option<u64>>(&mut connection).ok()
+        });
+        assert_eq!(kept, Some(1));
     }
 
     #[test]

@@ -4,18 +4,16 @@
 //! configure, fill or kill a server takes a [`PrivateRedis`](crate::PrivateRedis).
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use crate::redis_process::RedisProcess;
-use crate::search_path;
+use rq_dev::{RedisProcess, docker, program};
 
 /// Names a server that is there already: its URL.
 const GIVEN: &str = "RQ_TEST_REDIS_URL";
-/// Says how to start one: `docker:<image>` or `child`. `cargo xtask test` sets it.
+/// Says how to start one: `docker:<image>`, `child` or `child:<program>`. `cargo xtask` sets it.
 const KIND: &str = "RQ_TEST_REDIS";
-/// What Docker is asked for when nobody chose an image; it may have to be pulled.
-const USUAL_IMAGE: &str = "redis:7";
+const CHILD: &str = "child";
 
 /// The tests' Redis. See [`server()`].
 #[derive(Debug)]
@@ -26,8 +24,8 @@ pub struct Server {
 
 /// The tests' Redis, started by the first test that asks, and gone when this process is.
 ///
-/// It is the one that `RQ_TEST_REDIS_URL` names; else what `RQ_TEST_REDIS` says (`docker:<image>`, `child`); else a child
-/// process if there is a `redis-server` on `PATH`, else a container. Which it became is written to stderr once.
+/// It is the one that `RQ_TEST_REDIS_URL` names; else what `RQ_TEST_REDIS` says (`docker:<image>`, `child`,
+/// `child:<program>`); else a child process if there is a `redis-server` on `PATH`, else a container. Which it became is written to stderr once.
 ///
 /// # Panics
 /// When there is no way to have a Redis here.
@@ -59,19 +57,29 @@ fn start() -> Result<Server, String> {
     if let Ok(url) = std::env::var(GIVEN) {
         return Ok(Server { description: format!("the one that {GIVEN} names"), url });
     }
-    match std::env::var(KIND).ok().as_deref() {
-        None => match search_path::find_redis_server() {
+    let kind = std::env::var(KIND).ok();
+    match kind.as_deref() {
+        None => match program::find_redis_server() {
             Some(program) => start_child(&program),
-            None => start_container(USUAL_IMAGE),
+            None => start_container(docker::IMAGE),
         },
-        Some("child") => {
-            let program = search_path::find_redis_server().ok_or("there is no redis-server on PATH")?;
-            start_child(&program)
-        }
+        Some(kind) if kind.split(':').next() == Some(CHILD) => start_child(&program()?),
         Some(kind) => match kind.strip_prefix("docker:") {
             Some(image) => start_container(image),
-            None => Err(format!("{KIND} is {kind:?}, which is neither `child` nor `docker:<image>`")),
+            None => Err(format!(
+                "{KIND} is {kind:?}, which is none of `child`, `child:<program>` and `docker:<image>`"
+            )),
         },
+    }
+}
+
+/// The program for servers that are child processes: the one that `RQ_TEST_REDIS=child:<program>` names, else one on
+/// `PATH`.
+pub(crate) fn program() -> Result<PathBuf, String> {
+    let kind = std::env::var(KIND).unwrap_or_default();
+    match kind.strip_prefix("child:") {
+        Some(program) => Ok(program.into()),
+        None => program::find_redis_server().ok_or_else(|| "there is no redis-server on PATH".to_owned()),
     }
 }
 

@@ -64,11 +64,16 @@ const JUMP: Duration = Duration::from_secs(15);
 /// After how long a script makes a Redis busy, and after how long it does usually.
 const BUSY_AFTER_MS: &str = "10";
 const BUSY_AFTER_USUALLY_MS: &str = "5000";
-/// What takes a Redis long to load: so many keys, each of which takes so long. Keys longer than a step let it answer
-/// between two of them.
-const FILLERS: usize = 1_000;
-const FILLER_BYTES: usize = 1_200;
-const SLOWLY: &[&str] = &["--key-load-delay", "100000", "--loading-process-events-interval-bytes", "1024"];
+/// Its name since 2.6; servers since 7.0 have another one besides.
+const BUSY_AFTER: &str = "lua-time-limit";
+/// What takes a Redis long to load: keys each of which takes so long. It answers after so many bytes.
+const SLOWLY: &[&str] = &["--key-load-delay", "100000"];
+const ANSWER_AFTER: &str = "loading-process-events-interval-bytes";
+const ANSWER_AFTER_BYTES: &str = "1024";
+/// How many, and how long ones: longer than those bytes, so that it answers between two of them, for 100 s.
+const FILLERS: (usize, usize) = (1_000, 1_200);
+/// The same for a Redis before 7.0, which answers after 2 MiB, whatever it is told: after every third of them, for 6 s.
+const LARGE_FILLERS: (usize, usize) = (60, 700_000);
 
 impl Trouble {
     /// All there are.
@@ -210,7 +215,7 @@ impl TroubledRedis {
             Trouble::NoUser => self.server.restart(),
             Trouble::Full => self.tell(&[&["CONFIG", "SET", "maxmemory", "1"]]),
             Trouble::Busy => self.run_endless_script(),
-            Trouble::Loading => self.server.restart_with(SLOWLY),
+            Trouble::Loading => self.restart_slowly(),
             Trouble::Frozen => self.server.signal(Signal::SIGSTOP),
             Trouble::Killed => self.server.kill(),
             Trouble::Partition => {
@@ -249,7 +254,10 @@ impl TroubledRedis {
             Trouble::Full => self.tell(&[&["CONFIG", "SET", "maxmemory", "0"]]),
             Trouble::Busy => self.end_script(),
             Trouble::Loading => {
-                self.tell(&[&["CONFIG", "SET", "key-load-delay", "0"]]);
+                // A Redis before 7.0 takes no settings while it loads; it is done soon.
+                let told =
+                    ask::<redis::Value>(&mut self.connection(), &["CONFIG", "SET", "key-load-delay", "0"]);
+                drop(told);
                 self.wait_until_ready();
             }
             Trouble::Frozen => self.server.signal(Signal::SIGCONT),
@@ -323,10 +331,11 @@ impl TroubledRedis {
 
     /// Gives it a lot to load.
     fn fill(&self) {
+        let (count, bytes) = if self.answers_when_told() { FILLERS } else { LARGE_FILLERS };
         let mut connection = self.connection();
         let mut fillers = redis::pipe();
-        for number in 0..FILLERS {
-            fillers.set(format!("filler:{number}"), vec![b'x'; FILLER_BYTES]).ignore();
+        for number in 0..count {
+            fillers.set(format!("filler:{number}"), vec![b'x'; bytes]).ignore();
         }
         fillers.exec(&mut connection).expect("it takes writes");
         // What is loaded slowly is a file of this format, not the log of commands.
@@ -338,8 +347,21 @@ impl TroubledRedis {
         });
     }
 
+    fn restart_slowly(&mut self) {
+        let told = [&format!("--{ANSWER_AFTER}"), ANSWER_AFTER_BYTES];
+        let told = if self.answers_when_told() { &told[..] } else { &[] };
+        self.server.restart_with(&[SLOWLY, told].concat());
+    }
+
+    /// Whether it can be told how often it is to answer while it loads.
+    fn answers_when_told(&self) -> bool {
+        let option: Vec<String> =
+            ask(&mut self.connection(), &["CONFIG", "GET", ANSWER_AFTER]).expect("CONFIG GET");
+        !option.is_empty()
+    }
+
     fn run_endless_script(&mut self) {
-        self.tell(&[&["CONFIG", "SET", "busy-reply-threshold", BUSY_AFTER_MS]]);
+        self.tell(&[&["CONFIG", "SET", BUSY_AFTER, BUSY_AFTER_MS]]);
         let mut connection = self.connection();
         connection.set_read_timeout(None).expect("no limit is a good one");
         self.script = Some(thread::spawn(move || {
@@ -353,7 +375,7 @@ impl TroubledRedis {
     fn end_script(&mut self) {
         self.tell(&[&["SCRIPT", "KILL"]]);
         self.wait_until_ready();
-        self.tell(&[&["CONFIG", "SET", "busy-reply-threshold", BUSY_AFTER_USUALLY_MS]]);
+        self.tell(&[&["CONFIG", "SET", BUSY_AFTER, BUSY_AFTER_USUALLY_MS]]);
         if let Some(script) = self.script.take() {
             script.join().expect("it only sends a command");
         }
@@ -395,6 +417,9 @@ mod tests {
             };
             match ask() {
                 Ok(_) => "ok".to_owned(),
+                Err(error) if refused_in_script(&error).is_some() => {
+                    refused_in_script(&error).unwrap_or_default()
+                }
                 Err(error) if error.code().is_some() => error.code().unwrap_or_default().to_owned(),
                 Err(error) if error.is_timeout() => "timeout".to_owned(),
                 Err(error) if error.is_io_error() => "broken".to_owned(),
@@ -408,6 +433,13 @@ mod tests {
         }
         let write_in_script = ask(&["EVAL", "return redis.call('SET', 'k', 'v')", "0"]);
         Answers { write, write_in_script, read: ask(&["GET", "k"]) }
+    }
+
+    /// The code of what a script's command was answered, which a Redis before 7.0 wraps up: `ERR Error running script (..):
+    /// @user_script:1: @user_script: 1: -OOM ..`.
+    fn refused_in_script(error: &redis::RedisError) -> Option<String> {
+        let (_, refused) = error.detail()?.split_once("@user_script: 1: -")?;
+        refused.split(' ').next().map(str::to_owned)
     }
 
     fn check(trouble: Trouble, write: &str, write_in_script: &str, read: &str) {

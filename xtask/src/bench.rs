@@ -8,10 +8,10 @@ use std::process::{ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use rq_dev::Server;
 
 use crate::process::Program;
-use crate::redis::PrivateRedis;
-use crate::{python, target};
+use crate::{python, redis, target};
 
 /// Measures workers, enqueueing and latencies on a Redis of its own, and compares them.
 ///
@@ -42,14 +42,14 @@ pub(crate) struct Options {
 
 /// Measures; exits as the measuring program does.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let redis = PrivateRedis::start()?;
+    let redis = redis::start_private()?;
     Program::cargo("build --release -p rq-bench --bin rq-bench --bin bench-worker").run()?;
     let status = command(options, &redis)?.status()?;
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-fn command(options: &Options, redis: &PrivateRedis) -> Result<Program> {
+fn command(options: &Options, redis: &Server) -> Result<Program> {
     let bench = Program::new(target::release_binary("rq-bench")?).args(["--url", &redis.url()]);
     let mut bench = bench.stdin(Stdio::null()).arg("--worker").arg(target::release_binary("bench-worker")?);
     if !options.no_python {

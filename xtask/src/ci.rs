@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use clap::Args;
+use rq_dev::program;
 
 use crate::process::{Program, say};
-use crate::search_path;
 
 /// Checks all that must hold before a change lands: format, lints, docs, tests, dependencies, the demo.
 #[derive(Args)]
@@ -135,7 +135,7 @@ fn nothing() -> Result<Ready> {
 
 /// Installs `cargo deny` once a machine.
 fn cargo_deny() -> Result<Ready> {
-    if search_path::find("cargo-deny").is_none() {
+    if program::find("cargo-deny").is_none() {
         say("Installing cargo-deny, once on this machine; it takes some minutes.");
         Program::cargo(CARGO_DENY).limit(CARGO_DENY_LIMIT).output()?;
     }

@@ -10,11 +10,11 @@ use std::time::Instant;
 
 use anyhow::Result;
 use clap::Args;
+use rq_dev::Server;
 
 use crate::pages::Site;
 use crate::process::{Program, say};
-use crate::redis::PrivateRedis;
-use crate::{python, target};
+use crate::{python, redis, target};
 
 /// Counts words on sixty pages: gets a Redis, serves the pages, enqueues a job for each, runs a worker, shows the results.
 ///
@@ -42,7 +42,7 @@ enum Redis {
         url: String,
         key_prefix: String,
     },
-    Private(PrivateRedis),
+    Private(Server),
 }
 
 /// Runs the demo; exits as its program does.
@@ -58,7 +58,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 
 impl Redis {
     fn get(url: Option<&str>) -> Result<Self> {
-        let Some(url) = url else { return PrivateRedis::start().map(Self::Private) };
+        let Some(url) = url else { return redis::start_private().map(Self::Private) };
         let key_prefix = format!("rq-demo-{:08x}", RandomState::new().build_hasher().finish() as u32);
         say(format_args!("Redis: the given one; every key begins with {key_prefix}:"));
         Ok(Self::Given { url: url.to_string(), key_prefix })

@@ -7,17 +7,13 @@ mod bench;
 mod ci;
 mod demo;
 mod docker;
-#[allow(dead_code, reason = "the test harness compiles this file too, and uses what we do not")]
-mod leash;
 mod packages;
 mod pages;
 mod process;
 mod python;
 mod redis;
-#[allow(dead_code, reason = "the test harness compiles this file too, and uses what we do not")]
-mod redis_process;
 mod rig;
-mod search_path;
+mod servers;
 mod setting;
 mod target;
 mod test;

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use rq_dev::program;
 
 use crate::process::{Program, say};
-use crate::search_path;
 
 const UPDATE_LIMIT: Duration = Duration::from_secs(180);
 const INSTALL_LIMIT: Duration = Duration::from_secs(600);
 
 /// Whether [`install`] has a chance.
 pub(crate) fn may_install() -> bool {
-    search_path::find("apt-get").is_some() && is_root()
+    program::find("apt-get").is_some() && is_root()
 }
 
 /// Installs packages by `apt-get`, with fresh package lists.

@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use rq_dev::program;
 
 use crate::process::{Program, say};
-use crate::search_path;
 use crate::{packages, target};
 
 /// What is installed, exactly. The versions the wire format was read from (`tests/fixtures/README.md`).
 pub(crate) const PINNED: [&str; 2] = ["rq==3.0.0", "redis==8.1.0"];
 const INSTALL_LIMIT: Duration = Duration::from_secs(300);
+/// What packages with programs are built for: the systems of the Python index that this one can be.
+const PLATFORMS: [&str; 3] = ["manylinux2014_x86_64", "manylinux_2_17_x86_64", "manylinux_2_28_x86_64"];
 /// Written last: an environment without it is half made.
 const COMPLETE: &str = ".complete";
 /// Whether an interpreter is new enough for RQ 3 and can make virtual environments (Debian packs that apart).
@@ -66,15 +68,26 @@ fn make(environment: &Path, interpreter: &Path, packages: &[&str]) -> Result<()>
     Ok(())
 }
 
+/// Unpacks a package that holds programs for this system into a directory, for nobody to import. Which Python is here
+/// does not matter: it is the one that the package was built for that is asked for.
+pub(crate) fn unpack(package: &str, directory: &Path) -> Result<()> {
+    let pip = ["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"];
+    let whole = ["--no-deps", "--only-binary", ":all:", "--python-version", "3.11", "--implementation", "cp"];
+    let platforms = PLATFORMS.iter().flat_map(|platform| ["--platform", platform]);
+    let install = Program::new(interpreter()?).args(pip).args(whole).args(platforms);
+    install.arg("--target").arg(directory).arg(package).limit(INSTALL_LIMIT).output()?;
+    Ok(())
+}
+
 fn find_python() -> Result<PathBuf> {
-    if let Some(python) = search_path::find("python3").filter(|python| is_suitable(python)) {
+    if let Some(python) = program::find("python3").filter(|python| is_suitable(python)) {
         return Ok(python);
     }
     if packages::may_install() {
         packages::install(&["python3", "python3-venv"])?;
     }
     // The package's, by its own name: an older one may come first on PATH.
-    let candidates = [search_path::find("python3"), Some(PathBuf::from("/usr/bin/python3"))];
+    let candidates = [program::find("python3"), Some(PathBuf::from("/usr/bin/python3"))];
     match candidates.into_iter().flatten().find(|python| is_suitable(python)) {
         Some(python) => Ok(python),
         None => bail!(

@@ -1,86 +1,29 @@
-//! Getting a Redis: for the demo, and for the tests.
+//! Getting a Redis: for the demo, and for the tests. Where this machine has none, it is installed if we may.
 
-use std::ffi::OsString;
-use std::fs::File;
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::Stdio;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use rq_dev::{Server, StartError, program};
 
-use crate::leash::{AtEnd, Leash};
-use crate::packages;
 use crate::process::say;
-use crate::redis_process::{IN_MEMORY, READY_LIMIT, RedisProcess, free_address, wait_until_answers};
-use crate::search_path;
-use crate::{docker, target};
+use crate::{docker, packages};
 
 /// The distribution's package that holds a server.
 const PACKAGE: &str = "redis-server";
-const NONE_HERE: &str = "There is no Redis here, and none that this command may install. Any of these helps:\n  \
-     apt-get install redis-server   (Debian, Ubuntu; as root)\n  \
-     dnf install valkey             (Fedora)\n  \
-     brew install redis             (macOS)\n  \
-     docker pull redis:7            (where Docker runs)";
 
 /// A private server: nobody else's data is in it, and it ends with this program.
-pub(crate) enum PrivateRedis {
-    Process(RedisProcess),
-    Container(Leash, SocketAddr),
-}
-
-impl PrivateRedis {
-    /// Starts one: a server on `PATH`, else an image that Docker has, else the distribution's package.
-    pub(crate) fn start() -> Result<Self> {
-        if let Some(server) = search_path::find_redis_server() {
-            return Self::start_process(server);
+pub(crate) fn start_private() -> Result<Server> {
+    let start = || Server::start(None, |news| say(news));
+    let server = match start() {
+        Err(StartError::NoServer(_)) if packages::may_install() => {
+            packages::install(&[PACKAGE])?;
+            start()
         }
-        if docker::answers()
-            && let Some(image) = docker::image()?
-        {
-            return Self::start_container(&image);
-        }
-        Self::start_process(install_server()?)
-    }
-
-    /// How a client reaches it.
-    pub(crate) fn url(&self) -> String {
-        match self {
-            Self::Process(server) => format!("redis://{}/", server.address()),
-            Self::Container(_, address) => format!("redis://{address}/"),
-        }
-    }
-
-    /// A stdin for a child that must not outlive the server: see [`Leash::second_holder`].
-    pub(crate) fn second_holder(&self) -> Result<Stdio> {
-        let leash = match self {
-            Self::Process(server) => server.leash(),
-            Self::Container(leash, _) => leash,
-        };
-        leash.second_holder().context("could not share the hold on the Redis server")
-    }
-
-    fn start_process(server: PathBuf) -> Result<Self> {
-        let process =
-            RedisProcess::start(&[server.clone().into()], &[]).context("could not start a Redis server")?;
-        say(format_args!("Redis: {} on {}, for this run alone.", server.display(), process.address()));
-        Ok(Self::Process(process))
-    }
-
-    fn start_container(image: &str) -> Result<Self> {
-        let address = free_address()?;
-        let name = format!("rq-demo-{}", address.port());
-        let publish = format!("{address}:6379");
-        let docker = ["docker", "run", "--rm", "--name", &name, "--publish", &publish, image, "redis-server"];
-        let command: Vec<OsString> = docker.iter().chain(&IN_MEMORY).map(OsString::from).collect();
-        let log = target::directory()?.join("redis-container.log");
-        let mut leash = Leash::start(&command, File::create(&log)?, &AtEnd::RemoveContainer(name))?;
-        wait_until_answers(address, || leash.has_ended()).with_context(|| {
-            format!("no Redis in a container of {image} within {READY_LIMIT:?} (see {})", log.display())
-        })?;
-        say(format_args!("Redis: a container of {image} on {address}, for this run alone."));
-        Ok(Self::Container(leash, address))
-    }
+        started => started,
+    };
+    let server = server.context("could not start a Redis server")?;
+    say(format_args!("Redis: {} on {}, for this run alone.", server.description(), server.url()));
+    Ok(server)
 }
 
 /// How the tests get their server. They start it themselves, one a test process; what it takes is here beforehand.
@@ -95,11 +38,11 @@ impl ForTests {
     /// Docker where it answers, with an image made here when it has none; else a server on this machine, which the
     /// distribution's package provides where it may.
     pub(crate) fn prepare() -> Result<Self> {
-        if !docker::answers() {
+        if !rq_dev::docker::answers() {
             find_server()?;
             return Ok(Self::Child);
         }
-        if let Some(image) = docker::image()? {
+        if let Some(image) = image()? {
             return Ok(Self::Container(image));
         }
         let server = find_server()?;
@@ -132,14 +75,20 @@ impl ForTests {
     }
 }
 
-fn find_server() -> Result<PathBuf> {
-    search_path::find_redis_server().map_or_else(install_server, Ok)
+/// An image that is here already: ours, or any other.
+fn image() -> Result<Option<String>> {
+    let images = rq_dev::docker::images().context("Docker does not list its images")?;
+    let ours = images.iter().find(|image| *image == docker::OUR_IMAGE).map(String::as_str);
+    Ok(ours.or_else(|| rq_dev::docker::server_image(&images)).map(str::to_string))
 }
 
-fn install_server() -> Result<PathBuf> {
-    if !packages::may_install() {
-        bail!(NONE_HERE);
+/// A server on `PATH`, installed where there is none and we may.
+pub(crate) fn find_server() -> Result<PathBuf> {
+    if let Some(server) = program::find_redis_server() {
+        return Ok(server);
     }
-    packages::install(&[PACKAGE]).context(NONE_HERE)?;
-    search_path::find_redis_server().context(NONE_HERE)
+    if packages::may_install() {
+        packages::install(&[PACKAGE])?;
+    }
+    program::find_redis_server().context(StartError::no_server())
 }

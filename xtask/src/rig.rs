@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::process::{Program, say};
+use crate::servers;
 use crate::setting::Setting;
 
 /// Runs a rig: tests that take longer than those of every day. Without a name, lists them.
@@ -15,6 +16,7 @@ use crate::setting::Setting;
 /// whether a job was lost, doubled or stuck. `cargo xtask rig outages` has Redis refuse, freeze, die and move while workers
 /// are at work, in the same manner. These two have named cases. One that fails is printed with what repeats it alone, such
 /// as `cargo xtask rig sweep two-queues:9:cut-after` and `cargo xtask rig outages readonly:12:running:fork`.
+/// `cargo xtask rig servers` runs the core of the tests on other servers: Redis 6.2 and 8.2, Valkey 8.1 and 9.1.
 #[derive(Args)]
 pub(crate) struct Options {
     /// The rig
@@ -74,6 +76,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         list();
         return Ok(ExitCode::SUCCESS);
     };
+    if name == servers::NAME {
+        return servers::run(&options.cases);
+    }
     let Some(rig) = RIGS.iter().find(|rig| rig.name == name) else {
         list();
         bail!("There is no rig {name}.");
@@ -102,6 +107,7 @@ fn list() {
     for rig in &RIGS {
         println!("  {:<10} {}", rig.name, rig.does);
     }
+    println!("  {:<10} {}", servers::NAME, servers::DOES);
 }
 
 #[cfg(test)]

@@ -33,10 +33,9 @@ impl Setting {
 
     /// A Redis, and Python RQ.
     pub(crate) fn with_python() -> Result<Self> {
-        let python = python::interpreter()?;
+        let python = python_variable()?;
         let mut setting = Self::prepare()?;
-        say(format_args!("Python RQ for the tests: {}.", python.display()));
-        setting.variables.push(("RQ_TEST_PYTHON", python.display().to_string()));
+        setting.variables.push(python);
         Ok(setting)
     }
 
@@ -44,4 +43,11 @@ impl Setting {
     pub(crate) fn given_to(&self, program: Program) -> Program {
         self.variables.iter().fold(program, |program, (name, value)| program.env(name, value))
     }
+}
+
+/// What names Python RQ to the tests.
+pub(crate) fn python_variable() -> Result<(&'static str, String)> {
+    let python = python::interpreter()?;
+    say(format_args!("Python RQ for the tests: {}.", python.display()));
+    Ok(("RQ_TEST_PYTHON", python.display().to_string()))
 }

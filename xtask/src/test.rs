@@ -7,12 +7,13 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::process::{Program, say};
-use crate::python;
 use crate::setting::Setting;
+use crate::{python, servers};
 
 /// Sets up what the tests need (a Redis, Python RQ) and runs all of them.
 ///
 /// Redis runs in a container where Docker answers (from an image made here when there is none), else as a child process.
+/// A few tests, others each time, run on another server besides: see `cargo xtask rig servers`.
 /// Set RQ_TEST_REDIS_URL to test against a server of yours instead; the tests then use key prefixes of their own in it.
 #[derive(Args)]
 pub(crate) struct Options {
@@ -23,10 +24,10 @@ pub(crate) struct Options {
 
 /// Tests that ran, added up over all test programs.
 #[derive(Debug, Default, PartialEq)]
-struct Tally {
-    passed: u64,
-    failed: u64,
-    skipped: u64,
+pub(crate) struct Tally {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+    pub(crate) skipped: u64,
 }
 
 /// Runs the tests; exits as `cargo test` does.
@@ -36,7 +37,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let mut tally = Tally::default();
     let tests = setting.given_to(command(&options.cargo));
     let line = tests.to_string();
-    let status = tests.status_seeing(|line| tally.add(line))?;
+    let mut succeeded = tests.status_seeing(|line| tally.add(line))?.success();
+    if options.cargo.is_empty() {
+        succeeded &= servers::sample(&mut tally)?;
+    }
     say(format_args!(
         "\nTested in {} s against {} and Python RQ ({}).",
         began.elapsed().as_secs(),
@@ -44,7 +48,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         python::PINNED.join(", ")
     ));
     println!("{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped);
-    if !status.success() {
+    if !succeeded {
         bail!("Tests failed: `{line}`");
     }
     Ok(ExitCode::SUCCESS)
@@ -52,7 +56,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 
 impl Tally {
     /// Reads libtest's closing lines: `test result: ok. 5 passed; 0 failed; 1 ignored; ...`.
-    fn add(&mut self, line: &str) {
+    pub(crate) fn add(&mut self, line: &str) {
         let Some((_, counts)) = line.strip_prefix("test result:").and_then(|rest| rest.split_once(". "))
         else {
             return;

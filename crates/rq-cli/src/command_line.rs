@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::app::App;
-use crate::commands::{empty, enqueue, info, requeue, resume, suspend, worker};
+use crate::commands::{dev, empty, enqueue, info, requeue, resume, suspend, worker};
 use crate::executors::{Executors, Given};
 use crate::output;
 use crate::refusal::Refusal;
@@ -22,7 +22,8 @@ const EXAMPLES: &str = "\
 Examples:
   rq enqueue tasks.greet name=bob         # for any worker, Python's or Rust's
   rq worker --app ./my-jobs high default  # run the jobs of your program
-  rq info --interval 1                    # watch queues and workers";
+  rq info --interval 1                    # watch queues and workers
+  rq dev                                  # a Redis for trying things";
 
 /// RQ's command line tool: jobs in Redis, for workers in Rust and Python.
 #[derive(Debug, Parser)]
@@ -45,6 +46,7 @@ struct CommandLine {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Dev(dev::Args),
     Empty(empty::Args),
     Enqueue(Box<enqueue::Args>),
     Info(info::Args),
@@ -58,6 +60,7 @@ impl Command {
     /// Runs the command.
     pub(crate) fn run(self, app: App) -> Result<(), Refusal> {
         match self {
+            Command::Dev(args) => dev::run(args),
             Command::Empty(args) => empty::run(args),
             Command::Enqueue(args) => enqueue::run(*args),
             Command::Info(args) => info::run(args),
@@ -199,6 +202,9 @@ mod tests {
         let text = "Usage: my-jobs [OPTIONS] COMMAND [ARGS]...\n\
                     Try 'my-jobs --help' for help.";
         assert_eq!(usage("my-jobs", None), text);
+        let text = "Usage: rq dev [OPTIONS] [-- COMMAND...]\n\
+                    Try 'rq dev --help' for help.";
+        assert_eq!(usage("rq", Some("dev")), text);
     }
 
     #[test]
@@ -227,6 +233,13 @@ mod tests {
                 "Invalid value for '--duration': 'x' is not a valid integer.",
             ),
             ("rq enqueue f -1", Some("enqueue"), "No such option '-1'."),
+            ("rq dev cargo", Some("dev"), "Got unexpected extra argument (cargo)"),
+            ("rq dev --port 0", Some("dev"), "Invalid value for '--port': '0' is no port: 1 to 65535."),
+            (
+                "rq dev --json -- cargo",
+                Some("dev"),
+                "Options '--json' and 'COMMAND' cannot be used together.",
+            ),
             (
                 "rq worker --max-jobs x",
                 Some("worker"),

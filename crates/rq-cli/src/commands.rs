@@ -1,5 +1,6 @@
 //! The commands: one file each, with its `Args` and its `run`.
 
+pub(crate) mod dev;
 pub(crate) mod empty;
 pub(crate) mod enqueue;
 pub(crate) mod info;

@@ -28,6 +28,8 @@ pub(crate) enum Refusal {
     Failed(String),
     /// The command has printed the reason on standard output. Exits with 1.
     Said,
+    /// The program that was run has ended with this exit code, and has said why itself.
+    Exited(u8),
     /// The reader of standard output has closed it. Exits with 1, as RQ's does, without a message.
     Unheard,
 }
@@ -63,6 +65,7 @@ impl Refusal {
             Refusal::CommandMissing(help) => (help.clone(), EXIT_USAGE),
             Refusal::Unable(message) => (format!("Error: {message}\n"), EXIT_USAGE),
             Refusal::Failed(message) => (format!("Error: {message}\n"), EXIT_FAILED),
+            Refusal::Exited(code) => (String::new(), *code),
             Refusal::Said | Refusal::Unheard => (String::new(), EXIT_FAILED),
         }
     }

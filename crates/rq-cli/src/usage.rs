@@ -28,6 +28,9 @@ pub(crate) fn line(program_name: &str, command: &Command) -> String {
 
 fn positional_usage(positional: &Arg) -> String {
     let name = value_name(positional);
+    if positional.is_last_set() {
+        return format!("[-- {name}...]");
+    }
     match positional.get_action() {
         ArgAction::Append => format!("[{name}]..."),
         _ => name,

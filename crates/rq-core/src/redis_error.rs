@@ -39,7 +39,7 @@ impl fmt::Display for RedisError {
             (Some(code), "") => f.write_str(code)?,
             (Some(code), detail) => {
                 // Which line of which script was refused says nothing to whoever reads this.
-                let detail = detail.split_once(" script: ").map_or(detail, |(detail, _)| detail);
+                let detail = detail.rsplit_once(" script: ").map_or(detail, |(detail, _)| detail);
                 write!(f, "{code} {}", detail.trim_end_matches('.'))?;
             }
         }
@@ -88,6 +88,21 @@ mod tests {
         assert_eq!(error.code(), None);
     }
 
+    fn refused(answer: &str) -> RedisError {
+        let answer = redis::parse_redis_value(format!("-{answer}\r\n").as_bytes()).unwrap();
+        RedisError::from(answer.extract_error().unwrap_err())
+    }
+
+    #[test]
+    fn the_reason_is_told_without_the_line_of_the_script() {
+        // Redis 7.2 and newer, and Valkey, which names no digest since 9.
+        for place in ["8615b9, on @user_script:1.", "on @user_script:1."] {
+            let reason = "ACL failure in script: User w has no permissions to run the 'set' command";
+            let told = refused(&format!("ERR {reason} script: {place}")).to_string();
+            assert_eq!(told, format!("ERR {reason} (give this user the commands and keys of RQ)"));
+        }
+    }
+
     #[test]
     fn of_a_connection_that_cannot_be_secured_it_says_what_to_do() {
         let error = io::Error::new(io::ErrorKind::InvalidData, "invalid peer certificate: UnknownIssuer");
@@ -97,9 +112,7 @@ mod tests {
 
     #[test]
     fn a_refusal_has_its_code_and_says_what_can_be_done() {
-        let answer = b"-OOM command not allowed. script: 8615b9, on @user_script:12.\r\n";
-        let answer = redis::parse_redis_value(answer).unwrap();
-        let error = RedisError::from(answer.extract_error().unwrap_err());
+        let error = refused("OOM command not allowed. script: 8615b9, on @user_script:12.");
         assert_eq!((error.code(), error.class()), (Some("OOM"), ErrorClass::Passing));
         assert!(!error.is_connection_broken());
         let text = "OOM command not allowed (raise its maxmemory, or remove what is not needed)";

@@ -19,6 +19,11 @@ use redis::Cmd;
 /// What a sentry's name ends with: no key of RQ's does.
 const SENTRY: &str = ":!sentry";
 
+/// How every text begins. Scripts find keys in what they read, such as the dependents of a job, and the keys of all that
+/// belongs to one are not known beforehand; Dragonfly lets only a script do so that says it there. To Redis and Valkey it
+/// is a comment.
+const DRAGONFLY: &str = "--!df flags=allow-undeclared-keys\n";
+
 /// A script and what Redis knows it by.
 pub(crate) struct Script {
     #[cfg(test)]
@@ -125,7 +130,7 @@ impl Script {
 
     fn whole(&self) -> &Whole {
         self.whole.get_or_init(|| {
-            let text = self.parts.concat() + self.source;
+            let text = [DRAGONFLY, &self.parts.concat(), self.source].concat();
             let digest = redis::Script::new(&text).get_hash().to_owned();
             Whole { text, digest }
         })
@@ -178,6 +183,7 @@ mod tests {
             ] {
                 assert!(header.contains(part), "{}.lua: no {part:?} in its header", script.name);
             }
+            assert!(script.whole().text.starts_with("--!df "), "{}.lua", script.name);
             // A `#!lua` line is a syntax error before Redis 7 and makes scripts refused at maxmemory since.
             assert!(!script.whole().text.contains("#!"), "{}.lua", script.name);
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rq_core::{Call, secs};
 use rq_tests::{Child, Gateway, PrivateRedis, Scratch, Trouble, eventually};
 
-use super::{RECOVERY, RECOVERY_FROM_SILENCE, SOON, Stage};
+use super::{RECOVERY, RECOVERY_FROM_SILENCE, SOON, Stage, check_all};
 use crate::rq_test::{Books, LIMIT, RqTest};
 
 /// The old master lives on as a replica, and so do the worker's connections to it.
@@ -26,6 +26,28 @@ fn a_worker_logs_in_again_once_its_user_is_back() {
     /// Longer than a client's own attempts to connect.
     const WITHOUT_USER: Duration = secs(4);
     check_recovery(Trouble::NoUser, (1, secs(1)), WITHOUT_USER, RECOVERY, RECOVERY);
+}
+
+/// A Redis that was restarted along with the worker has much to read: that is no reason to give up.
+#[test]
+fn a_worker_that_starts_while_redis_is_loading_waits() {
+    /// Long enough for an attempt, and for what is made of its refusal.
+    const LOADS: Duration = secs(2);
+    check_all(["thread", "fork", "green"], |executor| {
+        let mut stage = Stage::new(Trouble::Loading);
+        stage.redis.prepare();
+        stage.redis.begin();
+        let mut command = RqTest::new(&stage.scratch).command(&["worker", "-w", executor]);
+        let mut worker = Child::spawn(command.env("RQ_REDIS_URL", stage.redis.worker_url()));
+        if let Some(status) = worker.wait_at_most(LOADS) {
+            return vec![format!("{status}: {}", worker.report())];
+        }
+        stage.redis.end();
+        worker.wait_for_line("*** Listening on", RECOVERY);
+        stage.wait_for_work(RECOVERY);
+        stage.stop(&mut worker);
+        Vec::new()
+    });
 }
 
 /// So many jobs, which take so long, run when the trouble begins. `within` so long after its end the worker works again,

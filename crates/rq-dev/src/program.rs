@@ -1,6 +1,4 @@
 //! Programs that are here: those that `PATH` leads to.
-//!
-//! The test harness compiles this file too, so it uses nothing but std.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -10,13 +8,13 @@ const REDIS_SERVERS: [&str; 2] = ["redis-server", "valkey-server"];
 const ANYBODY_MAY_EXECUTE: u32 = 0o111;
 
 /// Where `PATH` has a program of this name.
-pub(crate) fn find(name: &str) -> Option<PathBuf> {
+pub fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|directory| directory.join(name)).find(|file| is_executable(file))
 }
 
 /// A Redis server, of whichever make.
-pub(crate) fn find_redis_server() -> Option<PathBuf> {
+pub fn find_redis_server() -> Option<PathBuf> {
     REDIS_SERVERS.iter().find_map(|name| find(name))
 }
 

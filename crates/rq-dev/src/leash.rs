@@ -3,8 +3,6 @@
 //! The leash is a pipe. A small shell beside the process reads it; we hold the other end and never write. When the
 //! last holder is gone, by whatever death, the kernel closes the pipe, and the shell kills the process and tidies up.
 //! (A parent-death signal would need `unsafe` and Linux, and cannot remove a container.)
-//!
-//! The test harness compiles this file too, so it uses nothing but std.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -29,13 +27,13 @@ exec "$@" </dev/null 3<&-
 "#;
 
 /// A process that ends with us. Dropping it ends it at once.
-pub(crate) struct Leash {
+pub struct Leash {
     process: Child,
     held: Option<ChildStdin>,
 }
 
 /// What to tidy up once the process has been killed.
-pub(crate) enum AtEnd {
+pub enum AtEnd {
     /// Its directory and all that is in it.
     RemoveDirectory(PathBuf),
     /// A container, by name or id, through the `docker` command.
@@ -44,29 +42,41 @@ pub(crate) enum AtEnd {
 
 impl Leash {
     /// Starts `command` (program and arguments), its output going to `log`.
-    pub(crate) fn start(command: &[OsString], log: File, at_end: &AtEnd) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// When there is no shell, or no more processes can be started.
+    pub fn start(command: &[OsString], log: File, at_end: &AtEnd) -> io::Result<Self> {
         let error_log = log.try_clone()?;
         Self::spawn(command, log.into(), error_log.into(), at_end)
     }
 
     /// Starts nothing, and tidies up when we end.
-    pub(crate) fn at_end(at_end: &AtEnd) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// As [`Leash::start`].
+    pub fn at_end(at_end: &AtEnd) -> io::Result<Self> {
         Self::spawn(&[], Stdio::null(), Stdio::null(), at_end)
     }
 
     /// The process's id, good for signals as long as this value lives.
-    pub(crate) fn process_id(&self) -> u32 {
+    pub fn process_id(&self) -> u32 {
         self.process.id()
     }
 
     /// Whether the process has ended by itself.
-    pub(crate) fn has_ended(&mut self) -> io::Result<bool> {
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn has_ended(&mut self) -> io::Result<bool> {
         Ok(self.process.try_wait()?.is_some())
     }
 
     /// A second holder, to be the stdin of a child of ours: the process then lives until we *and* that child (with the
     /// children that inherit its stdin) are gone, so that it can end in good order after a Ctrl-C took us away.
-    pub(crate) fn second_holder(&self) -> io::Result<Stdio> {
+    ///
+    /// # Errors
+    /// When no more files can be opened.
+    pub fn second_holder(&self) -> io::Result<Stdio> {
         match &self.held {
             Some(held) => Ok(Stdio::from(held.as_fd().try_clone_to_owned()?)),
             None => Ok(Stdio::null()),

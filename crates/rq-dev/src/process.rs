@@ -1,6 +1,4 @@
 //! A Redis server as a child of ours: a free port on loopback, nothing kept on disk, gone when we are.
-//!
-//! The test harness compiles this file too, so it uses nothing but std.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -13,9 +11,9 @@ use std::time::{Duration, Instant};
 use crate::leash::{AtEnd, Leash};
 
 /// What every server of ours is told: it lives in memory, and may be asked from outside its container.
-pub(crate) const IN_MEMORY: [&str; 6] = ["--save", "", "--appendonly", "no", "--protected-mode", "no"];
+pub const IN_MEMORY: [&str; 6] = ["--save", "", "--appendonly", "no", "--protected-mode", "no"];
 /// How long a server may take until it answers.
-pub(crate) const READY_LIMIT: Duration = Duration::from_secs(20);
+pub const READY_LIMIT: Duration = Duration::from_secs(20);
 /// How often a starting server is asked whether it answers.
 const ASK_EVERY: Duration = Duration::from_millis(10);
 /// How long one such question may take.
@@ -25,7 +23,7 @@ const PORTS_TRIED: usize = 3;
 const LOG_NAME: &str = "redis.log";
 
 /// A running server of our own.
-pub(crate) struct RedisProcess {
+pub struct RedisProcess {
     leash: Leash,
     address: SocketAddr,
 }
@@ -34,8 +32,9 @@ impl RedisProcess {
     /// Starts `program` (a `redis-server` or `valkey-server`, behind what is to stand before it: `env NAME=value`) with more
     /// options, as on its command line, and waits until it answers.
     ///
-    /// Fails when it cannot be started or does not answer in time; the message ends with its log.
-    pub(crate) fn start(program: &[OsString], options: &[&str]) -> io::Result<Self> {
+    /// # Errors
+    /// When it cannot be started or does not answer in time; the message ends with its log.
+    pub fn start(program: &[OsString], options: &[&str]) -> io::Result<Self> {
         let mut failure = None;
         for _ in 0..PORTS_TRIED {
             match Self::start_at(free_address()?, program, options) {
@@ -47,7 +46,10 @@ impl RedisProcess {
     }
 
     /// As [`RedisProcess::start`], at a given address: for a server that comes back where it was.
-    pub(crate) fn start_at(address: SocketAddr, program: &[OsString], options: &[&str]) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// As [`RedisProcess::start`].
+    pub fn start_at(address: SocketAddr, program: &[OsString], options: &[&str]) -> io::Result<Self> {
         let directory = Self::make_directory(address)?;
         let log = directory.join(LOG_NAME);
         let command = command(program, address, &directory, options);
@@ -58,18 +60,22 @@ impl RedisProcess {
     }
 
     /// Where it listens.
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// The server's process id.
-    pub(crate) fn process_id(&self) -> u32 {
+    pub fn process_id(&self) -> u32 {
         self.leash.process_id()
     }
 
     /// What keeps it alive, and whoever else should.
-    pub(crate) fn leash(&self) -> &Leash {
+    pub fn leash(&self) -> &Leash {
         &self.leash
+    }
+
+    pub(crate) fn leash_mut(&mut self) -> &mut Leash {
+        &mut self.leash
     }
 
     fn wait_until_ready(&mut self) -> io::Result<()> {

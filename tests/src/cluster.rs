@@ -1,13 +1,19 @@
 //! [`Cluster`]: a Redis Cluster on loopback.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use redis::FromRedisValue;
 
 use crate::{PrivateRedis, eventually};
 
+/// How much higher the port is over which nodes talk to each other. Before Redis 7.0 there is no other.
+const BUS: u16 = 10_000;
+/// How many ports are tried for a pair that is free.
+const PAIRS_TRIED: usize = 1_000;
+/// How often a node is started: somebody may take one of its ports first.
+const STARTS_TRIED: usize = 3;
 /// How many slots a cluster has.
 const SLOTS: u16 = 16_384;
 /// After how long a silent node is taken for dead, in ms.
@@ -143,8 +149,8 @@ impl Cluster {
     fn introduce(&self) {
         let [first, others @ ..] = self.nodes.as_slice() else { unreachable!("there are several nodes") };
         for node in others {
-            let (ip, port, bus) = (node.redis.address().ip(), node.redis.address().port(), node.bus());
-            let _: () = first.cluster("MEET", &[&ip.to_string(), &port.to_string(), &bus]);
+            let address = node.redis.address();
+            let _: () = first.cluster("MEET", &[&address.ip().to_string(), &address.port().to_string()]);
         }
         for node in &self.nodes {
             eventually("the nodes of a cluster to agree", AGREEMENT_LIMIT, || {
@@ -186,28 +192,11 @@ impl Migration<'_> {
 
 impl Node {
     fn start() -> Self {
-        // By default the nodes talk over a port that is 10,000 higher, which a free one may not have.
-        let bus = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr());
-        let bus = bus.expect("a free port").port().to_string();
-        let redis = PrivateRedis::start(&[
-            "--cluster-enabled",
-            "yes",
-            "--cluster-port",
-            &bus,
-            "--cluster-node-timeout",
-            NODE_TIMEOUT_MS,
-        ]);
+        let options = ["--cluster-enabled", "yes", "--cluster-node-timeout", NODE_TIMEOUT_MS];
+        let mut started = (0..STARTS_TRIED).map(|_| PrivateRedis::start_at(free_pair(), &options));
+        let redis = started.find_map(Result::ok).expect("a node starts where both its ports are free");
         let id = redis::cmd("CLUSTER").arg("MYID").query(&mut redis.connection()).expect("CLUSTER MYID");
         Self { redis, id }
-    }
-
-    /// The port over which it talks to other nodes.
-    fn bus(&self) -> String {
-        let port: Vec<String> = redis::cmd("CONFIG")
-            .arg(&["GET", "cluster-port"])
-            .query(&mut self.redis.connection())
-            .expect("CONFIG GET");
-        port[1].clone()
     }
 
     fn slots(&self) -> Vec<(u16, u16, (String, u16))> {
@@ -238,4 +227,15 @@ impl Node {
     fn try_cluster<T: FromRedisValue>(&self, command: &str, args: &[&str]) -> redis::RedisResult<T> {
         redis::cmd("CLUSTER").arg(command).arg(args).query(&mut self.redis.connection())
     }
+}
+
+/// An address on loopback that was free a moment ago, and so was the one for the node's own talk.
+fn free_pair() -> SocketAddr {
+    let bind =
+        |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).and_then(|socket| socket.local_addr());
+    let found = (0..PAIRS_TRIED).find_map(|_| {
+        let address = bind(0).ok()?;
+        bind(address.port().checked_add(BUS)?).ok().map(|_| address)
+    });
+    found.expect("some pair of ports is free")
 }

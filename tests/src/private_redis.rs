@@ -1,6 +1,7 @@
 //! A Redis for one test alone: to configure, fill, freeze, kill and bring back.
 
 use std::ffi::OsString;
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -68,6 +69,17 @@ impl PrivateRedis {
     /// As [`PrivateRedis::start`].
     pub fn with_settings(settings: &Path, options: &[&str]) -> Self {
         Self::start_program(vec![program(), settings.into()], options, None)
+    }
+
+    /// Starts one at a place of the caller's choice, which somebody may have taken.
+    ///
+    /// # Panics
+    /// When there is no server on `PATH`.
+    pub fn start_at(address: SocketAddr, options: &[&str]) -> io::Result<Self> {
+        let program = vec![program()];
+        let process = Some(RedisProcess::start_at(address, &program, options)?);
+        let options = options.iter().map(ToString::to_string).collect();
+        Ok(Self { program, options, address, process, _folder: None })
     }
 
     fn start_program(program: Vec<OsString>, options: &[&str], folder: Option<Folder>) -> Self {

@@ -58,8 +58,10 @@ const SERVERS: [Server; 5] = [
 
 /// What depends on the server: each transition, each executor's life of a job, what troubles of a Redis do to workers and
 /// callers; and from the harness, what those troubles are.
-const CORE: [&str; 10] = [
+const CORE: [&str; 12] = [
     "conformance::",
+    "deployments::clusters::",
+    "deployments::sentinels::",
     "scripts::",
     "connections::",
     "queue::",

@@ -1,8 +1,12 @@
 //! URLs: what redis-py makes of them, and what the command line does about bad ones.
 
-use rq_tests::{Python, Scratch};
+use std::time::Instant;
 
-use crate::rq_test::RqTest;
+use rq_core::blocking::Queue;
+use rq_core::secs;
+use rq_tests::{PrivateRedis, Python, Scratch, Signal};
+
+use crate::rq_test::{Books, RqTest};
 
 /// A URL a line, what redis-py makes of it, and what we do.
 const TABLE: &str = include_str!("../../../crates/rq-core/src/redis_url/urls.tsv");
@@ -55,4 +59,28 @@ fn what_has_no_effect_is_said_once() {
         assert_eq!(errors.matches("the Redis URL's parameter foo is not known").count(), 1, "{errors}");
         assert!(!errors.contains("client_name"), "{errors}");
     }
+}
+
+#[test]
+fn a_connection_has_the_name_that_the_url_gives() {
+    let scratch = Scratch::new();
+    let name = scratch.prefix();
+    let queue = Queue::connect(&format!("{}?client_name={name}", scratch.url()), "default").unwrap();
+    let clients: String = scratch.query("CLIENT", ["LIST"]);
+    assert!(clients.contains(&format!(" name={name} ")), "{clients}");
+    drop(queue);
+}
+
+#[test]
+fn a_caller_waits_no_longer_than_the_url_says() {
+    let redis = PrivateRedis::start(&[]);
+    let scratch = Scratch::on(&format!("{}?socket_timeout=0.5&socket_connect_timeout=0.5", redis.url()));
+    let queue = scratch.queue("default");
+    redis.signal(Signal::SIGSTOP);
+    let began = Instant::now();
+    let error = queue.len().unwrap_err();
+    assert!(error.is_redis_unavailable() && began.elapsed() < secs(4), "{error} after {:?}", began.elapsed());
+    let (code, _, errors) = RqTest::new(&scratch).outcome(&["info"]);
+    assert!(code == Some(1) && began.elapsed() < secs(8), "{errors} after {:?}", began.elapsed());
+    redis.signal(Signal::SIGCONT);
 }

@@ -1,5 +1,6 @@
 //! [`Place`]: where Redis is.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use redis::{Client, Cmd, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, RedisResult};
 
 use super::nodes::{Nodes, nodes_of};
-use super::sentinels::{self, Sentinels};
+use super::sentinels::{self, Askable, Found, Sentinels};
 use super::{ANSWER_LIMIT, CONNECT_LIMIT};
 use crate::error::Error;
 use crate::redis_url::{Address, Host, Login, RedisUrl};
@@ -35,8 +36,8 @@ pub(super) struct Place {
 
 enum Whereabouts {
     Nodes(Mutex<Nodes>),
-    Sentinels(Mutex<Sentinels>),
-    Socket,
+    Sentinels { order: Mutex<Sentinels>, master: String, login: Login },
+    Socket(PathBuf),
 }
 
 impl Place {
@@ -44,11 +45,11 @@ impl Place {
     pub(super) fn new(url: &str) -> Result<Place, Error> {
         let url = RedisUrl::parse(url)?;
         url.check_features()?;
-        let whereabouts = match &url.address {
-            Address::Host(host) => Whereabouts::Nodes(Mutex::new(Nodes::new(host.clone()))),
-            Address::Socket(_) => Whereabouts::Socket,
-            Address::Sentinels { sentinels, .. } => {
-                Whereabouts::Sentinels(Mutex::new(Sentinels::new(sentinels.clone())))
+        let whereabouts = match url.address.clone() {
+            Address::Host(host) => Whereabouts::Nodes(Mutex::new(Nodes::new(host))),
+            Address::Socket(path) => Whereabouts::Socket(path),
+            Address::Sentinels { sentinels, master, login } => {
+                Whereabouts::Sentinels { order: Mutex::new(Sentinels::new(sentinels)), master, login }
             }
         };
         let (follows_cluster, wants_nodes) = (AtomicBool::new(false), AtomicBool::new(false));
@@ -80,50 +81,42 @@ impl Place {
 
     /// A client for the next connection, asking sentinels where there are any.
     pub(super) async fn client(&self) -> RedisResult<Client> {
-        match self.known() {
-            Some(client) => client,
-            None => self.client_of_master(sentinels::asynchronous::ask(&self.askable_sentinels()?).await),
+        match self.whom_to_ask()? {
+            None => self.client_of_known(),
+            Some(sentinels) => self.client_of_master(sentinels::asynchronous::ask(&sentinels).await?),
         }
     }
 
-    /// [`client`](Place::client) without a runtime.
+    /// [`client`](Place::client) without a runtime, for a caller who has until `deadline`.
     pub(super) fn client_blocking(&self, deadline: Instant) -> RedisResult<Client> {
-        match self.known() {
-            Some(client) => client,
-            None => self.client_of_master(sentinels::blocking::ask(&self.askable_sentinels()?, deadline)),
+        match self.whom_to_ask()? {
+            None => self.client_of_known(),
+            Some(sentinels) => self.client_of_master(sentinels::blocking::ask(&sentinels, deadline)?),
         }
     }
 
-    /// Where nobody needs to be asked.
-    fn known(&self) -> Option<RedisResult<Client>> {
-        let addr = match &self.whereabouts {
-            Whereabouts::Nodes(nodes) => self.addr(lock(nodes).next()),
-            Whereabouts::Socket => match &self.url.address {
-                Address::Socket(path) => Ok(ConnectionAddr::Unix(path.clone())),
-                _ => unreachable!("a place is of its URL's kind"),
-            },
-            Whereabouts::Sentinels(_) => return None,
-        };
-        Some(addr.and_then(|addr| self.client_at(addr, &self.url.login, self.url.db)))
-    }
-
-    fn askable_sentinels(&self) -> RedisResult<Vec<sentinels::Askable>> {
-        let (Whereabouts::Sentinels(order), Address::Sentinels { master, login, .. }) =
-            (&self.whereabouts, &self.url.address)
-        else {
-            unreachable!("a place is of its URL's kind");
+    /// The sentinels, in the order to ask them; `None` where nobody needs to be asked.
+    fn whom_to_ask(&self) -> RedisResult<Option<Vec<Askable>>> {
+        let Whereabouts::Sentinels { order, master, login } = &self.whereabouts else { return Ok(None) };
+        let askable = |host: Host| {
+            let client = self.client_at(self.addr(&host)?, login, 0)?;
+            Ok(Askable { client, host, master: master.clone() })
         };
         let hosts = lock(order).in_order();
-        let askable = hosts.into_iter().map(|host| {
-            let client = self.client_at(self.addr(&host)?, login, 0)?;
-            Ok(sentinels::Askable { client, host, master: master.clone() })
-        });
-        askable.collect()
+        hosts.into_iter().map(askable).collect::<RedisResult<_>>().map(Some)
     }
 
-    fn client_of_master(&self, found: RedisResult<sentinels::Found>) -> RedisResult<Client> {
-        let found = found?;
-        if let Whereabouts::Sentinels(order) = &self.whereabouts {
+    fn client_of_known(&self) -> RedisResult<Client> {
+        let addr = match &self.whereabouts {
+            Whereabouts::Nodes(nodes) => self.addr(lock(nodes).next())?,
+            Whereabouts::Socket(path) => ConnectionAddr::Unix(path.clone()),
+            Whereabouts::Sentinels { .. } => unreachable!("sentinels are asked first"),
+        };
+        self.client_at(addr, &self.url.login, self.url.db)
+    }
+
+    fn client_of_master(&self, found: Found) -> RedisResult<Client> {
+        if let Whereabouts::Sentinels { order, .. } = &self.whereabouts {
             lock(order).answered(&found.by);
         }
         self.client_at(self.addr(&found.master)?, &self.url.login, self.url.db)
@@ -168,10 +161,12 @@ impl Place {
         }
     }
 
-    /// Notes that a connection could not be made, or was of no use: another node may be better.
+    /// Notes that a connection could not be made, or was of no use: another node, or another sentinel, may be better.
     pub(super) fn failed(&self) {
-        if let Whereabouts::Nodes(nodes) = &self.whereabouts {
-            lock(nodes).failed();
+        match &self.whereabouts {
+            Whereabouts::Nodes(nodes) => lock(nodes).failed(),
+            Whereabouts::Sentinels { order, .. } => lock(order).failed(),
+            Whereabouts::Socket(_) => {}
         }
     }
 

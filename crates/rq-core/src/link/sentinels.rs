@@ -42,6 +42,11 @@ impl Sentinels {
     pub(super) fn answered(&mut self, by: &Host) {
         self.order.sort_by_key(|host| host != by);
     }
+
+    /// Nobody did in time, or where they led to was of no use: another one comes first.
+    pub(super) fn failed(&mut self) {
+        self.order.rotate_left(1);
+    }
 }
 
 impl Askable {
@@ -137,5 +142,7 @@ mod tests {
         assert_eq!(sentinels.in_order(), [host(3), host(1), host(2)]);
         sentinels.answered(&host(9));
         assert_eq!(sentinels.in_order(), [host(3), host(1), host(2)]);
+        sentinels.failed();
+        assert_eq!(sentinels.in_order(), [host(1), host(2), host(3)]);
     }
 }

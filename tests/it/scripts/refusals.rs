@@ -51,8 +51,7 @@ const REFUSALS: &[Refusal] = &[
     Refusal {
         begin: |server| tell(server, &["ACL", "SETUSER", "default", "-@write"]),
         end: &["ACL", "SETUSER", "default", "+@all"],
-        // Redis 7.0 says that the user can't run this command, later ones that there are no permissions to run it.
-        error: ("ERR", "run th"),
+        error: ("NOPERM", "this user may not run"),
     },
 ];
 
@@ -258,6 +257,8 @@ fn all_scripts_are_asked() {
     let names = files.map(|file| file.expect("it can be listed").file_name().into_string().expect("UTF-8"));
     let names: BTreeSet<String> =
         names.filter_map(|name| Some(name.strip_suffix(".lua")?.to_owned())).collect();
+    // This one writes nothing where a user can lack a permission and a script can be told.
+    let names = names.into_iter().filter(|name| name != "permissions").collect::<BTreeSet<_>>();
     let asked: BTreeSet<String> = STEPS.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(asked, names);
 }

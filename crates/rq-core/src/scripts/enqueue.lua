@@ -17,6 +17,7 @@
 local P, queue, T, I = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 redis.call('LLEN', KEYS[1])
 for k = 3, #KEYS do redis.call('ZCARD', KEYS[k]) end
+need('SADD', KEYS[2])
 redis.call('SADD', KEYS[2], KEYS[1])
 local ENDED = {created = true, finished = true, failed = true, stopped = true, canceled = true}
 -- How many jobs the script looks at to see whether one of them waits for the new job, directly or not.
@@ -133,6 +134,27 @@ local function write(job, created_at, data)
   end
 end
 
+-- What was asked for already.
+local asked = {}
+
+-- What the user may not run is refused before a job is written that would then be in no queue.
+local function ask_for(kind, waits, expires)
+  if not asked[kind] then
+    asked[kind] = true
+    need('HSET', KEYS[1])
+    need((kind == 'L' or kind == 'R') and kind .. 'PUSH' or 'ZADD', KEYS[1])
+  end
+  if waits and not asked.waits then
+    asked.waits = true
+    need('ZADD', KEYS[1])
+    need('HDEL', KEYS[1])
+  end
+  if expires and not asked.expires then
+    asked.expires = true
+    need('EXPIRE', KEYS[1])
+  end
+end
+
 local function enqueue(i, ids, after)
   local id, place, ttl, created_at, data = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4]
   local job = P .. ':job:' .. id
@@ -140,6 +162,7 @@ local function enqueue(i, ids, after)
   answer = answer or (#ids > 0 and waits_for(ids, id)) or nil
   note(ARGV[after], after + 2, after + 1 + 2 * tonumber(ARGV[after + 1]))
   if answer then return answer end
+  ask_for(string.sub(place, 1, 1), #ids > 0, ttl > 0)
   if replaced_origin then replace(id, job, replaced_origin) end
   write(job, created_at, data)
   if ttl > 0 then redis.call('EXPIRE', job, ttl) end

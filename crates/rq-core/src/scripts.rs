@@ -124,6 +124,12 @@ impl Script {
         self.parts.iter().chain([&self.source]).flat_map(|text| commands_in(text)).collect()
     }
 
+    /// A script begins with its name.
+    #[cfg(any(feature = "worker", test))]
+    fn own_name(&self) -> Option<&'static str> {
+        self.source.strip_prefix("-- ")?.split(':').next()
+    }
+
     /// What asks for all of them before anything else is done; nothing where the script asks itself.
     fn preflight(&self) -> String {
         let mut text = String::new();
@@ -153,6 +159,12 @@ pub(crate) fn commands_of_workers() -> BTreeSet<&'static str> {
     OF_WORKERS.iter().copied().chain([&RELEASE, &SETTLE]).flat_map(Script::commands).collect()
 }
 
+/// The commands of the script of that name; `None` where there is none.
+#[cfg(feature = "worker")]
+pub(crate) fn commands_of(name: &str) -> Option<BTreeSet<&'static str>> {
+    all().find(|script| script.own_name() == Some(name)).map(Script::commands)
+}
+
 /// What stands before the name of a command in a script.
 const CALLERS: [&str; 5] = ["redis.call", "redis.pcall", "ask", "write", "need"];
 /// The end of a name whose first letter is decided in the script.
@@ -177,8 +189,7 @@ pub(crate) fn text_of(digest: &[u8]) -> Option<&'static str> {
 /// The name of the script that Redis knows by `digest`.
 #[cfg(any(feature = "worker", test))]
 pub(crate) fn name_of(digest: &[u8]) -> Option<&'static str> {
-    // A script begins with its name.
-    by_digest(digest)?.source.strip_prefix("-- ")?.split(':').next()
+    by_digest(digest)?.own_name()
 }
 
 fn by_digest(digest: &[u8]) -> Option<&'static Script> {

@@ -13,9 +13,18 @@ use crate::steps::{exactly, read};
 /// The commands that a worker sends itself and cannot do without; the scripts name theirs.
 const SENT: &[&str] = &["EVAL", "EVALSHA", "HGETALL", "SUBSCRIBE"];
 
-/// What a worker can do without, and what is lost then (docs/operations.md).
-#[cfg(test)]
-const OPTIONAL: &[&str] = &["BLMOVE", "CLIENT", "CONFIG", "INFO", "PING"];
+/// The commands that a worker can do without; what is lost then is in docs/operations.md.
+pub const OPTIONAL: &[&str] = &[
+    "ACL|WHOAMI",
+    "BLMOVE",
+    "CLIENT|INFO",
+    "CLIENT|SETNAME",
+    "CLIENT|TRACKING",
+    "CONFIG|GET",
+    "INFO",
+    "LLEN",
+    "PING",
+];
 
 /// What follows a command and its key so that running it changes nothing: it fails by this, or finds nothing.
 const HARMLESS: &[(&str, &[&str])] = &[
@@ -99,9 +108,14 @@ struct Question {
     words: Vec<String>,
 }
 
-/// Every command a worker needs: those that its scripts name, and those that it sends.
-fn needed() -> BTreeSet<&'static str> {
+/// The commands that a worker cannot do without: those that its scripts name, and those that it sends.
+pub fn needed() -> BTreeSet<&'static str> {
     scripts::commands_of_workers().into_iter().chain(SENT.iter().copied()).collect()
+}
+
+/// The commands of the script of that name; `None` where there is none.
+pub fn of_script(name: &str) -> Option<BTreeSet<&'static str>> {
+    scripts::commands_of(name)
 }
 
 fn questions(who: &Identity, queues: &[String], scratch: &str) -> Vec<Question> {
@@ -216,13 +230,16 @@ impl Question {
     }
 }
 
-/// What is missing by the error with which Redis has refused a command, which used `channel` if any.
-pub fn lack_in(error: &Error, channel: &str) -> Option<Lack> {
+/// What is missing by the error with which Redis has refused a command of the worker's.
+pub fn lack_in(error: &Error, who: &Identity) -> Option<Lack> {
     let Error::Redis(error) = error else { return None };
     let text = error.to_string();
     let refusal = text.strip_prefix("NOPERM")?;
     if refusal.contains("channel") {
-        return Some(Lack::Channel(channel.to_owned()));
+        return Some(Lack::Channel(who.keys.pubsub(&who.name)));
+    }
+    if refusal.contains("access") {
+        return Some(Lack::Key(format!("{}:*", who.keys.prefix())));
     }
     let name = refusal.split_once("the '")?.1.split_once("' command")?.0;
     Some(Lack::Command(name.replace('|', " ").to_uppercase()))

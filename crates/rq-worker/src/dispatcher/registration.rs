@@ -40,7 +40,7 @@ pub(crate) async fn check_permissions(
     let channel = who.keys.pubsub(&who.name);
     let refused =
         |user, lacks| WorkerError::NotPermitted { user, lacks, prefix: who.keys.prefix().to_owned() };
-    let missing = |error, user| match lack_in(&error, &channel) {
+    let missing = |error, user| match lack_in(&error, who) {
         Some(lack) => refused(user, vec![lack]),
         None => error.into(),
     };
@@ -48,7 +48,7 @@ pub(crate) async fn check_permissions(
         link.run(&permissions(who, queues)).await.map_err(|error| missing(error, None))?;
     if !is_complete && let Err(error) = link.subscribe(&channel).await {
         // Other errors pass: the subscription is tried again whenever it breaks.
-        lacks.extend(lack_in(&error, &channel));
+        lacks.extend(lack_in(&error, who));
     }
     if lacks.is_empty() {
         return Ok(());

@@ -1,0 +1,51 @@
+//! What users of Redis need who may do little: docs/operations.md has their rules, and each of them is needed.
+//!
+//! | file | asks |
+//! |---|---|
+//! | `permissions/denied.rs` | what a worker does that lacks one command, from its start or all at once |
+//! | `permissions/least.rs` | that the documented rules are enough, and no more than that |
+//!
+//! `cargo xtask rig permissions` takes each command away while a worker runs; `cargo test` a sample of them.
+
+mod denied;
+mod least;
+
+use rq_tests::{PrivateRedis, Scratch};
+
+/// The password of all users here.
+const PASSWORD: &str = "secret";
+
+/// A Redis with users who may do little. Tests are another one, who may do all.
+struct Guarded {
+    server: PrivateRedis,
+}
+
+impl Guarded {
+    fn new() -> Self {
+        Self { server: PrivateRedis::start(&[]) }
+    }
+
+    fn scratch(&self) -> Scratch {
+        Scratch::on(&self.server.url())
+    }
+
+    /// Makes a user, by what follows its name in `ACL SETUSER`.
+    #[track_caller]
+    fn user(&self, name: &str, rules: &[&str]) {
+        self.change(name, &[&["reset", "on", ">secret"], rules].concat());
+    }
+
+    /// Changes what a user may do.
+    #[track_caller]
+    fn change(&self, name: &str, rules: &[&str]) {
+        let mut setuser = redis::cmd("ACL");
+        setuser.arg("SETUSER").arg(name).arg(rules);
+        let done = setuser.exec(&mut self.server.connection());
+        done.unwrap_or_else(|error| panic!("{name} {rules:?}: {error}"));
+    }
+
+    /// How that user reaches it.
+    fn url(&self, name: &str) -> String {
+        format!("redis://{name}:{PASSWORD}@{}/", self.server.address())
+    }
+}

@@ -29,19 +29,20 @@ impl Guarded {
         Scratch::on(&self.server.url())
     }
 
-    /// Makes a user, by what follows its name in `ACL SETUSER`.
-    #[track_caller]
-    fn user(&self, name: &str, rules: &[&str]) {
-        self.change(name, &[&["reset", "on", ">secret"], rules].concat());
+    /// Makes a user, by what follows its name in `ACL SETUSER`. False where the server does not know these rules: Redis
+    /// before 7 has fewer.
+    fn user(&self, name: &str, rules: &[&str]) -> bool {
+        self.set(name, &[&["reset", "on", ">secret"], rules].concat()).is_ok()
     }
 
     /// Changes what a user may do.
     #[track_caller]
     fn change(&self, name: &str, rules: &[&str]) {
-        let mut setuser = redis::cmd("ACL");
-        setuser.arg("SETUSER").arg(name).arg(rules);
-        let done = setuser.exec(&mut self.server.connection());
-        done.unwrap_or_else(|error| panic!("{name} {rules:?}: {error}"));
+        self.set(name, rules).unwrap_or_else(|error| panic!("{name} {rules:?}: {error}"));
+    }
+
+    fn set(&self, name: &str, rules: &[&str]) -> redis::RedisResult<()> {
+        redis::cmd("ACL").arg("SETUSER").arg(name).arg(rules).exec(&mut self.server.connection())
     }
 
     /// How that user reaches it.

@@ -72,6 +72,7 @@ const TABLE: &[Row] = {
         row("NOPERM", "", Misconfigured, STAYS, PERMISSIONS),
         row("ERR", "ACL failure in script", Misconfigured, STAYS, PERMISSIONS),
         row("ERR", "can't run this command", Misconfigured, STAYS, PERMISSIONS),
+        row("ERR", "this user may not run", Misconfigured, STAYS, PERMISSIONS),
         row("ERR", "can't publish to the channel", Misconfigured, STAYS, PERMISSIONS),
         row(
             "ERR",
@@ -190,6 +191,21 @@ mod tests {
             ("NOPERM User worker has no permissions to run the 'evalsha' command", Misconfigured, false),
             (
                 "ERR ACL failure in script: User w has no permissions to run the 'set' command script: x, on @user_script:1.",
+                Misconfigured,
+                false,
+            ),
+            (
+                "ERR Error running script (call to f_2fa): @user_script:9: user_script:9: this user may not run ZADD on rq:leases",
+                Misconfigured,
+                false,
+            ),
+            (
+                "ERR Error running script (call to f_2fa): @user_script:9: @user_script: 9: The user executing the script can't run this command or subcommand",
+                Misconfigured,
+                false,
+            ),
+            (
+                "NOPERM this user may not run ZADD on rq:leases script: 2fa, on @user_script:9.",
                 Misconfigured,
                 false,
             ),

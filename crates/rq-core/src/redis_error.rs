@@ -3,6 +3,14 @@
 use std::{fmt, io};
 
 use crate::error_class::{self, ErrorClass};
+use crate::scripts;
+
+/// What stands before an error within a script, and the script's digest, before Redis 7.
+const WRAPPED: &str = "Error running script (call to f_";
+/// What stands before the line of a script in which an error came up.
+const LINE: &str = "@user_script:";
+/// How those errors begin that are of interest without their place.
+const TOLD: [&str; 2] = ["this user may not run", "The user executing the script"];
 
 /// How Redis, or the way to it, failed. It hides which client library is used.
 #[derive(Clone, Debug)]
@@ -40,14 +48,39 @@ impl fmt::Display for RedisError {
         f.write_str(code)?;
         if !detail.is_empty() {
             // Which line of which script was refused says nothing to whoever reads this.
-            let detail = detail.split_once(" script: ").map_or(detail, |(detail, _)| detail);
-            write!(f, " {}", detail.trim_end_matches('.'))?;
+            write!(f, " {}", without_place(detail))?;
+            if let Some(command) = refused_command(detail) {
+                write!(f, ": {command}")?;
+            }
         }
         match error_class::advice_on(&self.0) {
             "" => Ok(()),
             advice => write!(f, " ({advice})"),
         }
     }
+}
+
+/// An error within a script without the place where it came up.
+fn without_place(detail: &str) -> &str {
+    let detail = detail.split_once(" script: ").map_or(detail, |(detail, _)| detail).trim_end_matches('.');
+    // Before Redis 7 the place comes first.
+    let told =
+        if detail.starts_with(WRAPPED) { TOLD.iter().find_map(|told| detail.find(told)) } else { None };
+    told.map_or(detail, |at| &detail[at..])
+}
+
+/// The command that a user may not run, where a server before 7.2 says only in which line of a script that was.
+fn refused_command(detail: &str) -> Option<String> {
+    if !detail.contains("can't run this command") {
+        return None;
+    }
+    let digest = match detail.split_once(WRAPPED) {
+        Some((_, digest)) => digest.split_once(')')?.0,
+        None => detail.split_once(" script: ")?.1.split_once(',')?.0,
+    };
+    let line = detail.split_once(LINE)?.1;
+    let digits = line.find(|c: char| !c.is_ascii_digit()).unwrap_or(line.len());
+    scripts::command_at(digest.as_bytes(), line[..digits].parse().ok()?)
 }
 
 impl std::error::Error for RedisError {
@@ -86,6 +119,26 @@ mod tests {
         assert_eq!(error.source().map(ToString::to_string), cause().source().map(ToString::to_string));
         assert!(error.is_connection_broken() && error.is_connection_refused());
         assert_eq!(error.code(), None);
+    }
+
+    #[test]
+    fn a_command_that_a_script_may_not_run_is_named() {
+        let invocation = scripts::ENQUEUE.invoke(&["key"]);
+        let Some(redis::Arg::Simple(digest)) = invocation.args_iter().nth(1) else { panic!("no digest") };
+        let text = scripts::text_of(digest).unwrap();
+        let line = text.lines().position(|line| line.contains("redis.call('LLEN'")).unwrap() + 1;
+        let digest = String::from_utf8_lossy(digest);
+        let refused = "The user executing the script can't run this command or subcommand";
+        for answer in [
+            format!("{refused} script: {digest}, on @user_script:{line}."),
+            format!(
+                "Error running script (call to f_{digest}): @user_script:{line}: @user_script: {line}: {refused}"
+            ),
+        ] {
+            let answer = redis::parse_redis_value(format!("-ERR {answer}\r\n").as_bytes()).unwrap();
+            let told = RedisError::from(answer.extract_error().unwrap_err()).to_string();
+            assert!(told.starts_with(&format!("ERR {refused}: LLEN (")), "{told}");
+        }
     }
 
     #[test]

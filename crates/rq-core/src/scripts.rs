@@ -186,6 +186,12 @@ pub(crate) fn text_of(digest: &[u8]) -> Option<&'static str> {
     Some(&by_digest(digest)?.whole().text)
 }
 
+/// The command in a line, from 1, of the script that Redis knows by `digest`; both where the script decides between two.
+pub(crate) fn command_at(digest: &[u8], line: usize) -> Option<String> {
+    let commands: Vec<&str> = commands_in(text_of(digest)?.lines().nth(line.checked_sub(1)?)?).collect();
+    Some(commands.join(" or ")).filter(|named| !named.is_empty())
+}
+
 /// The name of the script that Redis knows by `digest`.
 #[cfg(any(feature = "worker", test))]
 pub(crate) fn name_of(digest: &[u8]) -> Option<&'static str> {

@@ -116,7 +116,7 @@ fn all_goes_well(executor: &str) {
     assert_eq!(failed.requeue(&["fails".to_owned()]).unwrap().len(), 1);
     assert!(manager.handle::<()>("fails").wait(SOON).is_err());
     let stops = manager.enqueue(Call::<u64>::to("test.sleep").arg(30_000).job_id("stops")).unwrap();
-    eventually("it to run", SOON, || (stops.status().unwrap() == Some(Status::Started)).then_some(()));
+    worker.wait_for_line("(stops)", SOON);
     assert!(stops.stop().unwrap());
     eventually("it to stop", SOON, || (stops.status().unwrap() == Some(Status::Stopped)).then_some(()));
     let waits = manager.enqueue_in(secs(600), Call::<i64>::to("math.add").arg(1).arg(1)).unwrap();
@@ -153,11 +153,18 @@ fn the_documented_users_are_enough_green() {
     all_goes_well("green");
 }
 
+/// Whether the server tells scripts who may do what.
+fn tells_scripts(guarded: &Guarded) -> bool {
+    let ask = redis::cmd("EVAL").arg("return redis.acl_check_cmd and 1").arg(0).to_owned();
+    ask.query::<Option<u8>>(&mut guarded.server.connection()).unwrap().is_some()
+}
+
 /// A producer who lacks a command is told which, and nothing is left of the job.
 #[test]
 fn a_producer_is_told_what_it_lacks() {
     let guarded = Guarded::new();
-    let shapes: [(&[&str], fn(&Queue) -> Result<(), Error>); 4] = [
+    type Enqueue = fn(&Queue) -> Result<(), Error>;
+    let shapes: [(&[&str], Enqueue); 4] = [
         (&["SADD", "HSET", "RPUSH"], |queue| {
             queue.enqueue(Call::<i64>::to("math.add").job_id("j")).map(drop)
         }),
@@ -171,8 +178,11 @@ fn a_producer_is_told_what_it_lacks() {
             let user = make(&guarded, &scratch, "producer", Some(lacks));
             let error = enqueue(&queue(&guarded, &scratch, &user)).expect_err(lacks);
             assert_eq!(error.class(), ErrorClass::Misconfigured, "{error}");
-            assert!(error.to_string().contains(&format!("may not run {lacks}")), "{error}");
+            assert!(error.to_string().contains(lacks), "{error}");
             let left = scratch.dump();
+            if !tells_scripts(&guarded) {
+                continue;
+            }
             assert!(left.keys().all(|key| key == "rq:queues"), "{lacks}: {left:?}");
         }
     }

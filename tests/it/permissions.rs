@@ -45,6 +45,12 @@ impl Guarded {
         redis::cmd("ACL").arg("SETUSER").arg(name).arg(rules).exec(&mut self.server.connection())
     }
 
+    /// Whether it tells scripts who may do what (Redis 7).
+    fn tells_scripts(&self) -> bool {
+        let ask = redis::cmd("EVAL").arg("return redis.acl_check_cmd and 1").arg(0).to_owned();
+        ask.query::<Option<u8>>(&mut self.server.connection()).unwrap().is_some()
+    }
+
     /// How that user reaches it.
     fn url(&self, name: &str) -> String {
         format!("redis://{name}:{PASSWORD}@{}/", self.server.address())

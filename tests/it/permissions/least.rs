@@ -153,12 +153,6 @@ fn the_documented_users_are_enough_green() {
     all_goes_well("green");
 }
 
-/// Whether the server tells scripts who may do what.
-fn tells_scripts(guarded: &Guarded) -> bool {
-    let ask = redis::cmd("EVAL").arg("return redis.acl_check_cmd and 1").arg(0).to_owned();
-    ask.query::<Option<u8>>(&mut guarded.server.connection()).unwrap().is_some()
-}
-
 /// A producer who lacks a command is told which, and nothing is left of the job.
 #[test]
 fn a_producer_is_told_what_it_lacks() {
@@ -180,7 +174,7 @@ fn a_producer_is_told_what_it_lacks() {
             assert_eq!(error.class(), ErrorClass::Misconfigured, "{error}");
             assert!(error.to_string().contains(lacks), "{error}");
             let left = scratch.dump();
-            if !tells_scripts(&guarded) {
+            if !guarded.tells_scripts() {
                 continue;
             }
             assert!(left.keys().all(|key| key == "rq:queues"), "{lacks}: {left:?}");

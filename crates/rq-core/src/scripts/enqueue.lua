@@ -162,7 +162,7 @@ local function enqueue(i, ids, after)
   answer = answer or (#ids > 0 and waits_for(ids, id)) or nil
   note(ARGV[after], after + 2, after + 1 + 2 * tonumber(ARGV[after + 1]))
   if answer then return answer end
-  ask_for(string.sub(place, 1, 1), #ids > 0, ttl > 0)
+  if not asked[place] or #ids > 0 or ttl > 0 then ask_for(string.sub(place, 1, 1), #ids > 0, ttl > 0) end
   if replaced_origin then replace(id, job, replaced_origin) end
   write(job, created_at, data)
   if ttl > 0 then redis.call('EXPIRE', job, ttl) end

@@ -17,7 +17,6 @@
 local P, queue, T, I = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 redis.call('LLEN', KEYS[1])
 for k = 3, #KEYS do redis.call('ZCARD', KEYS[k]) end
-need('SADD', KEYS[2])
 redis.call('SADD', KEYS[2], KEYS[1])
 local ENDED = {created = true, finished = true, failed = true, stopped = true, canceled = true}
 -- How many jobs the script looks at to see whether one of them waits for the new job, directly or not.
@@ -134,25 +133,19 @@ local function write(job, created_at, data)
   end
 end
 
--- What was asked for already.
-local asked = {}
+-- The place that was asked for last, and whether the rest was.
+local asked_place, asked_rest
 
 -- What the user may not run is refused before a job is written that would then be in no queue.
-local function ask_for(kind, waits, expires)
-  if not asked[kind] then
-    asked[kind] = true
-    need('HSET', KEYS[1])
-    need((kind == 'L' or kind == 'R') and kind .. 'PUSH' or 'ZADD', KEYS[1])
-  end
-  if waits and not asked.waits then
-    asked.waits = true
-    need('ZADD', KEYS[1])
-    need('HDEL', KEYS[1])
-  end
-  if expires and not asked.expires then
-    asked.expires = true
-    need('EXPIRE', KEYS[1])
-  end
+local function ask_for(place)
+  asked_place = place
+  need((place == 'L' or place == 'R') and place .. 'PUSH' or 'ZADD', KEYS[1])
+end
+
+-- The same for what only some jobs take.
+local function ask_for_rest()
+  asked_rest = true
+  for _, command in ipairs({'DEL', 'EXPIRE', 'HDEL', 'HSET', 'ZADD'}) do need(command, KEYS[1]) end
 end
 
 local function enqueue(i, ids, after)
@@ -162,7 +155,8 @@ local function enqueue(i, ids, after)
   answer = answer or (#ids > 0 and waits_for(ids, id)) or nil
   note(ARGV[after], after + 2, after + 1 + 2 * tonumber(ARGV[after + 1]))
   if answer then return answer end
-  if not asked[place] or #ids > 0 or ttl > 0 then ask_for(string.sub(place, 1, 1), #ids > 0, ttl > 0) end
+  if place ~= asked_place then ask_for(place) end
+  if not asked_rest and (#ids > 0 or ttl > 0 or replaced_origin) then ask_for_rest() end
   if replaced_origin then replace(id, job, replaced_origin) end
   write(job, created_at, data)
   if ttl > 0 then redis.call('EXPIRE', job, ttl) end

@@ -1,6 +1,8 @@
 //! The users of docs/operations.md: each can do its part, and may do nothing that it does not need.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rq_core::blocking::Queue;
@@ -78,6 +80,30 @@ fn no_user_has_more_than_it_needs() {
     assert_eq!(commands("info"), union(SENT_BY_INFO.iter().copied()));
 }
 
+/// A command that a worker sends in its own words is needed, or it can do without it: it is asked for at the start, or
+/// documented.
+#[test]
+fn every_command_a_worker_sends_is_known() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates");
+    let steps = ["claim", "maintenance", "permissions", "schedule", "settlement", "silent", "worker"];
+    let mut files: Vec<PathBuf> =
+        steps.iter().map(|step| crates.join(format!("rq-core/src/steps/{step}.rs"))).collect();
+    for folder in ["rq-worker/src", "rq-worker/src/dispatcher"] {
+        files.extend(fs::read_dir(crates.join(folder)).unwrap().map(|entry| entry.unwrap().path()));
+    }
+    let mut seen = 0;
+    for file in files.iter().filter(|file| file.is_file()) {
+        let text = fs::read_to_string(file).unwrap();
+        for (at, opening) in text.match_indices("cmd(\"") {
+            let command = text[at + opening.len()..].split('"').next().unwrap();
+            let is_optional = OPTIONAL.iter().any(|optional| optional.split('|').next() == Some(command));
+            assert!(needed().contains(command) || is_optional, "{}: {command}", file.display());
+            seen += 1;
+        }
+    }
+    assert!(seen >= 10, "{seen}");
+}
+
 /// What a producer does before any worker has run.
 fn produce(queue: &Queue) -> Result<(), Error> {
     let add = |id: &str| Call::<i64>::to("math.add").arg(2).arg(3).job_id(id);
@@ -126,9 +152,17 @@ fn all_goes_well(executor: &str) {
     manager.resume_all_workers().unwrap();
     assert_eq!(manager.workers().unwrap().len(), 1);
 
-    let mut shows = RqTest::new(&scratch).command(&["info"]);
-    let shown = Child::spawn(shows.env("RQ_REDIS_URL", guarded.url(&info))).succeed(LIMIT);
-    assert!(shown.contains("default") && shown.contains("1 workers"), "{shown}");
+    let show = || {
+        let mut shows = RqTest::new(&scratch).command(&["info"]);
+        let shown = Child::spawn(shows.env("RQ_REDIS_URL", guarded.url(&info))).succeed(LIMIT);
+        assert!(shown.contains("default") && shown.contains("1 workers"), "{shown}");
+    };
+    show();
+    // As documented for Redis 7.
+    if guarded.tells_scripts() {
+        guarded.change(&info, &["resetkeys", &format!("%R~{}:*", scratch.prefix())]);
+        show();
+    }
 
     worker.signal(Signal::SIGTERM);
     let status = worker.wait(LIMIT);

@@ -62,7 +62,9 @@ impl fmt::Display for RedisError {
 
 /// An error within a script without the place where it came up.
 fn without_place(detail: &str) -> &str {
-    let detail = detail.split_once(" script: ").map_or(detail, |(detail, _)| detail).trim_end_matches('.');
+    // The last one: what comes before may say that something failed in a script.
+    let placed = detail.rsplit_once(" script: ").filter(|(_, place)| place.contains(LINE));
+    let detail = placed.map_or(detail, |(detail, _)| detail).trim_end_matches('.');
     // Before Redis 7 the place comes first.
     let told =
         if detail.starts_with(WRAPPED) { TOLD.iter().find_map(|told| detail.find(told)) } else { None };
@@ -138,6 +140,16 @@ mod tests {
             let answer = redis::parse_redis_value(format!("-ERR {answer}\r\n").as_bytes()).unwrap();
             let told = RedisError::from(answer.extract_error().unwrap_err()).to_string();
             assert!(told.starts_with(&format!("ERR {refused}: LLEN (")), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_in_a_script_is_told_whole() {
+        let refused = "ACL failure in script: User v has no permissions to run the 'hset' command";
+        for place in ["", " script: 892d1b, on @user_script:1.", " script: on @user_script:1."] {
+            let answer = redis::parse_redis_value(format!("-ERR {refused}{place}\r\n").as_bytes()).unwrap();
+            let told = RedisError::from(answer.extract_error().unwrap_err()).to_string();
+            assert!(told.starts_with(&format!("ERR {refused} (")), "{told}");
         }
     }
 

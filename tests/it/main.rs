@@ -28,6 +28,7 @@ mod management;
 mod memory_group;
 mod model;
 mod outages;
+mod permissions;
 mod queue;
 mod rq_test;
 mod schedule;

@@ -33,7 +33,7 @@ struct Rig {
     tests: &'static str,
 }
 
-const RIGS: [Rig; 6] = [
+const RIGS: [Rig; 7] = [
     Rig {
         name: "sweep",
         does: "one fault at each request of a worker, in each scenario",
@@ -58,6 +58,11 @@ const RIGS: [Rig; 6] = [
         name: "fork-kills",
         does: "100 times kill -9 of a worker, its fork server or a horse, under load",
         tests: "fork_kills::nothing_is_lost",
+    },
+    Rig {
+        name: "permissions",
+        does: "each command denied to a worker's user, from the start and while it runs",
+        tests: "permissions::denied",
     },
     Rig {
         name: "green-wait",

@@ -40,7 +40,7 @@ const fn row(
 
 const RECONNECTS: bool = true;
 const STAYS: bool = false;
-const PERMISSIONS: &str = "give this user the commands and keys of RQ";
+const PERMISSIONS: &str = "give this user the commands and keys of RQ: docs/operations.md";
 
 const TAGGED_PREFIX: &str = "in a cluster, set RQ_KEY_PREFIX to a prefix with a hash tag, such as {app}:rq, for producers and workers alike";
 
@@ -76,6 +76,8 @@ const TABLE: &[Row] = {
         row("NOPERM", "", Misconfigured, STAYS, PERMISSIONS),
         row("ERR", "ACL failure in script", Misconfigured, STAYS, PERMISSIONS),
         row("ERR", "can't run this command", Misconfigured, STAYS, PERMISSIONS),
+        row("ERR", "this user may not run", Misconfigured, STAYS, PERMISSIONS),
+        row("ERR", "can't publish to the channel", Misconfigured, STAYS, PERMISSIONS),
         row(
             "ERR",
             "can't access at least one of the keys",
@@ -222,6 +224,21 @@ mod tests {
             ("NOPERM User worker has no permissions to run the 'evalsha' command", Misconfigured, false),
             (
                 "ERR ACL failure in script: User w has no permissions to run the 'set' command script: x, on @user_script:1.",
+                Misconfigured,
+                false,
+            ),
+            (
+                "ERR Error running script (call to f_2fa): @user_script:9: user_script:9: this user may not run ZADD on rq:leases",
+                Misconfigured,
+                false,
+            ),
+            (
+                "ERR Error running script (call to f_2fa): @user_script:9: @user_script: 9: The user executing the script can't run this command or subcommand",
+                Misconfigured,
+                false,
+            ),
+            (
+                "NOPERM this user may not run ZADD on rq:leases script: 2fa, on @user_script:9.",
                 Misconfigured,
                 false,
             ),

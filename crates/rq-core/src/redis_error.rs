@@ -3,6 +3,14 @@
 use std::{fmt, io};
 
 use crate::error_class::{self, ErrorClass};
+use crate::scripts;
+
+/// What stands before an error within a script, and the script's digest, before Redis 7.
+const WRAPPED: &str = "Error running script (call to f_";
+/// What stands before the line of a script in which an error came up.
+const LINE: &str = "@user_script:";
+/// How those errors begin that are of interest without their place.
+const TOLD: [&str; 2] = ["this user may not run", "The user executing the script"];
 
 /// How Redis, or the way to it, failed. It hides which client library is used.
 #[derive(Clone, Debug)]
@@ -39,8 +47,10 @@ impl fmt::Display for RedisError {
             (Some(code), "") => f.write_str(code)?,
             (Some(code), detail) => {
                 // Which line of which script was refused says nothing to whoever reads this.
-                let detail = detail.rsplit_once(" script: ").map_or(detail, |(detail, _)| detail);
-                write!(f, "{code} {}", detail.trim_end_matches('.'))?;
+                write!(f, "{code} {}", without_place(detail))?;
+                if let Some(command) = refused_command(detail) {
+                    write!(f, ": {command}")?;
+                }
             }
         }
         match error_class::advice_on(&self.0) {
@@ -48,6 +58,31 @@ impl fmt::Display for RedisError {
             advice => write!(f, " ({advice})"),
         }
     }
+}
+
+/// An error within a script without the place where it came up.
+fn without_place(detail: &str) -> &str {
+    // The last one: what comes before may say that something failed in a script.
+    let placed = detail.rsplit_once(" script: ").filter(|(_, place)| place.contains(LINE));
+    let detail = placed.map_or(detail, |(detail, _)| detail).trim_end_matches('.');
+    // Before Redis 7 the place comes first.
+    let told =
+        if detail.starts_with(WRAPPED) { TOLD.iter().find_map(|told| detail.find(told)) } else { None };
+    told.map_or(detail, |at| &detail[at..])
+}
+
+/// The command that a user may not run, where a server before 7.2 says only in which line of a script that was.
+fn refused_command(detail: &str) -> Option<String> {
+    if !detail.contains("can't run this command") {
+        return None;
+    }
+    let digest = match detail.split_once(WRAPPED) {
+        Some((_, digest)) => digest.split_once(')')?.0,
+        None => detail.split_once(" script: ")?.1.split_once(',')?.0,
+    };
+    let line = detail.split_once(LINE)?.1;
+    let digits = line.find(|c: char| !c.is_ascii_digit()).unwrap_or(line.len());
+    scripts::command_at(digest.as_bytes(), line[..digits].parse().ok()?)
 }
 
 impl std::error::Error for RedisError {
@@ -94,20 +129,40 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_is_told_without_the_line_of_the_script() {
-        // Redis 7.2 and newer, and Valkey, which names no digest since 9.
-        for place in ["8615b9, on @user_script:1.", "on @user_script:1."] {
-            let reason = "ACL failure in script: User w has no permissions to run the 'set' command";
-            let told = refused(&format!("ERR {reason} script: {place}")).to_string();
-            assert_eq!(told, format!("ERR {reason} (give this user the commands and keys of RQ)"));
-        }
-    }
-
-    #[test]
     fn of_a_connection_that_cannot_be_secured_it_says_what_to_do() {
         let error = io::Error::new(io::ErrorKind::InvalidData, "invalid peer certificate: UnknownIssuer");
         let text = RedisError::from(error).to_string();
         assert!(text.contains("UnknownIssuer") && text.ends_with("ssl_ca_certs)"), "{text}");
+    }
+
+    #[test]
+    fn a_command_that_a_script_may_not_run_is_named() {
+        let invocation = scripts::ENQUEUE.invoke(&["key"]);
+        let Some(redis::Arg::Simple(digest)) = invocation.args_iter().nth(1) else { panic!("no digest") };
+        let text = scripts::text_of(digest).unwrap();
+        let line = text.lines().position(|line| line.contains("redis.call('LLEN'")).unwrap() + 1;
+        let digest = String::from_utf8_lossy(digest);
+        let refused = "The user executing the script can't run this command or subcommand";
+        for answer in [
+            format!("{refused} script: {digest}, on @user_script:{line}."),
+            format!(
+                "Error running script (call to f_{digest}): @user_script:{line}: @user_script: {line}: {refused}"
+            ),
+        ] {
+            let answer = redis::parse_redis_value(format!("-ERR {answer}\r\n").as_bytes()).unwrap();
+            let told = RedisError::from(answer.extract_error().unwrap_err()).to_string();
+            assert!(told.starts_with(&format!("ERR {refused}: LLEN (")), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_in_a_script_is_told_whole() {
+        let refused = "ACL failure in script: User v has no permissions to run the 'hset' command";
+        for place in ["", " script: 892d1b, on @user_script:1.", " script: on @user_script:1."] {
+            let answer = redis::parse_redis_value(format!("-ERR {refused}{place}\r\n").as_bytes()).unwrap();
+            let told = RedisError::from(answer.extract_error().unwrap_err()).to_string();
+            assert!(told.starts_with(&format!("ERR {refused} (")), "{told}");
+        }
     }
 
     #[test]

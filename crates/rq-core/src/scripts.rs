@@ -4,6 +4,9 @@
 //! way is a *part* (`scripts/parts`), put before the scripts that name it: a library of all parts would be loaded with
 //! each. The functions here and in [`steps`](crate::steps) are the only callers.
 //!
+//! What its user may not run, a script says before its first write (the part `permission`): before most of them stands a
+//! question for each command they name; those that run for each job ask for less, themselves.
+//!
 //! The first write of a script is a `redis.call`, or goes through `write` of the part `refusal`. A server that takes no
 //! writes refuses that one, and the script fails as a whole, with Redis' own error, and has done nothing. What belongs to
 //! one job is a `redis.pcall`, so that a key of a wrong type harms that job alone. An execution that `rq:wip` does not
@@ -12,6 +15,8 @@
 //! The keys a script is told are those of the step, and in a cluster one more at their end, which no script looks at
 //! (`sentry_of`). Most keys a script works with it makes itself: they share the slot of those it was told.
 
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::sync::OnceLock;
 
 use redis::Cmd;
@@ -47,6 +52,7 @@ macro_rules! parts {
 }
 
 parts! {
+    PERMISSION = "permission",
     REFUSAL = "refusal",
     FENCE = "fence",
     LIFETIME = "lifetime",
@@ -76,25 +82,26 @@ scripts! { OF_PRODUCERS:
     CANCEL = "cancel" [REFUSAL, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, WITHDRAW],
     DELETE = "delete" [REFUSAL, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, WITHDRAW],
     EMPTY = "empty" [],
-    ENQUEUE = "enqueue" [LIFETIME, OVER],
+    ENQUEUE = "enqueue" [PERMISSION, LIFETIME, OVER],
     RELEASE = "release" [REFUSAL, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE],
     REQUEUE = "requeue" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT],
-    SETTLE = "settle" [REFUSAL, FENCE, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, CONCLUDE],
+    SETTLE = "settle" [PERMISSION, REFUSAL, FENCE, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, CONCLUDE],
 }
 
 #[cfg(feature = "worker")]
 scripts! { OF_WORKERS:
     ABANDON = "abandon" [REFUSAL, FENCE, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, CONCLUDE],
-    BEGIN = "begin" [REFUSAL, FENCE],
+    BEGIN = "begin" [PERMISSION, REFUSAL, FENCE],
     BIRTH = "birth" [],
     BURY = "bury" [REFUSAL, FENCE],
-    CLAIM = "claim" [REFUSAL, LIFETIME, PLACE, REMOVE],
+    CLAIM = "claim" [PERMISSION, REFUSAL, LIFETIME, PLACE, REMOVE],
     DEATH = "death" [REFUSAL],
     DUE = "due" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT],
     EXPIRE = "expire" [],
     FREE_SLOTS = "free_slots" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT],
     HEARTBEAT = "heartbeat" [REFUSAL, FENCE],
     LEAVE = "leave" [],
+    PERMISSIONS = "permissions" [PERMISSION],
     PICK_UP = "pick_up" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT, REMOVE],
     PRUNE = "prune" [],
     PUSH_READY = "push_ready" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT],
@@ -128,9 +135,34 @@ impl Script {
         cmd
     }
 
+    /// The commands that it may run, with those of its parts.
+    fn commands(&self) -> BTreeSet<&'static str> {
+        self.parts.iter().chain([&self.source]).flat_map(|text| commands_in(text)).collect()
+    }
+
+    /// A script begins with its name.
+    #[cfg(any(feature = "worker", test))]
+    fn own_name(&self) -> Option<&'static str> {
+        self.source.strip_prefix("-- ")?.split(':').next()
+    }
+
+    /// What asks for all of them before anything else is done; nothing where the script asks itself.
+    fn preflight(&self) -> String {
+        let mut text = String::new();
+        if self.parts.contains(&PERMISSION) {
+            return text;
+        }
+        text.push_str(PERMISSION);
+        for command in self.commands() {
+            // Which key does not matter: a user has a command or lacks it.
+            let _ = writeln!(text, "need('{command}', KEYS[1])");
+        }
+        text
+    }
+
     fn whole(&self) -> &Whole {
         self.whole.get_or_init(|| {
-            let text = [DRAGONFLY, &self.parts.concat(), self.source].concat();
+            let text = [DRAGONFLY, &self.preflight(), &self.parts.concat(), self.source].concat();
             let digest = redis::Script::new(&text).get_hash().to_owned();
             Whole { text, digest }
         })
@@ -148,16 +180,49 @@ fn sentry_of(key: &str) -> Option<String> {
     is_tag.then(|| format!("{key}{SENTRY}"))
 }
 
+/// The commands of all scripts that workers run.
+#[cfg(feature = "worker")]
+pub(crate) fn commands_of_workers() -> BTreeSet<&'static str> {
+    OF_WORKERS.iter().copied().chain([&RELEASE, &SETTLE]).flat_map(Script::commands).collect()
+}
+
+/// The commands of the script of that name; `None` where there is none.
+#[cfg(feature = "worker")]
+pub(crate) fn commands_of(name: &str) -> Option<BTreeSet<&'static str>> {
+    all().find(|script| script.own_name() == Some(name)).map(Script::commands)
+}
+
+/// What stands before the name of a command in a script.
+const CALLERS: [&str; 5] = ["redis.call", "redis.pcall", "ask", "write", "need"];
+/// The end of a name whose first letter is decided in the script.
+const PUSH: &str = "'PUSH'";
+
+/// The commands that a script names.
+fn commands_in(text: &'static str) -> impl Iterator<Item = &'static str> {
+    let named = text.match_indices("('").filter_map(|(at, opening)| {
+        let is_called = CALLERS.iter().any(|caller| text[..at].ends_with(caller));
+        let name = text[at + opening.len()..].split('\'').next()?;
+        Some(name).filter(|_| is_called)
+    });
+    let pushes = if text.contains(PUSH) { &["LPUSH", "RPUSH"][..] } else { &[] };
+    named.chain(pushes.iter().copied())
+}
+
 /// The text of the script that Redis knows by `digest`.
 pub(crate) fn text_of(digest: &[u8]) -> Option<&'static str> {
     Some(&by_digest(digest)?.whole().text)
 }
 
+/// The command in a line, from 1, of the script that Redis knows by `digest`; both where the script decides between two.
+pub(crate) fn command_at(digest: &[u8], line: usize) -> Option<String> {
+    let commands: Vec<&str> = commands_in(text_of(digest)?.lines().nth(line.checked_sub(1)?)?).collect();
+    Some(commands.join(" or ")).filter(|named| !named.is_empty())
+}
+
 /// The name of the script that Redis knows by `digest`.
 #[cfg(any(feature = "worker", test))]
 pub(crate) fn name_of(digest: &[u8]) -> Option<&'static str> {
-    // A script begins with its name.
-    by_digest(digest)?.source.strip_prefix("-- ")?.split(':').next()
+    by_digest(digest)?.own_name()
 }
 
 fn by_digest(digest: &[u8]) -> Option<&'static Script> {
@@ -186,6 +251,36 @@ mod tests {
             assert!(script.whole().text.starts_with("--!df "), "{}.lua", script.name);
             // A `#!lua` line is a syntax error before Redis 7 and makes scripts refused at maxmemory since.
             assert!(!script.whole().text.contains("#!"), "{}.lua", script.name);
+        }
+    }
+
+    /// A command that is called in another way would be asked for by nobody.
+    #[test]
+    fn every_call_names_its_command() {
+        let known =
+            ["(...)", "(command, key, ...)", "(unpack(words))", "(side .. 'PUSH'", "(place .. 'PUSH'"];
+        for script in all() {
+            for text in script.parts.iter().chain([&script.source]) {
+                for (at, call) in
+                    ["redis.call", "redis.pcall"].iter().flat_map(|call| text.match_indices(call))
+                {
+                    let rest = &text[at + call.len()..];
+                    let name = rest.strip_prefix("('").and_then(|rest| rest.split('\'').next());
+                    let is_named = name.is_some_and(|name| script.commands().contains(name));
+                    let in_prose = !rest.starts_with('(');
+                    let is_known = known.iter().any(|known| rest.starts_with(known));
+                    assert!(is_named || is_known || in_prose, "{}: {:.40}", script.name, rest);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_script_asks_for_all_that_it_runs_or_does_so_itself() {
+        let due = DUE.preflight();
+        assert!(due.contains("need('TIME', KEYS[1])") && due.contains("need('RPUSH', KEYS[1])"), "{due}");
+        for script in [&BEGIN, &CLAIM, &ENQUEUE, &PERMISSIONS, &SETTLE] {
+            assert_eq!(script.preflight(), "");
         }
     }
 

@@ -8,6 +8,8 @@ pub mod job;
 #[cfg(feature = "worker")]
 pub mod maintenance;
 pub mod management;
+#[cfg(feature = "worker")]
+pub mod permissions;
 pub mod queue;
 pub mod registry;
 pub mod roster;
@@ -23,6 +25,8 @@ pub mod worker;
 use redis::{FromRedisValue, RedisResult, Value as Reply};
 
 use crate::error::Error;
+#[cfg(feature = "worker")]
+use crate::error_class::ErrorClass;
 use crate::fields::Fields;
 use crate::link::Answers;
 
@@ -72,4 +76,14 @@ fn names_of(step: &'static str, answers: Answers, prefix: &str) -> Result<Vec<St
 fn read_hash(step: &'static str, answer: RedisResult<Reply>) -> Result<Fields, Error> {
     let pairs: Vec<(Vec<u8>, Vec<u8>)> = read(step, answer)?;
     Ok(pairs.into_iter().collect())
+}
+
+/// A job's hash, empty where there is none, and where the key is of another type by now: that is no job's. What the user
+/// may not read is an error, and no job that is gone.
+#[cfg(feature = "worker")]
+fn read_record(step: &'static str, answer: RedisResult<Reply>) -> Result<Fields, Error> {
+    match read_hash(step, answer) {
+        Err(error) if error.class() == ErrorClass::Fault => Ok(Fields::default()),
+        answer => answer,
+    }
 }

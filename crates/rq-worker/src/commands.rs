@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use redis::aio::{PubSubSink, PubSubStream};
-use rq_core::link::{Backoff, Link};
+use rq_core::link::{Backoff, Link, spoils_connection};
 use rq_core::{Codec, Value};
 use tokio::sync::watch;
 
@@ -131,6 +131,8 @@ async fn until_over(mut asker: PubSubSink, mut newest: watch::Receiver<u64>) {
             Ok(_) => return,
             Err(_) => match tokio::time::timeout(PING_LIMIT, asker.ping::<redis::Value>()).await {
                 Ok(Ok(_)) => {}
+                // An answer as well: the user may not ask, and the server is there.
+                Ok(Err(error)) if error.code().is_some() && !spoils_connection(&error) => {}
                 _ => return,
             },
         }

@@ -146,11 +146,13 @@ async fn introduce(options: &mut Options) -> Result<(Identity, Link, ServerInfo)
     if server.is_of_cluster && !options.keys.share_a_slot() {
         return Err(WorkerError::PrefixWithoutTag { prefix: options.keys.prefix().to_owned() });
     }
+    let who = registration::identity(options);
+    registration::check_names(&who, &options.queues)?;
+    registration::check_permissions(&link, &who, &options.queues).await?;
     // As in RQ, which exits where workers are suspended at its start (docs/cli.md §2). Nothing is registered by then.
     if link.run(&suspension::is_suspended(&options.keys)).await? {
         return Err(WorkerError::Suspended);
     }
-    let who = registration::identity(options);
     registration::register(&link, &who, &options.queues).await?;
     Ok((who, link, server))
 }

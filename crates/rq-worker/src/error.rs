@@ -2,6 +2,8 @@
 
 use std::io;
 
+use rq_core::steps::permissions::Lack;
+
 /// Why a worker did not start, or ended before it should.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -58,6 +60,16 @@ pub enum WorkerError {
         /// The prefix.
         prefix: String,
     },
+    /// Its user may not do what a worker needs.
+    #[error("{}", described_lacks(user.as_deref(), lacks, prefix))]
+    NotPermitted {
+        /// The user; `None` where Redis does not say.
+        user: Option<String>,
+        /// What it lacks.
+        lacks: Vec<Lack>,
+        /// What all keys and channels begin with.
+        prefix: String,
+    },
     /// A living worker has the name.
     #[error(
         "There exists an active worker named '{name}' already; choose another --name, or wait until it is gone"
@@ -104,6 +116,45 @@ fn described(outcomes: &[(String, &str)]) -> String {
     text
 }
 
+/// The first of `items`, and how many more there are.
+fn listed(items: &[&str]) -> String {
+    let mut text = items[..items.len().min(NAMED_MAX)].join(", ");
+    if items.len() > NAMED_MAX {
+        text.push_str(&format!(" and {} more", items.len() - NAMED_MAX));
+    }
+    text
+}
+
+fn described_lacks(user: Option<&str>, lacks: &[Lack], prefix: &str) -> String {
+    let of = |pick: fn(&Lack) -> Option<&str>| lacks.iter().filter_map(pick).collect::<Vec<_>>();
+    let commands = of(|lack| if let Lack::Command(name) = lack { Some(name) } else { None });
+    let unknown = of(|lack| if let Lack::Unknown(name) = lack { Some(name) } else { None });
+    let keys = of(|lack| if let Lack::Key(name) = lack { Some(name) } else { None });
+    let channels = of(|lack| if let Lack::Channel(name) = lack { Some(name) } else { None });
+
+    let what = [("run", &commands), ("use the keys", &keys), ("listen on the channel", &channels)];
+    let missing = what.iter().filter(|(_, items)| !items.is_empty());
+    let missing: Vec<String> = missing.map(|(verb, items)| format!("{verb} {}", listed(items))).collect();
+    let mut sentences = Vec::new();
+    if !missing.is_empty() {
+        let rules = commands.iter().map(|name| format!("+{}", name.to_lowercase().replace(' ', "|")));
+        let keys = (!keys.is_empty()).then(|| format!("~{prefix}:*"));
+        let channels = (!channels.is_empty()).then(|| format!("&{prefix}:pubsub:*"));
+        let rules: Vec<String> = rules.chain(keys).chain(channels).collect();
+        sentences.push(format!(
+            "{} may not {}, which a worker needs; `ACL SETUSER {} {}` lets it (docs/operations.md lists all)",
+            user.map_or("the user of this URL".to_owned(), |user| format!("redis' user '{user}'")),
+            missing.join(", nor "),
+            user.unwrap_or("NAME"),
+            rules.join(" ")
+        ));
+    }
+    if !unknown.is_empty() {
+        sentences.push(format!("this server has no command {}, or has renamed it", listed(&unknown)));
+    }
+    sentences.join("; ")
+}
+
 /// Why an executor could not be launched.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -117,4 +168,31 @@ pub enum LaunchError {
     /// Something it needs from the system could not be had.
     #[error(transparent)]
     System(#[from] io::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lack_is_told_with_what_ends_it() {
+        let lacks = vec![
+            Lack::Command("TIME".to_owned()),
+            Lack::Command("CLIENT INFO".to_owned()),
+            Lack::Unknown("ZMSCORE".to_owned()),
+            Lack::Key("p:wip:q".to_owned()),
+            Lack::Channel("p:pubsub:w".to_owned()),
+        ];
+        let told = |user: Option<&str>, lacks| {
+            WorkerError::NotPermitted { user: user.map(str::to_owned), lacks, prefix: "p".to_owned() }
+                .to_string()
+        };
+        assert_eq!(
+            told(Some("w"), lacks.clone()),
+            "redis' user 'w' may not run TIME, CLIENT INFO, nor use the keys p:wip:q, nor listen on the channel \
+             p:pubsub:w, which a worker needs; `ACL SETUSER w +time +client|info ~p:* &p:pubsub:*` lets it \
+             (docs/operations.md lists all); this server has no command ZMSCORE, or has renamed it"
+        );
+        assert!(told(None, lacks[..1].to_vec()).starts_with("the user of this URL may not run TIME"));
+    }
 }

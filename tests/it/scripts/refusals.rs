@@ -28,7 +28,7 @@ use super::{QUEUE, Stage, Worker, assert_same, failed, finished};
 struct Refusal {
     begin: fn(&PrivateRedis),
     end: &'static [&'static str],
-    /// The code of the error, and a part of its text.
+    /// The code of the error, empty where servers differ, and a part of its text.
     error: (&'static str, &'static str),
 }
 
@@ -51,8 +51,8 @@ const REFUSALS: &[Refusal] = &[
     Refusal {
         begin: |server| tell(server, &["ACL", "SETUSER", "default", "-@write"]),
         end: &["ACL", "SETUSER", "default", "+@all"],
-        // Redis 7.0 says that the user can't run this command, later ones that there are no permissions to run it.
-        error: ("ERR", "run th"),
+        // Redis before 7 says `ERR`, and that the user can't run it.
+        error: ("", "run"),
     },
 ];
 
@@ -237,7 +237,8 @@ fn every_script_fails_as_a_whole() {
             tell(&server, end);
             match &answer {
                 Err(Error::Redis(error))
-                    if error.code() == Some(code) && error.to_string().contains(text) => {}
+                    if (code.is_empty() || error.code() == Some(code))
+                        && error.to_string().contains(text) => {}
                 _ => swallowed.push(format!("{script}, {code}: {answer:?}")),
             }
             if answer.is_err() {
@@ -258,6 +259,8 @@ fn all_scripts_are_asked() {
     let names = files.map(|file| file.expect("it can be listed").file_name().into_string().expect("UTF-8"));
     let names: BTreeSet<String> =
         names.filter_map(|name| Some(name.strip_suffix(".lua")?.to_owned())).collect();
+    // This one writes nothing where a user can lack a permission and a script can be told.
+    let names = names.into_iter().filter(|name| name != "permissions").collect::<BTreeSet<_>>();
     let asked: BTreeSet<String> = STEPS.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(asked, names);
 }

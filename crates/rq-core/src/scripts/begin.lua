@@ -11,9 +11,11 @@ for i = 4, #ARGV, 3 do
   origins[#origins + 1] = ARGV[i]
   members[#members + 1] = ARGV[i + 1] .. ':' .. ARGV[i + 2]
 end
+need('SREM', KEYS[1])
+local answers = {}
+-- Looked at first: who may not do that has begun nothing.
+for k, held in ipairs(hold(ARGV[1], ARGV[2], ARGV[3], origins, members)) do answers[k] = held and 1 or 0 end
 -- From here on they count as begun. The set lists what has not begun, so that one command takes off a whole batch, and
 -- a member that is missing by mistake counts as begun, which is the safe side.
 redis.call('SREM', KEYS[1], unpack(members))
-local answers = {}
-for k, held in ipairs(hold(ARGV[1], ARGV[2], ARGV[3], origins, members)) do answers[k] = held and 1 or 0 end
 return answers

@@ -13,8 +13,8 @@
 -- Result  `suspended` | `stale` | `ok` or `more` (as many were dropped as one call may), then triples: `c`, id, origin
 --         (claimed; the k-th has the k-th execution id) or `d`, id, reason (dropped from the list)
 -- Re-send: the answer of that number is given again; a lower one that is as even or odd is stale and does nothing.
--- Wrong types of our own keys fail in the preflight, before anything is popped. The first write is EXPIRE or LPOP,
--- which run at maxmemory. What belongs to one job is checked or a pcall, so that it harms that job alone, and so that
+-- Wrong types of our own keys, and commands that the user may not run, fail in the preflight, before anything is popped.
+-- The first write is EXPIRE, which runs at maxmemory. What belongs to one job is checked or a pcall, so that it harms that job alone, and so that
 -- nothing fails between an LPOP and the books: ids are popped several at once.
 local P, worker, T, E, I, ttl, number, worker_ttl =
   ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
@@ -31,10 +31,17 @@ if number == last then return cmsgpack.unpack(before[2]) end
 if number < last then return {'stale'} end
 if redis.call('EXISTS', KEYS[4]) == 1 then return {'suspended'} end
 redis.call('SCARD', KEYS[2])
-redis.call('HLEN', KEYS[1])
-redis.call('ZCARD', KEYS[5])
 redis.call('SCARD', KEYS[6])
+-- These look at types as well, and would be refused here where they may not be run further down.
+redis.call('HEXISTS', KEYS[1], 'data')
+redis.call('ZSCORE', KEYS[5], '')
+local clock = redis.call('TIME')
+need('HSET', KEYS[1], '', '', '')
+need('ZADD', KEYS[5], '', '')
+need('ZRANGE', KEYS[5], '0', '0')
+need('PERSIST', JOB)
 local registered = redis.call('EXPIRE', KEYS[1], worker_ttl) == 1
+if may_run or registered then need('SADD', KEYS[1], '') end
 
 local function runs(id, origin)
   local xs = redis.pcall('ZRANGE', P .. ':executions:' .. id, 0, -1)
@@ -78,8 +85,8 @@ local books = {}
 local function book_of(origin)
   local book = books[origin]
   if not book then
-    local found = redis.pcall('TYPE', P .. ':wip:' .. origin).ok
-    book = {usable = found == 'zset' or found == 'none', is_text = is_text(origin), entries = {},
+    local found = redis.pcall('ZSCORE', P .. ':wip:' .. origin, '')
+    book = {usable = type(found) ~= 'table', is_text = is_text(origin), entries = {},
       seen = P .. ':queue:' .. origin .. ':intermediate:first_seen:'}
     books[origin] = book
   end
@@ -200,7 +207,6 @@ if #members > 0 then
   for origin, book in pairs(books) do
     if #book.entries > 0 then redis.call('ZADD', P .. ':wip:' .. origin, unpack(book.entries)) end
   end
-  local clock = redis.call('TIME')
   local until_ms =
     string.format('%.0f', tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000) + lease_ms)
   local leases = {}
@@ -215,7 +221,7 @@ if #members > 0 then
   redis.call('EXPIRE', KEYS[6], worker_ttl)
   -- The worker writes a record that has expired anew; a record with this field alone would pass for a whole one.
   if registered then redis.call('HSET', KEYS[1], 'state', 'busy') end
-  redis.call('DEL', unpack(seen))
+  redis.pcall('DEL', unpack(seen))
 end
 if drops >= DROPS_MAX then answer[1] = 'more' end
 if #answer > 1 then

@@ -133,6 +133,21 @@ local function write(job, created_at, data)
   end
 end
 
+-- The place that was asked for last, and whether the rest was.
+local asked_place, asked_rest
+
+-- What the user may not run is refused before a job is written that would then be in no queue.
+local function ask_for(place)
+  asked_place = place
+  need((place == 'L' or place == 'R') and place .. 'PUSH' or 'ZADD', KEYS[1])
+end
+
+-- The same for what only some jobs take.
+local function ask_for_rest()
+  asked_rest = true
+  for _, command in ipairs({'DEL', 'EXPIRE', 'HDEL', 'HSET', 'ZADD'}) do need(command, KEYS[1]) end
+end
+
 local function enqueue(i, ids, after)
   local id, place, ttl, created_at, data = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4]
   local job = P .. ':job:' .. id
@@ -140,6 +155,8 @@ local function enqueue(i, ids, after)
   answer = answer or (#ids > 0 and waits_for(ids, id)) or nil
   note(ARGV[after], after + 2, after + 1 + 2 * tonumber(ARGV[after + 1]))
   if answer then return answer end
+  if place ~= asked_place then ask_for(place) end
+  if not asked_rest and (#ids > 0 or ttl > 0 or replaced_origin) then ask_for_rest() end
   if replaced_origin then replace(id, job, replaced_origin) end
   write(job, created_at, data)
   if ttl > 0 then redis.call('EXPIRE', job, ttl) end

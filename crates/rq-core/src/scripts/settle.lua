@@ -17,16 +17,29 @@ local WIP, EXECUTIONS, EXECUTION, JOB = P .. ':wip:', P .. ':executions:', P .. 
 local runner = worker ~= '' and worker or 'sync'
 local answers, execution_keys, members, ids, ats = {}, {}, {}, {}, {}
 local finished, failed, seconds_run = 0, 0, 0
-
+-- Whether one of these jobs runs again, has a slot or is not kept, which takes more than most ends do.
+local waits_again = false
 local i = 5
 while i <= #ARGV do
   local k, id = #ids + 1, ARGV[i + 1]
   local m = id .. ':' .. ARGV[i + 2]
   ats[k], ids[k], members[k], execution_keys[k] = i, id, m, EXECUTION .. m
+  waits_again = waits_again or ARGV[i + 13] ~= '' or ARGV[i + 14] ~= '' or tonumber(ARGV[i + 6]) <= 0
   i = i + 4 + conclusion_len(i + 4)
 end
+-- What the user may not run is refused as a whole: an outcome that is written by half would be in nobody's books.
+need('HSET', JOB, '', '', '')
+need('HGET', JOB, '')
+need('EXPIRE', JOB, '1')
+need('XADD', JOB, 'x', 'f', 'v')
+need('ZADD', JOB, '', '')
+need('DEL', JOB)
 -- One question for all of them: most jobs have no dependents, and are spared the look for each.
 local alone = stand_alone(ids)
+if waits_again or not alone then
+  for _, command in ipairs({'HEXISTS', 'HMGET', 'LPUSH', 'PERSIST', 'RPUSH', 'SADD', 'SMEMBERS', 'SREM', 'SSCAN',
+    'ZCARD', 'ZPOPMIN'}) do need(command, JOB) end
+end
 
 local function settle(k, at)
   local o, id, x = ARGV[at], ids[k], ARGV[at + 2]

@@ -7,7 +7,7 @@ use crate::keys::Keys;
 use crate::link::{Answers, Step};
 use crate::scripts;
 use crate::steps::worker::{HEARTBEAT_BATCH_MAX, Identity};
-use crate::steps::{BATCH_MAX, read, read_hash, single};
+use crate::steps::{BATCH_MAX, read, read_record, single};
 use crate::time::Timestamp;
 
 /// The answer to a claim.
@@ -117,8 +117,7 @@ pub fn begin(who: &Identity, claimed: &[Claimed]) -> Step<Vec<Option<Fields>>> {
         };
         let marks: Vec<bool> = read(NAME, marks)?;
         let begun = marks.into_iter().zip(answers).map(|(may_run, hash)| {
-            // A key of another type by now is no job's.
-            Ok(read_hash(NAME, hash).ok().filter(|fields| may_run && !fields.is_empty()))
+            Ok(Some(read_record(NAME, hash)?).filter(|fields| may_run && !fields.is_empty()))
         });
         begun.collect()
     })

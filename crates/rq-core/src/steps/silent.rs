@@ -16,7 +16,7 @@ use crate::scripts;
 use crate::steps::settlement::{Settlement, push_conclusion};
 use crate::steps::worker::Identity;
 use crate::steps::{BATCH_MAX, Claimed};
-use crate::steps::{exactly, read, read_hash, single};
+use crate::steps::{exactly, read, read_record, single};
 use crate::time::Timestamp;
 
 /// The most silent executions one look finds; the next one finds the rest.
@@ -181,7 +181,7 @@ pub fn remains(keys: &Keys, silent: &[Silent]) -> Step<Remains> {
         let uptime_s = info.and_then(|info| info.get::<u64>("uptime_in_seconds"));
         let uptime = uptime_s.map_or(Duration::MAX, Duration::from_secs);
         // A key that is no hash is as good as gone: the script clears the execution's records, and the others go on.
-        let jobs = answers.map(|hash| read_hash(NAME, hash).unwrap_or_default()).collect();
+        let jobs = answers.map(|hash| read_record(NAME, hash)).collect::<Result<_, _>>()?;
         Ok(Remains { uptime, jobs })
     })
 }

@@ -2,6 +2,7 @@
 
 use rq_core::keys::{check_queue_name, check_worker_name};
 use rq_core::link::Link;
+use rq_core::steps::permissions::{Lack, Permissions, lack_in, permissions};
 use rq_core::steps::worker::{self as steps, Identity, ServerInfo};
 use rq_core::{Timestamp, WorkerRecord};
 
@@ -30,6 +31,31 @@ pub(crate) async fn check_server(link: &Link) -> Result<ServerInfo, WorkerError>
     }
 }
 
+/// Refuses a user that may not do what a worker needs, before anything is registered or claimed.
+pub(crate) async fn check_permissions(
+    link: &Link,
+    who: &Identity,
+    queues: &[String],
+) -> Result<(), WorkerError> {
+    let channel = who.keys.pubsub(&who.name);
+    let refused =
+        |user, lacks| WorkerError::NotPermitted { user, lacks, prefix: who.keys.prefix().to_owned() };
+    let missing = |error, user| match lack_in(&error, who) {
+        Some(lack) => refused(user, vec![lack]),
+        None => error.into(),
+    };
+    let Permissions { user, mut lacks, is_complete } =
+        link.run(&permissions(who, queues)).await.map_err(|error| missing(error, None))?;
+    if !is_complete && let Err(error) = link.subscribe(&channel).await {
+        // Other errors pass: the subscription is tried again whenever it breaks.
+        lacks.extend(lack_in(&error, who));
+    }
+    if lacks.is_empty() {
+        return Ok(());
+    }
+    Err(refused(user, lacks.into_iter().collect::<Vec<Lack>>()))
+}
+
 /// Tells of the server's ways to lose jobs, of which each can be set otherwise.
 pub(crate) fn tell_of_dangers(server: &ServerInfo, observers: &Observers) {
     if let Some(policy) = server.maxmemory_policy.as_deref().filter(|policy| *policy != POLICY_SAFE) {
@@ -56,12 +82,17 @@ pub(crate) fn identity(options: &mut Options) -> Identity {
     }
 }
 
-/// Registers the worker, under a name that no living one has.
-pub(crate) async fn register(link: &Link, who: &Identity, queues: &[String]) -> Result<(), WorkerError> {
+/// Refuses names that must not be written to Redis.
+pub(crate) fn check_names(who: &Identity, queues: &[String]) -> Result<(), WorkerError> {
     check_worker_name(&who.name).map_err(rq_core::Error::from)?;
     for queue in queues {
         check_queue_name(queue).map_err(rq_core::Error::from)?;
     }
+    Ok(())
+}
+
+/// Registers the worker, under a name that no living one has.
+pub(crate) async fn register(link: &Link, who: &Identity, queues: &[String]) -> Result<(), WorkerError> {
     let address = link.run(&steps::introduce(&who.name)).await?;
     let record = record(who, queues, address);
     if !link.run(&steps::birth(who, &record)).await? {

@@ -166,7 +166,7 @@ fn a_refused_tick_is_told_once_and_made_up_for() {
     };
     allow("-hset");
     worker.wait_for_line("scheduling failed", LIMIT);
-    wait_for_ticks(&redis, 2);
+    wait_for_more(&redis, 2, "evalsha", "failed_calls");
     allow("+hset");
     let due = scratch.queue("default").enqueue_in(secs(0), jobs::add::call(2, 3)).unwrap();
     assert_eq!(due.wait(LIMIT).unwrap(), 5);
@@ -230,11 +230,18 @@ fn an_idle_scheduler_costs_one_call_a_second() {
 #[track_caller]
 fn wait_for_ticks(redis: &PrivateRedis, ticks: u64) {
     // Nothing else of ours reads a lock, or any other string.
-    let gets = || -> u64 {
+    wait_for_more(redis, ticks, "get", "calls");
+}
+
+/// Waits until a server has counted so many more, in the figures that it keeps of a command.
+#[track_caller]
+fn wait_for_more(redis: &PrivateRedis, more: u64, command: &str, figure: &str) {
+    let count = || -> u64 {
         let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut redis.connection()).unwrap();
-        let calls = stats.lines().find_map(|line| line.strip_prefix("cmdstat_get:calls="));
-        calls.and_then(|rest| rest.split(',').next()).map_or(0, |calls| calls.parse().unwrap())
+        let figures = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:")));
+        let mut pairs = figures.unwrap_or_default().split(',').filter_map(|pair| pair.split_once('='));
+        pairs.find(|(name, _)| *name == figure).map_or(0, |(_, count)| count.parse().unwrap())
     };
-    let before = gets();
-    eventually("ticks", LIMIT, || (gets() >= before + ticks).then_some(()));
+    let before = count();
+    eventually("a server's figures to rise", LIMIT, || (count() >= before + more).then_some(()));
 }

@@ -9,7 +9,7 @@ use redis::{AsyncConnectionConfig, Client, RedisResult};
 use tokio::sync::Mutex;
 
 use super::limit::within;
-use super::place::Place;
+use super::place::{Place, introduced};
 use super::reconnecting::Reconnecting;
 use super::step::{Again, Answers, Step, Tried};
 use crate::error::Error;
@@ -268,7 +268,7 @@ impl Place {
         within(limit, async {
             let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
             if let Some(introduction) = self.introduction() {
-                introduction.exec_async(&mut connection).await?;
+                introduced(introduction.exec_async(&mut connection).await)?;
             }
             Ok(connection)
         })

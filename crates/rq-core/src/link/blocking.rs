@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use redis::{Connection, Pipeline, RedisResult};
 
 use super::limit::timed_out;
-use super::place::Place;
+use super::place::{Place, introduced};
 use super::reconnecting::Reconnecting;
 use super::step::{Again, Answers, Step, Tried};
 use crate::error::Error;
@@ -200,7 +200,7 @@ impl Place {
         let mut connection = client.get_connection_with_timeout(left)?;
         if let Some(introduction) = self.introduction() {
             limit_answers(&connection, left)?;
-            introduction.exec(&mut connection)?;
+            introduced(introduction.exec(&mut connection))?;
         }
         Ok(connection)
     }

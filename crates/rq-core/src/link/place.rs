@@ -12,6 +12,7 @@ use super::nodes::{Nodes, nodes_of};
 use super::sentinels::{self, Askable, Found, Sentinels};
 use super::{ANSWER_LIMIT, CONNECT_LIMIT};
 use crate::error::Error;
+use crate::error_class::is_broken;
 use crate::redis_url::{Address, Host, Login, RedisUrl};
 
 /// After which silence the kernel asks the other side of a connection whether it is there.
@@ -195,6 +196,11 @@ impl Place {
             nodes.learned(hosts);
         }
     }
+}
+
+/// What came of an [introduction](Place::introduction): a connection whose name is refused serves as well.
+pub(super) fn introduced(answer: RedisResult<()>) -> RedisResult<()> {
+    answer.or_else(|error| if is_broken(&error) { Err(error) } else { Ok(()) })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

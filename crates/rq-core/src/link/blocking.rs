@@ -10,6 +10,7 @@ use super::place::{Place, introduced};
 use super::reconnecting::Reconnecting;
 use super::step::{Again, Answers, Step, Tried};
 use crate::error::Error;
+use crate::error_class::is_broken;
 
 /// A connection to Redis for programs without a runtime, which is replaced when it is of no more use.
 ///
@@ -66,8 +67,8 @@ impl BlockingLink {
             let result = exchange(&mut connection, &pipeline, left());
             let verdict = step.judge(&result, &mut tried);
             if verdict.connection_serves {
-                self.learn_nodes(&mut connection, left());
-                turn.connection = Some(connection);
+                let serves = self.learn_nodes(&mut connection, left());
+                turn.connection = Some(connection).filter(|_| serves);
             } else if let Some(node) = &verdict.node {
                 self.place.moved(node);
             } else {
@@ -105,12 +106,13 @@ impl BlockingLink {
         Ok(self.place.connect_blocking(limit.min(self.place.connect_limit()))?)
     }
 
-    /// Asks for the nodes of the cluster, if they are wanted.
-    fn learn_nodes(&self, connection: &mut Connection, limit: Duration) {
-        if let Some(question) = self.place.question_for_nodes() {
-            let answer = limit_answers(connection, limit).and_then(|()| question.query(connection));
-            self.place.learn_nodes(&answer);
-        }
+    /// Asks for the nodes of the cluster, if they are wanted. Whether the connection is good for more: it is not where the
+    /// answer may still come, which the next step would take for its own.
+    fn learn_nodes(&self, connection: &mut Connection, limit: Duration) -> bool {
+        let Some(question) = self.place.question_for_nodes() else { return true };
+        let answer = limit_answers(connection, limit).and_then(|()| question.query(connection));
+        self.place.learn_nodes(&answer);
+        !answer.is_err_and(|error| is_broken(&error))
     }
 
     /// As [`Link::follow_cluster`](super::Link::follow_cluster).

@@ -2,7 +2,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rq_core::link::BlockingLink;
-use rq_core::{Codec, Error, Keys, RedisUrl, blocking};
+use rq_core::{Codec, Error, Keys, RedisError, RedisUrl, blocking};
 
 use crate::output::note;
 use crate::refusal::Refusal;
@@ -152,13 +152,24 @@ impl Server {
     pub(crate) fn refusal(&self, error: &Error) -> Refusal {
         Refusal::Failed(match error {
             Error::Redis(cause) if error.is_redis_unavailable() => format!(
-                "Redis at {} cannot be reached: {cause}. Is it running there? Another one is named with --url or \
-                 RQ_REDIS_URL.",
-                self.shown
+                "Redis at {} cannot be reached: {cause}. {} Another one is named with --url or RQ_REDIS_URL.",
+                self.shown,
+                self.question(cause)
             ),
             Error::Redis(cause) => format!("Redis at {}: {cause}", self.shown),
             other => other.to_string(),
         })
+    }
+}
+
+impl Server {
+    /// What is to be asked first where there is no connection.
+    fn question(&self, cause: &RedisError) -> &'static str {
+        match self.shown.starts_with("rediss") {
+            _ if cause.is_connection_refused() => "Is it running there?",
+            true => "Does it speak TLS there, with what the URL says of certificates?",
+            false => "Is it running there, and without TLS? With it, the URL begins with rediss://.",
+        }
     }
 }
 

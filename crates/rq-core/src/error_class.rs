@@ -44,6 +44,8 @@ const PERMISSIONS: &str = "give this user the commands and keys of RQ: docs/oper
 
 const TAGGED_PREFIX: &str = "in a cluster, set RQ_KEY_PREFIX to a prefix with a hash tag, such as {app}:rq, for producers and workers alike";
 
+const ANOTHER_NODE: &str = "another node of the cluster has these keys; without a hash tag in RQ_KEY_PREFIX, as in {app}:rq, they are on several";
+
 /// The first row that fits decides. What is not in the table is a [`Fault`](ErrorClass::Fault).
 const TABLE: &[Row] = {
     use ErrorClass::{Fault, Misconfigured, Moved, Passing};
@@ -52,12 +54,16 @@ const TABLE: &[Row] = {
         row("READONLY", "", Moved, RECONNECTS, "this server is a replica"),
         row("MASTERDOWN", "", Moved, RECONNECTS, "this server is a replica without its master"),
         row("CLUSTERDOWN", "", Moved, RECONNECTS, "the cluster has no node for these keys"),
-        row("MOVED", "", Moved, RECONNECTS, TAGGED_PREFIX),
+        row("MOVED", "", Moved, RECONNECTS, ANOTHER_NODE),
         row("ERR", "non local key", Moved, RECONNECTS, "the cluster moves these keys"),
         // It restarts: its name may lead to another one meanwhile.
         row("LOADING", "", Moved, RECONNECTS, "it restarts and reads its data"),
         row("ERR", "max number of clients", Passing, RECONNECTS, "raise its maxclients"),
         row("BUSY", "", Passing, STAYS, "a script runs there for long"),
+        // So the client library tells of a refused `SELECT`, whose code it drops.
+        row("ERR", "is busy running a script", Passing, STAYS, "a script runs there for long"),
+        row("ERR", "Authentication required", Misconfigured, RECONNECTS, "give the URL a password"),
+        row("ERR", "no permissions to run the 'select'", Misconfigured, RECONNECTS, PERMISSIONS),
         row("UNKILLABLE", "", Passing, STAYS, "a script runs there for long"),
         row("TRYAGAIN", "", Passing, STAYS, "the cluster moves these keys"),
         row("ASK", "", Passing, STAYS, "the cluster moves these keys"),
@@ -134,6 +140,14 @@ pub(crate) fn is_of_moving_keys(error: &RedisError) -> bool {
     matches!(error.code(), Some("MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN"))
 }
 
+/// An error of making a connection: since nothing was sent, it is about no step, whatever it says.
+pub(crate) fn of_connecting(error: RedisError) -> RedisError {
+    match class_of(&error) {
+        ErrorClass::Fault => std::io::Error::other(error.to_string()).into(),
+        _ => error,
+    }
+}
+
 /// Whether the connection broke, so that it is unknown whether the commands were run.
 pub(crate) fn is_broken(error: &RedisError) -> bool {
     // A timeout as well: the answer may only be late, and the commands were run. What cannot be parsed was an answer.
@@ -145,6 +159,9 @@ pub(crate) fn is_broken(error: &RedisError) -> bool {
 
 /// What an operator can do about an error; empty where that is nothing in particular.
 pub(crate) fn advice_on(error: &RedisError) -> &'static str {
+    if error.kind() == ErrorKind::AuthenticationFailed {
+        return "correct the user and the password of the URL; a password alone is written :password@";
+    }
     if error.code().is_some() {
         return row_of(error).map_or("", |row| row.advice);
     }
@@ -253,6 +270,12 @@ mod tests {
                 Fault,
                 false,
             ),
+            (
+                "ERR Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+                Passing,
+                false,
+            ),
+            ("ERR Authentication required", Misconfigured, true),
             ("ERR value is not an integer or out of range", Fault, false),
             ("WRONGTYPE Operation against a key holding the wrong kind of value", Fault, false),
         ] {
@@ -271,6 +294,8 @@ mod tests {
             let error = RedisError::from(std::io::Error::from(kind));
             assert!(class_of(&error) == ErrorClass::Moved && spoils_connection(&error), "{kind}");
         }
+        let mismatch = RedisError::from((ErrorKind::InvalidClientConfig, "the key is another certificate's"));
+        assert_eq!(class_of(&of_connecting(mismatch)), ErrorClass::Moved);
         let refused = RedisError::from((ErrorKind::AuthenticationFailed, "Password authentication failed"));
         assert_eq!(class_of(&refused), ErrorClass::Misconfigured);
     }

@@ -22,14 +22,14 @@ const HOST: &str = "localhost";
 const PORT: u16 = 6379;
 /// Where a sentinel listens if the URL does not say.
 const SENTINEL_PORT: u16 = 26379;
-/// The most sentinels a URL may name.
-const SENTINELS_MAX: usize = 32;
+/// The most hosts a URL may name.
+const HOSTS_MAX: usize = 32;
 
 /// Where Redis is and how to get in.
 ///
 /// | form | |
 /// |---|---|
-/// | `redis://[[user]:password@][host][:port][/db]` | TCP; `localhost`, 6379 and 0 where left out |
+/// | `redis://[[user]:password@][host][:port][,..][/db]` | TCP; `localhost`, 6379 and 0 where left out; of several hosts any that serves |
 /// | `rediss://..` | the same with TLS, which needs the feature `tls` |
 /// | `unix://[[user]:password@]/path[?db=n]` | a socket |
 /// | `redis+sentinel://[[user]:password@]host[:port],..[/master[/db]]` | the master that these sentinels name, `mymaster` where left out; `rediss+sentinel` with TLS to all |
@@ -61,7 +61,8 @@ pub struct RedisUrl {
 /// Where to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Address {
-    Host(Host),
+    /// One, or several of which each may be the right one.
+    Hosts(Vec<Host>),
     Socket(PathBuf),
     /// Ask these where the master of that name is.
     Sentinels {
@@ -140,11 +141,9 @@ pub enum UrlError {
     /// A URL with `unix://` has no path.
     #[error("the Redis URL names no socket: write unix:///path/of/socket")]
     NoPath,
-    /// A sentinel is left out, or there are too many.
-    #[error(
-        "the Redis URL must name from one to {SENTINELS_MAX} sentinels: redis+sentinel://host:26379,host/master"
-    )]
-    Sentinels,
+    /// A host between commas is left out, there are too many, or none where sentinels are needed.
+    #[error("the Redis URL must name from one to {HOSTS_MAX} hosts, with commas between them")]
+    Hosts,
     /// A URL with sentinels has an `@` behind their names, so that these may be part of a password.
     #[error(
         "the Redis URL has an @ behind its hosts; in a password, write %2F for /, %3F for ? and %23 for #"
@@ -183,13 +182,15 @@ const SCHEMES: [(&str, Kind, bool); 12] = [
 impl RedisUrl {
     /// Reads a URL.
     pub fn parse(url: &str) -> Result<RedisUrl, UrlError> {
-        let text = UrlText::split(url).ok_or(UrlError::Scheme)?;
+        // As Python does: secrets that are read from files often end with one.
+        let url = url.replace(['\n', '\r', '\t'], "");
+        let text = UrlText::split(&url).ok_or(UrlError::Scheme)?;
         let scheme = SCHEMES.iter().find(|(name, ..)| *name == text.scheme).ok_or(UrlError::Scheme)?;
         let &(_, kind, is_tls) = scheme;
         let mut parameters = Parameters::read(text.query)?;
         let login = text.login().or(parameters.login());
         let (address, path_db) = match kind {
-            Kind::Tcp => (Address::Host(host(text.hostinfo(), PORT)?), text.db()),
+            Kind::Tcp => (Address::Hosts(hosts(&text, PORT)?), text.db()),
             Kind::Socket => (Address::Socket(text.socket().ok_or(UrlError::NoPath)?), None),
             Kind::Sentinels => sentinels(&text, &mut parameters)?,
         };
@@ -224,7 +225,7 @@ impl RedisUrl {
 pub(crate) fn host_of_node(node: &str, asked: &Host) -> Option<Host> {
     let (name, port) = node.rsplit_once(':')?;
     let port = port.parse().ok()?;
-    let name = if name.is_empty() { &asked.name } else { name.trim_matches(['[', ']']) };
+    let name = if ["", "?"].contains(&name) { &asked.name } else { name.trim_matches(['[', ']']) };
     Some(Host { name: name.to_owned(), port })
 }
 
@@ -235,16 +236,24 @@ fn host(hostinfo: &str, default_port: u16) -> Result<Host, UrlError> {
     Ok(Host { name, port: port.unwrap_or(default_port) })
 }
 
+/// The hosts that are named, with commas between them.
+fn hosts(text: &UrlText<'_>, default_port: u16) -> Result<Vec<Host>, UrlError> {
+    let names: Vec<&str> = text.hostinfo().split(',').collect();
+    if names.len() > HOSTS_MAX || (names.len() > 1 && names.iter().any(|name| name.is_empty())) {
+        return Err(UrlError::Hosts);
+    }
+    names.into_iter().map(|name| host(name, default_port)).collect()
+}
+
 fn sentinels(text: &UrlText<'_>, parameters: &mut Parameters) -> Result<(Address, Option<i64>), UrlError> {
     // An error would name the sentinel that does not answer.
     if text.may_show_password {
         return Err(UrlError::At);
     }
-    let names: Vec<&str> = text.hostinfo().split(',').collect();
-    if names.len() > SENTINELS_MAX || names.iter().any(|name| name.is_empty()) {
-        return Err(UrlError::Sentinels);
+    if text.hostinfo().is_empty() {
+        return Err(UrlError::Hosts);
     }
-    let sentinels = names.into_iter().map(|name| host(name, SENTINEL_PORT)).collect::<Result<_, _>>()?;
+    let sentinels = hosts(text, SENTINEL_PORT)?;
     let (master, db) = text.master();
     let login = Login {
         username: parameters.take("sentinel_username"),
@@ -258,6 +267,10 @@ impl Login {
     fn or(self, other: Login) -> Login {
         Login { username: self.username.or(other.username), password: self.password.or(other.password) }
     }
+}
+
+fn joined(hosts: &[Host]) -> String {
+    hosts.iter().map(Host::to_string).collect::<Vec<_>>().join(",")
 }
 
 impl fmt::Display for Host {
@@ -276,14 +289,13 @@ impl fmt::Display for RedisUrl {
         let login = &self.login;
         match &self.address {
             _ if self.may_show_password => write!(f, "redis{s}://***"),
-            Address::Host(host) => write!(f, "redis{s}://{login}{host}/{}", self.db),
+            Address::Hosts(hosts) => write!(f, "redis{s}://{login}{}/{}", joined(hosts), self.db),
             Address::Socket(path) => {
                 write!(f, "unix://{login}{}", path.display())?;
                 if self.db == 0 { Ok(()) } else { write!(f, "?db={}", self.db) }
             }
             Address::Sentinels { sentinels, master, .. } => {
-                let sentinels: Vec<String> = sentinels.iter().map(Host::to_string).collect();
-                write!(f, "redis{s}+sentinel://{login}{}/{master}/{}", sentinels.join(","), self.db)
+                write!(f, "redis{s}+sentinel://{login}{}/{master}/{}", joined(sentinels), self.db)
             }
         }
     }
@@ -298,11 +310,11 @@ impl fmt::Debug for RedisUrl {
 /// What stands before the host in a URL, without the password.
 impl fmt::Display for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let username = self.username.as_deref().unwrap_or_default();
-        match &self.password {
-            Some(_) => write!(f, "{username}:***@"),
-            None if username.is_empty() => Ok(()),
-            None => write!(f, "{username}@"),
+        match (&self.username, &self.password) {
+            (None, None) => Ok(()),
+            (username, Some(_)) => write!(f, "{}:***@", username.as_deref().unwrap_or_default()),
+            // It may be a password without its colon.
+            (Some(_), None) => f.write_str("***@"),
         }
     }
 }
@@ -330,14 +342,16 @@ mod tests {
         };
         let seconds = |limit: Option<Duration>| limit.map(|limit| format!("{:?}", limit.as_secs_f64()));
         match &url.address {
-            Address::Host(Host { name, port }) => {
-                say("host", Some(name.clone()));
-                say("port", Some(port.to_string()));
-            }
+            Address::Hosts(hosts) => match hosts.as_slice() {
+                [Host { name, port }] => {
+                    say("host", Some(name.clone()));
+                    say("port", Some(port.to_string()));
+                }
+                hosts => say("hosts", Some(joined(hosts))),
+            },
             Address::Socket(path) => say("path", Some(path.display().to_string())),
             Address::Sentinels { sentinels, master, .. } => {
-                let sentinels: Vec<String> = sentinels.iter().map(Host::to_string).collect();
-                say("sentinels", Some(sentinels.join(",")));
+                say("sentinels", Some(joined(sentinels)));
                 say("master", Some(master.clone()));
             }
         }
@@ -381,6 +395,7 @@ mod tests {
     fn a_password_is_never_shown() {
         for url in [
             "redis://:secret@h",
+            "redis://secret@h",
             "redis://u:se@secret@h",
             "redis://:se?secret@h",
             "redis://:12?secret=1@h",
@@ -399,6 +414,7 @@ mod tests {
             "redis+sentinel://h/m?sentinel_password=secret",
             "rediss://h?ssl_password=secret",
             "rediss://h?ssl_ca_data=secret",
+            "redis://h?password=a&secret=x",
             "redis://h?db=secret",
             "redis://h:secret",
             "redis://[secret",
@@ -419,7 +435,9 @@ mod tests {
         for (url, expected) in [
             ("redis://", "redis://localhost:6379/0"),
             ("valkeys://u:p@H/2?client_name=x", "rediss://u:***@h:6379/2"),
-            ("redis://u@[::1]:7", "redis://u@[::1]:7/0"),
+            ("redis://:p@a:1,b/3", "redis://:***@a:1,b:6379/3"),
+            ("redis://h/1\n", "redis://h:6379/1"),
+            ("redis://u@[::1]:7", "redis://***@[::1]:7/0"),
             ("unix://:p@/tmp/s?db=2", "unix://:***@/tmp/s?db=2"),
             ("rediss+sentinel://:p@a,b:7/m/2", "rediss+sentinel://:***@a:26379,b:7/m/2"),
         ] {
@@ -429,9 +447,9 @@ mod tests {
 
     #[test]
     fn sentinels_are_named_and_not_too_many() {
-        for names in ["", "a,,b", &vec!["a"; SENTINELS_MAX + 1].join(",")] {
+        for names in ["", "a,,b", &vec!["a"; HOSTS_MAX + 1].join(",")] {
             let url = format!("redis+sentinel://{names}/m");
-            assert_eq!(RedisUrl::parse(&url), Err(UrlError::Sentinels), "{names:?}");
+            assert_eq!(RedisUrl::parse(&url), Err(UrlError::Hosts), "{names:?}");
         }
     }
 }

@@ -275,6 +275,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "worker")]
     #[test]
     fn a_script_asks_for_all_that_it_runs_or_does_so_itself() {
         let due = DUE.preflight();
@@ -294,7 +295,7 @@ mod tests {
         ] {
             assert_eq!(sentry_of(key).as_deref(), expected, "{key}");
         }
-        let count = |key: &str| match CLAIM.invoke(&[key]).args_iter().nth(2) {
+        let count = |key: &str| match ENQUEUE.invoke(&[key]).args_iter().nth(2) {
             Some(redis::Arg::Simple(count)) => count.to_vec(),
             _ => Vec::new(),
         };

@@ -24,7 +24,7 @@ impl LazyConnection {
         let link = match self.link.get() {
             Some(link) => Arc::clone(link),
             None => {
-                let link = Arc::new(BlockingLink::open(&self.url)?);
+                let link = Arc::new(BlockingLink::to(&self.url)?);
                 if self.keys.share_a_slot() {
                     link.follow_cluster();
                 }

@@ -1,8 +1,9 @@
 //! [`Options`]: what the operator decides about a worker.
 
+use std::fmt;
 use std::time::Duration;
 
-use rq_core::{Keys, OnCrash, Ttl};
+use rq_core::{Keys, OnCrash, RedisUrl, Ttl};
 
 use crate::error::LaunchError;
 
@@ -29,7 +30,7 @@ pub enum DequeueStrategy {
 
 /// What the operator decides about a worker, whatever runs its jobs. The defaults are RQ's. What concerns one executor
 /// alone is among [its own options](crate::Launch::Options).
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Options {
     /// The Redis to work for: `redis://127.0.0.1:6379/0`.
@@ -70,6 +71,15 @@ pub struct Options {
     pub log_descriptions: bool,
     /// Which of the workers that this process prepares it is, from 0.
     pub(crate) ordinal: usize,
+}
+
+/// Without the URL's password.
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Options");
+        shown.field("url", &RedisUrl::parse(&self.url)).field("keys", &self.keys).field("name", &self.name);
+        shown.field("queues", &self.queues).field("concurrency", &self.concurrency).finish_non_exhaustive()
+    }
 }
 
 impl Options {

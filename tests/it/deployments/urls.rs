@@ -1,9 +1,10 @@
 //! URLs: what redis-py makes of them, and what the command line does about bad ones.
 
-use std::time::Instant;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 use rq_core::blocking::Queue;
-use rq_core::secs;
+use rq_core::{Call, secs};
 use rq_tests::{PrivateRedis, Python, Scratch, Signal};
 
 use crate::rq_test::{Books, RqTest};
@@ -83,4 +84,39 @@ fn a_caller_waits_no_longer_than_the_url_says() {
     let (code, _, errors) = RqTest::new(&scratch).outcome(&["info"]);
     assert!(code == Some(1) && began.elapsed() < secs(8), "{errors} after {:?}", began.elapsed());
     redis.signal(Signal::SIGCONT);
+}
+
+/// A job's connection is its process' own, and made when it is first used.
+#[test]
+fn of_several_hosts_any_that_serves_is_used() {
+    let server = PrivateRedis::start(&[]);
+    for executor in ["thread", "fork"] {
+        let scratch = Scratch::on(&format!("redis://127.0.0.1:1,{}/", server.address()));
+        let queue = Queue::connect(scratch.url(), "default").unwrap();
+        let queue = queue.keys(rq_core::Keys::new(scratch.prefix()).unwrap());
+        let job = queue.enqueue(Call::<()>::to("test.spread").arg(2)).unwrap();
+        RqTest::new(&scratch).drain(&["-w", executor]);
+        let there = Scratch::seen_by(&scratch, &server.url());
+        assert_eq!(there.status(job.id()), "finished", "{executor}");
+        assert_eq!(there.count("finished:default"), 3, "{executor}");
+    }
+}
+
+/// A caller who gives up takes an attempt along, which must not be made again and again.
+#[tokio::test]
+async fn callers_without_patience_come_to_the_host_that_serves() {
+    const PATIENCE: Duration = Duration::from_millis(500);
+    const CALLS: usize = 4;
+    let (mut first, second) = (PrivateRedis::start(&[]), PrivateRedis::start(&[]));
+    let url = format!("redis://{},{}/", first.address(), second.address());
+    let queue = rq_core::Queue::connect(&url, "default").await.unwrap();
+    queue.len().await.unwrap();
+    first.kill();
+    // It takes connections, and answers nothing.
+    let _silent = TcpListener::bind(first.address()).unwrap();
+    let mut served = false;
+    for _ in 0..CALLS {
+        served |= tokio::time::timeout(PATIENCE, queue.len()).await.is_ok_and(|answer| answer.is_ok());
+    }
+    assert!(served);
 }

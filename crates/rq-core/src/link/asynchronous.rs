@@ -13,6 +13,7 @@ use super::place::{Place, introduced};
 use super::reconnecting::Reconnecting;
 use super::step::{Again, Answers, Step, Tried};
 use crate::error::Error;
+use crate::error_class::of_connecting;
 
 /// A shared connection to Redis for tokio, which is replaced when it is of no more use.
 ///
@@ -92,7 +93,7 @@ impl Link {
             let verdict = step.judge(&result, &mut tried);
             if verdict.connection_serves {
                 has_served.store(true, Ordering::Relaxed);
-                self.shared.learn_nodes(connection).await;
+                self.learn_nodes(connection);
             } else {
                 self.shared.give_up(number, verdict.node.as_deref()).await;
             }
@@ -101,6 +102,16 @@ impl Link {
             tokio::time::sleep(verdict.pause).await;
             broken = result.err();
             pipeline = step.pipeline_again(again);
+        }
+    }
+
+    /// Asks for the nodes of the cluster, if they are wanted. Whoever has an answer need not wait for that.
+    fn learn_nodes(&self, mut connection: MultiplexedConnection) {
+        if let Some(question) = self.shared.place.question_for_nodes() {
+            let shared = Arc::clone(&self.shared);
+            tokio::spawn(async move {
+                shared.place.learn_nodes(&question.query_async(&mut connection).await);
+            });
         }
     }
 
@@ -192,13 +203,16 @@ impl Shared {
                 tokio::time::sleep_until(at.into()).await;
             }
             let began = Instant::now();
-            match self.connect().await {
+            // A caller who waits no longer takes the attempt with it, which has failed for all others then.
+            let attempt = Attempt { place: &self.place, is_over: false };
+            match attempt.end(self.connect().await) {
                 Ok(connection) => self.succeeded(&mut slot, connection),
                 Err(error) => {
-                    self.place.failed();
                     if slot.reconnecting.failed(began) {
                         continue;
                     }
+                    // At the first connection it is told as it is: nothing depends on its class yet.
+                    let error = if slot.number > 0 { of_connecting(error) } else { error };
                     self.failures.fetch_add(1, Ordering::Relaxed);
                     slot.failure = Some(error.clone());
                     return Err(error);
@@ -228,13 +242,6 @@ impl Shared {
         self.newest.send_replace(slot.number);
     }
 
-    /// Asks for the nodes of the cluster, if they are wanted.
-    async fn learn_nodes(&self, mut connection: MultiplexedConnection) {
-        if let Some(question) = self.place.question_for_nodes() {
-            self.place.learn_nodes(&question.query_async(&mut connection).await);
-        }
-    }
-
     /// Gives up the connection of that number, unless that is done already.
     async fn give_up(&self, number: u64, node: Option<&str>) {
         let mut slot = self.slot.lock().await;
@@ -252,6 +259,27 @@ impl Shared {
         } else {
             // It led to a server that is no better: the next one may wait as after an attempt that failed.
             slot.reconnecting.failed(Instant::now());
+        }
+    }
+}
+
+/// An attempt to connect, which has failed if it does not come to its end.
+struct Attempt<'a> {
+    place: &'a Place,
+    is_over: bool,
+}
+
+impl Attempt<'_> {
+    fn end<T>(mut self, result: RedisResult<T>) -> RedisResult<T> {
+        self.is_over = result.is_ok();
+        result
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.place.failed();
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use redis::{Connection, Pipeline, RedisResult};
+use redis::{Connection, Pipeline, RedisError, RedisResult};
 
 use super::limit::timed_out;
 use super::place::{Place, introduced};
@@ -26,16 +26,33 @@ struct Slot {
     /// Whether a step is under way, or somebody connects.
     in_use: bool,
     connection: Option<Connection>,
+    /// Whether a step was answered over it.
+    has_served: bool,
     reconnecting: Reconnecting,
 }
 
 impl BlockingLink {
     /// Connects to `url`, a [`RedisUrl`](crate::RedisUrl).
     pub fn open(url: &str) -> Result<BlockingLink, Error> {
-        let place = Place::new(url)?;
-        let connection = place.connect_blocking(place.connect_limit())?;
-        let slot = Slot { in_use: false, connection: Some(connection), reconnecting: Reconnecting::new() };
-        Ok(BlockingLink { place, slot: Mutex::new(slot), free: Condvar::new() })
+        let link = BlockingLink::to(url)?;
+        let mut attempts_left = link.place.hosts();
+        let connection = loop {
+            attempts_left -= 1;
+            match link.place.connect_blocking(link.place.connect_limit()) {
+                Ok(connection) => break connection,
+                Err(error) if attempts_left == 0 => return Err(error.into()),
+                Err(_) => link.place.failed(),
+            }
+        };
+        link.slot().connection = Some(connection);
+        Ok(link)
+    }
+
+    /// A link to `url` that connects when it is first used, as often as when a connection has broken.
+    pub fn to(url: &str) -> Result<BlockingLink, Error> {
+        let reconnecting = Reconnecting::new();
+        let slot = Slot { in_use: false, connection: None, has_served: false, reconnecting };
+        Ok(BlockingLink { place: Place::new(url)?, slot: Mutex::new(slot), free: Condvar::new() })
     }
 
     /// Runs a step: sends it, once more if that is safe and the connection was of no use, and reads the answers.
@@ -69,9 +86,10 @@ impl BlockingLink {
             if verdict.connection_serves {
                 let serves = self.learn_nodes(&mut connection, left());
                 turn.connection = Some(connection).filter(|_| serves);
+                turn.has_served = true;
             } else if let Some(node) = &verdict.node {
                 self.place.moved(node);
-            } else {
+            } else if !turn.has_served {
                 self.place.failed();
             }
             let in_time =
@@ -92,8 +110,8 @@ impl BlockingLink {
             return Err(timed_out());
         }
         slot.in_use = true;
-        let connection = slot.connection.take();
-        Ok(Turn { link: self, connection })
+        let (connection, has_served) = (slot.connection.take(), slot.has_served);
+        Ok(Turn { link: self, connection, has_served })
     }
 
     fn slot(&self) -> MutexGuard<'_, Slot> {
@@ -125,6 +143,8 @@ impl BlockingLink {
 struct Turn<'a> {
     link: &'a BlockingLink,
     connection: Option<Connection>,
+    /// Whether a step was answered over it.
+    has_served: bool,
 }
 
 impl Turn<'_> {
@@ -148,6 +168,7 @@ impl Turn<'_> {
                 Ok(connection) => {
                     self.link.slot().reconnecting.succeeded();
                     place.connected();
+                    self.has_served = false;
                     return Ok(connection);
                 }
                 Err(error) => {
@@ -166,6 +187,7 @@ impl Drop for Turn<'_> {
         let mut slot = self.link.slot();
         slot.in_use = false;
         slot.connection = self.connection.take();
+        slot.has_served = self.has_served;
         self.link.free.notify_one();
     }
 }
@@ -178,7 +200,7 @@ fn exchange(connection: &mut Connection, pipeline: &Pipeline, limit: Duration) -
     let mut answers = Vec::with_capacity(pipeline.len());
     // Not by the client's own way, which after a timeout waits for each of the other answers, too.
     loop {
-        match connection.recv_response()? {
+        match connection.recv_response().map_err(said_as_such)? {
             redis::Value::Push { .. } => {}
             answer => answers.push(answer.extract_error()),
         }
@@ -199,13 +221,18 @@ impl Place {
         if left.is_zero() {
             return Err(timed_out());
         }
-        let mut connection = client.get_connection_with_timeout(left)?;
+        let mut connection = client.get_connection_with_timeout(left).map_err(said_as_such)?;
         if let Some(introduction) = self.introduction() {
             limit_answers(&connection, left)?;
             introduced(introduction.exec(&mut connection))?;
         }
         Ok(connection)
     }
+}
+
+/// A time that is over is an odd error of the system's, where a socket has a limit.
+fn said_as_such(error: RedisError) -> RedisError {
+    if error.is_timeout() { timed_out() } else { error }
 }
 
 /// Limits how long an answer on `connection` may take.

@@ -9,26 +9,36 @@ use crate::redis_url::{Host, host_of_node};
 /// The most nodes that are remembered; a cluster has a few, seldom more.
 const NODES_MAX: usize = 64;
 
-/// The host of the URL, and the nodes of its cluster, if it is one. The first is the next to connect to.
+/// The hosts of the URL, and the nodes of their cluster, if it is one. The first is the next to connect to.
 pub(super) struct Nodes {
-    own: Host,
+    own: Vec<Host>,
     order: VecDeque<Host>,
 }
 
 impl Nodes {
-    /// The URL's own host, with nothing known of a cluster.
-    pub(super) fn new(own: Host) -> Nodes {
-        Nodes { order: VecDeque::from([own.clone()]), own }
+    /// The URL's own hosts, with nothing known of a cluster.
+    ///
+    /// # Panics
+    /// When there are none.
+    pub(super) fn new(own: Vec<Host>) -> Nodes {
+        assert!(!own.is_empty(), "a URL has a host");
+        Nodes { order: own.iter().cloned().collect(), own }
     }
 
     /// The host to connect to.
     pub(super) fn next(&self) -> &Host {
-        self.order.front().unwrap_or(&self.own)
+        self.order.front().unwrap_or(&self.own[0])
     }
 
-    /// That one was of no use: the others come first.
+    /// That one was of no use: another comes first. After each that a cluster has named it is one of the URL's own, as
+    /// the cluster may name them by addresses that lead nowhere from here.
     pub(super) fn failed(&mut self) {
+        let was_own = self.own.contains(self.next());
         self.order.rotate_left(1);
+        let own = self.order.iter().position(|host| self.own.contains(host));
+        if let Some(own) = own.filter(|_| !was_own).and_then(|at| self.order.remove(at)) {
+            self.order.push_front(own);
+        }
     }
 
     /// That one has named another, `host:port`.
@@ -39,14 +49,14 @@ impl Nodes {
         self.forget_some();
     }
 
-    /// These are all nodes there are. The one in use stays first, and the URL's own is always kept.
+    /// These are all nodes there are. The one in use stays first, and the URL's own are always kept.
     pub(super) fn learned(&mut self, hosts: Vec<Host>) {
         if hosts.is_empty() {
             return;
         }
         let first = self.next().clone();
         self.order = VecDeque::from([first]);
-        for host in hosts.into_iter().chain([self.own.clone()]) {
+        for host in hosts.into_iter().chain(self.own.iter().cloned()) {
             if !self.order.contains(&host) {
                 self.order.push_back(host);
             }
@@ -56,7 +66,7 @@ impl Nodes {
 
     fn forget_some(&mut self) {
         while self.order.len() > NODES_MAX {
-            let at = self.order.iter().rposition(|host| *host != self.own).unwrap_or(0);
+            let at = self.order.iter().rposition(|host| !self.own.contains(host)).unwrap_or(0);
             self.order.remove(at);
         }
     }
@@ -110,7 +120,7 @@ mod tests {
 
     #[test]
     fn who_is_named_comes_first_and_who_fails_last() {
-        let mut nodes = Nodes::new(host("own", 1));
+        let mut nodes = Nodes::new(vec![host("own", 1)]);
         nodes.failed();
         assert_eq!(nodes.next(), &host("own", 1), "there is no other");
         nodes.moved("a:2");
@@ -118,8 +128,11 @@ mod tests {
         nodes.moved(":3");
         assert_eq!(nodes.next(), &host("a", 3), "the host that was asked");
         nodes.failed();
-        nodes.failed();
         assert_eq!(nodes.next(), &host("own", 1));
+        nodes.failed();
+        assert_eq!(nodes.next(), &host("a", 2));
+        nodes.failed();
+        assert_eq!(nodes.next(), &host("own", 1), "after each of the others");
         nodes.moved("[::1]:4");
         assert_eq!(nodes.next(), &host("::1", 4));
         nodes.moved("nonsense");
@@ -128,7 +141,7 @@ mod tests {
 
     #[test]
     fn the_urls_own_is_never_forgotten() {
-        let mut nodes = Nodes::new(host("own", 1));
+        let mut nodes = Nodes::new(vec![host("own", 1)]);
         nodes.moved("a:1");
         nodes.learned(vec![host("b", 1), host("a", 1)]);
         assert_eq!(nodes.order, [host("a", 1), host("b", 1), host("own", 1)]);

@@ -47,7 +47,7 @@ impl Place {
         let url = RedisUrl::parse(url)?;
         url.check_features()?;
         let whereabouts = match url.address.clone() {
-            Address::Host(host) => Whereabouts::Nodes(Mutex::new(Nodes::new(host))),
+            Address::Hosts(hosts) => Whereabouts::Nodes(Mutex::new(Nodes::new(hosts))),
             Address::Socket(path) => Whereabouts::Socket(path),
             Address::Sentinels { sentinels, master, login } => {
                 Whereabouts::Sentinels { order: Mutex::new(Sentinels::new(sentinels)), master, login }
@@ -62,9 +62,18 @@ impl Place {
         &self.url
     }
 
-    /// How long an attempt to connect may take.
+    /// How long an attempt to connect may take; as in redis-py as long as an answer, where the URL says that alone.
     pub(super) fn connect_limit(&self) -> Duration {
-        self.url.connect_limit.unwrap_or(CONNECT_LIMIT)
+        let limit = self.url.connect_limit.or(self.url.answer_limit);
+        limit.unwrap_or(CONNECT_LIMIT)
+    }
+
+    /// How many hosts the URL names that connections lead to.
+    pub(super) fn hosts(&self) -> usize {
+        match &self.url.address {
+            Address::Hosts(hosts) => hosts.len(),
+            Address::Sentinels { .. } | Address::Socket(_) => 1,
+        }
     }
 
     /// How long an answer may take, for callers without a limit of their own.
@@ -190,10 +199,14 @@ impl Place {
 
     /// Notes the answer. A server that is no cluster's, or does not say, is right as it is.
     pub(super) fn learn_nodes(&self, answer: &RedisResult<redis::Value>) {
-        if let (Whereabouts::Nodes(nodes), Ok(answer)) = (&self.whereabouts, answer) {
-            let mut nodes = lock(nodes);
-            let hosts = nodes_of(answer, nodes.next());
-            nodes.learned(hosts);
+        match (&self.whereabouts, answer) {
+            (Whereabouts::Nodes(nodes), Ok(answer)) => {
+                let mut nodes = lock(nodes);
+                let hosts = nodes_of(answer, nodes.next());
+                nodes.learned(hosts);
+            }
+            (_, Err(error)) if is_broken(error) => self.wants_nodes.store(true, Ordering::Relaxed),
+            _ => {}
         }
     }
 }

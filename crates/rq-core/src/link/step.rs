@@ -61,6 +61,11 @@ impl Tried {
     pub(super) fn nothing() -> Tried {
         Tried { resent: false, texts: false, moves: Backoff::new(MOVE_PAUSE_FIRST, MOVE_PAUSE_LONGEST) }
     }
+
+    /// How to send a step again that is to go elsewhere. Where one server did not know its scripts, the next may not either.
+    fn way(&self) -> Again {
+        if self.texts { Again::WithTexts } else { Again::AsItIs }
+    }
 }
 
 impl<T> Step<T> {
@@ -121,7 +126,7 @@ impl<T> Step<T> {
                 return Verdict {
                     connection_serves: false,
                     node: None,
-                    again: again.then_some(Again::AsItIs),
+                    again: again.then(|| tried.way()),
                     pause: Duration::ZERO,
                 };
             }
@@ -134,10 +139,10 @@ impl<T> Step<T> {
             (!std::mem::replace(&mut tried.texts, true)).then_some(Again::WithTexts)
         } else if self.has_done_nothing(answers, is_of_moving_keys) {
             pause = tried.moves.pause();
-            Some(Again::AsItIs)
+            Some(tried.way())
         } else if self.has_done_nothing(answers, spoils_connection) {
             // Once: for longer, a server is waited for by who sends the step, or told to the caller.
-            (!std::mem::replace(&mut tried.resent, true)).then_some(Again::AsItIs)
+            (!std::mem::replace(&mut tried.resent, true)).then(|| tried.way())
         } else {
             None
         };
@@ -225,7 +230,7 @@ mod tests {
         let mut tried = Tried::nothing();
         let mut judge = |answers: &[&str]| verdict(&step(), answers, &mut tried);
         assert_eq!(judge(&["NOSCRIPT", "+"]), (true, Some(Again::WithTexts)));
-        assert_eq!(judge(&["READONLY", "+"]), (false, Some(Again::AsItIs)));
+        assert_eq!(judge(&["READONLY", "+"]), (false, Some(Again::WithTexts)));
         assert_eq!(judge(&["READONLY", "+"]), (false, None));
         assert_eq!(judge(&["NOSCRIPT", "+"]), (true, None));
         assert_eq!(judge(&["OOM", "+"]), (true, None));

@@ -39,6 +39,9 @@ const UNSUPPORTED: [&str; 10] = [
     "ssl_ocsp_response",
 ];
 
+/// Those whose values nobody may see.
+const SECRET: [&str; 3] = ["password", "sentinel_password", "ssl_ca_data"];
+
 /// Python's strings for no.
 const NO: [&str; 5] = ["0", "F", "FALSE", "N", "NO"];
 
@@ -46,13 +49,17 @@ const NO: [&str; 5] = ["0", "F", "FALSE", "N", "NO"];
 pub(super) struct Parameters {
     /// The first of each name counts.
     left: Vec<(String, String)>,
+    /// Whether a secret is among them, so that a name may be what follows an `&` of it.
+    has_secret: bool,
 }
 
 impl Parameters {
     /// Reads a query.
     pub(super) fn read(query: &str) -> Result<Parameters, UrlError> {
         let mut left: Vec<(String, String)> = Vec::new();
+        let mut has_secret = false;
         for (name, value) in pairs(query) {
+            has_secret |= SECRET.contains(&name.as_str());
             if let Some(parameter) = UNSUPPORTED.into_iter().find(|known| *known == name) {
                 return Err(UrlError::Unsupported { parameter });
             }
@@ -61,7 +68,7 @@ impl Parameters {
                 left.push((name, value));
             }
         }
-        Ok(Parameters { left })
+        Ok(Parameters { left, has_secret })
     }
 
     /// The value of a parameter.
@@ -144,6 +151,13 @@ impl Parameters {
             true => format!("the Redis URL's parameter {name} is without effect: TLS needs rediss://"),
             false => format!("the Redis URL's parameter {name} is not known, and without effect"),
         };
-        self.left.iter().map(|(name, _)| sentence(name)).collect()
+        match self.left.as_slice() {
+            [] => Vec::new(),
+            _ if self.has_secret => {
+                let sentence = "the Redis URL has parameters that are not known, and without effect; in a password, write %26 for &";
+                vec![sentence.to_owned()]
+            }
+            left => left.iter().map(|(name, _)| sentence(name)).collect(),
+        }
     }
 }

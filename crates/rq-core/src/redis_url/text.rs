@@ -88,7 +88,9 @@ pub(super) fn host_and_port(hostinfo: &str) -> Result<(String, Option<u16>), Url
 
 /// A number as Python's `int` reads it: `1_000` is one.
 pub(super) fn integer(text: &str) -> Option<i64> {
-    text.trim().replace('_', "").parse().ok()
+    let text = text.trim();
+    let is_misplaced = text.starts_with('_') || text.ends_with('_') || text.contains("__");
+    text.replace('_', "").parse().ok().filter(|_| !is_misplaced)
 }
 
 fn decoded(text: &str) -> String {

@@ -9,7 +9,9 @@ local may_run = redis.acl_check_cmd
 local function need(command, key, ...)
   local lacks
   if may_run then
-    lacks = not may_run(command, key)
+    -- A command that the server does not know is no lack of a permission; whoever runs it is told.
+    local is_known, is_granted = pcall(may_run, command, key)
+    lacks = is_known and not is_granted
   elseif select('#', ...) > 0 then
     local answer = redis.pcall(command, key, ...)
     lacks = type(answer) == 'table' and answer.err and string.find(answer.err, 'The user executing the script', 1, true)

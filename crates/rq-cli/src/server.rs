@@ -160,15 +160,18 @@ impl Server {
             other => other.to_string(),
         })
     }
-}
 
-impl Server {
     /// What is to be asked first where there is no connection.
     fn question(&self, cause: &RedisError) -> &'static str {
+        let is_plain = self.shown.starts_with("redis:") || self.shown.starts_with("redis+");
         match self.shown.starts_with("rediss") {
-            _ if cause.is_connection_refused() => "Is it running there?",
-            true => "Does it speak TLS there, with what the URL says of certificates?",
-            false => "Is it running there, and without TLS? With it, the URL begins with rediss://.",
+            true if !cause.is_connection_refused() => {
+                "Does it speak TLS there, with what the URL says of certificates?"
+            }
+            false if is_plain && !cause.is_connection_refused() => {
+                "Is it running there, and without TLS? With it, the URL begins with rediss."
+            }
+            _ => "Is it running there?",
         }
     }
 }

@@ -136,9 +136,7 @@ impl Server {
     /// Connects.
     pub(crate) fn link(&self) -> Result<BlockingLink, Refusal> {
         let link = BlockingLink::open(&self.url).map_err(|error| self.refusal(&error))?;
-        if self.keys.share_a_slot() {
-            link.follow_cluster();
-        }
+        link.follow_cluster(&self.keys);
         Ok(link)
     }
 

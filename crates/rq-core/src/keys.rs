@@ -34,6 +34,11 @@ pub struct Keys {
     prefix: Arc<str>,
 }
 
+/// Whether a cluster goes by a part of `key` alone, `{tag}`, for its slot.
+pub(crate) fn has_hash_tag(key: &str) -> bool {
+    key.split_once('{').and_then(|(_, tagged)| tagged.find('}')).is_some_and(|at| at > 0)
+}
+
 impl Default for Keys {
     fn default() -> Keys {
         Keys { prefix: DEFAULT_PREFIX.into() }
@@ -69,8 +74,7 @@ impl Keys {
 
     /// Whether the prefix has a hash tag, so that all keys share one slot of a Redis Cluster.
     pub fn share_a_slot(&self) -> bool {
-        let tagged = self.prefix.split_once('{').map(|(_, tagged)| tagged);
-        tagged.and_then(|tagged| tagged.find('}')).is_some_and(|at| at > 0)
+        has_hash_tag(&self.prefix)
     }
 
     fn key(&self, parts: &[&str]) -> String {

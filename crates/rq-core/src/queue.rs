@@ -88,9 +88,7 @@ pub(crate) mod asynchronous {
 
         /// Uses `keys` instead of those that `RQ_KEY_PREFIX` names.
         pub fn keys(mut self, keys: Keys) -> Queue {
-            if keys.share_a_slot() {
-                self.link.follow_cluster();
-            }
+            self.link.follow_cluster(&keys);
             self.keys = keys;
             self
         }

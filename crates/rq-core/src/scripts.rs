@@ -21,6 +21,8 @@ use std::sync::OnceLock;
 
 use redis::Cmd;
 
+use crate::keys::has_hash_tag;
+
 /// What a sentry's name ends with: no key of RQ's does.
 const SENTRY: &str = ":!sentry";
 
@@ -175,9 +177,7 @@ impl Script {
 /// (`ASK`, `TRYAGAIN`). A script that was let in fails halfway, at the first key of its own making that has moved already.
 /// With this key among its keys none is let in until all have moved.
 fn sentry_of(key: &str) -> Option<String> {
-    let (_, tagged) = key.split_once('{')?;
-    let is_tag = tagged.find('}').is_some_and(|at| at > 0);
-    is_tag.then(|| format!("{key}{SENTRY}"))
+    has_hash_tag(key).then(|| format!("{key}{SENTRY}"))
 }
 
 /// The commands of all scripts that workers run.

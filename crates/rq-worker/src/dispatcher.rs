@@ -139,9 +139,7 @@ async fn introduce_once_loaded(
 /// Connects, and registers the worker.
 async fn introduce(options: &mut Options) -> Result<(Identity, Link, ServerInfo), WorkerError> {
     let link = Link::open(&options.url).await?.with_answer_limit(answer_limit(options.lease));
-    if options.keys.share_a_slot() {
-        link.follow_cluster();
-    }
+    link.follow_cluster(&options.keys);
     let server = registration::check_server(&link).await?;
     if server.is_of_cluster && !options.keys.share_a_slot() {
         return Err(WorkerError::PrefixWithoutTag { prefix: options.keys.prefix().to_owned() });

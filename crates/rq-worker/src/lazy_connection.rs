@@ -25,9 +25,7 @@ impl LazyConnection {
             Some(link) => Arc::clone(link),
             None => {
                 let link = Arc::new(BlockingLink::to(&self.url)?);
-                if self.keys.share_a_slot() {
-                    link.follow_cluster();
-                }
+                link.follow_cluster(&self.keys);
                 Arc::clone(self.link.get_or_init(|| link))
             }
         };

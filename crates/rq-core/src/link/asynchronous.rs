@@ -14,6 +14,7 @@ use super::reconnecting::Reconnecting;
 use super::step::{Again, Answers, Step, Tried};
 use crate::error::Error;
 use crate::error_class::of_connecting;
+use crate::keys::Keys;
 
 /// A shared connection to Redis for tokio, which is replaced when it is of no more use.
 ///
@@ -128,10 +129,10 @@ impl Link {
             .await?)
     }
 
-    /// Says that all keys share a slot, so that the server may be a cluster's: its nodes are asked for then
+    /// Says which keys are used here. Where they share a slot, the server may be a cluster's: its nodes are asked for then
     /// (`CLUSTER SLOTS`), and when one dies the others are tried.
-    pub fn follow_cluster(&self) {
-        self.shared.place.follow_cluster();
+    pub fn follow_cluster(&self, keys: &Keys) {
+        self.shared.place.follow_cluster(keys);
     }
 }
 

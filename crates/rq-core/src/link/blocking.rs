@@ -11,6 +11,7 @@ use super::reconnecting::Reconnecting;
 use super::step::{Again, Answers, Step, Tried};
 use crate::error::Error;
 use crate::error_class::is_broken;
+use crate::keys::Keys;
 
 /// A connection to Redis for programs without a runtime, which is replaced when it is of no more use.
 ///
@@ -134,8 +135,8 @@ impl BlockingLink {
     }
 
     /// As [`Link::follow_cluster`](super::Link::follow_cluster).
-    pub fn follow_cluster(&self) {
-        self.place.follow_cluster();
+    pub fn follow_cluster(&self, keys: &Keys) {
+        self.place.follow_cluster(keys);
     }
 }
 

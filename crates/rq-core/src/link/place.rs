@@ -13,6 +13,7 @@ use super::sentinels::{self, Askable, Found, Sentinels};
 use super::{ANSWER_LIMIT, CONNECT_LIMIT};
 use crate::error::Error;
 use crate::error_class::is_broken;
+use crate::keys::Keys;
 use crate::redis_url::{Address, Host, Login, RedisUrl};
 
 /// After which silence the kernel asks the other side of a connection whether it is there.
@@ -158,10 +159,13 @@ impl Place {
 
 /// What a link learns on its way.
 impl Place {
-    /// Takes what is there for a cluster, if it is one: its nodes are asked for, so that others are known when one dies.
-    pub(super) fn follow_cluster(&self) {
-        self.follows_cluster.store(true, Ordering::Relaxed);
-        self.wants_nodes.store(true, Ordering::Relaxed);
+    /// Takes what is there for a cluster where these keys share a slot: its nodes are asked for, if it is one, so that
+    /// others are known when one dies.
+    pub(super) fn follow_cluster(&self, keys: &Keys) {
+        if keys.share_a_slot() {
+            self.follows_cluster.store(true, Ordering::Relaxed);
+            self.wants_nodes.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Notes that there is a new connection.
@@ -254,7 +258,9 @@ mod tests {
         let place = place("redis://h");
         place.connected();
         assert!(place.question_for_nodes().is_none());
-        place.follow_cluster();
+        place.follow_cluster(&Keys::default());
+        assert!(place.question_for_nodes().is_none());
+        place.follow_cluster(&Keys::new("{app}:rq").unwrap());
         assert!(place.question_for_nodes().is_some() && place.question_for_nodes().is_none());
         place.connected();
         assert!(place.question_for_nodes().is_some());

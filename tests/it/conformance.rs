@@ -7,6 +7,7 @@
 //! | `order` | which jobs are run, and in which order |
 //! | `limits` | what happens at a job's time limit |
 //! | `contexts` | what jobs, exception handlers and death penalties see |
+//! | `lives` | what becomes of a job whose id is enqueued anew while it runs |
 //! | `life` | what a worker says of itself, and when it stops by itself |
 //! | `stops` | what signals do |
 //! | `log` | what it takes that somebody reads the log: nothing |
@@ -17,6 +18,7 @@ mod calls;
 mod contexts;
 mod life;
 mod limits;
+mod lives;
 mod log;
 mod order;
 mod outages;
@@ -55,6 +57,8 @@ macro_rules! suite {
                 life::suspended_workers_take_no_jobs
                 limits::every_kind_of_job_ends_at_its_time_limit
                 limits::a_job_that_ignores_its_limit_holds_nobody_up
+                lives::both_lives_of_an_id_are_run
+                lives::two_lives_at_once_keep_their_ends
                 log::a_log_that_nobody_reads_stops_nothing
                 log::whoever_reads_the_log_later_learns_how_much_was_dropped
                 order::queues_are_served_in_order_and_the_head_first

@@ -5,6 +5,7 @@
 //! | `scripts/<name>.rs` | the script of that name |
 //! | `scripts/due.rs` | `due` and `leave` |
 //! | `scripts/registration.rs` | `birth` and `death` |
+//! | `scripts/lives.rs` | those of a running job, whose id has been enqueued anew |
 //! | `scripts/damage.rs` | those of a running job, whose books somebody has deleted |
 //! | `scripts/full_memory.rs` | all of them at `maxmemory` |
 //! | `scripts/refusals.rs` | all of them on a server that takes no writes |
@@ -44,6 +45,7 @@ mod flush;
 mod free_slots;
 mod full_memory;
 mod heartbeat;
+mod lives;
 mod pick_up;
 mod prune;
 mod push_ready;

@@ -101,6 +101,12 @@ pub enum WorkerEvent<'a> {
         /// The job.
         id: &'a str,
     },
+    /// A job was enqueued anew under its id while it ran here. This run's outcome is among the job's results; the record
+    /// belongs to the run that is to come.
+    JobSuperseded {
+        /// The job.
+        id: &'a str,
+    },
     /// The worker took a job from another worker, which stopped heartbeating.
     JobReaped {
         /// The job; [`worker_name`](Job::worker_name) is the other worker.

@@ -69,6 +69,11 @@ impl Observer for Log {
                     "Worker {worker}: job {id} is no longer this worker's: it was canceled, deleted or taken for dead"
                 );
             }
+            WorkerEvent::JobSuperseded { id } => {
+                info!(
+                    "Worker {worker}: job {id} was enqueued anew while it ran: its record belongs to the next run"
+                );
+            }
             WorkerEvent::JobReaped { job, fate } => reaped(worker, job, fate),
             WorkerEvent::JobRepaired { id, found } => info!("Worker {worker}: job {id} {found}"),
 

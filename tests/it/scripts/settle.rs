@@ -272,6 +272,7 @@ fn a_worker_whose_record_is_gone_gets_no_new_one() {
 fn an_inline_run_is_nobodys() {
     let stage = Stage::new();
     let (_, claimed) = stage.worker_with(&["a"]);
+    stage.run("HSET job:a worker_name sync");
     assert_eq!(stage.take_twice(&settle(&stage.keys, None, &[finished(&claimed[0])])), [SettleReply::Done]);
     assert_eq!(result(&stage, "a").worker_name.as_deref(), Some(""));
     assert_eq!(stage.books("a"), ["finished:q"]);

@@ -8,6 +8,7 @@
 --         may have begun is concluded as the arguments say, which the caller has decided from the job's hash
 -- Result  per execution: 0 not silent, or not there · 1 concluded · 2 never began, put back · 3 the job is gone, or
 --         ended in another way · 4 concluded, and dependents are left: call release until it says none
+--         5 the job's record is in another life by now: the end is among the results, or nothing had begun
 -- Re-send: the fence is gone, so nothing is done; the answer is 1 where the job's `settled` holds <x>, else 0.
 -- Times are compared with Redis TIME. The fence is the first write: ZREM from rq:wip, which runs at maxmemory; where
 -- rq:wip itself has lost the execution, the job's hash.
@@ -32,6 +33,18 @@ local function never_began(member, worker, status)
   return redis.pcall('SISMEMBER', P .. ':unbegun:' .. worker, member) == 1
 end
 
+-- Whether the record is still of this execution's life. It does not name those of Python's workers, which may have lost
+-- the execution's own record with its worker's name: there another run that is under way says that it is not.
+local function is_of_record(origin, id, x, worker, status)
+  if why == 'lease' or status ~= 'started' then return has_record(id, x, worker) end
+  local xs = redis.pcall('ZRANGE', P .. ':executions:' .. id, 0, -1)
+  for _, other in ipairs(xs.err and {} or xs) do
+    local until_s = other ~= x and tonumber(redis.pcall('ZSCORE', P .. ':wip:' .. origin, id .. ':' .. other))
+    if until_s and until_s > now_ms / 1000 then return false end
+  end
+  return true
+end
+
 local function put_back(id, origin)
   redis.pcall('LREM', P .. ':queue:' .. origin .. ':intermediate', 1, id)
   redis.pcall('DEL', P .. ':queue:' .. origin .. ':intermediate:first_seen:' .. id)
@@ -48,14 +61,17 @@ local function abandon(i)
   local unbegun = never_began(member, worker, status)
   forget_execution(id, x, origin, worker)
   if not ours or redis.pcall('HEXISTS', job, 'data') ~= 1 then return 3 end
-  if unbegun then return put_back(id, origin) end
+  if unbegun and status == 'queued' and why == 'wip' then return put_back(id, origin) end
   if status == 'scheduled' and not tonumber(redis.pcall('ZSCORE', P .. ':scheduled:' .. origin, id)) then
     -- Python's delayed retry, cut off between its two steps (docs/wire.md §22-3): due at once.
     put_into_schedule(id, origin, I, T)
     return 2
   end
-  -- In any other status the job has ended, or waits again, without this execution.
-  if status ~= 'started' then return 3 end
+  -- The job has ended without this execution.
+  if ENDED[status] then return 3 end
+  local is_current = is_of_record(origin, id, x, worker, status)
+  if unbegun then return is_current and put_back(id, origin) or 5 end
+  if not is_current then return conclude_earlier(id, x, '', i + 4, T, I) end
   return conclude(origin, id, x, '', i + 4, T, I)
 end
 

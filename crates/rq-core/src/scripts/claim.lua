@@ -43,20 +43,47 @@ need('PERSIST', JOB)
 local registered = redis.call('EXPIRE', KEYS[1], worker_ttl) == 1
 if may_run or registered then need('SADD', KEYS[1], '') end
 
-local function runs(id, origin)
-  local xs = redis.pcall('ZRANGE', P .. ':executions:' .. id, 0, -1)
+-- Whether a run that is under way is of the life that the record is in. Python's worker fetches a job, and marks it as
+-- started a little later: whoever enqueued the id in between finds that mark on the new life.
+local function is_of_record(id, x, record)
+  local held = P .. ':worker:' .. (record.worker or '') .. ':executions'
+  if record.execution == x and redis.pcall('SISMEMBER', held, id .. ':' .. x) == 1 then return true end
+  local claimed_at = tonumber(redis.pcall('HGET', EXECUTION .. id .. ':' .. x, 'created_at'))
+  local enqueued_at = epoch(record.enqueued_at)
+  return not claimed_at or not enqueued_at or enqueued_at <= claimed_at
+end
+
+local function runs(id, record)
+  local xs = redis.pcall('ZRANGE', EXECUTIONS .. id, 0, -1)
   if xs.err then return false end
   for _, x in ipairs(xs) do
-    if tonumber(redis.pcall('ZSCORE', P .. ':wip:' .. origin, id .. ':' .. x)) then return true end
+    local is_live = tonumber(redis.pcall('ZSCORE', P .. ':wip:' .. record.origin, id .. ':' .. x))
+    if is_live and is_of_record(id, x, record) then return true end
   end
   return false
 end
 
--- Whether a registry provably has the id, or an execution runs it, whatever the list says.
-local function elsewhere(id, origin, status)
-  if status == 'started' then return runs(id, origin) end
-  local registry = REGISTRY[status]
-  return registry and tonumber(redis.pcall('ZSCORE', P .. registry .. origin, id)) ~= nil
+-- Whether the end that the record shows is one that a worker of ours wrote. Python's worker writes the record of its own
+-- life over whatever life the job has been given since: what is in the list after that is a life that nobody has begun.
+local function is_end_of_ours(id, record)
+  local last = redis.pcall('XREVRANGE', P .. ':results:' .. id, '+', '-', 'COUNT', 1)
+  if last.err or not last[1] then return true end
+  local fields = last[1][2]
+  for k = 1, #fields, 2 do
+    if fields[k] == 'execution_id' then return fields[k + 1] == record.settled end
+  end
+  return false
+end
+
+-- Whether the copy in the list is one too many: an execution runs the job already, or a registry provably has it.
+local function elsewhere(id, record)
+  local status = record.status
+  if status == 'started' then return runs(id, record) end
+  local registry = REGISTRY[status] and P .. REGISTRY[status] .. record.origin
+  if not registry or not tonumber(redis.pcall('ZSCORE', registry, id)) then return false end
+  if not ENDED[status] or status == 'canceled' or is_end_of_ours(id, record) then return true end
+  redis.pcall('ZREM', registry, id)
+  return false
 end
 
 -- Whether a name is well-formed UTF-8, which Python takes every member of a registry for.
@@ -98,7 +125,7 @@ local members, ours = {}, {}
 
 -- The origin, if the id may be claimed; else nil and the reason.
 local function claimable(id, job, queue)
-  local was = redis.pcall('HMGET', job, 'status', 'origin')
+  local was = redis.pcall('HMGET', job, 'status', 'origin', 'execution', 'settled', 'enqueued_at', 'worker_name')
   if was.err then return nil, 'wrongtype' end
   if redis.pcall('HEXISTS', job, 'data') ~= 1 then return nil, 'gone' end
   local status, origin = was[1], was[2]
@@ -113,7 +140,11 @@ local function claimable(id, job, queue)
     file_as_failed(id, queue, T)
     return nil, 'badorigin'
   end
-  if status and status ~= 'queued' and (ours[id] or elsewhere(id, origin, status)) then return nil, status end
+  if status and status ~= 'queued' then
+    local record = {status = status, origin = origin, execution = was[3], settled = was[4], enqueued_at = was[5],
+      worker = was[6]}
+    if ours[id] or elsewhere(id, record) then return nil, status end
+  end
   if not book.usable then
     file_as_failed(id, origin, T)
     return nil, 'badkeys'

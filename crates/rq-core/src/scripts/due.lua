@@ -18,9 +18,11 @@ local left, queues = tonumber(ARGV[6]), tonumber(ARGV[7])
 -- How many jobs of one queue are moved before the next queue's turn, so that a long schedule does not hold up the
 -- others.
 local PER_TURN = 50
--- The statuses of a job that waits for its time. RQ reads an empty one as `created`; jobs that somebody has put into
--- the schedule by hand have that.
-local WAITS = {scheduled = true, created = true, [''] = true}
+-- The statuses of a job that waits for its time, or was given another life beside that, which it has begun: Python
+-- overwrites the record of an id that is scheduled, and leaves it in the schedule. RQ reads an empty one as `created`;
+-- jobs that somebody has put into the schedule by hand have that.
+local WAITS = {scheduled = true, created = true, [''] = true, started = true, finished = true, failed = true,
+  stopped = true}
 
 redis.call('EXPIRE', KEYS[1], ttl)
 
@@ -42,7 +44,8 @@ local function hold(lock)
   return 0
 end
 
--- Whether the job still waits for its time: a cancel or delete that came first has won.
+-- Whether the job still waits for its time: a cancel or delete that came first has won, and a job that is in another
+-- book goes on from there.
 local function waits(job)
   local status = redis.pcall('HGET', job, 'status')
   if type(status) == 'table' then return false end

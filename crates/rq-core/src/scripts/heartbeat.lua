@@ -4,8 +4,8 @@
 -- ARGV  1 prefix   2 now (T)   3 now (E)   4 now (I)   5 heartbeat ttl of an execution, seconds
 --       6 ttl of the worker hash   7 ttl of rq:worker:<w>:executions   8 new state, or empty
 --       9 when asked to stop while busy (T), or empty   10 worker name   then per execution: origin, id, x
--- Effect  TTLs and times of the worker, and of each execution that is still its own and of its job. Those that rq:wip
---         has lost itself are there again
+-- Effect  TTLs and times of the worker, and of each execution that is still its own and of its job, unless that is in
+--         another life. Those that rq:wip has lost itself are there again
 -- Result  -1 when the worker hash is gone (register again), else how many; then per execution 1 alive · 0 lost
 -- Re-send: writes the same again.
 -- The first write is EXPIRE, which runs at maxmemory.
@@ -31,7 +31,7 @@ for k, alive in ipairs(hold(P, worker, I + ttl, origins, members)) do
     if redis.pcall('EXPIRE', execution, ttl) == 1 then redis.pcall('HSET', execution, 'last_heartbeat', E) end
     redis.pcall('ZADD', executions, 'XX', I + ttl + 60, x)
     redis.pcall('EXPIRE', executions, ttl + 60)
-    if redis.pcall('HEXISTS', job, 'data') == 1 then redis.pcall('HSET', job, 'last_heartbeat', T) end
+    if runs_as(P, id, x, worker) then redis.pcall('HSET', job, 'last_heartbeat', T) end
   end
   answers[#answers + 1] = alive and 1 or 0
 end

@@ -4,10 +4,13 @@
 -- ARGV  1 prefix   2 worker name, empty for an inline run   3 now (T)   4 now (I)   then per execution:
 --       origin, id, x, seconds run, and what the part conclude takes
 -- Effect  per execution: its records gone, job hash, result entry; a registry, the queue or the schedule; TTLs;
---         dependents that wait no longer queued; rate-limit slot; counters
+--         dependents that wait no longer queued; rate-limit slot; counters. Where the job's record is in another
+--         life by now: its records gone, result entry, rate-limit slot if it holds one, counters
 -- Result  per execution: 0 lost, nothing done but clearing our own records · 1 done · 2 done before, by us
 --         3 the job was deleted meanwhile · 4 done, and dependents are left: call release until it says none
--- Re-send: the job's private field `settled` holds <x>, so the answer is 2. With ttl 0 it is 0: the job is gone.
+--         5 done, and the record was left to its other life
+-- Re-send: the job's private field `settled`, or one of its results, holds <x>, so the answer is 2. With ttl 0 it is 0:
+--         the job is gone.
 -- The fence is the first write: ZREM from rq:wip, which runs at maxmemory, and then so does the rest; where rq:wip itself
 -- has lost the execution, the job's hash. What belongs to one job is a pcall, so that it harms that job alone. What can
 -- be asked or written once for many is.
@@ -41,13 +44,34 @@ if waits_again or not alone then
     'ZCARD', 'ZPOPMIN'}) do need(command, JOB) end
 end
 
+-- How many results are looked at for that of an execution, the latest ones.
+local RESULTS_LOOKED_AT = 10
+
+-- Whether an outcome of execution x was taken, by the record or, where that is in another life, by the results. Who reaps
+-- an execution writes a result, too, under nobody's name.
+local function was_settled(id, x)
+  if redis.pcall('HGET', JOB .. id, 'settled') == x then return true end
+  local entries = redis.pcall('XREVRANGE', P .. ':results:' .. id, '+', '-', 'COUNT', RESULTS_LOOKED_AT)
+  for _, entry in ipairs(entries.err and {} or entries) do
+    local said = {}
+    for k = 1, #entry[2], 2 do said[entry[2][k]] = entry[2][k + 1] end
+    if said.execution_id == x and said.worker_name == worker then return true end
+  end
+  return false
+end
+
 local function settle(k, at)
   local o, id, x = ARGV[at], ids[k], ARGV[at + 2]
   local held = write('ZREM', WIP .. o, members[k]) == 1 or runs_as(P, id, x, runner)
   redis.pcall('ZREM', EXECUTIONS .. id, x)
   -- The step was sent before and its answer lost, or the worker has lost the execution.
-  if not held then return redis.pcall('HGET', JOB .. id, 'settled') == x and 2 or 0 end
-  local answer = conclude(o, id, x, worker, at + 4, T, I, alone)
+  if not held then return was_settled(id, x) and 2 or 0 end
+  local answer
+  if has_record(id, x, runner) then
+    answer = conclude(o, id, x, worker, at + 4, T, I, alone)
+  else
+    answer = conclude_earlier(id, x, worker, at + 4, T, I)
+  end
   if answer == 3 then return 3 end
   if ARGV[at + 4] == 'finished' then finished = finished + 1 else failed = failed + 1 end
   seconds_run = seconds_run + tonumber(ARGV[at + 3])

@@ -56,6 +56,9 @@ pub enum SettleReply {
     DependentsLeft,
     /// The job was deleted meanwhile.
     Deleted,
+    /// Done, and the job's record was left to the life it has been given meanwhile: somebody has enqueued the id anew
+    /// while this execution ran.
+    Superseded,
 }
 
 /// Settles at most [`BATCH_MAX`] executions. `worker` is `None` for inline runs, which have none.
@@ -118,6 +121,7 @@ fn read_settling(code: i64) -> Result<SettleReply, Error> {
         1 | 2 => Ok(SettleReply::Done),
         3 => Ok(SettleReply::Deleted),
         4 => Ok(SettleReply::DependentsLeft),
+        5 => Ok(SettleReply::Superseded),
         other => Err(Error::UnexpectedReply { step: "settle", got: other.to_string() }),
     }
 }

@@ -160,11 +160,13 @@ fn read_member(member: &[u8], origin: Option<&str>) -> Option<Silent> {
 pub struct Remains {
     /// How long the server has been up: while it was away no worker could renew a lease.
     pub uptime: Duration,
-    /// Per execution the hash of its job, empty where it is gone.
+    /// Per execution the hash of its job, empty where it is gone. Its `worker_name` is that of the execution, where that is
+    /// known: the record may be in another life by now.
     pub jobs: Vec<Fields>,
 }
 
-/// Fetches the jobs of silent executions (`HGETALL`), and how long the server has been up (`INFO server`).
+/// Fetches the jobs of silent executions (`HGETALL`) and whose executions they are (`HGET`), and how long the server has
+/// been up (`INFO server`).
 pub fn remains(keys: &Keys, silent: &[Silent]) -> Step<Remains> {
     const NAME: &str = "fetch the jobs of silent executions";
     let mut pipeline = redis::pipe();
@@ -173,6 +175,7 @@ pub fn remains(keys: &Keys, silent: &[Silent]) -> Step<Remains> {
     pipeline.cmd("INFO").arg("server");
     for Silent { id, .. } in silent {
         pipeline.cmd("HGETALL").arg(keys.job(id.job_id()));
+        pipeline.cmd("HGET").arg(keys.execution(id.job_id(), id.x())).arg("worker_name");
     }
     Step::new(NAME, pipeline, |answers: Answers| {
         let mut answers = answers.into_iter();
@@ -181,7 +184,16 @@ pub fn remains(keys: &Keys, silent: &[Silent]) -> Step<Remains> {
         let uptime_s = info.and_then(|info| info.get::<u64>("uptime_in_seconds"));
         let uptime = uptime_s.map_or(Duration::MAX, Duration::from_secs);
         // A key that is no hash is as good as gone: the script clears the execution's records, and the others go on.
-        let jobs = answers.map(|hash| read_record(NAME, hash)).collect::<Result<_, _>>()?;
+        let mut jobs = Vec::new();
+        while let Some((hash, worker)) = answers.next().zip(answers.next()) {
+            let mut fields = read_record(NAME, hash)?;
+            if let Ok(Some(worker)) = read::<Option<Vec<u8>>>(NAME, worker)
+                && !fields.is_empty()
+            {
+                fields.set("worker_name", worker);
+            }
+            jobs.push(fields);
+        }
         Ok(Remains { uptime, jobs })
     })
 }
@@ -197,7 +209,8 @@ pub enum AbandonReply {
     DependentsLeft,
     /// It provably never began; its job waits again.
     PutBack,
-    /// The job is gone, or has ended in another way; its records are cleared.
+    /// The job is gone, has ended in another way, or is in a life that somebody has given it since; the execution's
+    /// records are cleared.
     Cleared,
 }
 
@@ -232,7 +245,7 @@ fn read_reply(code: i64) -> Result<AbandonReply, Error> {
         0 => Ok(AbandonReply::No),
         1 => Ok(AbandonReply::Concluded),
         2 => Ok(AbandonReply::PutBack),
-        3 => Ok(AbandonReply::Cleared),
+        3 | 5 => Ok(AbandonReply::Cleared),
         4 => Ok(AbandonReply::DependentsLeft),
         other => Err(Error::UnexpectedReply { step: "abandon", got: other.to_string() }),
     }

@@ -185,6 +185,10 @@ impl Dispatcher {
     fn on_settled_one(&mut self, run: &Run, settlement: &Settlement, settled: SettleReply) {
         match settled {
             SettleReply::Done => tell_settled(&self.observers, &run.job, settlement),
+            SettleReply::Superseded => {
+                tell_finished(&self.observers, &run.job, settlement);
+                self.observers.tell(WorkerEvent::JobSuperseded { id: &run.job.id });
+            }
             SettleReply::DependentsLeft => {
                 tell_settled(&self.observers, &run.job, settlement);
                 self.start_releasing(&run.job.id, settlement);
@@ -249,14 +253,19 @@ fn tell_ended(observers: &Observers, job: &Job, settlement: &Settlement) {
     }
 }
 
-/// Reports that an execution was settled.
-fn tell_settled(observers: &Observers, job: &Job, settlement: &Settlement) {
+/// Reports that an execution whose job has finished was settled.
+fn tell_finished(observers: &Observers, job: &Job, settlement: &Settlement) {
     let Settlement { claimed, conclusion, ran, .. } = settlement;
     if let Settled::Finished(_) = conclusion.settled {
         let (queue, ran, kept) = (claimed.origin.as_str(), *ran, conclusion.ttl);
         observers.tell(WorkerEvent::JobFinished { job, queue, ran, kept });
     }
-    if let Some(next) = conclusion.next {
+}
+
+/// Reports that an execution was settled, and what becomes of its job.
+fn tell_settled(observers: &Observers, job: &Job, settlement: &Settlement) {
+    tell_finished(observers, job, settlement);
+    if let Some(next) = settlement.conclusion.next {
         let after = match next {
             Next::Head | Next::Tail => None,
             Next::At(due_s) => {

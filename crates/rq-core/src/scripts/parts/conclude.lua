@@ -1,5 +1,5 @@
 -- part conclude: the end of an execution whose fence was won, and what becomes of its job. Needs place, rate_limit,
--- release and remove.
+-- release, remove and life.
 --
 -- Takes from the arguments, beginning at index i:
 --   status   `finished` | `failed` | `stopped` (an end) | `again` (no end: `next` says where to)
@@ -36,8 +36,7 @@ local function write_registries()
   for key, entries in pairs(registered) do redis.pcall('ZADD', key, unpack(entries)) end
 end
 
-local function add_result(id, x, worker, kind, ttl, payload, claimed_e, ended_e)
-  local results = PREFIX .. ':results:' .. id
+local function write_result(results, x, worker, kind, payload, claimed_e, ended_e)
   if payload ~= '' then
     redis.pcall('XADD', results, 'MAXLEN', '~', '10', '*', 'type', kind, 'worker_name', worker, 'execution_id', x,
       'execution_started_at', claimed_e, 'execution_ended_at', ended_e,
@@ -46,6 +45,11 @@ local function add_result(id, x, worker, kind, ttl, payload, claimed_e, ended_e)
     redis.pcall('XADD', results, 'MAXLEN', '~', '10', '*', 'type', kind, 'worker_name', worker, 'execution_id', x,
       'execution_started_at', claimed_e, 'execution_ended_at', ended_e)
   end
+end
+
+local function add_result(id, x, worker, kind, ttl, payload, claimed_e, ended_e)
+  local results = PREFIX .. ':results:' .. id
+  write_result(results, x, worker, kind, payload, claimed_e, ended_e)
   if tonumber(ttl) > 0 then redis.pcall('EXPIRE', results, ttl) else redis.pcall('PERSIST', results) end
 end
 
@@ -73,6 +77,41 @@ local function end_without_trace(id, o, status, T, I)
   register(PREFIX .. REGISTRY[status] .. o, I, id)
   expire(id, RELEASING_S)
   return 4
+end
+
+-- How long the results live may be said by another life's end already: they are kept for as long as either says.
+local function add_result_of_earlier(id, x, worker, kind, ttl, payload, claimed_e, ended_e)
+  local results = PREFIX .. ':results:' .. id
+  local before = redis.pcall('TTL', results)
+  write_result(results, x, worker, kind, payload, claimed_e, ended_e)
+  if type(before) ~= 'number' or before == -1 then return end
+  local seconds = tonumber(ttl)
+  if seconds < 0 then redis.pcall('PERSIST', results)
+  elseif seconds > before then redis.pcall('EXPIRE', results, ttl) end
+end
+
+-- The slot is the id's, not the run's: the life that has the record may be holding it.
+local function leave_slot(id, key, T, I)
+  local job = PREFIX .. ':job:' .. id
+  local status = redis.pcall('HGET', job, 'status')
+  if rate_limit_of(job) ~= key then return give_up_slot(id, key, T, I) end
+  if status == 'queued' or status == 'started' then return end
+  if status ~= 'rate_limited' then return give_up_slot(id, key, T, I) end
+  -- It waits for a slot beside the one of its earlier run, which may be given to it.
+  if redis.pcall('ZREM', (slots_of(key)), id) == 1 then fill_slots(key, T, I) end
+end
+
+-- Ends execution x of job id, whose record is in another life by now: it adds its result, and leaves the record alone.
+local function conclude_earlier(id, x, worker, i, T, I)
+  local kind, ttl, payload, claimed_e, ended_e, slot =
+    ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 7], ARGV[i + 9]
+  -- A failed attempt that no other will follow.
+  if kind == '4' and payload ~= '' then kind = '2' end
+  if kind ~= '' and ttl ~= '0' then
+    add_result_of_earlier(id, x, worker, kind, ttl, payload, claimed_e, ended_e)
+  end
+  if slot ~= '' then leave_slot(id, slot, T, I) end
+  return 5
 end
 
 -- Whether none of these jobs has dependents, or a set of dependencies.

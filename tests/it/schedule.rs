@@ -3,6 +3,8 @@
 //! | file | holds |
 //! |---|---|
 //! | `schedule/python.rs` | ours and Python's on the same queues |
+//! | `schedule/unlocked.rs` | workers that are no schedulers |
+//! | `schedule/many.rs` | thousands of queues |
 //! | `schedule/rig.rs` | two of ours, stopped and killed at random |
 
 use std::collections::BTreeMap;
@@ -13,8 +15,10 @@ use rq_tests::{Child, Gate, PrivateRedis, Scratch, Signal, Stream, eventually, j
 
 use crate::rq_test::{Books, LIMIT, RqTest};
 
+mod many;
 mod python;
 mod rig;
+mod unlocked;
 
 /// What a scheduler says when it takes a queue.
 const ACQUIRED: &str = "Acquired scheduler lock for default";
@@ -115,7 +119,7 @@ fn a_burst_worker_runs_what_was_due() {
 }
 
 #[test]
-fn a_worker_without_a_scheduler_schedules_nothing() {
+fn a_burst_worker_without_a_scheduler_schedules_nothing() {
     let scratch = Scratch::new();
     let past = Timestamp::now().before(secs(10));
     let due = scratch.queue("default").enqueue_at(past, jobs::add::call(1, 1)).unwrap();

@@ -284,7 +284,7 @@ impl Dispatcher {
             () = self.leases.due(), if holds => then(Dispatcher::start_renewing),
             // A worker on its way out leaves silent workers and due jobs to others.
             () = self.reaping.due(), if is_working => then(Dispatcher::start_looking),
-            () = Schedule::due(&mut self.schedule), if is_working => then(Dispatcher::start_tick),
+            () = Schedule::due(&self.schedule), if is_working => then(Dispatcher::start_look_at_schedule),
             () = self.maintenance.due() => then(Dispatcher::start_maintenance),
             () = self.meta.due() => then(Dispatcher::start_saving_meta),
             () = self.claiming.notified(), if wants_notifier => then(|worker| worker.claiming.on_notified()),

@@ -31,7 +31,7 @@ pub use last_words::last_words;
 pub use launch::{ExecutorOption, ExecutorOptions, HELPER_VARIABLE, Launch};
 pub use lazy_connection::LazyConnection;
 pub use log::Log;
-pub use options::{DequeueStrategy, LEASE_DEFAULT, LEASE_MIN, Options, QUEUE_DEFAULT};
+pub use options::{DequeueStrategy, LEASE_DEFAULT, LEASE_MIN, Options, QUEUE_DEFAULT, Scheduling};
 pub use perform::Jobs;
 pub use program::{Preload, Program};
 pub use request::Request;

@@ -65,12 +65,25 @@ pub struct Options {
     pub dequeue: DequeueStrategy,
     /// How often the worker does maintenance, which repairs what other workers have left: 600 s.
     pub maintenance_interval: Duration,
-    /// Move scheduled jobs into their queues when they are due.
-    pub with_scheduler: bool,
+    /// What this worker does about scheduled jobs.
+    pub scheduling: Scheduling,
     /// Log what is called with which arguments, not the job's id alone.
     pub log_descriptions: bool,
     /// Which of the workers that this process prepares it is, from 0.
     pub(crate) ordinal: usize,
+}
+
+/// What a worker does about scheduled jobs: those that were enqueued for a time, and those that run again after a pause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scheduling {
+    /// Queues those that are due where no scheduler does at the moment. It takes no lock, so that a scheduler that wants
+    /// one has it at once, and looks once a second, or less often the more workers there are. A burst worker does nothing.
+    #[default]
+    WhereNobodyDoes,
+    /// Is a scheduler, as RQ's `--with-scheduler`: locks the queues that no other scheduler has, and looks once a second.
+    Scheduler,
+    /// Nothing: others see to them.
+    Nothing,
 }
 
 /// Without the URL's password.
@@ -128,7 +141,7 @@ impl Default for Options {
             on_crash: OnCrash::default(),
             dequeue: DequeueStrategy::default(),
             maintenance_interval: Duration::from_secs(600),
-            with_scheduler: false,
+            scheduling: Scheduling::default(),
             log_descriptions: true,
             ordinal: 0,
         }

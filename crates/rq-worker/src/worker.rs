@@ -18,7 +18,7 @@ use crate::event::Observer;
 use crate::last_words::last_words;
 use crate::launch::{Helper, Launch};
 use crate::log::Log;
-use crate::options::{DequeueStrategy, LEASE_MIN, Options};
+use crate::options::{DequeueStrategy, LEASE_MIN, Options, Scheduling};
 use crate::program::Program;
 use crate::program_methods;
 use crate::request::{self, Request};
@@ -134,10 +134,15 @@ impl<L: Launch> Worker<L> {
         self
     }
 
-    /// Moves scheduled jobs into their queues when they are due.
-    pub fn with_scheduler(mut self) -> Worker<L> {
-        self.options.with_scheduler = true;
+    /// What the worker does about scheduled jobs; by default it queues those that are due where no scheduler does.
+    pub fn scheduling(mut self, scheduling: Scheduling) -> Worker<L> {
+        self.options.scheduling = scheduling;
         self
+    }
+
+    /// Makes the worker a scheduler, which locks its queues: [`Scheduling::Scheduler`].
+    pub fn with_scheduler(self) -> Worker<L> {
+        self.scheduling(Scheduling::Scheduler)
     }
 
     /// What concerns the executor alone.

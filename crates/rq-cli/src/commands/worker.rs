@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rq_core::{OnCrash, Ttl};
 use rq_worker::number::{self, SECONDS_MAX};
-use rq_worker::{DequeueStrategy, LEASE_DEFAULT, LEASE_MIN, Options, WorkerError, last_words};
+use rq_worker::{DequeueStrategy, LEASE_DEFAULT, LEASE_MIN, Options, Scheduling, WorkerError, last_words};
 use tracing::Level;
 
 use crate::app::App;
@@ -114,9 +114,15 @@ pub(crate) struct Args {
     /// RQ's `-ds` is understood, too.
     #[arg(long, value_name = "STRATEGY")]
     pub(crate) dequeue_strategy: Option<String>,
-    /// Enqueue scheduled jobs when they are due, for these queues.
+    /// Be a scheduler, which locks these queues.
+    ///
+    /// Without it, too, scheduled jobs are queued when they are due, where no scheduler does; a burst worker does so with
+    /// this option alone.
     #[arg(short = 's', long)]
     with_scheduler: bool,
+    /// Leave scheduled jobs, and jobs that run again after a pause, to others.
+    #[arg(long, conflicts_with = "with_scheduler")]
+    no_scheduler: bool,
     /// What becomes of a job whose worker died while it ran, unless its producer has set it: fail (when it has no
     /// retries left) or requeue [default: fail].
     #[arg(long, value_name = "POLICY", value_parser = on_crash)]
@@ -258,7 +264,11 @@ impl Args {
         options.maintenance_interval = self.maintenance_interval;
         options.lease = self.lease.unwrap_or(LEASE_DEFAULT);
         options.on_crash = self.on_crash.unwrap_or_default();
-        options.with_scheduler = self.with_scheduler;
+        options.scheduling = match (self.with_scheduler, self.no_scheduler) {
+            (true, _) => Scheduling::Scheduler,
+            (false, true) => Scheduling::Nothing,
+            (false, false) => Scheduling::default(),
+        };
         options.log_descriptions = !self.logging.disable_job_desc_logging;
         options
     }

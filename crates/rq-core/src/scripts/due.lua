@@ -1,13 +1,13 @@
 -- due: a scheduler's tick: writes that the scheduler is alive, keeps its locks, and queues due jobs
--- (docs/wire.md §16, §22-9).
+-- (docs/wire.md §16, §22-9). Or that of a worker that is no scheduler, and queues what is due where there is none.
 --
 -- KEYS  1 rq:scheduler:<name>   then per queue rq:scheduler-lock:<q>, rq:scheduled:<q>
--- ARGV  1 prefix   2 now (T)   3 now (I)   4 name of the scheduler   5 ttl of its locks and its record, seconds
---       6 most jobs looked at   7 number of queues   then the queues' names
---       then field and value of the record
--- Effect  lock of each queue that nobody else has; the record; per due job the schedule, job hash (queued or
---         rate_limited), queue list or rate limit
--- Result  per queue: 1 ours · 0 another's · -1 its lock is no string · -2 its schedule is no sorted set;
+-- ARGV  1 prefix   2 now (T)   3 now (I)   4 name of the scheduler, empty for a worker that takes no locks
+--       5 ttl of its locks and its record, seconds   6 most jobs looked at   7 number of queues   then the queues' names
+--       then field and value of the record; none, to leave it as it is
+-- Effect  lock of each queue that nobody else has, and the record, if there is a name; per due job the schedule, job hash
+--         (queued or rate_limited), queue list or rate limit
+-- Result  per queue: 1 ours, or nobody's · 0 another's · -1 its lock is no string · -2 its schedule is no sorted set;
 --         jobs let go on; jobs only taken off: gone, or in another status by now; 1 if it may have more that are due
 -- Re-send: keeps the same again, and takes what is due and left then: no job twice.
 -- Redis TIME decides what is due, so that all schedulers agree. The lock is checked in the script that moves jobs: a
@@ -26,11 +26,11 @@ local WAITS = {scheduled = true, created = true, [''] = true, started = true, fi
 
 redis.call('EXPIRE', KEYS[1], ttl)
 
--- Takes or keeps the lock of a queue.
+-- Takes or keeps the lock of a queue, or looks whether it is free.
 local function hold(lock)
   local holder = redis.pcall('GET', lock)
   if not holder then
-    redis.call('SET', lock, name, 'EX', ttl)
+    if name ~= '' then redis.call('SET', lock, name, 'EX', ttl) end
     return 1
   end
   if type(holder) == 'table' then return -1 end
@@ -84,8 +84,10 @@ for q = 1, queues do
   holds[q], moved[q], dropped[q], more[q] = hold(KEYS[2 * q]), 0, 0, 0
   if holds[q] == 1 then turns[#turns + 1] = q end
 end
-redis.call('HSET', KEYS[1], unpack(ARGV, 8 + queues))
-redis.call('EXPIRE', KEYS[1], ttl)
+if #ARGV > 7 + queues then
+  redis.call('HSET', KEYS[1], unpack(ARGV, 8 + queues))
+  redis.call('EXPIRE', KEYS[1], ttl)
+end
 
 while #turns > 0 and left > 0 do
   local again = {}

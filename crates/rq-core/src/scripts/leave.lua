@@ -1,6 +1,6 @@
 -- leave: removes a scheduler; its locks are free at once.
 --
--- KEYS  1 rq:scheduler:<name>   then rq:scheduler-lock:<q>
+-- KEYS  1 rq:scheduler:<name>   then rq:scheduler-lock:<q>, of some of its queues
 -- ARGV  1 name of the scheduler
 -- Effect  its record is gone, and so are those locks that are its own
 -- Result  how many those were

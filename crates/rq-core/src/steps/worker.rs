@@ -63,25 +63,42 @@ impl Identity {
     }
 }
 
-/// Registers the worker. `false`: a living worker has the name.
+/// The most queues of one script, so that Redis serves others soon.
+pub const QUEUES_MAX: usize = 256;
+
+/// Registers the worker, with its first [`QUEUES_MAX`] queues. `false`: a living worker has the name.
 pub fn birth(who: &Identity, record: &WorkerRecord) -> Step<bool> {
     const NAME: &str = "birth";
     let keys = &who.keys;
+    let first = &record.queues[..record.queues.len().min(QUEUES_MAX)];
     // The claims of an earlier worker of that name go with it: this one counts from 1 again, and an old number would
     // make its claims stale.
     let mut birth_keys = vec![keys.worker(&who.name), keys.workers(), keys.claims(&who.name)];
-    birth_keys.extend(record.queues.iter().map(|queue| keys.queue_workers(queue)));
+    birth_keys.extend(first.iter().map(|queue| keys.queue_workers(queue)));
     let mut cmd = scripts::BIRTH.invoke(&birth_keys);
     // The time of birth tells this worker, whose first sending may have been done, from a living one of the same
     // name.
     cmd.arg(who.worker_key_ttl_s()).arg(record.birth.map(|birth| birth.to_string()));
-    cmd.arg(record.queues.len());
+    cmd.arg(first.len());
     for (field, value) in record.to_fields().iter() {
         cmd.arg(field).arg(value);
     }
     let mut pipeline = redis::pipe();
     pipeline.add_command(cmd);
     Step::new(NAME, pipeline, |answers| single(NAME, answers))
+}
+
+/// Lists a registered worker with those of its queues that [`birth`] has left out, beyond the first [`QUEUES_MAX`]
+/// (`SADD`); `None` where there are none.
+pub fn join_more_queues(who: &Identity, queues: &[String]) -> Option<Step<()>> {
+    let more = queues.get(QUEUES_MAX..).filter(|more| !more.is_empty())?;
+    let mut pipeline = redis::pipe();
+    for queue in more {
+        pipeline.cmd("SADD").arg(who.keys.queue_workers(queue)).arg(who.keys.worker(&who.name));
+    }
+    Some(Step::new("join queues", pipeline, |answers: Answers| {
+        answers.into_iter().try_for_each(|answer| read("join queues", answer))
+    }))
 }
 
 /// Names this connection and asks what address Redis sees (`CLIENT SETNAME`, `CLIENT INFO`); `unknown` where Redis does
@@ -195,14 +212,22 @@ pub struct Pulse {
 pub fn death(who: &Identity, queues: &[String]) -> Step<()> {
     const NAME: &str = "death";
     let keys = &who.keys;
+    let (first, others) = queues.split_at(queues.len().min(QUEUES_MAX));
     let (worker, claims, executions) =
         (keys.worker(&who.name), keys.claims(&who.name), keys.worker_executions(&who.name));
-    let mut death_keys = vec![worker, keys.workers(), claims, executions];
-    death_keys.extend(queues.iter().map(|queue| keys.queue_workers(queue)));
+    let mut death_keys = vec![worker.clone(), keys.workers(), claims, executions];
+    death_keys.extend(first.iter().map(|queue| keys.queue_workers(queue)));
     let mut cmd = scripts::DEATH.invoke(&death_keys);
     // The record stays for a while with `death` in it, which frees the name at once (docs/wire.md §8.2).
     cmd.arg(Timestamp::now().to_string()).arg(DEATH_KEPT_S);
     let mut pipeline = redis::pipe();
     pipeline.add_command(cmd);
-    Step::new(NAME, pipeline, |answers| single(NAME, answers))
+    for queue in others {
+        pipeline.cmd("SREM").arg(keys.queue_workers(queue)).arg(&worker);
+    }
+    Step::new(NAME, pipeline, |answers: Answers| {
+        // Those to what follows the script are errors where keys are of another type, which harm nobody.
+        let first = answers.into_iter().next();
+        read(NAME, first.ok_or(Error::UnexpectedReply { step: NAME, got: "nothing".to_owned() })?)
+    })
 }

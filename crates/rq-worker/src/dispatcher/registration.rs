@@ -13,6 +13,9 @@ use crate::options::Options;
 /// The oldest server RQ works with: `LMOVE` and `BLMOVE` came with it.
 const REDIS_MIN: (u32, u32) = (6, 2);
 
+/// For how many queues a server is asked at once what its user may do, so that it serves others soon.
+const ASKED_MAX: usize = 100;
+
 /// The policy of a server that gives up no key.
 const POLICY_SAFE: &str = "noeviction";
 
@@ -44,16 +47,18 @@ pub(crate) async fn check_permissions(
         Some(lack) => refused(user, vec![lack]),
         None => error.into(),
     };
-    let Permissions { user, mut lacks, is_complete } =
-        link.run(&permissions(who, queues)).await.map_err(|error| missing(error, None))?;
-    if !is_complete && let Err(error) = link.subscribe(&channel).await {
-        // Other errors pass: the subscription is tried again whenever it breaks.
-        lacks.extend(lack_in(&error, who));
+    for some in queues.chunks(ASKED_MAX) {
+        let Permissions { user, mut lacks, is_complete } =
+            link.run(&permissions(who, some)).await.map_err(|error| missing(error, None))?;
+        if !is_complete && let Err(error) = link.subscribe(&channel).await {
+            // Other errors pass: the subscription is tried again whenever it breaks.
+            lacks.extend(lack_in(&error, who));
+        }
+        if !lacks.is_empty() {
+            return Err(refused(user, lacks.into_iter().collect::<Vec<Lack>>()));
+        }
     }
-    if lacks.is_empty() {
-        return Ok(());
-    }
-    Err(refused(user, lacks.into_iter().collect::<Vec<Lack>>()))
+    Ok(())
 }
 
 /// Tells of the server's ways to lose jobs, of which each can be set otherwise.
@@ -97,6 +102,9 @@ pub(crate) async fn register(link: &Link, who: &Identity, queues: &[String]) -> 
     let record = record(who, queues, address);
     if !link.run(&steps::birth(who, &record)).await? {
         return Err(WorkerError::NameTaken { name: who.name.clone() });
+    }
+    if let Some(join) = steps::join_more_queues(who, queues) {
+        link.run(&join).await?;
     }
     Ok(())
 }

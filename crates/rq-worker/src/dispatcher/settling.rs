@@ -184,13 +184,13 @@ impl Dispatcher {
 
     fn on_settled_one(&mut self, run: &Run, settlement: &Settlement, settled: SettleReply) {
         match settled {
-            SettleReply::Done => tell_settled(&self.observers, &run.job, settlement),
+            SettleReply::Done => self.on_concluded(run, settlement),
             SettleReply::Superseded => {
                 tell_finished(&self.observers, &run.job, settlement);
                 self.observers.tell(WorkerEvent::JobSuperseded { id: &run.job.id });
             }
             SettleReply::DependentsLeft => {
-                tell_settled(&self.observers, &run.job, settlement);
+                self.on_concluded(run, settlement);
                 self.start_releasing(&run.job.id, settlement);
             }
             // A renewal or a heartbeat has noticed the loss before, and it was reported then.
@@ -198,6 +198,13 @@ impl Dispatcher {
             SettleReply::Lost | SettleReply::Deleted => {
                 self.observers.tell(WorkerEvent::JobLost { id: &run.job.id });
             }
+        }
+    }
+
+    fn on_concluded(&mut self, run: &Run, settlement: &Settlement) {
+        tell_settled(&self.observers, &run.job, settlement);
+        if let (Some(Next::At(due_s)), Some(schedule)) = (settlement.conclusion.next, &mut self.schedule) {
+            schedule.note_due(due_s);
         }
     }
 

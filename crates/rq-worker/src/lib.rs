@@ -22,6 +22,7 @@ mod program;
 mod request;
 mod side_runtime;
 mod signals;
+mod want;
 mod watch;
 mod worker;
 
@@ -38,5 +39,6 @@ pub use request::Request;
 pub use rq_core::{DeathPenalty, ExceptionHandler, Failure, Job};
 pub use side_runtime::SideRuntime;
 pub use signals::signals;
+pub use want::want;
 pub use watch::{RETURN_GRACE, Watch};
 pub use worker::{PreparedWorker, Worker, prepare};

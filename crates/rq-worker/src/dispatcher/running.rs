@@ -145,6 +145,22 @@ impl Running {
         Some(run.clone())
     }
 
+    /// Frees the slot of an execution that did not begin; none if it was free already. Until Redis has it back it is held
+    /// as this worker's, by its lease. Also when the executor got it.
+    pub(crate) fn call_off(&mut self, id: &ExecutionId) -> Option<(Instant, Claimed)> {
+        let run = self.runs.get_mut(id)?;
+        if !std::mem::replace(&mut run.occupies, false) {
+            return None;
+        }
+        self.occupied -= 1;
+        Some((run.started_at, run.claimed.clone()))
+    }
+
+    /// Whether somebody has asked for the end of an execution.
+    pub(crate) fn is_asked_to_end(&self, id: &ExecutionId) -> bool {
+        self.runs.get(id).is_some_and(|run| matches!(run.cause, Some((Cause::Asked, _))))
+    }
+
     /// Notes what became of an execution that has ended, in a word.
     pub(crate) fn note_outcome(&mut self, id: &ExecutionId, outcome: &'static str) {
         if let Some(run) = self.runs.get_mut(id) {

@@ -68,6 +68,8 @@ macro_rules! suite {
                 life::a_worker_says_what_it_is_at
                 short::what_cannot_begin_goes_back_in_order_and_runs_when_it_can
                 short::a_stop_finds_nothing_that_cannot_begin
+                short::large_payloads_take_their_turn
+                short::what_waits_for_its_turn_goes_back_in_a_cold_stop
                 stops::the_first_signal_stops_warm
                 stops::the_second_signal_stops_cold
                 stops::a_cold_stop_waits_for_nobody

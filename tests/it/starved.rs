@@ -108,7 +108,7 @@ pub(crate) fn limit(process: u32, limit: &str) {
 }
 
 /// The number behind a word in `/proc/<process>/status`, in its unit.
-fn in_status(process: u32, word: &str) -> u64 {
+pub(crate) fn in_status(process: u32, word: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("the process lives");
     let line = status.lines().find(|line| line.starts_with(word)).expect("the system tells");
     line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")

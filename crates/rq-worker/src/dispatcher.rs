@@ -6,6 +6,7 @@
 //! | duty | file |
 //! |---|---|
 //! | claims jobs, never more than there are free slots, and hands them to the executor | `claiming.rs`, `order.rs` |
+//! | lets jobs with large payloads begin when there is room for them | `admission.rs` |
 //! | takes on fewer jobs while what it takes to run them is short | `shortage.rs` |
 //! | settles what ended, exactly once; shows failures to the exception handlers | `settling.rs`, `exceptions.rs` |
 //! | writes that the worker is alive, and what it does | `heartbeats.rs`, `registration.rs` |
@@ -25,6 +26,7 @@
 //! overlap; while one is under way, what comes next gathers to the next batch. What is to be done with a step's answer
 //! goes with the step.
 
+mod admission;
 mod claiming;
 mod exceptions;
 mod heartbeats;
@@ -63,6 +65,8 @@ use crate::error::WorkerError;
 use crate::event::{Observer, Observers, WorkerEvent};
 use crate::options::Options;
 use crate::request::{self, Requests};
+use admission::Admission;
+pub use admission::INFLATED_BYTES_MAX;
 use claiming::{Capacity, Claiming};
 use exceptions::Exceptions;
 use heartbeats::Heartbeats;
@@ -185,6 +189,7 @@ struct Dispatcher {
     shutdown: Shutdown,
 
     claiming: Claiming,
+    admission: Admission,
     shortage: Shortage,
     settling: Settling,
     exceptions: Exceptions,
@@ -214,6 +219,7 @@ impl Dispatcher {
             running: Running::default(),
             shutdown: Shutdown::default(),
             claiming: Claiming::new(&options, link.clone()),
+            admission: Admission::default(),
             shortage: Shortage::default(),
             settling: Settling::default(),
             exceptions: Exceptions::new(exception_handlers),

@@ -26,6 +26,7 @@ mod want;
 mod watch;
 mod worker;
 
+pub use dispatcher::INFLATED_BYTES_MAX;
 pub use error::{LaunchError, WorkerError};
 pub use event::{Observer, ReapedFate, WorkerEvent};
 pub use last_words::last_words;

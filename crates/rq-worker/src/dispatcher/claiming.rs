@@ -8,7 +8,7 @@ use rq_core::link::{Link, Step};
 use rq_core::steps::claim::{self as steps, Claim};
 use rq_core::steps::worker::Identity;
 use rq_core::steps::{BATCH_MAX, Claimed};
-use rq_core::{Ended, Error, Fields};
+use rq_core::{Ended, Error, Execution, ExecutionId, Fields};
 
 use super::Dispatcher;
 use super::order::QueueOrder;
@@ -336,9 +336,7 @@ impl Dispatcher {
         let is_cold = self.shutdown.is_cold();
         match self.running.begin(claimed, fields, self.meta.host()) {
             Begun::Runs(execution, queue) => {
-                self.observers.tell(WorkerEvent::JobBegan { job: &execution.job, queue: &queue });
-                self.shortage.on_started(Instant::now());
-                self.executor.start(execution);
+                self.admit(execution, queue);
                 if is_cold {
                     // It was fetched while the stop turned cold: nobody else ends it, or says why.
                     self.stop_execution(&id, Cause::ShutDown);
@@ -349,6 +347,20 @@ impl Dispatcher {
                 self.on_ended(&id, Ended { outcome: Err(failure), ran: Duration::ZERO });
             }
         }
+    }
+
+    /// Hands an execution to the executor.
+    pub(super) fn start(&mut self, execution: Execution, queue: &str) {
+        self.observers.tell(WorkerEvent::JobBegan { job: &execution.job, queue });
+        self.shortage.on_started(Instant::now());
+        self.executor.start(execution);
+    }
+
+    /// Has an execution that did not begin given back; `false` if its slot is free already.
+    pub(super) fn give_back(&mut self, id: &ExecutionId) -> bool {
+        let Some((started_at, claimed)) = self.running.call_off(id) else { return false };
+        self.claiming.on_unbegun(started_at, claimed);
+        true
     }
 
     fn start_putting_back(&mut self, claimed: Vec<Claimed>) {

@@ -160,8 +160,9 @@ impl Dispatcher {
     /// claimed and not marked as begun.
     fn on_unbegun(&mut self, id: &ExecutionId, want: &Want) {
         // The executor may still report a job that a cold stop has settled.
-        let Some((started_at, claimed)) = self.running.call_off(id) else { return };
-        self.claiming.on_unbegun(started_at, claimed);
+        if !self.give_back(id) {
+            return;
+        }
         let reason = want.to_string();
         match self.shortage.on_unbegun(self.running.occupied(), Instant::now()) {
             Sign::Begins => {

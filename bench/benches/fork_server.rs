@@ -59,6 +59,7 @@ async fn trips(executor: &mut dyn Executor, in_flight: usize, jobs: u64) -> Dura
     waiting.by_ref().take(in_flight).for_each(|execution| executor.start(execution));
     for _ in 0..jobs {
         let (id, ended) = executor.ended().await;
+        let ended = ended.unwrap_or_else(|want| panic!("{id} did not begin: {want}"));
         let value = ended.outcome.unwrap_or_else(|failure| panic!("{id} failed: {failure:?}"));
         assert_eq!(value.as_deref(), Some(&b"5"[..]), "the sum comes back in JSON");
         waiting.next().into_iter().for_each(|execution| executor.start(execution));

@@ -9,6 +9,7 @@
 //! | `contexts` | what jobs, exception handlers and death penalties see |
 //! | `lives` | what becomes of a job whose id is enqueued anew while it runs |
 //! | `life` | what a worker says of itself, and when it stops by itself |
+//! | `short` | what becomes of jobs that cannot begin |
 //! | `stops` | what signals do |
 //! | `log` | what it takes that somebody reads the log: nothing |
 //! | `outages` | what is lost when the worker or Redis dies: nothing |
@@ -22,6 +23,7 @@ mod lives;
 mod log;
 mod order;
 mod outages;
+mod short;
 mod stops;
 
 use std::process::ExitStatus;
@@ -68,6 +70,10 @@ macro_rules! suite {
                 outages::a_restart_of_redis_neither_loses_nor_repeats_a_job
                 outages::deleted_registries_neither_end_nor_lose_a_running_job
                 life::a_worker_says_what_it_is_at
+                short::what_cannot_begin_goes_back_in_order_and_runs_when_it_can
+                short::a_stop_finds_nothing_that_cannot_begin
+                short::large_payloads_take_their_turn
+                short::what_waits_for_its_turn_goes_back_in_a_cold_stop
                 stops::the_first_signal_stops_warm
                 stops::the_second_signal_stops_cold
                 stops::a_cold_stop_waits_for_nobody

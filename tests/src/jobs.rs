@@ -47,7 +47,7 @@ pub fn handlers() -> Handlers {
     let like_pythons = handlers![interop_add, interop_echo, interop_fail, interop_journal, flaky];
     let results = handlers![add, operator_add, repr, record, none, unserializable, greet];
     let failures = handlers![fail, fail_with_causes, panic, panic_async, ask_again];
-    let long = handlers![sleep, sleep_async, check, pending, stubborn, gate, report, journal_run];
+    let long = handlers![sleep, sleep_async, check, pending, stubborn, gate, report, journal_run, weigh];
     let contexts = handlers![deadline, who, count, meta, spread, surroundings];
     let ours = like_pythons.merge(results).merge(failures).merge(long).merge(contexts);
     ours.merge(green::handlers()).merge(rq_examples::fetch::handlers()).merge(zoo::handlers())
@@ -276,6 +276,13 @@ pub fn journal_run(ctx: &Context, path: String, ms: u64, signal: Option<String>)
     ctx.sleep(Duration::from_millis(ms))?;
     journal::end(path, id)?;
     Ok(id.clone())
+}
+
+/// As `test.journal`, with something to carry. Returns how many bytes that has.
+#[job("test.weigh")]
+pub fn weigh(ctx: &Context, path: String, ms: u64, ballast: String) -> Result<usize> {
+    journal_run(ctx, path, ms, None)?;
+    Ok(ballast.len())
 }
 
 /// How many seconds it has left; `None` for no limit.

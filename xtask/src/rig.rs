@@ -33,7 +33,7 @@ struct Rig {
     tests: &'static str,
 }
 
-const RIGS: [Rig; 7] = [
+const RIGS: [Rig; 8] = [
     Rig {
         name: "sweep",
         does: "one fault at each request of a worker, in each scenario",
@@ -63,6 +63,11 @@ const RIGS: [Rig; 7] = [
         name: "permissions",
         does: "each command denied to a worker's user, from the start and while it runs",
         tests: "permissions::denied",
+    },
+    Rig {
+        name: "starved",
+        does: "workers short of descriptors, processes, memory, and disk for the log",
+        tests: "starved::",
     },
     Rig {
         name: "green-wait",

@@ -47,6 +47,21 @@ pub struct Ended {
     pub ran: Duration,
 }
 
+/// Why an execution did not begin, and will not: what it takes to run a job is short. Nothing of its job has run, so that
+/// this is nobody's failure, and the worker gives the job back.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Want {
+    reason: String,
+}
+
+impl Want {
+    /// What was short, and where it helps what can be done, in words that stand alone.
+    pub fn new(reason: impl Into<String>) -> Want {
+        Want { reason: reason.into() }
+    }
+}
+
 /// How to stop an execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
@@ -74,8 +89,9 @@ pub trait Executor: Send {
         false
     }
 
-    /// Waits for an execution to end. Each one started is reported once. Cancel-safe: it stands in a `select!`.
-    async fn ended(&mut self) -> (ExecutionId, Ended);
+    /// Waits for an execution to end, or to turn out not to begin. Each one started is reported once. Cancel-safe: it
+    /// stands in a `select!`.
+    async fn ended(&mut self) -> (ExecutionId, Result<Ended, Want>);
 
     /// Why this executor should take no more work, if it should not: the worker then drains and exits for its
     /// supervisor to start a fresh one.

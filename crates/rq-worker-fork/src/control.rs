@@ -16,7 +16,7 @@ use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 
 use crate::frames::{
-    Death, HorseId, Outcome, REPORT_BYTES_MAX, Report, ServerRequest, decode, encode, frame_len,
+    Death, HorseId, HorseReport, REPORT_BYTES_MAX, Report, ServerRequest, decode, encode, frame_len,
 };
 use crate::process;
 
@@ -144,6 +144,16 @@ async fn read_reports(connection: Arc<ServerSocket>) {
     connection.horses().clear();
 }
 
+/// What has become of a horse that is gone.
+pub(crate) enum Gone {
+    /// It has ended like this.
+    Dead(Death),
+    /// The system refused to fork it, for this reason.
+    NeverForked(String),
+    /// It died with its server, which alone could tell how.
+    WithServer,
+}
+
 /// The worker's way to a horse.
 pub(crate) struct HorseHandle {
     pub(crate) id: HorseId,
@@ -160,18 +170,18 @@ impl HorseHandle {
         self.stream.write_all(order).await
     }
 
-    /// How the horse's job ended; `None` when the horse has closed its socket without an outcome. Cancel-safe.
+    /// What the horse reports of its job; `None` when it has closed its socket without a report. Cancel-safe.
     ///
     /// # Errors
     /// One of the kind `ConnectionReset` when the horse is gone and had not read all that was sent to it.
-    pub(crate) async fn receive(&mut self) -> io::Result<Option<Outcome>> {
+    pub(crate) async fn receive(&mut self) -> io::Result<Option<HorseReport>> {
         loop {
             if let Some((head, body)) = self.received.split_first_chunk::<4>() {
                 let length = frame_len(*head)?;
                 if body.len() >= length {
-                    let outcome = decode(&body[..length])?;
+                    let report = decode(&body[..length])?;
                     self.received.drain(..4 + length);
-                    return Ok(Some(outcome));
+                    return Ok(Some(report));
                 }
             }
             // Straight into what is kept: a wait that is dropped here loses nothing of a frame.
@@ -181,12 +191,12 @@ impl HorseHandle {
         }
     }
 
-    /// How the horse ended, once it has; or why that is not known.
-    pub(crate) async fn ended(self) -> Result<Death, String> {
+    /// What has become of the horse, once it is gone.
+    pub(crate) async fn ended(self) -> Gone {
         match self.ended.await {
-            Ok(Ok(death)) => Ok(death),
-            Ok(Err(reason)) => Err(format!("no process could be had for the job: {reason}")),
-            Err(_) => Err("the fork server has died, and the job's process with it".to_owned()),
+            Ok(Ok(death)) => Gone::Dead(death),
+            Ok(Err(reason)) => Gone::NeverForked(reason),
+            Err(_) => Gone::WithServer,
         }
     }
 }

@@ -55,6 +55,13 @@ pub(crate) struct Death {
     pub(crate) cpu: Duration,
 }
 
+impl Death {
+    /// Whether it died for want of memory: the system has killed it, or an allocator that got none has ended it.
+    pub(crate) fn is_for_memory(&self) -> bool {
+        self.of_memory || self.exit == Exit::Signal(libc::SIGABRT)
+    }
+}
+
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Exit {
@@ -85,7 +92,16 @@ pub(crate) struct ExecutionFrame<'a> {
     pub(crate) limit: Option<Duration>,
 }
 
-/// Horse to worker: how its job ended.
+/// Horse to worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum HorseReport {
+    /// Its job has ended.
+    Ended(Outcome),
+    /// Its job has not begun and will not, as something is short, for this reason.
+    Unbegun(String),
+}
+
+/// How a job ended.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Outcome {
     pub(crate) outcome: Result<Option<ByteBuf>, RemoteFailure>,

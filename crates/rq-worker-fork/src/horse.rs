@@ -10,12 +10,14 @@ use futures_util::future::BoxFuture;
 use rq_core::link::BlockingLink;
 use rq_core::steps::Claimed;
 use rq_core::steps::claim::save_meta;
-use rq_core::{BoxError, Ended, Error, ExecutionId, Failure, FieldError, Fields, Host, Interrupt, Job, Keys};
-use rq_worker::{Jobs, LazyConnection};
+use rq_core::{
+    BoxError, Ended, Error, ExecutionId, Failure, FieldError, Fields, Host, Interrupt, Job, Keys, Want,
+};
+use rq_worker::{Jobs, LazyConnection, want};
 use serde_bytes::{ByteBuf, Bytes};
 
 use crate::RETURN_GRACE;
-use crate::frames::{ExecutionFrame, HorseOrder, Outcome, RemoteFailure, frame, read, write};
+use crate::frames::{ExecutionFrame, HorseOrder, HorseReport, Outcome, RemoteFailure, frame, read, write};
 use crate::inbox::{Assignment, Inbox};
 use crate::process::{self, SingleThreaded, Title};
 
@@ -61,8 +63,11 @@ fn serve_over(socket: &Arc<UnixStream>, config: &HorseConfig, single_threaded: S
         if let Some(single_threaded) = single_threaded.take() {
             introduce(&assignment.task, config, &single_threaded);
         }
-        let outcome = run(assignment, config, &connection);
-        if tell(socket, outcome).is_err() {
+        let report = match run(assignment, config, &connection) {
+            Ok(outcome) => HorseReport::Ended(outcome),
+            Err(want) => HorseReport::Unbegun(want.to_string()),
+        };
+        if tell(socket, &report).is_err() {
             return UNTOLD;
         }
     }
@@ -98,7 +103,7 @@ pub(crate) fn rehearse(config: &HorseConfig) {
         let interrupt = Arc::new(Interrupt::new(task.limit));
         let outcome = run(Assignment { task, interrupt }, config, &connection);
         // The outcome, that there is no such function, goes nowhere.
-        drop(frame(&outcome));
+        drop(outcome.map(|outcome| frame(&HorseReport::Ended(outcome))));
     }
 }
 
@@ -120,20 +125,26 @@ fn introduce(task: &ExecutionFrame<'_>, config: &HorseConfig, single_threaded: &
 }
 
 /// Reports how the job ended; where the outcome is too large for a frame, a failure that says so.
-fn tell(socket: &UnixStream, outcome: Outcome) -> io::Result<()> {
-    let ran = outcome.ran;
-    match write(&mut &*socket, &outcome) {
+fn tell(socket: &UnixStream, report: &HorseReport) -> io::Result<()> {
+    match (write(&mut &*socket, report), report) {
         // A frame is made whole before it is written, so nothing of the one that is too large has been sent.
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+        (Err(error), HorseReport::Ended(Outcome { ran, .. }))
+            if error.kind() == io::ErrorKind::InvalidData =>
+        {
             let failure =
                 Failure::Executor(format!("the outcome of the job could not be passed on: {error}"));
-            write(&mut &*socket, &Outcome { outcome: Err(RemoteFailure::from(failure)), ran })
+            let outcome = Outcome { outcome: Err(RemoteFailure::from(failure)), ran: *ran };
+            write(&mut &*socket, &HorseReport::Ended(outcome))
         }
-        told => told,
+        (told, _) => told,
     }
 }
 
-fn run(assignment: Assignment, config: &HorseConfig, connection: &Arc<LazyConnection>) -> Outcome {
+fn run(
+    assignment: Assignment,
+    config: &HorseConfig,
+    connection: &Arc<LazyConnection>,
+) -> Result<Outcome, Want> {
     let Assignment { task: ExecutionFrame { job_id, x, data, fields, limit: _ }, interrupt } = assignment;
     let fields = fields.into_iter().map(|(name, value)| (name.into_vec(), value.into_vec()));
     let mut fields: Fields = fields.collect();
@@ -144,20 +155,19 @@ fn run(assignment: Assignment, config: &HorseConfig, connection: &Arc<LazyConnec
         Ok(job) => Arc::new(job),
         Err(FieldError { field, reason, .. }) => {
             let failure = Failure::Malformed { field, reason };
-            return Outcome { outcome: Err(RemoteFailure::from(failure)), ran: Duration::ZERO };
+            return Ok(Outcome { outcome: Err(RemoteFailure::from(failure)), ran: Duration::ZERO });
         }
     };
     let host = Arc::new(HorseHost::new(Arc::clone(connection), &job));
-    let Ended { outcome, ran } = config.jobs.run(&id, &job, &interrupt, host, RETURN_GRACE, drive);
-    Outcome { outcome: outcome.map(|value| value.map(ByteBuf::from)).map_err(RemoteFailure::from), ran }
+    let Ended { outcome, ran } = config.jobs.run(&id, &job, &interrupt, host, RETURN_GRACE, drive)?;
+    Ok(Outcome { outcome: outcome.map(|value| value.map(ByteBuf::from)).map_err(RemoteFailure::from), ran })
 }
 
 /// Runs an async handler to its end, on a runtime of its own.
-fn drive<T>(handler: BoxFuture<'_, Result<T, Failure>>) -> Result<T, Failure> {
+fn drive<T>(handler: BoxFuture<'_, T>) -> Result<T, Want> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime
-        .map_err(|error| Failure::Executor(format!("the runtime for async jobs could not start: {error}")))?;
-    runtime.block_on(handler)
+    let runtime = runtime.map_err(|error| want("the runtime for async jobs could not start", &error))?;
+    Ok(runtime.block_on(handler))
 }
 
 /// What a horse does for the job it runs.

@@ -10,13 +10,16 @@ use async_trait::async_trait;
 use nix::sys::signal::Signal;
 use nix::sys::socket::{Shutdown, shutdown};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use rq_core::{Ended, Execution, ExecutionId, Executor, Failure, Stop, Usage};
+use rq_core::{Ended, Execution, ExecutionId, Executor, Failure, Stop, Usage, Want};
+use rq_worker::want;
 use serde_bytes::{ByteBuf, Bytes};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
-use crate::control::{Control, HorseHandle};
-use crate::frames::{Death, ExecutionFrame, Exit, HorseId, HorseOrder, Outcome, frame, frame_in};
+use crate::control::{Control, Gone, HorseHandle};
+use crate::frames::{
+    Death, ExecutionFrame, Exit, HorseId, HorseOrder, HorseReport, Outcome, frame, frame_in,
+};
 use crate::launch::{self, ServerHandle};
 use crate::orphans;
 use crate::rules::Rules;
@@ -30,6 +33,10 @@ const LEAVE_GRACE: Duration = Duration::from_secs(1);
 const LEAVE_PAUSE: Duration = Duration::from_millis(2);
 /// How many processes may die before one job has begun.
 const ASSIGNMENTS_MAX: usize = 3;
+/// From how many bytes on an order may itself be why its horse has no memory to read it.
+const LARGE_ORDER_BYTES: usize = 8 << 20;
+/// What could not be done where the system is short of something.
+const NO_PROCESS: &str = "no process could be had for a job";
 /// How long a job waits for a server in the place of a dead one.
 const SERVER_WITHIN: Duration = Duration::from_secs(10);
 /// How many fork servers may die within which time before the worker gives up.
@@ -68,8 +75,8 @@ enum HorseCommand {
 
 /// What the tasks report to the pool.
 enum PoolEvent {
-    /// An execution has ended; `After` is what has become of its horse.
-    Ended(ExecutionId, Ended, After),
+    /// An execution has ended, or not begun; `After` is what has become of its horse.
+    Ended(ExecutionId, Result<Ended, Want>, After),
     /// A horse was forked ahead, or could not be.
     Spare(Option<HorseHandle>),
     /// The server has died.
@@ -150,11 +157,8 @@ impl HorsePool {
         }
         self.restarts.push(Instant::now());
         // Not forked: the worker has threads by now.
-        let server = launch::execute_server(&self.helper_mark);
-        self.server = server.inspect_err(|error| {
-            self.broken =
-                Some(format!("no fork server could be started in the place of a dead one: {error}"));
-        })?;
+        // Where the system is short of what it takes, the next job has it tried again.
+        self.server = launch::execute_server(&self.helper_mark)?;
         tracing::warn!("the fork server (PID {dead}) has died; another runs with PID {}", self.server.pid);
         Ok(())
     }
@@ -217,7 +221,7 @@ impl Executor for HorsePool {
             let id = execution.id.clone();
             let (ended, after) = match supervision {
                 Ok(supervision) => supervision.run(execution).await,
-                Err(error) => (failed(error.to_string(), Duration::ZERO), After::Gone),
+                Err(error) => (Err(want(NO_PROCESS, &error)), After::Gone),
             };
             // The receiver is gone when the worker has left.
             let _ = sender.send(PoolEvent::Ended(id, ended, after));
@@ -233,7 +237,7 @@ impl Executor for HorsePool {
         self.command(id, HorseCommand::Crash)
     }
 
-    async fn ended(&mut self) -> (ExecutionId, Ended) {
+    async fn ended(&mut self) -> (ExecutionId, Result<Ended, Want>) {
         loop {
             self.kill_overdue();
             let overdue_at = self.spent.front().map(|(due, _)| *due);
@@ -287,8 +291,8 @@ impl Drop for HorsePool {
     }
 }
 
-fn failed(reason: String, ran: Duration) -> Ended {
-    Ended { outcome: Err(Failure::Executor(reason)), ran }
+fn failed(failure: Failure, ran: Duration) -> Result<Ended, Want> {
+    Ok(Ended { outcome: Err(failure), ran })
 }
 
 /// What the task that supervises one execution has.
@@ -302,8 +306,8 @@ struct Supervision {
 
 impl Supervision {
     /// Runs the execution to its end, whatever the job does. Where a process dies before the job began, another gets
-    /// it.
-    async fn run(mut self, execution: Execution) -> (Ended, After) {
+    /// it; where none can be had, the job does not begin.
+    async fn run(mut self, execution: Execution) -> (Result<Ended, Want>, After) {
         let began = Instant::now();
         // The time until signals counts from here, the wait for a process with it; the horse tells its job by a clock
         // of its own, which begins with the job.
@@ -311,27 +315,22 @@ impl Supervision {
         let order = match run_order(&execution) {
             Ok(order) => order,
             Err(error) => {
-                return (
-                    failed(format!("the job cannot be passed on: {error}"), began.elapsed()),
-                    After::Gone,
-                );
+                let failure = Failure::Executor(format!("the job cannot be passed on: {error}"));
+                return (failed(failure, began.elapsed()), After::Gone);
             }
         };
+        let mut last_death = None;
         for _ in 0..ASSIGNMENTS_MAX {
             let (mut horse, is_ordered) = match self.assign(&order).await {
                 Ok(assigned) => assigned,
-                Err(error) => {
-                    let reason = format!("no process could be had for the job: {error}");
-                    return (failed(reason, began.elapsed()), After::Gone);
-                }
+                Err(error) => return (Err(want(NO_PROCESS, &error)), After::Gone),
             };
             let has_read = match self.wait(&mut horse, &mut end).await {
-                Answer::Outcome(Outcome { outcome, ran }) => {
+                Answer::Report(report) => {
                     horse.jobs_run += 1;
                     let goes_on = horse.jobs_run < self.rules.jobs_per_horse;
                     let after = if goes_on { After::Idle(horse) } else { After::Spent(horse.id) };
-                    let outcome = outcome.map(|value| value.map(ByteBuf::into_vec)).map_err(Failure::from);
-                    return (Ended { outcome, ran }, after);
+                    return (ended(report), after);
                 }
                 Answer::Gone { has_read } => has_read,
             };
@@ -340,16 +339,25 @@ impl Supervision {
             // The horse is dead, or has closed its socket and cannot report the outcome any more. A signal does not
             // change how a dead one has ended.
             self.signal(&horse, Signal::SIGKILL).await;
-            let death = horse.ended().await;
+            let failure = match horse.ended().await {
+                // Whatever else was asked for by now: what was never forked has not begun.
+                Gone::NeverForked(reason) => return (Err(Want::new(reason)), After::Gone),
+                Gone::Dead(death) => end.cause(*last_death.insert(death)),
+                Gone::WithServer => {
+                    Failure::Executor("the fork server has died, and the job's process with it".to_owned())
+                }
+            };
             if end.is_due() {
-                let failure = death.map_or_else(Failure::Executor, |death| end.cause(death));
-                return (Ended { outcome: Err(failure), ran: began.elapsed() }, After::Gone);
+                return (failed(failure, began.elapsed()), After::Gone);
             }
         }
-        (
-            failed(format!("{ASSIGNMENTS_MAX} processes died before the job began"), began.elapsed()),
-            After::Gone,
-        )
+        // Memory that is short for a large job alone is that job's: given back, it would be in the way of all others.
+        let is_large = order.len() >= LARGE_ORDER_BYTES;
+        let ended = match last_death.filter(|death| is_large && death.is_for_memory()) {
+            Some(death) => failed(end.cause(death), began.elapsed()),
+            None => Err(Want::new(format!("{ASSIGNMENTS_MAX} processes died before a job began"))),
+        };
+        (ended, After::Gone)
     }
 
     /// Sends a horse the order. Returns the horse, and whether it was sent all of the order. A horse that was forked
@@ -373,8 +381,8 @@ impl Supervision {
             // below.
             let control = self.controls.borrow_and_update().clone();
             let error = match control.fork().await {
-                Ok(horse) => return Ok(horse),
-                Err(error) => error,
+                Err(error) if is_of_gone_server(&error) => error,
+                forked => return forked,
             };
             match tokio::time::timeout(SERVER_WITHIN, self.controls.changed()).await {
                 Ok(Ok(())) => {}
@@ -390,8 +398,8 @@ impl Supervision {
             tokio::select! {
                 // An outcome that is there counts, even if a stop has come or the time is up by now.
                 biased;
-                outcome = horse.receive() => return match outcome {
-                    Ok(Some(outcome)) => Answer::Outcome(outcome),
+                report = horse.receive() => return match report {
+                    Ok(Some(report)) => Answer::Report(report),
                     Ok(None) => Answer::Gone { has_read: true },
                     // A socket that is closed with bytes unread is reset: that is how the system reports that the horse
                     // has not read its order. What it has not read may be a stop, too; but then its end is due anyway.
@@ -426,12 +434,31 @@ impl Supervision {
     }
 }
 
+/// Whether an error says that the server at the other end is dead; others are of this process, which is short of something.
+fn is_of_gone_server(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::NotConnected
+    )
+}
+
 /// What comes of waiting for a horse.
 enum Answer {
-    /// Its job has ended.
-    Outcome(Outcome),
+    /// Its job has ended, or does not begin.
+    Report(HorseReport),
     /// The horse is dead, or has closed its socket. If it has not read all of its order, the job has not begun.
     Gone { has_read: bool },
+}
+
+/// What a horse reports, as the worker's loop needs it.
+fn ended(report: HorseReport) -> Result<Ended, Want> {
+    match report {
+        HorseReport::Ended(Outcome { outcome, ran }) => {
+            let outcome = outcome.map(|value| value.map(ByteBuf::into_vec)).map_err(Failure::from);
+            Ok(Ended { outcome, ran })
+        }
+        HorseReport::Unbegun(reason) => Err(Want::new(reason)),
+    }
 }
 
 /// The frame that has a horse run the execution. Its `data` may be large: no copy is kept beside the frame.

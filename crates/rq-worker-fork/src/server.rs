@@ -24,7 +24,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, killpg, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
 use nix::unistd::{Pid, setpgid};
-use rq_worker::{Preload, last_words};
+use rq_worker::{Preload, last_words, want};
 
 use crate::frames::{
     DEATHS_MAX, Death, Exit, HorseId, REQUEST_BYTES_MAX, Report, ServerRequest, decode, encode_in,
@@ -72,6 +72,11 @@ pub(crate) const SERVER_NAME: &CStr = c"rq-fork-server";
 pub(crate) const HORSE_NAME: &CStr = c"rq-horse";
 /// The variable with the worker's name, for jobs and the processes that they start; as in RQ (docs/cli.md §2).
 pub(crate) const WORKER_VARIABLE: &str = "RQ_WORKER_ID";
+/// What could not be done where the system is short of something.
+const NO_FORK: &str = "no process could be forked for a job";
+/// The system passes a socket on to nobody who has no room for it.
+const NO_SOCKET: &str = "no process could be forked for a job: the fork server has as many open files as it may; raise \
+                         that limit (ulimit -n, LimitNOFILE=)";
 /// How many deaths of horses that have ended well the server reports together.
 const DEATHS_TOGETHER: usize = 16;
 /// How often, and how far apart, the server looks for processes that are left of a worker that is gone.
@@ -209,7 +214,8 @@ impl ForkServer {
             let message =
                 recvmsg::<()>(self.control.as_raw_fd(), &mut slices, Some(&mut self.rights), flags)?;
             let mut socket = None;
-            for part in message.cmsgs()? {
+            // An error says that the system had no room for the socket.
+            for part in message.cmsgs().into_iter().flatten() {
                 if let ControlMessageOwned::ScmRights(descriptors) = part {
                     socket = descriptors.into_iter().map(process::adopt).next_back();
                 }
@@ -224,7 +230,7 @@ impl ForkServer {
         match (decode(&packet[..length])?, socket) {
             (ServerRequest::Fork(horse), Some(socket)) => return self.fork(horse, socket),
             (ServerRequest::Fork(horse), None) => {
-                self.report(&Report::Refused(horse, "no socket came with the request".to_owned()))?;
+                self.report(&Report::Refused(horse, NO_SOCKET.to_owned()))?;
             }
             // A worker that has a horse signaled waits for its death, which may be among those not reported yet.
             (ServerRequest::Signal(horse, signal), _) => {
@@ -247,8 +253,8 @@ impl ForkServer {
                 let _ = setpgid(pid, pid);
                 self.horses.push(Horse { pid, id: horse, is_awaited: false });
             }
-            // The system may allow no further process just now: that is for the job to tell, and the server goes on.
-            Err(error) => self.report(&Report::Refused(horse, error.to_string()))?,
+            // The system may allow no further process just now: the job waits for that, and the server goes on.
+            Err(error) => self.report(&Report::Refused(horse, want(NO_FORK, &error).to_string()))?,
         }
         Ok(None)
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use may::coroutine::JoinHandle;
-use rq_core::{Ended, Execution, ExecutionId, Executor, Failure, Stop};
+use rq_core::{Ended, Execution, ExecutionId, Executor, Failure, Stop, Want};
 use rq_worker::{Jobs, RETURN_GRACE, SideRuntime};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -29,6 +29,8 @@ const GIVE_UP_ALL_AFTER: Duration = Duration::from_secs(60);
 /// How many jobs may overflow their stacks before a fresh process is the better choice: each leaks what it held, and a
 /// little of its stack.
 const OVERFLOWS_MAX: usize = 1_000;
+/// Why a job does not begin that waits for a carrier in vain.
+const BLOCKED: &str = "jobs block all threads that run coroutines";
 
 /// Runs one coroutine for each execution.
 ///
@@ -39,7 +41,7 @@ pub(crate) struct Coroutines {
     carriers: &'static Carriers,
     _stacks: Room,
     watchdog: Watchdog,
-    ends: UnboundedReceiver<(ExecutionId, Ended)>,
+    ends: UnboundedReceiver<(ExecutionId, Result<Ended, Want>)>,
     watched: HashMap<ExecutionId, Watched>,
     /// Jobs that were given up and go on.
     stuck: Vec<Watched>,
@@ -47,7 +49,7 @@ pub(crate) struct Coroutines {
     /// Since when no carrier answers.
     blocked_since: Option<Instant>,
     /// Ends that [`look`](Coroutines::look) has found, and no coroutine has reported.
-    found: VecDeque<(ExecutionId, Ended)>,
+    found: VecDeque<(ExecutionId, Result<Ended, Want>)>,
     /// When the jobs are checked next.
     look_at: Instant,
 }
@@ -103,19 +105,21 @@ impl Coroutines {
         for (id, watched) in &mut self.watched {
             // First, since a coroutine that is gone can neither be unwound nor go on.
             if let Some(outcome) = watched.end_without_word(self.carriers) {
-                over.push((id.clone(), outcome, false));
+                over.push((id.clone(), Ok(outcome), false));
             } else if watched.is_to_be_given_up(now) {
                 if let Some((outcome, goes_on)) = watched.give_up() {
-                    over.push((id.clone(), outcome, goes_on));
+                    over.push((id.clone(), Ok(outcome), goes_on));
                 }
             } else if is_exhausted && watched.is_lost(blocked_for) {
                 // In a deadlock of all carriers no job ends by itself, and the worker that drains would wait for
                 // ever (docs/green.md).
                 if let Some((ended, goes_on)) = watched.give_up() {
-                    let outcome = Err(Failure::Executor(
-                        "the job cannot go on: other jobs block all threads that run coroutines".to_owned(),
-                    ));
-                    over.push((id.clone(), Ended { outcome, ..ended }, goes_on));
+                    let reason = "the job cannot go on: other jobs block all threads that run coroutines";
+                    let outcome = Err(Failure::Executor(reason.to_owned()));
+                    // One that has not begun is kept from it now.
+                    let ended =
+                        if goes_on { Ok(Ended { outcome, ..ended }) } else { Err(Want::new(BLOCKED)) };
+                    over.push((id.clone(), ended, goes_on));
                 }
             } else if watched.is_to_be_cut(now) {
                 // Only after the grace: a job that passes its error on by `?` ends better than by unwinding.
@@ -127,7 +131,8 @@ impl Coroutines {
         }
         for (id, ended, goes_on) in over {
             // Counted though the job is over: what was on its stack is leaked.
-            self.overflows += usize::from(matches!(ended.outcome, Err(Failure::StackOverflow { .. })));
+            let failure = ended.as_ref().ok().and_then(|ended| ended.outcome.as_ref().err());
+            self.overflows += usize::from(matches!(failure, Some(Failure::StackOverflow { .. })));
             let watched = self.watched.remove(&id);
             self.stuck.extend(watched.filter(|_| goes_on));
             self.found.push_back((id, ended));
@@ -238,12 +243,12 @@ impl Executor for Coroutines {
         match watched.send(&self.shared, self.carriers) {
             Ok(()) => drop(self.watched.insert(id, watched)),
             Err(reason) => {
-                let failure = Failure::Executor(format!(
+                let want = Want::new(format!(
                     "no coroutine could be started: {reason}; if memory maps are short, lower --concurrency or raise \
                      vm.max_map_count"
                 ));
-                // Told as an end like any other: the dispatcher hears of a job through `ended` alone.
-                self.found.push_back((id, Ended { outcome: Err(failure), ran: Duration::ZERO }));
+                // The dispatcher hears of a job through `ended` alone.
+                self.found.push_back((id, Err(want)));
             }
         }
     }
@@ -256,7 +261,7 @@ impl Executor for Coroutines {
         watched.stop = Some((first_at, how));
     }
 
-    async fn ended(&mut self) -> (ExecutionId, Ended) {
+    async fn ended(&mut self) -> (ExecutionId, Result<Ended, Want>) {
         loop {
             if let Some(found) = self.found.pop_front() {
                 return found;
@@ -357,7 +362,7 @@ mod tests {
         executors.iter_mut().for_each(|executor| executor.start(execution(job)));
         for executor in executors {
             let (_, ended) = runtime.block_on(executor.ended());
-            assert_eq!(ended.outcome.unwrap().as_deref(), Some(&b"20"[..]));
+            assert_eq!(ended.unwrap().outcome.unwrap().as_deref(), Some(&b"20"[..]));
         }
     }
 

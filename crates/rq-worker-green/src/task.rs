@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use may::coroutine::{self, Coroutine};
-use rq_core::{Ended, Execution, ExecutionId, Failure, Interrupted};
+use rq_core::{Ended, Execution, ExecutionId, Failure, Interrupted, Want};
 use rq_worker::{Jobs, RETURN_GRACE, SideRuntime, Watch};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -19,7 +19,7 @@ use crate::host::GreenHost;
 pub(crate) struct Shared {
     pub(crate) jobs: Jobs,
     pub(crate) runtime: SideRuntime,
-    pub(crate) sender: UnboundedSender<(ExecutionId, Ended)>,
+    pub(crate) sender: UnboundedSender<(ExecutionId, Result<Ended, Want>)>,
 }
 
 /// No coroutine has begun the task.
@@ -70,16 +70,16 @@ impl Task {
         }
     }
 
-    fn perform(&self, shared: &Shared) -> Ended {
+    fn perform(&self, shared: &Shared) -> Result<Ended, Want> {
         let Execution { id, job, host, .. } = &self.execution;
         let host = Arc::new(GreenHost(Arc::clone(host)));
-        let drive = |handler: BoxFuture<'_, _>| drive(shared.runtime.get()?, handler);
-        let mut ended = shared.jobs.run(id, job, self.watch.interrupt(), host, RETURN_GRACE, drive);
+        let drive = |handler: BoxFuture<'_, _>| Ok(drive(shared.runtime.get()?, handler));
+        let mut ended = shared.jobs.run(id, job, self.watch.interrupt(), host, RETURN_GRACE, drive)?;
         // The flag decides, not the outcome: a job can swallow its cancellation, or turn it into a panic of its own.
         if self.cut.load(Ordering::Acquire) {
             ended.outcome = Err(Failure::interrupted(self.interrupted()));
         }
-        ended
+        Ok(ended)
     }
 
     fn interrupted(&self) -> Interrupted {

@@ -1,6 +1,6 @@
 //! [`Pool`]: the executor.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::thread;
@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use nix::sys::signal::{SigSet, Signal};
-use rq_core::{Ended, Execution, ExecutionId, Executor, Stop};
-use rq_worker::{Jobs, LaunchError, Program, RETURN_GRACE, SideRuntime, Watch};
+use rq_core::{Ended, Execution, ExecutionId, Executor, Stop, Want};
+use rq_worker::{Jobs, LaunchError, Program, RETURN_GRACE, SideRuntime, Watch, want};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::run_queue::RunQueue;
@@ -31,10 +31,12 @@ pub(crate) struct Pool {
     watched: HashMap<ExecutionId, Watched>,
     /// When the pool looks for overdue jobs next.
     look_at: Instant,
+    /// Executions that no thread could be had for.
+    unbegun: VecDeque<(ExecutionId, Want)>,
     stuck: usize,
     threads_started: usize,
-    /// Why a stuck thread could not be replaced.
-    irreplaceable: Option<io::Error>,
+    /// How many threads serve the run queue, at most one a slot: each has at most one job that is watched.
+    threads: usize,
 }
 
 struct Watched {
@@ -46,7 +48,7 @@ struct Watched {
 /// What a thread reports to the pool.
 enum PoolEvent {
     /// A job ended.
-    Ended(ExecutionId, Ended),
+    Ended(ExecutionId, Result<Ended, Want>),
     /// A job returned after its thread was given up; the thread has ended.
     Returned,
 }
@@ -66,13 +68,14 @@ impl Pool {
             sender,
             watched: HashMap::new(),
             look_at: Instant::now(),
+            unbegun: VecDeque::new(),
             stuck: 0,
             threads_started: 0,
-            irreplaceable: None,
+            threads: 0,
         };
-        // All of them now: a worker that cannot have its threads refuses to start.
-        (0..slots).try_for_each(|_| pool.start_thread())?;
-        Ok(pool)
+        let started = (0..slots).try_for_each(|_| pool.start_thread());
+        // Those that are missing are tried again when a job needs one; a worker without any refuses to start.
+        if pool.threads > 0 { Ok(pool) } else { Ok(started.map(|()| pool)?) }
     }
 
     fn start_thread(&mut self) -> io::Result<()> {
@@ -85,7 +88,9 @@ impl Pool {
             leave_signals_to_the_worker();
             work(&shared, &tasks, &sender);
         };
-        thread.spawn(run).map(drop)
+        thread.spawn(run)?;
+        self.threads += 1;
+        Ok(())
     }
 
     /// Gives up one thread whose job should have ended, if there is one.
@@ -103,24 +108,22 @@ impl Pool {
         ended.map(|ended| (id, ended))
     }
 
-    /// Replaces the thread of a job that does not end. `None` if the job ended just now: its end is on its way through
+    /// Gives up the thread of a job that does not end. `None` if the job ended just now: its end is on its way through
     /// the channel.
     fn give_up(&mut self, id: &ExecutionId) -> Option<Ended> {
         let watched = self.watched.get(id)?;
         let failure = watched.watch.give_up()?;
         let ran = watched.watch.interrupt().limit().unwrap_or_default() + RETURN_GRACE;
-        // The slot counts as free from now on, so another thread has to serve it.
+        // The slot counts as free from now on, so another thread has to serve it: the next job that needs one has it
+        // started.
         self.stuck += 1;
-        // Kept for `exhausted`: the end of this job is told all the same.
-        if let Err(error) = self.start_thread() {
-            self.irreplaceable = Some(error);
-        }
+        self.threads -= 1;
         Some(Ended { outcome: Err(failure), ran })
     }
 
     /// How many threads may be stuck before a fresh process is the better choice.
     fn stuck_max(&self) -> usize {
-        // With one slot a single stuck job would end the worker, though its thread was replaced.
+        // With one slot a single stuck job would end the worker, though its thread can be replaced.
         self.slots.max(2)
     }
 }
@@ -132,6 +135,13 @@ impl Executor for Pool {
     }
 
     fn start(&mut self, execution: Execution) {
+        // A thread that was given up, or could not be had before, is missing.
+        if self.watched.len() >= self.threads
+            && let Err(error) = self.start_thread()
+        {
+            let want = want("no thread could be had for a job", &error);
+            return self.unbegun.push_back((execution.id, want));
+        }
         let watch = Arc::new(Watch::new(execution.limit));
         let watched = Watched { watch: Arc::clone(&watch), killed_at: None };
         self.watched.insert(execution.id.clone(), watched);
@@ -147,13 +157,16 @@ impl Executor for Pool {
         }
     }
 
-    async fn ended(&mut self) -> (ExecutionId, Ended) {
+    async fn ended(&mut self) -> (ExecutionId, Result<Ended, Want>) {
         loop {
+            if let Some((id, want)) = self.unbegun.pop_front() {
+                return (id, Err(want));
+            }
             // Also while ends come without a pause, which `select!` below takes first.
             if self.look_at <= Instant::now() {
                 // The time of the next look is left: there may be more that are overdue.
-                if let Some(ended) = self.give_up_overdue() {
-                    return ended;
+                if let Some((id, ended)) = self.give_up_overdue() {
+                    return (id, Ok(ended));
                 }
                 self.look_at = Instant::now() + LOOK_PAUSE;
             }
@@ -165,7 +178,7 @@ impl Executor for Pool {
                         self.watched.remove(&id);
                         return (id, ended);
                     }
-                    // Its thread has ended, and the one that replaced it serves the slot.
+                    // Its thread has ended, and another one serves the slot.
                     Some(PoolEvent::Returned) => self.stuck -= 1,
                     None => unreachable!("the pool itself holds a sender"),
                 },
@@ -175,9 +188,6 @@ impl Executor for Pool {
     }
 
     fn exhausted(&self) -> Option<String> {
-        if let Some(error) = &self.irreplaceable {
-            return Some(format!("a stuck thread could not be replaced: {error}"));
-        }
         let stuck = self.stuck;
         (stuck >= self.stuck_max())
             .then(|| format!("{stuck} threads are stuck in jobs that ignore their time limits"))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use rq_core::{Ended, Execution};
+use rq_core::{Ended, Execution, Want};
 use rq_worker::{Jobs, RETURN_GRACE, SideRuntime, Watch};
 
 /// What all tasks share.
@@ -20,9 +20,9 @@ pub(crate) struct Task {
 
 impl Task {
     /// Runs the job here and now.
-    pub(crate) fn run(&self, shared: &Shared) -> Ended {
+    pub(crate) fn run(&self, shared: &Shared) -> Result<Ended, Want> {
         let Execution { id, job, host, .. } = &self.execution;
-        let drive = |handler: BoxFuture<'_, _>| shared.runtime.get()?.block_on(handler);
+        let drive = |handler: BoxFuture<'_, _>| Ok(shared.runtime.get()?.block_on(handler));
         shared.jobs.run(id, job, self.watch.interrupt(), Arc::clone(host), RETURN_GRACE, drive)
     }
 }

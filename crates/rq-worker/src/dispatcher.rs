@@ -6,6 +6,8 @@
 //! | duty | file |
 //! |---|---|
 //! | claims jobs, never more than there are free slots, and hands them to the executor | `claiming.rs`, `order.rs` |
+//! | lets jobs with large payloads begin when there is room for them | `admission.rs` |
+//! | takes on fewer jobs while what it takes to run them is short | `shortage.rs` |
 //! | settles what ended, exactly once; shows failures to the exception handlers | `settling.rs`, `exceptions.rs` |
 //! | writes that the worker is alive, and what it does | `heartbeats.rs`, `registration.rs` |
 //! | renews the leases of the jobs that run, so that no other worker takes them | `leases.rs` |
@@ -24,6 +26,7 @@
 //! overlap; while one is under way, what comes next gathers to the next batch. What is to be done with a step's answer
 //! goes with the step.
 
+mod admission;
 mod claiming;
 mod exceptions;
 mod heartbeats;
@@ -41,6 +44,7 @@ mod round;
 mod running;
 mod schedule;
 mod settling;
+mod shortage;
 mod shutdown;
 
 use std::sync::Arc;
@@ -61,6 +65,8 @@ use crate::error::WorkerError;
 use crate::event::{Observer, Observers, WorkerEvent};
 use crate::options::Options;
 use crate::request::{self, Requests};
+use admission::Admission;
+pub use admission::INFLATED_BYTES_MAX;
 use claiming::{Capacity, Claiming};
 use exceptions::Exceptions;
 use heartbeats::Heartbeats;
@@ -72,6 +78,7 @@ use reaping::Reaping;
 use running::Running;
 use schedule::Schedule;
 use settling::Settling;
+use shortage::Shortage;
 use shutdown::Shutdown;
 
 /// How many events one turn handles before steps are started again.
@@ -182,6 +189,8 @@ struct Dispatcher {
     shutdown: Shutdown,
 
     claiming: Claiming,
+    admission: Admission,
+    shortage: Shortage,
     settling: Settling,
     exceptions: Exceptions,
     heartbeats: Heartbeats,
@@ -210,6 +219,8 @@ impl Dispatcher {
             running: Running::default(),
             shutdown: Shutdown::default(),
             claiming: Claiming::new(&options, link.clone()),
+            admission: Admission::default(),
+            shortage: Shortage::default(),
             settling: Settling::default(),
             exceptions: Exceptions::new(exception_handlers),
             heartbeats: Heartbeats::new(&options),
@@ -261,6 +272,7 @@ impl Dispatcher {
     /// Starts the steps that the state calls for.
     fn act(&mut self) {
         self.start_settling();
+        self.start_giving_back();
         self.start_claims();
         self.start_leaving_schedule();
         self.report_state();
@@ -278,7 +290,7 @@ impl Dispatcher {
             Some(request) = self.requests.next() => then(|worker| worker.on_request(request)),
             command = self.commands.next() => then(|worker| worker.on_command(command)),
             Some(then) = self.under_way.next() => then,
-            (id, ended) = self.executor.ended() => then(move |worker| worker.on_ended(&id, ended)),
+            (id, report) = self.executor.ended() => then(move |worker| worker.on_reported(&id, report)),
             Ok(()) = self.newest.changed() => then(Dispatcher::on_reconnected),
             () = self.heartbeats.due() => then(Dispatcher::start_heartbeats),
             () = self.leases.due(), if holds => then(Dispatcher::start_renewing),
@@ -302,6 +314,7 @@ impl Dispatcher {
     /// Checks what depends on the time: whether a pause, a grace or a wait is over.
     fn on_look(&mut self) {
         self.claiming.on_look();
+        self.look_at_shortage();
         self.look_at_shutdown();
     }
 
@@ -309,7 +322,12 @@ impl Dispatcher {
     fn next_look(&self) -> Option<Instant> {
         let capacity = self.capacity();
         let steps = [self.claiming.next_look(capacity), self.settling.gathers_until(capacity)];
-        steps.into_iter().chain([self.next_look_at_shutdown()]).flatten().min()
+        steps
+            .into_iter()
+            .chain([self.shortage.next_look()])
+            .chain([self.next_look_at_shutdown()])
+            .flatten()
+            .min()
     }
 
     /// How many more jobs the worker may claim, and what bears on when.
@@ -317,10 +335,13 @@ impl Dispatcher {
         // A burst runs the jobs that were due when it began, too, so its scheduler's pass comes before its first claim.
         let schedule_first = self.schedule.as_ref().is_some_and(Schedule::comes_first);
         Capacity {
-            slots: self.executor.slots(),
+            slots: self.shortage.limited(self.executor.slots()),
             occupied: self.running.occupied(),
             unsettled: self.settling.waiting(),
-            takes_jobs: self.shutdown.is_working() && !schedule_first && !self.outage.is_refused(),
+            takes_jobs: self.shutdown.is_working()
+                && !schedule_first
+                && !self.outage.is_refused()
+                && !self.shortage.is_pausing(),
             pace: self.running.pace(),
         }
     }

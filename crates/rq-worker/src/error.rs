@@ -1,6 +1,7 @@
 //! [`WorkerError`]: why a worker did not start, or ended before it should; [`LaunchError`]: why its executor did not.
 
 use std::io;
+use std::time::Duration;
 
 use rq_core::steps::permissions::Lack;
 
@@ -95,6 +96,14 @@ pub enum WorkerError {
     OutcomesNotTaken {
         /// Per job its id, and in a word what became of it: `finished`.
         outcomes: Vec<(String, &'static str)>,
+    },
+    /// What it takes to run jobs was short for too long.
+    #[error("for {} s no job could be begun, and all were put back: {reason}", lasted.as_secs())]
+    Short {
+        /// What was short, and what can be done.
+        reason: String,
+        /// How long the worker has tried.
+        lasted: Duration,
     },
     /// The executor can take no more work; a supervisor should start a fresh worker.
     #[error("{reason}; exiting so that a supervisor can start a fresh worker")]

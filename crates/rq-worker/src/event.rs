@@ -96,6 +96,11 @@ pub enum WorkerEvent<'a> {
         /// The job.
         id: &'a str,
     },
+    /// A job that could not begin here, as something was [short](WorkerEvent::Short), has gone back to its queue.
+    JobGivenBack {
+        /// The job.
+        id: &'a str,
+    },
     /// A job that runs, or ran, here is no longer this worker's: its outcome counts for nothing.
     JobLost {
         /// The job.
@@ -151,6 +156,19 @@ pub enum WorkerEvent<'a> {
     Exhausted {
         /// Why.
         reason: &'a str,
+    },
+    /// What it takes to run a job is short. Jobs that cannot begin go back to the heads of their queues, and the worker takes
+    /// on fewer at once until they can. Told once, until that is over.
+    Short {
+        /// What is short, and what can be done.
+        reason: &'a str,
+        /// How many jobs the worker takes on at once, for now.
+        slots: usize,
+    },
+    /// It is no longer short of anything.
+    ShortNoMore {
+        /// How many jobs run at once again.
+        slots: usize,
     },
     /// All workers are suspended; this one goes on asking whether they still are.
     Suspended,

@@ -22,9 +22,11 @@ mod program;
 mod request;
 mod side_runtime;
 mod signals;
+mod want;
 mod watch;
 mod worker;
 
+pub use dispatcher::INFLATED_BYTES_MAX;
 pub use error::{LaunchError, WorkerError};
 pub use event::{Observer, ReapedFate, WorkerEvent};
 pub use last_words::last_words;
@@ -38,5 +40,6 @@ pub use request::Request;
 pub use rq_core::{DeathPenalty, ExceptionHandler, Failure, Job};
 pub use side_runtime::SideRuntime;
 pub use signals::signals;
+pub use want::want;
 pub use watch::{RETURN_GRACE, Watch};
 pub use worker::{PreparedWorker, Worker, prepare};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use rq_core::{Job, Timestamp, Ttl};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::event::{Observer, ReapedFate, WorkerEvent};
 
@@ -64,6 +64,10 @@ impl Observer for Log {
             WorkerEvent::JobCalledOff { id } => {
                 info!("Worker {worker}: job {id} was canceled, deleted or given back before it began");
             }
+            // A worker that is short says so once, and not for each job that comes by.
+            WorkerEvent::JobGivenBack { id } => {
+                debug!("Worker {worker}: job {id} did not begin and was put back")
+            }
             WorkerEvent::JobLost { id } => {
                 warn!(
                     "Worker {worker}: job {id} is no longer this worker's: it was canceled, deleted or taken for dead"
@@ -90,6 +94,12 @@ impl Observer for Log {
                 info!("Worker {worker}: idle for {} seconds, quitting", idle.as_secs());
             }
             WorkerEvent::Exhausted { reason } => error!("Worker {worker}: {reason}; taking no more jobs"),
+            WorkerEvent::Short { reason, slots } => warn!(
+                "Worker {worker}: {reason}; jobs that cannot begin are put back, and {slots} run at once until more can"
+            ),
+            WorkerEvent::ShortNoMore { slots } => {
+                info!("Worker {worker}: jobs begin again, {slots} at once");
+            }
             WorkerEvent::Suspended => info!("Worker {worker}: suspended, run `rq resume` to resume"),
             WorkerEvent::RegisteredAgain => {
                 warn!("Worker {worker}: its record was gone from Redis and was written again");

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rq_core::{
     Context, DeathPenalty, Ended, ExecutionId, Failure, Handlers, Host, Interrupt, Job, Prepared, States,
-    panics,
+    Want, panics,
 };
 
 use crate::error::LaunchError;
@@ -42,6 +42,9 @@ impl Jobs {
     ///
     /// An async handler is driven to its end by `drive`. One that does not end within a part of `return_grace` after
     /// its interruption is dropped: at the end of that grace the executor would give it up.
+    ///
+    /// # Errors
+    /// If `drive` cannot be had what it needs: the job has not begun.
     pub fn run(
         &self,
         id: &ExecutionId,
@@ -49,24 +52,27 @@ impl Jobs {
         interrupt: &Arc<Interrupt>,
         host: Arc<dyn Host>,
         return_grace: Duration,
-        drive: impl FnOnce(BoxFuture<'_, Outcome>) -> Outcome,
-    ) -> Ended {
+        drive: impl FnOnce(BoxFuture<'_, Outcome>) -> Result<Outcome, Want>,
+    ) -> Result<Ended, Want> {
         let began = Instant::now();
         let perform = || {
             let (job, states) = (Arc::clone(job), Arc::clone(&self.states));
             let context = Context::new(job, id.clone(), Arc::clone(interrupt), host, states);
-            let prepared = self.handlers.prepare(context.job())?;
+            let prepared = match self.handlers.prepare(context.job()) {
+                Ok(prepared) => prepared,
+                Err(failure) => return Ok(Err(failure)),
+            };
             let arm = |penalty: &Arc<dyn DeathPenalty>| penalty.arm(&context, interrupt.limit());
             // Disarmed with the end of this closure, and so as well when the job panics.
             let _armed: Vec<_> = self.death_penalties.iter().map(arm).collect();
             if prepared.is_async() {
                 drive(until_interrupted(prepared, &context, interrupt, return_grace).boxed())
             } else {
-                prepared.run(&context)
+                Ok(prepared.run(&context))
             }
         };
-        let outcome = panics::catch(perform).unwrap_or_else(|panic| Err(Failure::Panic(panic)));
-        Ended { outcome, ran: began.elapsed() }
+        let outcome = panics::catch(perform).unwrap_or_else(|panic| Ok(Err(Failure::Panic(panic))))?;
+        Ok(Ended { outcome, ran: began.elapsed() })
     }
 }
 

@@ -1,39 +1,54 @@
 //! [`SideRuntime`]: what drives the I/O of async handlers.
 
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use rq_core::Failure;
+use rq_core::{Want, panics};
 use tokio::runtime::Runtime;
+
+use crate::want::want;
 
 /// How many threads it has; the handlers themselves are polled where jobs run.
 const THREADS: usize = 2;
+const WHAT: &str = "the runtime for async jobs could not start";
 
 /// What drives the I/O of async handlers, beside the dispatcher's runtime. Made for the first such handler; one for all
 /// of a process, so that what handlers share keeps running between them.
 #[derive(Default)]
 pub struct SideRuntime {
-    made: OnceLock<Result<Runtime, String>>,
+    made: OnceLock<Runtime>,
+    /// Held while it is made.
+    making: Mutex<()>,
 }
 
 impl SideRuntime {
-    /// The runtime, or why it could not be made.
-    pub fn get(&self) -> Result<&Runtime, Failure> {
-        let made = self.made.get_or_init(|| {
-            let mut builder = tokio::runtime::Builder::new_multi_thread();
-            let runtime = builder.worker_threads(THREADS).thread_name("rq-async").enable_all().build();
-            runtime.map_err(|error| error.to_string())
-        });
-        made.as_ref().map_err(|error| {
-            Failure::Executor(format!("the runtime for async jobs could not start: {error}"))
-        })
+    /// The runtime. One that could not be made is tried again by the next call.
+    ///
+    /// # Errors
+    /// What is short, where it could not be made.
+    pub fn get(&self) -> Result<&Runtime, Want> {
+        if let Some(made) = self.made.get() {
+            return Ok(made);
+        }
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = self.made.get() {
+            return Ok(made);
+        }
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(THREADS).thread_name("rq-async").enable_all();
+        // tokio panics where it cannot have its first thread.
+        let made = panics::catch(|| builder.build());
+        let runtime = made
+            .map_err(|panic| Want::new(format!("{WHAT}: {}", panic.message)))?
+            .map_err(|error| want(WHAT, &error))?;
+        Ok(self.made.get_or_init(|| runtime))
     }
 }
 
 impl Drop for SideRuntime {
     /// Does not wait for the threads: the caller may be in another runtime, which forbids that.
     fn drop(&mut self) {
-        if let Some(Ok(runtime)) = self.made.take() {
+        if let Some(runtime) = self.made.take() {
             runtime.shutdown_background();
         }
     }

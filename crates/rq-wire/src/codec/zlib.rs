@@ -28,6 +28,9 @@ const ONE_STORED_BLOCK: u8 = 1;
 /// time that enqueueing such a job took.
 const STORED_BYTES_MAX: usize = 53;
 
+/// How far back a stream may refer to what it has given.
+const WINDOW_BYTES: usize = 32 << 10;
+
 /// Room for the inflated bytes at the start: so many times the deflated ones, but no more than this.
 const FIRST_RATIO: usize = 4;
 const FIRST_BYTES: usize = 64 << 10;
@@ -89,6 +92,31 @@ pub fn inflate(bytes: &[u8], limit_bytes: usize) -> Result<Cow<'_, [u8]>, CodecE
         // Whatever the last payload left in it, an aborted stream included.
         decompressor.init();
         inflate_by(decompressor, bytes, limit_bytes)
+    })
+}
+
+/// How many bytes [`inflate`] gives, without holding them; at most `limit_bytes`, where it stops.
+pub fn inflated_len(bytes: &[u8], limit_bytes: usize) -> usize {
+    DECOMPRESSOR.with_borrow_mut(|decompressor| {
+        decompressor.init();
+        // The buffer is the window alone, written over and over.
+        let mut window = vec![0; WINDOW_BYTES];
+        let (mut read, mut written) = (0, 0);
+        loop {
+            let at = written % WINDOW_BYTES;
+            let flags = inflate_flags::TINFL_FLAG_PARSE_ZLIB_HEADER;
+            let (status, read_now, written_now) =
+                decompress(decompressor, &bytes[read..], &mut window, at, flags);
+            read += read_now;
+            written += written_now;
+            match status {
+                _ if written >= limit_bytes => return limit_bytes,
+                TINFLStatus::HasMoreOutput => {}
+                TINFLStatus::Done => return written,
+                // They come back as they are.
+                _ => return bytes.len().min(limit_bytes),
+            }
+        }
     })
 }
 
@@ -159,6 +187,29 @@ mod tests {
         let mut deflated = deflate(b"hello");
         deflated.extend(b"junk");
         assert_eq!(inflate(&deflated, LIMIT_BYTES).as_deref(), Ok(&b"hello"[..]));
+    }
+
+    #[test]
+    fn lengths_are_counted_without_the_bytes() {
+        for len in [
+            0,
+            1,
+            STORED_BYTES_MAX + 1,
+            WINDOW_BYTES - 1,
+            WINDOW_BYTES,
+            WINDOW_BYTES + 1,
+            200_000,
+            LIMIT_BYTES,
+        ] {
+            let bytes: Vec<u8> =
+                (0..len).map(|index| (index.wrapping_mul(0x9e37_79b9) >> 13) as u8).collect();
+            for deflated in [deflate(&bytes), deflate(&vec![0; len])] {
+                assert_eq!(inflated_len(&deflated, LIMIT_BYTES), len);
+                assert_eq!(inflated_len(&deflated, 10), len.min(10));
+                let broken = &deflated[..deflated.len() - 1];
+                assert_eq!(inflated_len(broken, 1 << 30), broken.len(), "it comes back as it is");
+            }
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use rq_core::link::{Link, Step};
 use rq_core::steps::claim::{self as steps, Claim};
 use rq_core::steps::worker::Identity;
 use rq_core::steps::{BATCH_MAX, Claimed};
-use rq_core::{Ended, Error, Fields};
+use rq_core::{Ended, Error, Execution, ExecutionId, Fields};
 
 use super::Dispatcher;
 use super::order::QueueOrder;
@@ -38,6 +38,9 @@ pub(super) struct Claiming {
     /// The claimed jobs that are being fetched.
     fetching: Vec<Claimed>,
     put_backs_under_way: usize,
+    /// What did not begin and is to be given back, and since when the executor, or this worker, had it.
+    unbegun: Vec<(Instant, Claimed)>,
+    is_giving_back: bool,
     /// Whether the last claim found less than it asked for, and the notifier has not reported a job since.
     queues_empty: bool,
     /// Whether a step of this worker may have put jobs into queues, and no claim has begun since.
@@ -77,6 +80,8 @@ impl Claiming {
             last_at: None,
             fetching: Vec::new(),
             put_backs_under_way: 0,
+            unbegun: Vec::new(),
+            is_giving_back: false,
             queues_empty: false,
             refilled: false,
             suspended: false,
@@ -177,6 +182,20 @@ impl Claiming {
         }
     }
 
+    /// A job that counted as begun did not begin.
+    pub(super) fn on_unbegun(&mut self, started_at: Instant, claimed: Claimed) {
+        self.jobs_begun -= 1;
+        self.unbegun.push((started_at, claimed));
+    }
+
+    /// What to give back next, in the order of the queue.
+    fn take_unbegun(&mut self) -> Vec<Claimed> {
+        self.unbegun.sort_by_key(|(since, _)| *since);
+        // The last ones first: what goes back later comes before them in the queue.
+        let rest = self.unbegun.len().saturating_sub(BATCH_MAX);
+        self.unbegun.drain(rest..).map(|(_, claimed)| claimed).collect()
+    }
+
     /// This worker may have put jobs into the queues. A burst worker has no notifier that would report them.
     pub(super) fn on_refill(&mut self) {
         self.refilled = true;
@@ -241,7 +260,7 @@ impl Claiming {
 
     /// Whether every claimed job has been handed on or given back.
     pub(super) fn is_over(&self) -> bool {
-        self.is_idle() && self.put_backs_under_way == 0
+        self.is_idle() && self.put_backs_under_way == 0 && self.unbegun.is_empty() && !self.is_giving_back
     }
 
     /// Whether the queues are empty, as far as is known.
@@ -284,6 +303,11 @@ impl Dispatcher {
         if !self.shutdown.is_working() {
             return self.start_putting_back(claimed);
         }
+        // Begun now, they would not begin in the executor.
+        if self.shortage.is_pausing() {
+            let now = Instant::now();
+            return self.claiming.unbegun.extend(claimed.into_iter().map(|claimed| (now, claimed)));
+        }
         // Two steps, though one would save a round trip: whoever dies between them leaves jobs that provably never
         // began, and that go back in silence instead of being failed.
         self.claiming.fetching.extend_from_slice(&claimed);
@@ -312,8 +336,7 @@ impl Dispatcher {
         let is_cold = self.shutdown.is_cold();
         match self.running.begin(claimed, fields, self.meta.host()) {
             Begun::Runs(execution, queue) => {
-                self.observers.tell(WorkerEvent::JobBegan { job: &execution.job, queue: &queue });
-                self.executor.start(execution);
+                self.admit(execution, queue);
                 if is_cold {
                     // It was fetched while the stop turned cold: nobody else ends it, or says why.
                     self.stop_execution(&id, Cause::ShutDown);
@@ -324,6 +347,20 @@ impl Dispatcher {
                 self.on_ended(&id, Ended { outcome: Err(failure), ran: Duration::ZERO });
             }
         }
+    }
+
+    /// Hands an execution to the executor.
+    pub(super) fn start(&mut self, execution: Execution, queue: &str) {
+        self.observers.tell(WorkerEvent::JobBegan { job: &execution.job, queue });
+        self.shortage.on_started(Instant::now());
+        self.executor.start(execution);
+    }
+
+    /// Has an execution that did not begin given back; `false` if its slot is free already.
+    pub(super) fn give_back(&mut self, id: &ExecutionId) -> bool {
+        let Some((started_at, claimed)) = self.running.call_off(id) else { return false };
+        self.claiming.on_unbegun(started_at, claimed);
+        true
     }
 
     fn start_putting_back(&mut self, claimed: Vec<Claimed>) {
@@ -338,6 +375,28 @@ impl Dispatcher {
         for claimed in claimed {
             self.observers.tell(WorkerEvent::JobCalledOff { id: claimed.id.job_id() });
         }
+        self.accepted("giving jobs back", put_back);
+    }
+
+    /// Gives back what did not begin, a batch at a time: two at once might reach their queue in the wrong order.
+    pub(super) fn start_giving_back(&mut self) {
+        if self.claiming.unbegun.is_empty() || self.claiming.is_giving_back {
+            return;
+        }
+        self.claiming.is_giving_back = true;
+        let unbegun = self.claiming.take_unbegun();
+        let put_back = steps::put_back(&self.who, &unbegun);
+        self.send(put_back, move |worker, put_back| worker.on_given_back(&unbegun, put_back));
+    }
+
+    fn on_given_back(&mut self, unbegun: &[Claimed], put_back: Result<Vec<bool>, Error>) {
+        self.claiming.is_giving_back = false;
+        for claimed in unbegun {
+            // Their leases were renewed until here: through an outage the step is repeated, and they count as begun.
+            self.running.forget(&claimed.id);
+            self.observers.tell(WorkerEvent::JobGivenBack { id: claimed.id.job_id() });
+        }
+        self.claiming.on_refill();
         self.accepted("giving jobs back", put_back);
     }
 

@@ -8,6 +8,7 @@ use rq_core::steps::worker::HEARTBEAT_BATCH_MAX;
 use rq_core::{Error, ExecutionId, Stop};
 use tokio::time::Interval;
 
+use super::running::Cause;
 use super::{Dispatcher, every};
 use crate::event::WorkerEvent;
 use crate::options::Options;
@@ -86,7 +87,9 @@ impl Dispatcher {
             if !held && self.running.notice_loss(id) {
                 self.observers.tell(WorkerEvent::JobLost { id: id.job_id() });
                 // Asked, not ended by force: whatever it still does, its outcome counts for nothing.
-                self.executor.stop(id, Stop::Ask);
+                if !self.stop_waiting(id, Cause::Asked) {
+                    self.executor.stop(id, Stop::Ask);
+                }
             }
         }
     }

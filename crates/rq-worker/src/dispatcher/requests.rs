@@ -63,17 +63,20 @@ impl Dispatcher {
     pub(super) fn stop_execution(&mut self, id: &ExecutionId, cause: Cause) {
         // The time of the cause counts against the job's limit, so it is noted before the executor hears of it.
         self.running.give_cause(id, cause);
-        self.executor.stop(id, Stop::Kill);
+        if !self.stop_waiting(id, cause) {
+            self.executor.stop(id, Stop::Kill);
+        }
     }
 
     /// Reports the worker's state to the observers, for an operator who asks.
     fn tell_state(&self) {
         let text = format!(
-            "{}; {} of {} slots taken, {} being fetched, {} to be settled in {} steps under way, {} steps under way in all; \
+            "{}; {} of {} slots taken ({} wait for room for their payloads), {} being fetched, {} to be settled in {} steps under way, {} steps under way in all; \
              queues empty: {}, suspended: {}; {} messages ignored",
             self.shutdown.phase(),
             self.running.occupied(),
             self.executor.slots(),
+            self.admission.waiting(),
             self.claiming.fetching().len(),
             self.settling.waiting(),
             self.settling.settles_under_way(),

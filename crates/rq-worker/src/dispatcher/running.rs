@@ -8,6 +8,7 @@ use rq_core::steps::Claimed;
 use rq_core::steps::settlement::Settlement;
 use rq_core::{Conclusion, Ended, Execution, ExecutionId, Failure, Fields, Host, Job, Timestamp};
 
+use super::admission::Room;
 use super::pace::Pace;
 use crate::options::Options;
 
@@ -47,8 +48,10 @@ pub(crate) struct Run {
     cause: Option<(Cause, Instant)>,
     /// The newest meta the job has saved.
     meta: Option<Vec<u8>>,
-    /// Whether the executor still has it.
+    /// Whether it has a slot.
     occupies: bool,
+    /// The room that its payload takes, until it ends.
+    room: Option<Room>,
     /// What became of it, in a word, once it has ended.
     pub(crate) outcome: Option<&'static str>,
     /// Whether Redis no longer holds it as this worker's, and that was reported.
@@ -99,6 +102,7 @@ impl Running {
             cause: None,
             meta: None,
             occupies: true,
+            room: None,
             outcome: None,
             lost: false,
         };
@@ -138,11 +142,37 @@ impl Running {
         if !std::mem::replace(&mut run.occupies, false) {
             return None;
         }
+        run.room = None;
         // The slot is free, the run stays in the list: until it is settled Redis holds it as ours, by its lease.
         self.occupied -= 1;
         // What it was here beside its run it has waited, for a processor or a process.
         self.pace.note(run.started_at.elapsed(), ran);
         Some(run.clone())
+    }
+
+    /// Notes that an execution is handed to the executor, with room for its payload.
+    pub(crate) fn on_admitted(&mut self, id: &ExecutionId, room: Option<Room>) {
+        if let Some(run) = self.runs.get_mut(id) {
+            // Its time begins now, and what it has waited says nothing of the executor.
+            (run.room, run.started_at) = (room, Instant::now());
+        }
+    }
+
+    /// Frees the slot of an execution that did not begin; none if it was free already. Until Redis has it back it is held
+    /// as this worker's, by its lease. Also when the executor got it.
+    pub(crate) fn call_off(&mut self, id: &ExecutionId) -> Option<(Instant, Claimed)> {
+        let run = self.runs.get_mut(id)?;
+        if !std::mem::replace(&mut run.occupies, false) {
+            return None;
+        }
+        run.room = None;
+        self.occupied -= 1;
+        Some((run.started_at, run.claimed.clone()))
+    }
+
+    /// Whether somebody has asked for the end of an execution.
+    pub(crate) fn is_asked_to_end(&self, id: &ExecutionId) -> bool {
+        self.runs.get(id).is_some_and(|run| matches!(run.cause, Some((Cause::Asked, _))))
     }
 
     /// Notes what became of an execution that has ended, in a word.

@@ -183,7 +183,7 @@ impl Dispatcher {
     /// When [`look_at_shutdown`](Dispatcher::look_at_shutdown) must be called even if no event comes.
     pub(super) fn next_look_at_shutdown(&self) -> Option<Instant> {
         // While a claim is unanswered nothing can be decided, and a time that has passed would be looked at for ever.
-        let may_stop = self.shutdown.is_working() && self.claiming.is_idle();
+        let may_stop = self.shutdown.is_working() && self.claiming.is_over() && !self.shortage.is_pausing();
         let idle_since = self.shutdown.idle_since.filter(|_| may_stop);
         let idle_ends_at = idle_since.zip(self.options.max_idle).map(|(since, max)| since + max);
         let looks = [
@@ -219,6 +219,15 @@ impl Dispatcher {
         }
     }
 
+    /// If nothing could be begun for so long, the worker drains, and ends with that error.
+    pub(super) fn leave_short(&mut self, reason: String, lasted: Duration) {
+        if self.shutdown.is_working() {
+            self.observers.tell(WorkerEvent::Exhausted { reason: &reason });
+            self.shutdown.broken.get_or_insert(WorkerError::Short { reason, lasted });
+            self.shutdown.drain();
+        }
+    }
+
     /// If its executor takes no more jobs, the worker drains, and ends with that error.
     pub(super) fn look_at_executor(&mut self) {
         if !self.shutdown.is_working() {
@@ -238,7 +247,11 @@ impl Dispatcher {
         let idle_for = self.idle_for();
         self.note_ended();
         // `running` holds what is not settled yet, too: left now, it would wait for its lease to end.
-        if !self.shutdown.is_working() || !self.running.is_empty() || !self.claiming.is_idle() {
+        if !self.shutdown.is_working() || !self.running.is_empty() || !self.claiming.is_over() {
+            return;
+        }
+        // There is work, which the worker is about to try again.
+        if self.shortage.is_pausing() {
             return;
         }
         let why = if self.claiming.jobs_left() == Some(0) {

@@ -29,6 +29,7 @@ mod memory_group;
 mod model;
 mod outages;
 mod permissions;
+mod programs;
 mod queue;
 mod rq_test;
 mod schedule;

@@ -15,18 +15,19 @@ use serde_bytes::{ByteBuf, Bytes};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
+use crate::TERM_GRACE;
 use crate::control::{Control, HorseHandle};
 use crate::frames::{Death, ExecutionFrame, Exit, HorseId, HorseOrder, Outcome, frame, frame_in};
 use crate::launch::{self, ServerHandle};
 use crate::orphans;
+use crate::process::Inherited;
 use crate::rules::Rules;
 
-/// How long a job that was sent SIGTERM has before SIGKILL.
-const TERM_GRACE: Duration = Duration::from_secs(1);
 /// How long a horse that has run its share may take to end.
 const END_GRACE: Duration = Duration::from_secs(1);
-/// How long a worker that leaves waits for its server to end the processes that are left, and how often it looks.
-const LEAVE_GRACE: Duration = Duration::from_secs(1);
+/// How long a worker that leaves waits for its server to end the processes that are left, which see SIGTERM first, and how
+/// often it looks.
+const LEAVE_GRACE: Duration = TERM_GRACE.saturating_add(Duration::from_millis(500));
 const LEAVE_PAUSE: Duration = Duration::from_millis(2);
 /// How many processes may die before one job has begun.
 const ASSIGNMENTS_MAX: usize = 3;
@@ -43,6 +44,8 @@ pub(crate) struct HorsePool {
     worker: String,
     /// The value of the variable by which a process knows that it helps this worker.
     helper_mark: String,
+    /// The signals that the worker was started with.
+    inherited: Inherited,
     server: ServerHandle,
     /// The way to the server, opened with the first execution: there is a runtime by then.
     controls: Option<watch::Sender<Control>>,
@@ -87,12 +90,19 @@ enum After {
 }
 
 impl HorsePool {
-    pub(crate) fn new(rules: Rules, worker: String, helper_mark: String, server: ServerHandle) -> HorsePool {
+    pub(crate) fn new(
+        rules: Rules,
+        worker: String,
+        helper_mark: String,
+        inherited: Inherited,
+        server: ServerHandle,
+    ) -> HorsePool {
         let (sender, events) = unbounded_channel();
         HorsePool {
             rules,
             worker,
             helper_mark,
+            inherited,
             server,
             controls: None,
             idle: Vec::new(),
@@ -150,7 +160,7 @@ impl HorsePool {
         }
         self.restarts.push(Instant::now());
         // Not forked: the worker has threads by now.
-        let server = launch::execute_server(&self.helper_mark);
+        let server = launch::execute_server(&self.helper_mark, self.inherited);
         self.server = server.inspect_err(|error| {
             self.broken =
                 Some(format!("no fork server could be started in the place of a dead one: {error}"));

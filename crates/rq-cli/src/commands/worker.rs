@@ -68,8 +68,9 @@ another takes the queue over within a minute or so.
 Signals: the first SIGINT or SIGTERM lets running jobs end; a second one, a second later at
 the earliest, ends them, as does --stop-timeout. They have failed then, or wait again where
 they have retries left or may run twice (--on-crash requeue). A SIGTERM that is sent to the
-whole process group or control group ends no job. SIGUSR1 has the worker log its state.
-SIGHUP and SIGQUIT end it at once, as if it had died.
+whole process group or control group ends no job, but may end programs that jobs have
+started. SIGUSR1 has the worker log its state. SIGHUP and SIGQUIT end it at once, as if it
+had died.
 
 Exit codes:
   0  ended, whatever became of the jobs

@@ -182,11 +182,20 @@ impl HorseHandle {
     }
 
     /// How the horse ended, once it has; or why that is not known.
-    pub(crate) async fn ended(self) -> Result<Death, String> {
+    pub(crate) async fn ended(self) -> Result<Death, LostHorse> {
         match self.ended.await {
             Ok(Ok(death)) => Ok(death),
-            Ok(Err(reason)) => Err(format!("no process could be had for the job: {reason}")),
-            Err(_) => Err("the fork server has died, and the job's process with it".to_owned()),
+            Ok(Err(reason)) => Err(LostHorse::Refused(reason)),
+            Err(_) => Err(LostHorse::WithServer),
         }
     }
+}
+
+/// Why nobody can say how a horse has ended.
+#[derive(Debug)]
+pub(crate) enum LostHorse {
+    /// There was none: the system has refused the fork, for this reason.
+    Refused(String),
+    /// It has died with its server.
+    WithServer,
 }

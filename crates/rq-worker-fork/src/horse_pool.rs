@@ -16,7 +16,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
 use crate::TERM_GRACE;
-use crate::control::{Control, HorseHandle};
+use crate::control::{Control, HorseHandle, LostHorse};
 use crate::frames::{Death, ExecutionFrame, Exit, HorseId, HorseOrder, Outcome, frame, frame_in};
 use crate::launch::{self, ServerHandle};
 use crate::orphans;
@@ -352,7 +352,7 @@ impl Supervision {
             self.signal(&horse, Signal::SIGKILL).await;
             let death = horse.ended().await;
             if end.is_due() {
-                let failure = death.map_or_else(Failure::Executor, |death| end.cause(death));
+                let failure = death.map_or_else(|lost| end.cause_unseen(lost), |death| end.cause(death));
                 return (Ended { outcome: Err(failure), ran: began.elapsed() }, After::Gone);
             }
         }
@@ -492,6 +492,21 @@ impl Ending {
     /// Whether a process that is gone is the end of the job.
     fn is_due(&self) -> bool {
         self.began || self.stopped || self.steps.taken > 0
+    }
+
+    /// The failure of a job of whose horse nobody can say how it ended.
+    fn cause_unseen(&self, lost: LostHorse) -> Failure {
+        match (lost, self.limit) {
+            // Its worker has asked for its end, whatever ended it then.
+            _ if self.stopped => Failure::Stopped,
+            (_, Some(limit)) if self.steps.taken > 0 => Failure::Timeout { limit },
+            (LostHorse::Refused(reason), _) => {
+                Failure::Executor(format!("no process could be had for the job: {reason}"))
+            }
+            (LostHorse::WithServer, _) => {
+                Failure::Lost("the fork server has died, and the job's process with it".to_owned())
+            }
+        }
     }
 
     /// The failure of a job whose horse is gone without an outcome.

@@ -116,7 +116,7 @@ impl<L: Launch> Worker<L> {
         self
     }
 
-    /// What becomes of a job whose worker died while it ran, where the job has no `on_crash` of its own.
+    /// What becomes of a job whose worker, or process, died while it ran, where the job has no `on_crash` of its own.
     pub fn on_crash(mut self, policy: OnCrash) -> Worker<L> {
         self.options.on_crash = policy;
         self

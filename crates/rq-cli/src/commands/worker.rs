@@ -60,7 +60,8 @@ Time limits (a job's timeout, 180 s unless its producer says otherwise):
 Workers that die or freeze: a worker that stops heartbeating keeps its jobs for --lease
 seconds; then any other worker ends them. A job that had not begun waits again. A job that
 may have begun is retried if it has retries left, else failed, or run again with
---on-crash requeue.
+--on-crash requeue. So is a job whose process was killed, by want of memory say, or by the
+command kill-horse, while its worker lives.
 
 Schedulers (--with-scheduler): a queue has one at a time, ours or Python's. When it dies,
 another takes the queue over within a minute or so.
@@ -118,8 +119,8 @@ pub(crate) struct Args {
     /// Enqueue scheduled jobs when they are due, for these queues.
     #[arg(short = 's', long)]
     with_scheduler: bool,
-    /// What becomes of a job whose worker died while it ran, unless its producer has set it: fail (when it has no
-    /// retries left) or requeue [default: fail].
+    /// What becomes of a job whose worker, or process, died while it ran, unless its producer has set it: fail (when it
+    /// has no retries left) or requeue, three times at most [default: fail].
     #[arg(long, value_name = "POLICY", value_parser = on_crash)]
     on_crash: Option<OnCrash>,
     /// Write the process id to a file.

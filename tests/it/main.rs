@@ -16,6 +16,7 @@ mod dice;
 mod documents;
 mod drain;
 mod embedded;
+mod first_process;
 mod fleet;
 mod fork;
 mod fork_kills;

@@ -10,6 +10,7 @@ mod commands;
 mod dispatcher;
 mod error;
 mod event;
+mod init;
 mod last_words;
 mod launch;
 mod lazy_connection;

@@ -60,19 +60,27 @@ pub(crate) fn fork_server(config: ServerConfig) -> Result<ServerHandle, LaunchEr
     if std::env::var_os(HELPER_VARIABLE).is_some() {
         return Err(serve_parent(config).into());
     }
-    if tokio::runtime::Handle::try_current().is_ok() || process::threads()? > 1 {
+    if tokio::runtime::Handle::try_current().is_ok() {
         return Err(LaunchError::Refused(
-            "a fork server has to be forked before there are threads or a runtime: call `prepare()` first in `main`, and run \
-             what it returns later"
+            "a fork server has to be forked before there is a runtime: call `prepare()` first in `main`, and run what it \
+             returns later"
                 .to_owned(),
         ));
     }
-    Ok(fork_now(config)?)
+    let single_threaded = SingleThreaded::make_sure_soon().map_err(|error| {
+        LaunchError::Refused(format!(
+            "{error}. Ways on:\n  \
+             * call `rq_cli::main`, or `prepare()`, first in `main`, and start threads after that\n  \
+             * start them where a job first needs them, in what `.state(..)` makes\n  \
+             * run the jobs on threads: -w thread"
+        ))
+    })?;
+    Ok(fork_now(config, single_threaded)?)
 }
 
-fn fork_now(config: ServerConfig) -> io::Result<ServerHandle> {
+fn fork_now(config: ServerConfig, single_threaded: SingleThreaded) -> io::Result<ServerHandle> {
     let (ours, theirs) = sockets()?;
-    match process::fork()? {
+    match process::fork(single_threaded)? {
         Forked::Parent(pid) => {
             // Held open here, the server's end would never show that the server is gone.
             drop(theirs);
@@ -97,7 +105,7 @@ fn serve_parent(config: ServerConfig) -> io::Error {
         // Jobs inherit standard input, and must not read what the worker sends.
         let (_, stdin) = server::receive(&socket, &mut [0], &mut cmsg_space!(RawFd))?;
         dup2_stdin(stdin.ok_or_else(|| io::Error::other("no standard input came with the first packet"))?)?;
-        let single_threaded = SingleThreaded::make_sure()?;
+        let single_threaded = SingleThreaded::make_sure_soon()?;
         process::forget_variable(&single_threaded, HELPER_VARIABLE);
         Ok((single_threaded, socket))
     };

@@ -15,7 +15,7 @@ use std::time::Duration;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
-use nix::unistd::{ForkResult, Pid, fork as unix_fork, getpid, getppid};
+use nix::unistd::{ForkResult, Pid, fork as unix_fork, getpid, getppid, gettid};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -35,24 +35,55 @@ pub(crate) struct SingleThreaded(());
 impl SingleThreaded {
     /// Counts the threads.
     ///
-    /// # Panics
-    /// If there are more threads.
+    /// # Errors
+    /// If there are more threads; it names them.
     pub(crate) fn make_sure() -> io::Result<SingleThreaded> {
-        assert_eq!(
-            threads()?,
-            1,
-            "a process that forks, or changes what all its threads read, has one thread"
-        );
-        Ok(SingleThreaded(()))
+        match threads()? {
+            1 => Ok(SingleThreaded(())),
+            count => {
+                let others = described(count, other_threads());
+                Err(io::Error::other(format!(
+                    "a process that forks must have one thread, and this one has {others}"
+                )))
+            }
+        }
+    }
+
+    /// [`make_sure`](SingleThreaded::make_sure), with some patience for threads that have been joined: the system counts them
+    /// a moment longer.
+    pub(crate) fn make_sure_soon() -> io::Result<SingleThreaded> {
+        for _ in 0..LOOKS_MAX {
+            if threads()? == 1 {
+                break;
+            }
+            std::thread::sleep(LOOK_PAUSE);
+        }
+        SingleThreaded::make_sure()
     }
 }
 
-/// Forks this process, which must have one thread.
-///
-/// # Panics
-/// If it has more: a lock held by another thread would be held for ever in the child.
-pub(crate) fn fork() -> io::Result<Forked> {
-    let single_threaded = SingleThreaded::make_sure()?;
+/// How often, and how far apart, threads are counted that may just have ended.
+const LOOKS_MAX: usize = 20;
+const LOOK_PAUSE: Duration = Duration::from_millis(5);
+/// How many threads are named.
+const NAMED_MAX: usize = 5;
+
+/// What the threads of this process beside this one are called.
+fn other_threads() -> Vec<String> {
+    let own = gettid().to_string();
+    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let others = threads.filter(|thread| *thread.file_name() != *own);
+    let names = others.filter_map(|thread| std::fs::read_to_string(thread.path().join("comm")).ok());
+    names.map(|name| name.trim_end().to_owned()).collect()
+}
+
+fn described(count: u64, mut others: Vec<String>) -> String {
+    others.truncate(NAMED_MAX);
+    format!("{count}: besides its first {}", others.join(", "))
+}
+
+/// Forks this process, which must have one thread: a lock held by another would be held for ever in the child.
+pub(crate) fn fork(single_threaded: SingleThreaded) -> io::Result<Forked> {
     // SAFETY: with one thread there is nobody who could hold a lock or be in the middle of a change, so that the child
     // may do whatever its parent may.
     match unsafe { unix_fork() }? {

@@ -46,14 +46,14 @@ pub(crate) fn serve(
     process::name_process(SERVER_NAME);
     let served = ForkServer::new(control, &inherited).and_then(|mut server| {
         preloads.into_iter().for_each(|load| load());
-        if process::threads()? != 1 {
-            return Err(io::Error::other(
-                "a preload has started a thread, and a process with threads cannot fork; start it where a job first needs it",
-            ));
-        }
+        let single_threaded = SingleThreaded::make_sure_soon().map_err(|error| {
+            io::Error::other(format!(
+                "a preload has started a thread, and {error}; start it where a job first needs it"
+            ))
+        })?;
         if let Some(title) = config.title {
             // From here on nobody can read any more what the program was called with, so the preloads come first.
-            title.set(&SingleThreaded::make_sure()?, format_args!("rq: fork server of {worker}"));
+            title.set(&single_threaded, format_args!("rq: fork server of {worker}"));
         }
         horse::rehearse(&config);
         server.report(&Report::Ready)?;
@@ -249,7 +249,8 @@ impl ForkServer {
     fn fork(&mut self, horse: HorseId, socket: OwnedFd) -> io::Result<Option<Served>> {
         // Asked before the fork: by the time the child looks for its parent, that may be another process.
         let master = process::own_pid();
-        match process::fork() {
+        // Threads that a preload has started late end the server: it could fork for no job any more.
+        match process::fork(SingleThreaded::make_sure()?) {
             Ok(Forked::Child(single_threaded)) => {
                 return Ok(Some(Served::Forked(NewHorse { master, socket, single_threaded })));
             }

@@ -600,7 +600,7 @@ fn by_the_rules(claimed: &Claimed, fields: Fields, run: &impl Fn(&str) -> Outcom
         Err(failure) if failure.is_crash() => {
             Conclusion::of_crash(&job, failure.text(), now, OnCrash::default())
         }
-        outcome => Conclusion::of(&job, outcome.as_ref().map(Clone::clone), now, Ttl::RESULT_DEFAULT),
+        _ => Conclusion::of(&job, outcome.as_ref().map(Clone::clone), now, Ttl::RESULT_DEFAULT),
     };
     Settlement { conclusion, ..settlement(claimed, Settled::Exhausted, Ttl::Forever) }
 }

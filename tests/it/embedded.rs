@@ -193,6 +193,22 @@ fn what_forks_is_prepared_before_there_are_threads() {
     assert!(stderr.contains("call `prepare()` first in `main`"), "{stderr}");
 }
 
+#[test]
+fn a_program_with_threads_is_told_why_it_cannot_fork_and_what_it_can_do() {
+    let scratch = Scratch::new();
+    let rq = RqTest::app(&scratch, "thread-in-main");
+    let (code, _, stderr) = rq.outcome(&["worker", "--burst", "-w", "fork"]);
+    assert_eq!(code, Some(1), "{stderr}");
+    let told = "Error: the fork executor could not start: a process that forks must have one thread, and this one has 2: \
+                besides its first metrics. Ways on:\n  * call `rq_cli::main`";
+    assert!(stderr.starts_with(told), "{stderr}");
+    for executor in ["thread", "green"] {
+        rq.drain(&["-w", executor]);
+    }
+    // One that has ended by then is none, though the system may count it a moment longer.
+    RqTest::app(&scratch, "joined-thread-in-main").drain(&["-w", "fork"]);
+}
+
 /// Two workers of processes in one service; each of them has its fork server replaced by one of its own when that has died.
 #[test]
 fn a_service_runs_two_workers_of_processes() {

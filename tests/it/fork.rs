@@ -77,3 +77,34 @@ fn a_fork_server_is_replaced_though_nobody_reads_the_log() {
     eventually("another fork server", LIMIT, || fork_server().filter(|server| *server != first));
     sum();
 }
+
+/// Whoever is killed; a kill by the system for want of memory is one as well.
+#[test]
+fn a_job_that_may_run_twice_does_so_when_its_process_is_killed_under_a_living_worker() {
+    let scratch = Scratch::new();
+    let worker = RqTest::new(&scratch).worker(&["-w", "fork", "--name", "w", "--on-crash", "requeue"]);
+    let gate = Gate::new(&scratch, "gate");
+    let job = scratch.queue("default").enqueue(Call::<String>::to("test.gate").arg(gate.key())).unwrap();
+    let id = job.id().to_string();
+    let kill_horse = || {
+        let command = r#"{"command": "kill-horse"}"#;
+        assert_eq!(scratch.query::<i64>("PUBLISH", [scratch.key("pubsub:w"), command.to_owned()]), 1);
+    };
+    let kill_the = |name: &str| {
+        let process = Process::all_on(&scratch).into_iter().find(|process| process.name == name);
+        let id = i32::try_from(process.unwrap_or_else(|| panic!("a {name}")).id).unwrap();
+        kill(Pid::from_raw(id), Signal::SIGKILL).unwrap();
+    };
+    let crashes: [&dyn Fn(); 4] =
+        [&|| kill_the("rq-horse"), &|| kill_the("rq-fork-server"), &kill_horse, &|| kill_the("rq-horse")];
+    for (before, crash) in crashes.iter().enumerate() {
+        assert_eq!(gate.wait_for_arrival(), id);
+        let counted = scratch.hash(&format!("job:{id}")).get("crashes").cloned();
+        assert_eq!(counted, (before > 0).then(|| before.to_string()), "{}", worker.report());
+        crash();
+    }
+    // It is not run without end.
+    eventually("its failure", LIMIT, || (scratch.status(&id) == "failed").then_some(()));
+    let text = job.latest_result().unwrap().unwrap().failure_text.unwrap();
+    assert!(text.starts_with("Poisoned: what ran this job died 4 times\nKilled: "), "{text}");
+}

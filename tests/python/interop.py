@@ -1,6 +1,7 @@
 """Jobs that Python workers run in the interoperation tests. Our test worker has handlers of the same dotted names."""
 
 import os
+import subprocess
 import time
 
 
@@ -19,6 +20,11 @@ def fail(message='boom'):
 def sleep(seconds):
     time.sleep(seconds)
     return seconds
+
+
+def program(argv):
+    """What a program prints that a job starts."""
+    return subprocess.run(argv, stdout=subprocess.PIPE, check=True).stdout.decode()
 
 
 def journal(path, id, ms):

@@ -3,7 +3,7 @@
 //! | name | does |
 //! |---|---|
 //! | `math.add` | adds two numbers |
-//! | `interop.add`, `interop.echo`, `interop.fail`, `interop.flaky`, `interop.journal` | what the Python jobs of those names do |
+//! | `interop.add`, `interop.echo`, `interop.fail`, `interop.flaky`, `interop.journal`, `interop.program` | what the Python jobs of those names do |
 //! | `test.repr`, `test.record`, `test.none`, `test.unserializable` | return something of interest |
 //! | `test.greet` | has a parameter that may be left out |
 //! | `test.ask_again` | runs again |
@@ -15,11 +15,13 @@
 //! | `test.deadline`, `test.who`, `test.count`, `test.meta` | tell what their context says |
 //! | `test.spread` | enqueues more work |
 //! | `test.surroundings` | tells what the system knows of its process |
+//! | `programs.*` | start programs: see [`programs`] |
 //! | `green.*` | wait as coroutines should, or should not: see [`green`] |
 //! | `pages.fetch` | is the example's: see [`rq_examples::fetch`] |
 //! | `zoo.*` | harm the process they run in: see [`zoo`] |
 
 pub mod green;
+pub mod programs;
 mod violence;
 pub mod zoo;
 
@@ -50,7 +52,10 @@ pub fn handlers() -> Handlers {
     let long = handlers![sleep, sleep_async, check, pending, stubborn, gate, report, journal_run, weigh];
     let contexts = handlers![deadline, who, count, meta, spread, surroundings];
     let ours = like_pythons.merge(results).merge(failures).merge(long).merge(contexts);
-    ours.merge(green::handlers()).merge(rq_examples::fetch::handlers()).merge(zoo::handlers())
+    ours.merge(programs::handlers())
+        .merge(green::handlers())
+        .merge(rq_examples::fetch::handlers())
+        .merge(zoo::handlers())
 }
 
 /// Adds two numbers.

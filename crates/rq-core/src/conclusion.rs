@@ -113,24 +113,24 @@ impl Conclusion {
         Conclusion { settled, ttl, next, changes }
     }
 
-    /// The rules for an execution that may have begun, and whose worker stopped heartbeating. `default` is for jobs
-    /// without an `on_crash` of their own.
+    /// The rules for an execution that may have begun, and that what ran it did not outlive: its worker stopped heartbeating,
+    /// or a living worker has lost the process. `default` is for jobs without an `on_crash` of their own.
     #[cfg(any(feature = "worker", test))]
-    pub fn of_abandoned(job: &Job, text: String, now: Timestamp, default: OnCrash) -> Conclusion {
+    pub fn of_crash(job: &Job, text: String, now: Timestamp, default: OnCrash) -> Conclusion {
         let crashes = job.crashes.unwrap_or(0).saturating_add(1);
         let has_retries = job.retries_left.unwrap_or(0) > 0;
         let (settled, next, mut changes) = match job.on_crash.unwrap_or(default) {
             OnCrash::Requeue if !has_retries && crashes <= CRASHES_MAX => {
                 (Settled::Again(Some(text)), Some(Next::Head), Vec::new())
             }
-            // A job that kills its worker each time must not go on for ever.
+            // A job that kills what runs it each time must not go on for ever.
             OnCrash::Requeue if !has_retries => {
-                let text = format!("Poisoned: {crashes} workers died while they ran this job\n{text}");
+                let text = format!("Poisoned: what ran this job died {crashes} times\n{text}");
                 (Settled::Failed(text), None, Vec::new())
             }
             _ => retried_or_failed(job, text, now),
         };
-        // Counted also where a retry follows: the number is of workers that died, however the job went on.
+        // Counted also where a retry follows: the number is of crashes, however the job went on.
         changes.push(("crashes", crashes.to_string()));
         // No value here either, so that `failure_ttl` decides.
         let ttl = settled.ttl(job, Ttl::RESULT_DEFAULT);
@@ -304,20 +304,20 @@ mod tests {
 
     #[test]
     fn a_crash_is_a_failure_unless_told_otherwise() {
-        let abandoned = |policy, crashes, retries_left| {
+        let crashed = |policy, crashes, retries_left| {
             let job = job(|job| {
                 job.on_crash = policy;
                 job.crashes = crashes;
                 job.retries_left = retries_left;
             });
-            Conclusion::of_abandoned(&job, "died".into(), now(), OnCrash::Fail)
+            Conclusion::of_crash(&job, "died".into(), now(), OnCrash::Fail)
         };
-        assert_eq!(abandoned(None, None, None).settled, Settled::Failed("died".into()));
-        assert_eq!(abandoned(None, None, Some(1)).settled.kind(), ResultKind::Retried);
-        let requeued = abandoned(Some(OnCrash::Requeue), Some(CRASHES_MAX - 1), None);
+        assert_eq!(crashed(None, None, None).settled, Settled::Failed("died".into()));
+        assert_eq!(crashed(None, None, Some(1)).settled.kind(), ResultKind::Retried);
+        let requeued = crashed(Some(OnCrash::Requeue), Some(CRASHES_MAX - 1), None);
         assert_eq!(requeued.next, Some(Next::Head));
         assert_eq!(requeued.changes, [("crashes", CRASHES_MAX.to_string())]);
-        let poisoned = abandoned(Some(OnCrash::Requeue), Some(CRASHES_MAX), None);
+        let poisoned = crashed(Some(OnCrash::Requeue), Some(CRASHES_MAX), None);
         assert!(matches!(poisoned.settled, Settled::Failed(text) if text.starts_with("Poisoned: ")));
     }
 }

@@ -99,7 +99,9 @@ pub enum Failure {
         /// Its [text](Failure::text).
         text: String,
     },
-    /// The executor could not run the job, or lost it.
+    /// What the executor runs jobs with has died, and the process that ran the job with it; in words.
+    Lost(String),
+    /// The executor could not run the job.
     Executor(String),
 }
 
@@ -205,6 +207,13 @@ impl Failure {
         }
     }
 
+    /// Whether the job's process died under it, by its own doing or another's: what becomes of the job then is
+    /// [`OnCrash`](crate::OnCrash)'s to say.
+    pub fn is_crash(&self) -> bool {
+        use Failure::{Exited, Killed, Lost, OutOfMemory};
+        matches!(self, Killed { .. } | OutOfMemory { .. } | Exited { .. } | Lost(_))
+    }
+
     /// A short name of the kind, in RQ's words where it has one.
     pub fn kind(&self) -> &str {
         match self {
@@ -224,7 +233,7 @@ impl Failure {
             Failure::Payload(_) => "DeserializationError",
             Failure::Malformed { .. } => "Malformed",
             Failure::Arguments(_) => "TypeError",
-            Failure::Executor(_) => "ExecutorError",
+            Failure::Lost(_) | Failure::Executor(_) => "ExecutorError",
         }
     }
 
@@ -302,7 +311,7 @@ impl Failure {
                 push(&mut text, format_args!("field `{field}`: {reason}"))
             }
             Failure::Arguments(error) => push(&mut text, format_args!("{error}")),
-            Failure::Executor(reason) => text.push_str(reason),
+            Failure::Lost(reason) | Failure::Executor(reason) => text.push_str(reason),
         }
         shortened(text)
     }

@@ -1,11 +1,12 @@
-//! [`OnCrash`]: what becomes of a job whose worker died while it ran.
+//! [`OnCrash`]: what becomes of a job when its worker, or the process that ran it, died.
 
 use std::fmt;
 
-/// How many deaths of a worker one job may see before it is failed all the same.
+/// How many deaths of what ran it one job may see before it is failed all the same.
 pub const CRASHES_MAX: i64 = 3;
 
-/// What becomes of a job that may have begun when its worker died. One that provably never began is always put back.
+/// What becomes of a job that may have begun when its worker died, or the process in which that ran it. One that provably
+/// never began is always put back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnCrash {

@@ -49,7 +49,8 @@ struct Whole {
 
 macro_rules! parts {
     ($($constant:ident = $name:literal,)+) => {
-        $(const $constant: &str = include_str!(concat!("scripts/parts/", $name, ".lua"));)+
+        $(#[cfg_attr(not(feature = "worker"), allow(dead_code, reason = "some parts are of workers' scripts alone"))]
+        const $constant: &str = include_str!(concat!("scripts/parts/", $name, ".lua"));)+
     };
 }
 

@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use rq_core::link::BlockingLink;
 use rq_core::steps::Claimed;
 use rq_core::steps::claim::save_meta;
@@ -42,36 +44,74 @@ const JOB_VARIABLE: &str = "RQ_JOB_ID";
 /// The exit code of a horse that could not report how its job ended: "input/output error" in `sysexits.h`.
 const UNTOLD: i32 = 74;
 
+/// How large the stack of a job is where the system sets no limit to that of a program.
+const STACK_BYTES_DEFAULT: usize = 8 << 20;
+
 /// Runs the jobs that come over `socket`, until there are no more or this horse has run as many as it may; then ends
 /// this process.
-pub(crate) fn serve(socket: UnixStream, config: &HorseConfig, single_threaded: SingleThreaded) -> ! {
-    let socket = Arc::new(socket);
-    // The socket is left to the system to close: the job may have closed it already.
-    process::end(serve_over(&socket, config, single_threaded))
+pub(crate) fn serve(socket: UnixStream, config: HorseConfig, single_threaded: SingleThreaded) -> ! {
+    let inbox = Inbox::new(Arc::new(socket));
+    // The end of the socket: the pool wants no more of this horse, or the worker is gone.
+    let Some(first) = inbox.next() else { process::end(0) };
+    // Where several jobs run here, none gets a title: once a job has run there may be threads.
+    if config.jobs_per_horse == 1 {
+        introduce(&first.task, &config, &single_threaded);
+    }
+    // Never freed: that would write to pages, which the system then copies.
+    let horse: &Horse = Box::leak(Box::new(Horse { inbox, first: Mutex::new(Some(first)), config }));
+    // A job waits in system calls that fail of a signal, whatever its handler asks for (signal(7)); and were signals
+    // blocked, they would be in the programs that it starts. So it runs beside this thread, to which the system gives them.
+    let thread = thread::Builder::new().name("rq-job".to_owned()).stack_size(stack_bytes());
+    match thread.spawn(|| horse.run()) {
+        Ok(thread) => drop(thread.join()),
+        // The order was read, so that its job counts as begun, and is run.
+        Err(_) => horse.run(),
+    }
+    process::end(UNTOLD)
 }
 
-/// Returns the exit code.
-fn serve_over(socket: &Arc<UnixStream>, config: &HorseConfig, single_threaded: SingleThreaded) -> i32 {
-    let inbox = Inbox::new(Arc::clone(socket));
-    // Opened by the first job that asks for it: the others cost Redis no connection.
-    let connection = Arc::new(LazyConnection::new(config.url.clone(), config.keys.clone()));
-    // Where several jobs run here, none gets a title: once a job has run there may be threads.
-    let mut single_threaded = Some(single_threaded).filter(|_| config.jobs_per_horse == 1);
-    for _ in 0..config.jobs_per_horse {
-        // The end of the socket: the pool wants no more of this horse, or the worker is gone.
-        let Some(assignment) = inbox.next() else { return 0 };
-        if let Some(single_threaded) = single_threaded.take() {
-            introduce(&assignment.task, config, &single_threaded);
-        }
-        let report = match run(assignment, config, &connection) {
-            Ok(outcome) => HorseReport::Ended(outcome),
-            Err(want) => HorseReport::Unbegun(want.to_string()),
-        };
-        if tell(socket, &report).is_err() {
-            return UNTOLD;
-        }
+/// The stack that a program's first thread may have.
+fn stack_bytes() -> usize {
+    let limit = getrlimit(Resource::RLIMIT_STACK).ok().filter(|(soft, _)| *soft != RLIM_INFINITY);
+    limit.and_then(|(soft, _)| usize::try_from(soft).ok()).unwrap_or(STACK_BYTES_DEFAULT)
+}
+
+/// A process that has its first job.
+struct Horse {
+    inbox: Inbox,
+    /// Until it is begun.
+    first: Mutex<Option<Assignment>>,
+    config: HorseConfig,
+}
+
+impl Horse {
+    /// Runs its jobs, and ends this process.
+    fn run(&self) -> ! {
+        // The socket is left to the system to close: the job may have closed it already.
+        process::end(self.run_jobs())
     }
-    0
+
+    /// Returns the exit code.
+    fn run_jobs(&self) -> i32 {
+        let config = &self.config;
+        // Opened by the first job that asks for it: the others cost Redis no connection.
+        let connection = Arc::new(LazyConnection::new(config.url.clone(), config.keys.clone()));
+        let mut next = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        for job in 1..=config.jobs_per_horse {
+            let Some(assignment) = next.take() else { return 0 };
+            let report = match run(assignment, config, &connection) {
+                Ok(outcome) => HorseReport::Ended(outcome),
+                Err(want) => HorseReport::Unbegun(want.to_string()),
+            };
+            if tell(self.inbox.socket(), &report).is_err() {
+                return UNTOLD;
+            }
+            if job < config.jobs_per_horse {
+                next = self.inbox.next();
+            }
+        }
+        0
+    }
 }
 
 /// Does in the server, once, what each horse does for a job, up to the point where it looks for the job's function.

@@ -16,20 +16,21 @@ use serde_bytes::{ByteBuf, Bytes};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
+use crate::TERM_GRACE;
 use crate::control::{Control, Gone, HorseHandle};
 use crate::frames::{
     Death, ExecutionFrame, Exit, HorseId, HorseOrder, HorseReport, Outcome, frame, frame_in,
 };
 use crate::launch::{self, ServerHandle};
 use crate::orphans;
+use crate::process::Inherited;
 use crate::rules::Rules;
 
-/// How long a job that was sent SIGTERM has before SIGKILL.
-const TERM_GRACE: Duration = Duration::from_secs(1);
 /// How long a horse that has run its share may take to end.
 const END_GRACE: Duration = Duration::from_secs(1);
-/// How long a worker that leaves waits for its server to end the processes that are left, and how often it looks.
-const LEAVE_GRACE: Duration = Duration::from_secs(1);
+/// How long a worker that leaves waits for its server to end the processes that are left, which see SIGTERM first, and how
+/// often it looks.
+const LEAVE_GRACE: Duration = TERM_GRACE.saturating_add(Duration::from_millis(500));
 const LEAVE_PAUSE: Duration = Duration::from_millis(2);
 /// How many processes may die before one job has begun.
 const ASSIGNMENTS_MAX: usize = 3;
@@ -50,6 +51,8 @@ pub(crate) struct HorsePool {
     worker: String,
     /// The value of the variable by which a process knows that it helps this worker.
     helper_mark: String,
+    /// The signals that the worker was started with.
+    inherited: Inherited,
     server: ServerHandle,
     /// The way to the server, opened with the first execution: there is a runtime by then.
     controls: Option<watch::Sender<Control>>,
@@ -94,12 +97,19 @@ enum After {
 }
 
 impl HorsePool {
-    pub(crate) fn new(rules: Rules, worker: String, helper_mark: String, server: ServerHandle) -> HorsePool {
+    pub(crate) fn new(
+        rules: Rules,
+        worker: String,
+        helper_mark: String,
+        inherited: Inherited,
+        server: ServerHandle,
+    ) -> HorsePool {
         let (sender, events) = unbounded_channel();
         HorsePool {
             rules,
             worker,
             helper_mark,
+            inherited,
             server,
             controls: None,
             idle: Vec::new(),
@@ -158,7 +168,7 @@ impl HorsePool {
         self.restarts.push(Instant::now());
         // Not forked: the worker has threads by now.
         // Where the system is short of what it takes, the next job has it tried again.
-        self.server = launch::execute_server(&self.helper_mark)?;
+        self.server = launch::execute_server(&self.helper_mark, self.inherited)?;
         tracing::warn!("the fork server (PID {dead}) has died; another runs with PID {}", self.server.pid);
         Ok(())
     }
@@ -343,9 +353,7 @@ impl Supervision {
                 // Whatever else was asked for by now: what was never forked has not begun.
                 Gone::NeverForked(reason) => return (Err(Want::new(reason)), After::Gone),
                 Gone::Dead(death) => end.cause(*last_death.insert(death)),
-                Gone::WithServer => {
-                    Failure::Executor("the fork server has died, and the job's process with it".to_owned())
-                }
+                Gone::WithServer => end.cause_unseen(),
             };
             if end.is_due() {
                 return (failed(failure, began.elapsed()), After::Gone);
@@ -509,6 +517,16 @@ impl Ending {
     /// Whether a process that is gone is the end of the job.
     fn is_due(&self) -> bool {
         self.began || self.stopped || self.steps.taken > 0
+    }
+
+    /// The failure of a job whose horse has died with its server, so that nobody can say how it ended.
+    fn cause_unseen(&self) -> Failure {
+        match self.limit {
+            // Its worker has asked for its end, whatever ended it then.
+            _ if self.stopped => Failure::Stopped,
+            Some(limit) if self.steps.taken > 0 => Failure::Timeout { limit },
+            _ => Failure::Lost("the fork server has died, and the job's process with it".to_owned()),
+        }
     }
 
     /// The failure of a job whose horse is gone without an outcome.

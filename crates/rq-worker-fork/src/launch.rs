@@ -1,17 +1,20 @@
 //! Starting a fork server: by a fork, while the worker has one thread; later by executing this program anew.
 
-use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, socketpair};
+use nix::cmsg_space;
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, socketpair,
+};
 use nix::unistd::{Pid, dup2_stdin};
 use rq_worker::{HELPER_VARIABLE, Jobs, LaunchError, Options, Preload};
 
 use crate::frames::{REPORT_BYTES_MAX, Report, decode};
 use crate::horse::HorseConfig;
-use crate::process::{self, Forked, SingleThreaded, Title};
+use crate::process::{self, Forked, Inherited, SingleThreaded, Title};
 use crate::rules::Rules;
 use crate::server::{self, WORKER_VARIABLE};
 
@@ -27,10 +30,18 @@ pub(crate) struct ServerConfig {
     pub(crate) preloads: Vec<Preload>,
     /// The worker's name.
     pub(crate) worker: String,
+    /// The signals that the worker was started with.
+    pub(crate) inherited: Inherited,
 }
 
 impl ServerConfig {
-    pub(crate) fn new(jobs: Jobs, preloads: Vec<Preload>, options: &Options, rules: Rules) -> ServerConfig {
+    pub(crate) fn new(
+        jobs: Jobs,
+        preloads: Vec<Preload>,
+        options: &Options,
+        rules: Rules,
+        inherited: Inherited,
+    ) -> ServerConfig {
         let horses = HorseConfig {
             jobs,
             url: options.url.clone(),
@@ -40,7 +51,7 @@ impl ServerConfig {
             title: Title::of_this_process(),
             shows_calls: options.log_descriptions,
         };
-        ServerConfig { horses, preloads, worker: options.name.clone().unwrap_or_default() }
+        ServerConfig { horses, preloads, worker: options.name.clone().unwrap_or_default(), inherited }
     }
 }
 
@@ -49,19 +60,27 @@ pub(crate) fn fork_server(config: ServerConfig) -> Result<ServerHandle, LaunchEr
     if std::env::var_os(HELPER_VARIABLE).is_some() {
         return Err(serve_parent(config).into());
     }
-    if tokio::runtime::Handle::try_current().is_ok() || process::threads()? > 1 {
+    if tokio::runtime::Handle::try_current().is_ok() {
         return Err(LaunchError::Refused(
-            "a fork server has to be forked before there are threads or a runtime: call `prepare()` first in `main`, and run \
-             what it returns later"
+            "a fork server has to be forked before there is a runtime: call `prepare()` first in `main`, and run what it \
+             returns later"
                 .to_owned(),
         ));
     }
-    Ok(fork_now(config)?)
+    let single_threaded = SingleThreaded::make_sure_soon().map_err(|error| {
+        LaunchError::Refused(format!(
+            "{error}. Ways on:\n  \
+             * call `rq_cli::main`, or `prepare()`, first in `main`, and start threads after that\n  \
+             * start them where a job first needs them, in what `.state(..)` makes\n  \
+             * run the jobs on threads: -w thread"
+        ))
+    })?;
+    Ok(fork_now(config, single_threaded)?)
 }
 
-fn fork_now(config: ServerConfig) -> io::Result<ServerHandle> {
+fn fork_now(config: ServerConfig, single_threaded: SingleThreaded) -> io::Result<ServerHandle> {
     let (ours, theirs) = sockets()?;
-    match process::fork()? {
+    match process::fork(single_threaded)? {
         Forked::Parent(pid) => {
             // Held open here, the server's end would never show that the server is gone.
             drop(theirs);
@@ -84,8 +103,9 @@ fn serve_parent(config: ServerConfig) -> io::Error {
         // The parent's socket is this process's standard input.
         let socket = io::stdin().as_fd().try_clone_to_owned()?;
         // Jobs inherit standard input, and must not read what the worker sends.
-        dup2_stdin(std::fs::File::open("/dev/null")?)?;
-        let single_threaded = SingleThreaded::make_sure()?;
+        let (_, stdin) = server::receive(&socket, &mut [0], &mut cmsg_space!(RawFd))?;
+        dup2_stdin(stdin.ok_or_else(|| io::Error::other("no standard input came with the first packet"))?)?;
+        let single_threaded = SingleThreaded::make_sure_soon()?;
         process::forget_variable(&single_threaded, HELPER_VARIABLE);
         Ok((single_threaded, socket))
     };
@@ -97,7 +117,7 @@ fn serve_parent(config: ServerConfig) -> io::Error {
 
 /// Executes this program anew to be the server: a worker that runs has threads, and must not fork. By `mark` that
 /// process knows which worker it helps.
-pub(crate) fn execute_server(mark: &str) -> io::Result<ServerHandle> {
+pub(crate) fn execute_server(mark: &str, inherited: Inherited) -> io::Result<ServerHandle> {
     let (ours, theirs) = sockets()?;
     // The program as it runs, even if its file has been replaced since.
     let mut command = Command::new("/proc/self/exe");
@@ -108,9 +128,15 @@ pub(crate) fn execute_server(mark: &str) -> io::Result<ServerHandle> {
         .args(arguments)
         .env(HELPER_VARIABLE, mark)
         .stdin(Stdio::from(theirs));
+    // The worker has handlers by now, and its threads may have masks.
+    inherited.pass_on(&mut command);
     // Nobody waits for the preloads here, in the worker's loop: requests wait in the socket until they are done.
     let child = command.spawn()?;
     let pid = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
+    // The worker's own, for the jobs: the server's is this socket. Should it be dead already, the socket tells that.
+    let stdin = [io::stdin().as_raw_fd()];
+    let rights = [ControlMessage::ScmRights(&stdin)];
+    let _ = sendmsg::<()>(ours.as_raw_fd(), &[IoSlice::new(&[0])], &rights, MsgFlags::MSG_NOSIGNAL, None);
     Ok(ServerHandle { pid, socket: ours })
 }
 
@@ -120,10 +146,10 @@ fn sockets() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 fn become_server(single_threaded: &SingleThreaded, socket: OwnedFd, config: ServerConfig) -> ! {
-    let ServerConfig { horses, preloads, worker } = config;
+    let ServerConfig { horses, preloads, worker, inherited } = config;
     // Jobs and what they start inherit it; by it a worker knows what a dead server has left behind.
     process::set_variable(single_threaded, WORKER_VARIABLE, &worker);
-    server::serve(socket, horses, &worker, preloads)
+    server::serve(socket, horses, &worker, preloads, inherited)
 }
 
 /// Waits for the preloads, which may take as long as they like.

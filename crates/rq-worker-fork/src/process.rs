@@ -1,6 +1,8 @@
-//! Processes: the few system calls that Rust cannot check, each with its proof.
+//! Processes: the few system calls that Rust cannot check, each with its proof; those about signals in `process/signals.rs`.
 
 #![allow(unsafe_code, reason = "the only module of this crate that may; each block says why it holds")]
+
+mod signals;
 
 use std::ffi::CStr;
 use std::fmt;
@@ -10,15 +12,15 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::Duration;
 
-use nix::errno::Errno;
 use nix::sys::prctl;
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
-use nix::unistd::{ForkResult, Pid, fork as unix_fork, getpid, getppid};
+use nix::unistd::{ForkResult, Pid, fork as unix_fork, getpid, getppid, gettid};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::frames::{Death, Exit};
+pub(crate) use signals::{Inherited, take_termination, take_terminations_when_nudged};
 
 /// Which side of a fork this process is.
 pub(crate) enum Forked {
@@ -33,24 +35,55 @@ pub(crate) struct SingleThreaded(());
 impl SingleThreaded {
     /// Counts the threads.
     ///
-    /// # Panics
-    /// If there are more threads.
+    /// # Errors
+    /// If there are more threads; it names them.
     pub(crate) fn make_sure() -> io::Result<SingleThreaded> {
-        assert_eq!(
-            threads()?,
-            1,
-            "a process that forks, or changes what all its threads read, has one thread"
-        );
-        Ok(SingleThreaded(()))
+        match threads()? {
+            1 => Ok(SingleThreaded(())),
+            count => {
+                let others = described(count, other_threads());
+                Err(io::Error::other(format!(
+                    "a process that forks must have one thread, and this one has {others}"
+                )))
+            }
+        }
+    }
+
+    /// [`make_sure`](SingleThreaded::make_sure), with some patience for threads that have been joined: the system counts them
+    /// a moment longer.
+    pub(crate) fn make_sure_soon() -> io::Result<SingleThreaded> {
+        for _ in 0..LOOKS_MAX {
+            if threads()? == 1 {
+                break;
+            }
+            std::thread::sleep(LOOK_PAUSE);
+        }
+        SingleThreaded::make_sure()
     }
 }
 
-/// Forks this process, which must have one thread.
-///
-/// # Panics
-/// If it has more: a lock held by another thread would be held for ever in the child.
-pub(crate) fn fork() -> io::Result<Forked> {
-    let single_threaded = SingleThreaded::make_sure()?;
+/// How often, and how far apart, threads are counted that may just have ended.
+const LOOKS_MAX: usize = 20;
+const LOOK_PAUSE: Duration = Duration::from_millis(5);
+/// How many threads are named.
+const NAMED_MAX: usize = 5;
+
+/// What the threads of this process beside this one are called.
+fn other_threads() -> Vec<String> {
+    let own = gettid().to_string();
+    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let others = threads.filter(|thread| *thread.file_name() != *own);
+    let names = others.filter_map(|thread| std::fs::read_to_string(thread.path().join("comm")).ok());
+    names.map(|name| name.trim_end().to_owned()).collect()
+}
+
+fn described(count: u64, mut others: Vec<String>) -> String {
+    others.truncate(NAMED_MAX);
+    format!("{count}: besides its first {}", others.join(", "))
+}
+
+/// Forks this process, which must have one thread: a lock held by another would be held for ever in the child.
+pub(crate) fn fork(single_threaded: SingleThreaded) -> io::Result<Forked> {
     // SAFETY: with one thread there is nobody who could hold a lock or be in the middle of a change, so that the child
     // may do whatever its parent may.
     match unsafe { unix_fork() }? {
@@ -90,44 +123,6 @@ pub(crate) fn die_with(parent: Pid) -> io::Result<()> {
 /// Makes this process the parent of whatever its descendants leave behind.
 pub(crate) fn adopt_orphans() -> io::Result<()> {
     Ok(prctl::set_child_subreaper(true)?)
-}
-
-/// Ignores a signal from now on.
-pub(crate) fn ignore(signal: Signal) -> io::Result<()> {
-    let action = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
-    // SAFETY: no handler is installed that could be called at a bad moment.
-    unsafe { sigaction(signal, &action) }?;
-    Ok(())
-}
-
-/// The signal by which the server has a horse take the SIGTERM that waits for it: nobody else sends this one.
-fn nudge() -> libc::c_int {
-    libc::SIGRTMAX()
-}
-
-/// Has this process, and those that it forks, take a SIGTERM that they block when they are [nudged](take_termination).
-///
-/// A SIGTERM to a whole control group is for the worker, which finishes its jobs. A horse may neither end by it nor run
-/// a handler for it, or a system call that its job waits in would fail; so a horse blocks it until the server means it.
-pub(crate) fn take_terminations_when_nudged() -> io::Result<()> {
-    extern "C" fn on_nudge(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut libc::c_void) {
-        // SAFETY: the kernel passes the interrupted context to a handler installed with SA_SIGINFO, and takes its
-        // signal mask from there when this returns. The call is async-signal-safe.
-        unsafe { libc::sigdelset(&raw mut (*context.cast::<libc::ucontext_t>()).uc_sigmask, libc::SIGTERM) };
-    }
-    // SAFETY: all zeros are a valid record, with an empty mask; both fields take what they are given.
-    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    action.sa_sigaction = on_nudge as *const () as libc::sighandler_t;
-    action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
-    // SAFETY: the record is valid, and the handler calls only what may be called in one.
-    Errno::result(unsafe { libc::sigaction(nudge(), &raw const action, std::ptr::null_mut()) })?;
-    Ok(())
-}
-
-/// Has a horse that was not reaped yet take its SIGTERM.
-pub(crate) fn take_termination(horse: Pid) {
-    // SAFETY: it has no conditions. A horse that has just ended ignores signals.
-    unsafe { libc::kill(horse.as_raw(), nudge()) };
 }
 
 /// A child that has ended and is not reaped yet: until it is, its id and its group's are nobody else's.

@@ -14,7 +14,7 @@ use std::mem;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::exit;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::cmsg_space;
 use nix::errno::Errno;
@@ -23,29 +23,37 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, killpg, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
-use nix::unistd::{Pid, setpgid};
+use nix::unistd::{Pid, getpgrp, setpgid};
 use rq_worker::{Preload, last_words, want};
 
+use crate::TERM_GRACE;
 use crate::frames::{
     DEATHS_MAX, Death, Exit, HorseId, REQUEST_BYTES_MAX, Report, ServerRequest, decode, encode_in,
 };
 use crate::horse::{self, HorseConfig};
 use crate::oom::OomKills;
-use crate::process::{self, Children, Forked, SingleThreaded};
+use crate::process::{self, Children, Forked, Inherited, SingleThreaded};
+use crate::strays::Strays;
 
 /// Serves `worker`, at the other end of `control`, until that is gone; then ends this process with all its horses.
-pub(crate) fn serve(control: OwnedFd, config: HorseConfig, worker: &str, preloads: Vec<Preload>) -> ! {
+pub(crate) fn serve(
+    control: OwnedFd,
+    config: HorseConfig,
+    worker: &str,
+    preloads: Vec<Preload>,
+    inherited: Inherited,
+) -> ! {
     process::name_process(SERVER_NAME);
-    let served = ForkServer::new(control).and_then(|mut server| {
+    let served = ForkServer::new(control, &inherited).and_then(|mut server| {
         preloads.into_iter().for_each(|load| load());
-        if process::threads()? != 1 {
-            return Err(io::Error::other(
-                "a preload has started a thread, and a process with threads cannot fork; start it where a job first needs it",
-            ));
-        }
+        let single_threaded = SingleThreaded::make_sure_soon().map_err(|error| {
+            io::Error::other(format!(
+                "a preload has started a thread, and {error}; start it where a job first needs it"
+            ))
+        })?;
         if let Some(title) = config.title {
             // From here on nobody can read any more what the program was called with, so the preloads come first.
-            title.set(&SingleThreaded::make_sure()?, format_args!("rq: fork server of {worker}"));
+            title.set(&single_threaded, format_args!("rq: fork server of {worker}"));
         }
         horse::rehearse(&config);
         server.report(&Report::Ready)?;
@@ -53,8 +61,8 @@ pub(crate) fn serve(control: OwnedFd, config: HorseConfig, worker: &str, preload
     });
     match served {
         Ok(Served::WorkerGone) => exit(0),
-        Ok(Served::Forked(new_horse)) => match new_horse.become_horse(config.memory_mb) {
-            Ok(()) => horse::serve(UnixStream::from(new_horse.socket), &config, new_horse.single_threaded),
+        Ok(Served::Forked(new_horse)) => match new_horse.become_horse(&inherited, config.memory_mb) {
+            Ok(()) => horse::serve(UnixStream::from(new_horse.socket), config, new_horse.single_threaded),
             // Not `exit`: the exit handlers are the server's.
             Err(_) => process::end(1),
         },
@@ -80,8 +88,8 @@ const NO_SOCKET: &str = "no process could be forked for a job: the fork server h
 /// How many deaths of horses that have ended well the server reports together.
 const DEATHS_TOGETHER: usize = 16;
 /// How often, and how far apart, the server looks for processes that are left of a worker that is gone.
-const STRAY_ROUNDS_MAX: usize = 100;
-const STRAY_PAUSE: Duration = Duration::from_millis(10);
+const END_ROUNDS_MAX: usize = 600;
+const END_PAUSE: Duration = Duration::from_millis(5);
 
 struct ForkServer {
     control: OwnedFd,
@@ -89,6 +97,9 @@ struct ForkServer {
     horses: Vec<Horse>,
     children: Children,
     oom_kills: OomKills,
+    strays: Strays,
+    /// The horses that have ended while something of their groups is left: a job is over when all that it has started is.
+    lingering: Vec<(Horse, Death)>,
     /// The deaths that have not been reported yet.
     deaths: Vec<(HorseId, Death)>,
     /// Whether the worker waits for one of them.
@@ -105,6 +116,8 @@ struct Horse {
     id: HorseId,
     /// Whether the worker has asked for its end.
     is_awaited: bool,
+    /// When its group has had its time, once that was sent SIGTERM.
+    kill_at: Option<Instant>,
 }
 
 /// How serving ends.
@@ -122,18 +135,15 @@ struct NewHorse {
 }
 
 impl ForkServer {
-    fn new(control: OwnedFd) -> io::Result<ForkServer> {
+    fn new(control: OwnedFd, inherited: &Inherited) -> io::Result<ForkServer> {
         // The processes that horses leave behind become the server's children, whatever group or session they are in.
         process::adopt_orphans()?;
-        // The worker decides how SIGINT ends it. The server ends when the worker's socket is closed.
-        process::ignore(Signal::SIGINT)?;
+        // The worker decides how signals end it. The server ends when the worker's socket is closed.
+        inherited.pass_over_stops()?;
         process::take_terminations_when_nudged()?;
         // Ends of children come as a descriptor that the loop polls.
         let child_ended = [Signal::SIGCHLD].into_iter().collect::<SigSet>();
-        // A SIGTERM to the whole control group is for the worker, which finishes its jobs and needs its server for
-        // that.
-        let blocked = child_ended | Signal::SIGTERM;
-        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&blocked), None)?;
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&child_ended), None)?;
         let endings = SignalFd::with_flags(&child_ended, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         Ok(ForkServer {
             control,
@@ -141,6 +151,8 @@ impl ForkServer {
             horses: Vec::new(),
             children: Children::open()?,
             oom_kills: OomKills::watch(),
+            strays: Strays::default(),
+            lingering: Vec::new(),
             deaths: Vec::new(),
             is_awaited: false,
             rights: cmsg_space!(std::os::fd::RawFd),
@@ -152,7 +164,13 @@ impl ForkServer {
         loop {
             let (asked, ended) = self.wait()?;
             if ended {
-                self.reap()?;
+                // The system merges signals of one kind while one waits, so one that is read may stand for many ends.
+                self.endings.read_signal()?;
+                self.reap();
+            }
+            // Also when nothing has ended: the time of what is left behind may be over.
+            if ended || self.strays.next_look().is_some() {
+                self.end_strays();
             }
             if asked && let Some(end) = self.answer()? {
                 // The child of a fork comes by here as well: what it keeps open, its job would inherit.
@@ -176,6 +194,8 @@ impl ForkServer {
             horses,
             children,
             oom_kills,
+            strays,
+            lingering,
             deaths,
             is_awaited: _,
             rights,
@@ -183,15 +203,20 @@ impl ForkServer {
         } = self;
         drop((control, endings));
         children.close();
-        mem::forget((horses, oom_kills, deaths, rights, packet));
+        mem::forget((horses, oom_kills, strays, lingering, deaths, rights, packet));
     }
 
-    /// Waits until the worker asks for something, or a horse has ended.
+    /// Waits until the worker asks for something, a child has ended, or what is left behind has had its time.
     fn wait(&self) -> io::Result<(bool, bool)> {
+        let timeout = self.strays.next_look().map_or(PollTimeout::NONE, |at| {
+            // A part of a millisecond counts as one, or the loop would spin for it.
+            let left = at.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+            PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+        });
         let watched = [self.control.as_fd(), self.endings.as_fd()];
         let mut watched = watched.map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN));
         loop {
-            match poll(&mut watched, PollTimeout::NONE) {
+            match poll(&mut watched, timeout) {
                 // The system does not begin poll(2) anew after a signal, whatever its handler asks for (signal(7)).
                 Err(Errno::EINTR) => {}
                 polled => {
@@ -206,25 +231,10 @@ impl ForkServer {
     /// Carries out a request of the worker.
     fn answer(&mut self) -> io::Result<Option<Served>> {
         let mut packet = [0; REQUEST_BYTES_MAX];
-        let (length, socket) = {
-            let mut slices = [IoSliceMut::new(&mut packet)];
-            // A program that a job starts must not hold a horse's socket open: nobody would learn that the horse is
-            // gone.
-            let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-            let message =
-                recvmsg::<()>(self.control.as_raw_fd(), &mut slices, Some(&mut self.rights), flags)?;
-            let mut socket = None;
-            // An error says that the system had no room for the socket.
-            for part in message.cmsgs().into_iter().flatten() {
-                if let ControlMessageOwned::ScmRights(descriptors) = part {
-                    socket = descriptors.into_iter().map(process::adopt).next_back();
-                }
-            }
-            (message.bytes, socket)
-        };
+        let (length, socket) = receive(&self.control, &mut packet, &mut self.rights)?;
         // The other end is closed: the worker is gone, however it ended.
         if length == 0 {
-            self.kill_all();
+            self.end_all();
             return Ok(Some(Served::WorkerGone));
         }
         match (decode(&packet[..length])?, socket) {
@@ -244,14 +254,15 @@ impl ForkServer {
     fn fork(&mut self, horse: HorseId, socket: OwnedFd) -> io::Result<Option<Served>> {
         // Asked before the fork: by the time the child looks for its parent, that may be another process.
         let master = process::own_pid();
-        match process::fork() {
+        // Threads that a preload has started late end the server: it could fork for no job any more.
+        match process::fork(SingleThreaded::make_sure()?) {
             Ok(Forked::Child(single_threaded)) => {
                 return Ok(Some(Served::Forked(NewHorse { master, socket, single_threaded })));
             }
             Ok(Forked::Parent(pid)) => {
                 // Parent and child both set the group, so that it is there whichever of them runs first.
                 let _ = setpgid(pid, pid);
-                self.horses.push(Horse { pid, id: horse, is_awaited: false });
+                self.horses.push(Horse { pid, id: horse, is_awaited: false, kill_at: None });
             }
             // The system may allow no further process just now: the job waits for that, and the server goes on.
             Err(error) => self.report(&Report::Refused(horse, want(NO_FORK, &error).to_string()))?,
@@ -259,15 +270,15 @@ impl ForkServer {
         Ok(None)
     }
 
-    fn reap(&mut self) -> io::Result<()> {
-        // The system merges signals of one kind while one waits, so one that is read may stand for many ends.
-        self.endings.read_signal()?;
-        let before = self.deaths.len();
-        let mut strays = 0;
+    /// Reaps the children that have ended.
+    fn reap(&mut self) {
         let mut oom_kills = 0;
         while let Some(pid) = process::ended_child() {
-            // Kill what the job has left in the group before reaping its leader: until then the id is nobody else's.
-            let _ = killpg(pid, Signal::SIGKILL);
+            let horse = self.horses.iter().position(|horse| horse.pid == pid);
+            if let Some(at) = horse {
+                // What the job has left in the group, before the leader is reaped: until then the id is nobody else's.
+                self.strays.end_group(pid, self.horses[at].kill_at);
+            }
             let Some(mut death) = process::reap(pid) else { continue };
             // The system counts its kills for want of memory, and does not say whom it killed.
             if death.exit == Exit::Signal(libc::SIGKILL) {
@@ -275,21 +286,24 @@ impl ForkServer {
                 death.of_memory = oom_kills > 0;
                 oom_kills = oom_kills.saturating_sub(1);
             }
-            match self.horses.iter().position(|horse| horse.pid == pid) {
-                Some(at) => {
-                    let horse = self.horses.swap_remove(at);
-                    // Of a horse that ended badly the worker has no outcome, so it waits for the cause.
-                    self.is_awaited |= horse.is_awaited || death.exit != Exit::Code(0);
-                    self.deaths.push((horse.id, death));
-                }
-                None => strays += 1,
+            if let Some(at) = horse {
+                self.lingering.push((self.horses.swap_remove(at), death));
             }
         }
-        // The end of a stray, too, may leave strays.
-        if self.deaths.len() + strays > before {
-            self.kill_strays();
+    }
+
+    /// Ends what horses have left behind, and notes the deaths of those that have left nothing, or no more.
+    fn end_strays(&mut self) {
+        let (horses, own) = (&self.horses, getpgrp());
+        let is_horse = |pid: Pid| horses.iter().any(|horse| horse.pid == pid);
+        let strays = self.children.now().filter(|pid| !is_horse(*pid));
+        self.strays.look(strays, |group| group == own || is_horse(group));
+        let strays = &self.strays;
+        for (horse, death) in self.lingering.extract_if(.., |(horse, _)| !strays.has_group_of(horse.pid)) {
+            // Of a horse that ended badly the worker has no outcome, so it waits for the cause.
+            self.is_awaited |= horse.is_awaited || death.exit != Exit::Code(0);
+            self.deaths.push((horse.id, death));
         }
-        Ok(())
     }
 
     /// Reports the deaths of horses to the worker that it does not know of yet.
@@ -305,43 +319,38 @@ impl ForkServer {
         Ok(())
     }
 
-    /// Kills the children that are no horses: horses that have ended left them behind.
-    fn kill_strays(&mut self) {
-        for pid in self.children.now() {
-            if !self.horses.iter().any(|horse| horse.pid == pid) {
-                let _ = killpg(pid, Signal::SIGKILL);
-                // It may lead a group of its own, or be in that of another: so both are tried.
-                let _ = kill(pid, Signal::SIGKILL);
-            }
-        }
-    }
-
     /// Signals a horse that has not been reaped: its id cannot belong to another process.
     fn signal(&mut self, id: HorseId, signal: i32) {
         let horse = self.horses.iter_mut().find(|horse| horse.id == id);
         if let (Some(horse), Ok(signal)) = (horse, Signal::try_from(signal)) {
             horse.is_awaited = true;
-            let _ = killpg(horse.pid, signal);
-            // Horses block it, as service managers send it to whole control groups.
-            if signal == Signal::SIGTERM {
-                process::take_termination(horse.pid);
+            match signal {
+                Signal::SIGTERM => horse.terminate(),
+                // What its job has started is ended behind it, and sees SIGTERM first.
+                signal => {
+                    let _ = kill(horse.pid, signal);
+                }
             }
         }
     }
 
-    /// The worker is gone: kills all horses, and what their jobs have started.
-    fn kill_all(&mut self) {
-        for horse in self.horses.drain(..) {
-            let _ = killpg(horse.pid, Signal::SIGKILL);
-        }
+    /// The worker is gone: ends all horses, and what their jobs have started.
+    fn end_all(&mut self) {
+        self.horses.iter_mut().for_each(Horse::terminate);
+        let kill_at = Instant::now() + TERM_GRACE;
         // Their children become the server's when the parents are reaped, one generation after the other.
-        for _ in 0..STRAY_ROUNDS_MAX {
-            self.kill_strays();
-            while process::ended_child().and_then(process::reap).is_some() {}
+        for _ in 0..END_ROUNDS_MAX {
+            if Instant::now() >= kill_at {
+                for horse in &self.horses {
+                    let _ = kill(horse.pid, Signal::SIGKILL);
+                }
+            }
+            self.reap();
+            self.end_strays();
             if self.children.now().next().is_none() {
                 return;
             }
-            std::thread::sleep(STRAY_PAUSE);
+            std::thread::sleep(END_PAUSE);
         }
     }
 
@@ -360,8 +369,40 @@ impl ForkServer {
     }
 }
 
+/// Receives a packet, and the descriptor that may come with it. `rights` is room for that.
+pub(crate) fn receive(
+    socket: &OwnedFd,
+    packet: &mut [u8],
+    rights: &mut [u8],
+) -> io::Result<(usize, Option<OwnedFd>)> {
+    let mut slices = [IoSliceMut::new(packet)];
+    // A program that a job starts must not hold a horse's socket open: nobody would learn that the horse is gone.
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(rights), flags)?;
+    let mut descriptor = None;
+    // An error says that the system had no room for the descriptor.
+    for part in message.cmsgs().into_iter().flatten() {
+        if let ControlMessageOwned::ScmRights(descriptors) = part {
+            descriptor = descriptors.into_iter().map(process::adopt).next_back();
+        }
+    }
+    Ok((message.bytes, descriptor))
+}
+
+impl Horse {
+    /// Sends its group SIGTERM, once.
+    fn terminate(&mut self) {
+        if self.kill_at.is_none() {
+            let _ = killpg(self.pid, Signal::SIGTERM);
+            // Horses pass it over, as service managers send it to whole control groups.
+            process::take_termination(self.pid);
+            self.kill_at = Some(Instant::now() + TERM_GRACE);
+        }
+    }
+}
+
 impl NewHorse {
-    fn become_horse(&self, memory_mb: Option<u64>) -> io::Result<()> {
+    fn become_horse(&self, inherited: &Inherited, memory_mb: Option<u64>) -> io::Result<()> {
         // First of all: a server that dies from here on takes this horse along.
         process::die_with(self.master)?;
         let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
@@ -372,8 +413,8 @@ impl NewHorse {
             // Beyond this an allocation fails and its process aborts, which the pool takes for want of memory.
             setrlimit(Resource::RLIMIT_AS, bytes, bytes)?;
         }
-        // The server's mask would keep SIGCHLD from jobs; SIGTERM stays blocked until the server means it.
-        sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::from(Signal::SIGTERM)), None)?;
+        // The server's mask would keep SIGCHLD from jobs.
+        inherited.restore_mask()?;
         process::name_process(HORSE_NAME);
         Ok(())
     }

@@ -6,9 +6,8 @@ use std::sync::{Mutex, OnceLock, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use may::coroutine::{self, Coroutine, JoinHandle};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use rq_core::panics;
-use rq_worker::LaunchError;
+use rq_worker::{LaunchError, start_signal_threads};
 
 use crate::coroutine::{self as unchecked, Body, measure, spawn};
 use crate::current_job::current_job;
@@ -87,8 +86,9 @@ impl Carriers {
         config.set_timeout_ns(u64::try_from(IDLE_LOOK.as_nanos()).unwrap_or(u64::MAX));
         // `may` makes as many stacks at once, and keeps as many later.
         config.set_pool_capacity(STACKS_SPARE);
+        start_signal_threads()?;
         // Before the set is there for others: it starts `may`'s threads, and finds out where stacks begin.
-        without_signals(|| first_coroutine(measure))??;
+        first_coroutine(measure)?;
         Ok(CARRIERS.get_or_init(|| Carriers {
             all: (0..count).map(|_| Carrier::new()).collect(),
             turn: AtomicUsize::new(0),
@@ -243,15 +243,4 @@ fn first_coroutine(run: fn()) -> io::Result<()> {
     });
     panics::catch(|| spawn(0, body)).map_err(|panic| io::Error::other(panic.message))??;
     told.recv_timeout(START_LIMIT).map_err(|_| io::Error::other("the threads for coroutines do not start"))
-}
-
-/// Calls what starts threads, with the signals blocked that stop the worker. The threads inherit that: a signal would
-/// interrupt a system call of a job, which would then fail.
-fn without_signals<T>(start: impl FnOnce() -> T) -> io::Result<T> {
-    let asking = [Signal::SIGINT, Signal::SIGTERM].into_iter().collect::<SigSet>();
-    let before = asking.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
-    let started = start();
-    // The caller's thread takes the signals again: it is the dispatcher's.
-    before.thread_set_mask()?;
-    Ok(started)
 }

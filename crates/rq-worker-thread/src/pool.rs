@@ -7,9 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use nix::sys::signal::{SigSet, Signal};
 use rq_core::{Ended, Execution, ExecutionId, Executor, Stop, Want};
-use rq_worker::{Jobs, LaunchError, Program, RETURN_GRACE, SideRuntime, Watch, want};
+use rq_worker::{Jobs, LaunchError, Program, RETURN_GRACE, SideRuntime, Watch, start_signal_threads, want};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::run_queue::RunQueue;
@@ -59,6 +58,7 @@ impl Pool {
         let (jobs, preloads) = Jobs::of(program)?;
         // Before there is a thread: what a preload makes is there for the first job of each.
         preloads.into_iter().for_each(|preload| preload());
+        start_signal_threads()?;
         let (sender, events) = unbounded_channel();
         let mut pool = Pool {
             slots,
@@ -83,12 +83,7 @@ impl Pool {
         let (shared, tasks, sender) =
             (Arc::clone(&self.shared), Arc::clone(&self.tasks), self.sender.clone());
         let thread = thread::Builder::new().name(format!("rq-job-{}", self.threads_started));
-        let run = move || {
-            // In the new thread, not before it is spawned: the dispatcher's own thread must go on taking them.
-            leave_signals_to_the_worker();
-            work(&shared, &tasks, &sender);
-        };
-        thread.spawn(run)?;
+        thread.spawn(move || work(&shared, &tasks, &sender))?;
         self.threads += 1;
         Ok(())
     }
@@ -200,14 +195,6 @@ impl Drop for Pool {
         self.watched.values().for_each(|watched| watched.watch.stop());
         self.tasks.close();
     }
-}
-
-/// Blocks the signals that stop the worker in this thread, where they would interrupt a system call of a job, which
-/// would then fail. Threads that jobs start inherit that, as those of the runtime for async jobs do.
-fn leave_signals_to_the_worker() {
-    let asking = [Signal::SIGINT, Signal::SIGTERM].into_iter().collect::<SigSet>();
-    // The call fails for unknown signals alone.
-    let _ = asking.thread_block();
 }
 
 /// What a thread does: one job after the other, until the pool is gone or gives it up.

@@ -26,8 +26,10 @@ pub enum WorkerError {
     },
     /// A worker that blocks its thread was started in an async runtime.
     #[error(
-        "a worker cannot block a thread of an async runtime; await `run_until(..)` there, or call `run`, or `rq_cli::main`, \
-         from a `main` that is not async"
+        "a worker cannot block a thread of an async runtime. Ways on:\n  \
+         * call `rq_cli::main`, or `run`, from a `main` that is not async, without #[tokio::main]; jobs may be async all the \
+         same\n  \
+         * in a service with a runtime of its own, await `run_until(..)`"
     )]
     InsideRuntime,
     /// This process was executed to help another of its program's workers, which the program did not get to prepare.

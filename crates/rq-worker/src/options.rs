@@ -59,7 +59,7 @@ pub struct Options {
     pub monitoring_interval: Duration,
     /// How long the worker keeps what it runs once it stops heartbeating: 10 s.
     pub lease: Duration,
-    /// What becomes of a job whose worker died while it ran, where the job has no `on_crash` of its own.
+    /// What becomes of a job whose worker, or process, died while it ran, where the job has no `on_crash` of its own.
     pub on_crash: OnCrash,
     /// In which order queues are served.
     pub dequeue: DequeueStrategy,

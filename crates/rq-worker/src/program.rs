@@ -77,15 +77,14 @@ macro_rules! program_methods {
             self.exception_handler(handle)
         }
 
-        /// Adds a function that is called for jobs whose process was killed, exited, or ran out of memory: RQ's
-        /// `work_horse_killed_handler`.
+        /// Adds a function that is called for jobs whose process was killed, exited, ran out of memory, or died with the
+        /// fork server: RQ's `work_horse_killed_handler`.
         pub fn on_horse_killed(
             self,
             handle: impl Fn(&$crate::Job, &$crate::Failure) + Send + Sync + 'static,
         ) -> $holder {
-            use $crate::Failure;
             self.on_exception(move |job, failure| {
-                if let Failure::Killed { .. } | Failure::OutOfMemory { .. } | Failure::Exited { .. } = failure {
+                if failure.is_crash() {
                     handle(job, failure);
                 }
                 ::std::ops::ControlFlow::Continue(())

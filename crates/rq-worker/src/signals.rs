@@ -16,6 +16,10 @@ const DISTINCT_AFTER: Duration = Duration::from_secs(1);
 /// Their handlers stay installed for as long as the process lives. Other signals keep the system's defaults: SIGHUP and
 /// SIGQUIT end a worker at once, as they end RQ's, and other workers take over what it ran, as after a crash.
 ///
+/// No thread blocks a signal, and SIGPIPE has a handler that does nothing where Rust ignores it: programs that jobs start
+/// would inherit masks and ignored signals, and they inherit no handlers (docs/operations.md). Which thread a handler
+/// interrupts is the system's choice: Linux takes a process's first thread, where that can be had.
+///
 /// # Errors
 /// Outside of a runtime, and where the system refuses.
 pub fn signals() -> io::Result<impl Stream<Item = Request> + Send> {
@@ -24,6 +28,7 @@ pub fn signals() -> io::Result<impl Stream<Item = Request> + Send> {
         interrupt: signal(SignalKind::interrupt())?,
         terminate: signal(SignalKind::terminate())?,
         user: signal(SignalKind::user_defined1())?,
+        _pipe: signal(SignalKind::pipe())?,
         last_stop: None,
     };
     Ok(stream::unfold(signals, |mut signals| async { Some((signals.next().await, signals)) }))
@@ -33,6 +38,8 @@ struct Signals {
     interrupt: Signal,
     terminate: Signal,
     user: Signal,
+    /// Never asked: a write to a closed pipe fails by its error, whoever writes.
+    _pipe: Signal,
     last_stop: Option<Instant>,
 }
 

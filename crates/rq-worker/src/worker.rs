@@ -15,6 +15,7 @@ use rq_core::{Handlers, Keys, OnCrash, Ttl};
 use crate::dispatcher::{self, Parts};
 use crate::error::{LaunchError, WorkerError};
 use crate::event::Observer;
+use crate::init::leave_init_behind;
 use crate::last_words::last_words;
 use crate::launch::{Helper, Launch};
 use crate::log::Log;
@@ -116,7 +117,7 @@ impl<L: Launch> Worker<L> {
         self
     }
 
-    /// What becomes of a job whose worker died while it ran, where the job has no `on_crash` of its own.
+    /// What becomes of a job whose worker, or process, died while it ran, where the job has no `on_crash` of its own.
     pub fn on_crash(mut self, policy: OnCrash) -> Worker<L> {
         self.options.on_crash = policy;
         self
@@ -267,13 +268,18 @@ impl fmt::Debug for PreparedWorker {
     }
 }
 
-/// Launches the executor of a worker that is to [run](PreparedWorker::run) on this thread, and block it.
+/// Launches the executor of a worker that is to [run](PreparedWorker::run) on this thread, and block it: the program is
+/// this worker.
+///
+/// The first process of a container forks here, while it has one thread: the worker is its child, and it stays to pass
+/// signals on and to reap what nobody else does.
 pub fn prepare<L: Launch>(
     program: Program,
     options: Options,
     own: L::Options,
 ) -> Result<PreparedWorker, WorkerError> {
     refuse_runtime()?;
+    leave_init_behind();
     launch::<L>(program, options, own)
 }
 

@@ -27,7 +27,12 @@ pub(super) const DIFFERENCES: &[Difference] = &[
     difference(&["canceled", "cancel_delete_running*"], &["rq:job:*"], &[".canceled"], TOKEN),
     difference(&["requeue_delete/requeued"], &["rq:job:*"], &[".requeued"], TOKEN),
     difference(&["canceled"], &["rq:job:job-parent"], &[".released"], RELEASED),
-    difference(&["abandoned"], &["rq:job:*"], &[".crashes"], CRASHES),
+    difference(
+        &["abandoned", "horse_crash", "kill_horse_and_shutdown*"],
+        &["rq:job:*"],
+        &[".crashes"],
+        CRASHES,
+    ),
     difference(AT_WORK, &["rq:claims:worker-*"], WHOLE, CLAIMS),
     difference(RUNNING, &["rq:leases"], WHOLE, LEASES),
     difference(&["intermediate_stuck*"], &["rq:maintained", "rq:maintained:default"], WHOLE, MAINTAINED),
@@ -187,7 +192,7 @@ const TOKEN: &str =
     "A field of ours: the token of the call, by which a cancel or a requeue that is sent twice is known.";
 const RELEASED: &str =
     "A field of ours: the canceled job holds nobody back, should whoever cancels it die midway.";
-const CRASHES: &str = "A field of ours: how many workers died while they ran the job.";
+const CRASHES: &str = "A field of ours: how often what ran the job has died.";
 const CLAIMS: &str =
     "A key of ours, by which a claim that is sent twice is known. It goes when its worker goes.";
 const LEASES: &str = "A key of ours: until when each execution is its worker's.";

@@ -595,8 +595,13 @@ fn depart(stage: &Stage, worker: &Worker<'_>) {
 fn by_the_rules(claimed: &Claimed, fields: Fields, run: &impl Fn(&str) -> Outcome) -> Settlement {
     let job = Job::from_fields(claimed.id.job_id(), fields).expect("a job");
     let outcome = run(&job.id);
-    let outcome = outcome.as_ref().map(Clone::clone);
-    let conclusion = Conclusion::of(&job, outcome, Timestamp::now(), Ttl::RESULT_DEFAULT);
+    let now = Timestamp::now();
+    let conclusion = match &outcome {
+        Err(failure) if failure.is_crash() => {
+            Conclusion::of_crash(&job, failure.text(), now, OnCrash::default())
+        }
+        _ => Conclusion::of(&job, outcome.as_ref().map(Clone::clone), now, Ttl::RESULT_DEFAULT),
+    };
     Settlement { conclusion, ..settlement(claimed, Settled::Exhausted, Ttl::Forever) }
 }
 

@@ -60,7 +60,8 @@ Time limits (a job's timeout, 180 s unless its producer says otherwise):
 Workers that die or freeze: a worker that stops heartbeating keeps its jobs for --lease
 seconds; then any other worker ends them. A job that had not begun waits again. A job that
 may have begun is retried if it has retries left, else failed, or run again with
---on-crash requeue.
+--on-crash requeue. So is a job whose process was killed, by want of memory say, or by the
+command kill-horse, while its worker lives.
 
 Schedulers (--with-scheduler): a queue has one at a time, ours or Python's. When it dies,
 another takes the queue over within a minute or so.
@@ -68,8 +69,9 @@ another takes the queue over within a minute or so.
 Signals: the first SIGINT or SIGTERM lets running jobs end; a second one, a second later at
 the earliest, ends them, as does --stop-timeout. They have failed then, or wait again where
 they have retries left or may run twice (--on-crash requeue). A SIGTERM that is sent to the
-whole process group or control group ends no job. SIGUSR1 has the worker log its state.
-SIGHUP and SIGQUIT end it at once, as if it had died.
+whole process group or control group ends no job, but may end programs that jobs have
+started. SIGUSR1 has the worker log its state. SIGHUP and SIGQUIT end it at once, as if it
+had died.
 
 Exit codes:
   0  ended, whatever became of the jobs
@@ -123,8 +125,8 @@ pub(crate) struct Args {
     /// Leave scheduled jobs, and jobs that run again after a pause, to others.
     #[arg(long, conflicts_with = "with_scheduler")]
     no_scheduler: bool,
-    /// What becomes of a job whose worker died while it ran, unless its producer has set it: fail (when it has no
-    /// retries left) or requeue [default: fail].
+    /// What becomes of a job whose worker, or process, died while it ran, unless its producer has set it: fail (when it
+    /// has no retries left) or requeue, three times at most [default: fail].
     #[arg(long, value_name = "POLICY", value_parser = on_crash)]
     on_crash: Option<OnCrash>,
     /// Write the process id to a file.

@@ -60,7 +60,7 @@ impl Silent {
         let claimed_at = job.started_at.unwrap_or(now);
         let settlement = Settlement {
             claimed: Claimed { id: self.id.clone(), origin },
-            conclusion: Conclusion::of_abandoned(&job, failure.text(), now, on_crash),
+            conclusion: Conclusion::of_crash(&job, failure.text(), now, on_crash),
             slot: job.rate_limit().map(|(key, _)| key.to_owned()),
             claimed_at,
             ended_at: now,

@@ -262,6 +262,10 @@ impl Run {
             Some(failure @ Failure::ShutDown) => {
                 Conclusion::of_shut_down(&self.job, failure.text(), ended_at, options.on_crash)
             }
+            // As where the worker dies with it: the job may bear a second run, or not.
+            Some(failure) if failure.is_crash() => {
+                Conclusion::of_crash(&self.job, failure.text(), ended_at, options.on_crash)
+            }
             failure => {
                 let outcome = failure.as_ref().map_or(Ok(value), Err);
                 Conclusion::of(&self.job, outcome, ended_at, options.result_ttl)

@@ -13,7 +13,8 @@ use crate::event::WorkerEvent;
 
 /// How long a cold stop waits for running jobs to end by themselves.
 const COLD_GRACE: Duration = Duration::from_secs(2);
-/// How long the worker then waits for Redis to take the last settlements: all in all a cold stop takes 3 s at most.
+/// How long the worker then waits for Redis to take the last settlements: all in all a cold stop takes 3 s at most, and under `-w
+/// fork` one more where what jobs have started does not end by SIGTERM.
 const LEAVE_GRACE: Duration = Duration::from_millis(600);
 /// How long a worker on its way out waits for Redis to take off its record.
 const UNREGISTER_LIMIT: Duration = Duration::from_millis(300);

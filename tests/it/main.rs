@@ -30,6 +30,7 @@ mod model;
 mod outages;
 mod permissions;
 mod queue;
+mod reading;
 mod rq_test;
 mod schedule;
 mod scripts;

@@ -45,8 +45,9 @@ impl Codec {
     /// The largest payload, inflated, that any codec reads or writes.
     pub const MAX_PAYLOAD_BYTES: usize = limits::MAX_PAYLOAD_BYTES;
 
-    /// The most values in one payload, each item, key and container counted.
-    pub const MAX_VALUES: usize = limits::MAX_VALUES;
+    /// The most memory that the values of one payload take, each item, key and container counted; what their text and
+    /// bytes hold comes on top.
+    pub const MAX_VALUES_BYTES: usize = limits::MAX_VALUES_BYTES;
 
     /// The largest integer.
     pub const MAX_INT_BYTES: usize = limits::MAX_INT_BYTES;

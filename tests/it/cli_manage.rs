@@ -107,11 +107,11 @@ fn suspended_workers_of_both_kinds_wait() {
     let queue = scratch.queue("default");
     ours.run(&["suspend"]);
     let job = queue.enqueue(Call::<i64>::to("interop.add").arg(2).arg(3)).unwrap();
-    let mut worker = python.spawn_rq(&["worker", "--burst", "-S", "json"]);
+    let mut worker = python.spawn_rq(&["worker", "--burst"]);
     assert_eq!(worker.wait(LIMIT).code(), Some(1), "{}", worker.report());
     assert_eq!(queue.len().unwrap(), 1);
     python.rq(&["resume"]);
-    python.rq(&["worker", "--burst", "-S", "json"]);
+    python.rq(&["worker", "--burst"]);
     assert_eq!(job.result().unwrap(), Some(5));
     python.rq(&["suspend"]);
     let job = queue.enqueue(Call::<i64>::to("math.add").arg(2).arg(3)).unwrap();

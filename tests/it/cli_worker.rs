@@ -5,7 +5,7 @@ use std::io::Read;
 use std::time::{Duration, Instant};
 
 use rq_core::Call;
-use rq_tests::{Child, Gate, Journal, PrivateRedis, Python, Scratch, Signal, eventually};
+use rq_tests::{Child, Gate, Journal, PrivateRedis, Python, PythonRq, Scratch, Signal, eventually};
 
 use crate::rq_test::{Books, LEAVES_WITHIN, LIMIT, RqTest};
 
@@ -280,6 +280,31 @@ fn an_operator_is_told_at_the_start_how_redis_may_lose_jobs() {
     told(&[EVICTS]);
     run("ACL", &["SETUSER", "default", "-info"]);
     told(&[]);
+}
+
+#[test]
+fn an_operator_is_told_at_the_start_that_rq_1_serves_the_same_queues() {
+    let redis = PrivateRedis::start(&[]);
+    let scratch = Scratch::unprefixed_on(&redis.url());
+    let told = |queue: &str| {
+        let format = ["--log-format", "%(levelname)s|%(message)s"];
+        let log =
+            RqTest::new(&scratch).drain(&[&["-w", "thread", "--name", "w", queue], &format[..]].concat());
+        log.lines().filter(|line| line.contains("Python RQ 1")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let newer = Python::of(PythonRq::Rq2, &scratch).spawn_rq(&["worker", "--name", "newer", "default"]);
+    newer.wait_for_line("Listening on default", LIMIT);
+    assert_eq!(told("default"), Vec::<String>::new());
+    let old = Python::of(PythonRq::Rq1, &scratch).spawn_rq(&["worker", "--name", "old", "default"]);
+    old.wait_for_line("Listening on default", LIMIT);
+    assert_eq!(
+        told("default"),
+        [
+            "WARNING|Worker w: Python RQ 1 serves the same queues (old (RQ 1.16.2)); it and newer workers do not see each \
+          other's running jobs: upgrade it to RQ 2, or give each queues of its own"
+        ]
+    );
+    assert_eq!(told("other"), Vec::<String>::new());
 }
 
 /// As behind `2>&1`.

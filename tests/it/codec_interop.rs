@@ -239,6 +239,33 @@ write('json:calls:shown', [call_shown(c) for c in calls])
     }
 }
 
+/// What Python's zones say of times of all kinds, those that a zone has twice or not at all among them.
+#[test]
+fn times_in_named_zones_are_read_with_pythons_offsets() {
+    let scratch = Scratch::new();
+    let write = r"
+import dateutil.tz, pickle, random, zoneinfo
+random.seed(7)
+names = ['Europe/Berlin', 'America/New_York', 'Australia/Lord_Howe', 'Asia/Kolkata', 'Etc/GMT+5', 'UTC', 'Africa/Casablanca']
+zones = [zoneinfo.ZoneInfo(name) for name in names] + [dateutil.tz.gettz('Europe/Berlin'), dateutil.tz.tzutc()]
+changes = [datetime.datetime(2024, 3, 31, 2, 30), datetime.datetime(2024, 10, 27, 2, 30), datetime.datetime(2024, 11, 3, 1, 30)]
+anywhen = lambda: datetime.datetime(random.randint(1950, 2037), random.randint(1, 12), random.randint(1, 28), random.randrange(24))
+times = [when.replace(tzinfo=zone, fold=fold) for zone in zones for when in changes + [anywhen() for _ in range(30)]
+         for fold in (0, 1)]
+# Before protocol 4 a pickle has no fold.
+pickles = [pickle.dumps(when, protocol) for when in times for protocol in (4, 5)]
+pickles += [pickle.dumps(when, protocol) for when in times if not when.fold for protocol in (0, 2)]
+write('zones', pickles)
+shown = [when.isoformat() for when in times for _ in range(2)] + [when.isoformat() for when in times if not when.fold for _ in range(2)]
+write('zones:shown', [text.encode() for text in shown])
+";
+    Python::new(&scratch).run(&format!("{PYTHON}{write}"));
+    check_all(&scratch, "zones", "zones:shown", 1000, |bytes| {
+        let time = Codec::Pickle.decode_value(bytes)?;
+        Ok(time.deserialize_into::<String>().unwrap())
+    });
+}
+
 /// Compares what `read` makes of each item with what Python shows for it.
 fn check_all(
     scratch: &Scratch,

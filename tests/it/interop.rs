@@ -479,7 +479,60 @@ fn a_wait_for_a_python_job_has_an_end() {
         Err(Error::NotEnded { status: Some(Status::Queued), .. }) => {}
         other => panic!("{other:?}"),
     }
-    let worker = python.spawn_rq(&["worker", "--burst", "-S", "json"]);
+    let worker = python.spawn_rq(&["worker", "--burst"]);
     assert_eq!(job.wait(LIMIT).unwrap(), 0.3);
     worker.succeed(LIMIT);
+}
+
+/// Nobody has to be told a serializer: Python's worker and Python's tools take what our command line and our library write.
+#[test]
+fn what_we_enqueue_is_what_python_expects() {
+    let scratch = Scratch::new();
+    let python = Python::new(&scratch);
+    RqTest::new(&scratch).run(&["enqueue", "-q", "py", "--job-id", "told", "operator.add", ":1", ":2"]);
+    let call =
+        Call::<Value>::to("interop.echo").arg((1, "a")).kwarg("when", "now").job_id("made").meta("k", "v");
+    scratch.queue("py").enqueue(call.value(Value::Bytes(vec![0xff]))).unwrap();
+    let seen = |id: &str| {
+        python.run(&format!(
+            "j = Job.fetch('{id}', connection=conn)\nprint(j.func_name, j.args, j.kwargs, j.meta, j.return_value())"
+        ))
+    };
+    assert_eq!(seen("told"), "operator.add (1, 2) {} {} None\n");
+    assert_eq!(seen("made"), "interop.echo ((1, 'a'), b'\\xff') {'when': 'now'} {'k': 'v'} None\n");
+    python.rq(&["worker", "--burst", "py"]);
+    assert_eq!(seen("told"), "operator.add (1, 2) {} {} 3\n");
+    // Ours writes the result as the call was.
+    RqTest::new(&scratch).run(&["enqueue", "--job-id", "ours", "math.add", ":1", "y:=2"]);
+    RqTest::new(&scratch).drain(&[]);
+    assert_eq!(seen("ours"), "math.add (1,) {'y': 2} {} 3\n");
+}
+
+/// A fleet whose Python runs with `-S json` says so once, in the environment.
+#[test]
+fn the_environment_names_the_codec_of_those_who_are_not_told_one() {
+    let scratch = Scratch::new();
+    let enqueue = |serializer: &str, args: &[&str]| {
+        let mut command = RqTest::new(&scratch).command(&[&["enqueue", "--quiet"], args].concat());
+        command.env("RQ_SERIALIZER", serializer).output().unwrap()
+    };
+    let check = |serializer: &str, args: &[&str], codec: Codec| {
+        let output = enqueue(serializer, &[&["--job-id", "j"], args, &["operator.add", ":1", ":2"]].concat());
+        assert!(output.status.success(), "{output:?}");
+        let queue = scratch.queue("default");
+        assert_eq!(
+            queue.fetch_job("j").unwrap().unwrap().payload().unwrap().0,
+            codec,
+            "{serializer} {args:?}"
+        );
+        queue.handle::<Value>("j").delete().unwrap();
+    };
+    check("", &[], Codec::Pickle);
+    check("json", &[], Codec::Json);
+    check("rq.serializers.JSONSerializer", &[], Codec::Json);
+    check("bincode", &[], Codec::Bincode);
+    check("json", &["-S", "pickle"], Codec::Pickle);
+    let refused = enqueue("yaml", &["f"]);
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && text.contains("RQ_SERIALIZER: no codec is called `yaml`"), "{text}");
 }

@@ -32,6 +32,7 @@ mod outages;
 mod permissions;
 mod programs;
 mod queue;
+mod reading;
 mod rq_test;
 mod schedule;
 mod scripts;

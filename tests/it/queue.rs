@@ -74,7 +74,7 @@ on_both_fronts! {
         let queue = now!(open(&stage.scratch));
         let call = Call::<i64>::to("math.add").arg(2).kwarg("y", 3).job_id("j").description("sum");
         let call = call.timeout(secs(7)).result_ttl(Ttl::Forever).failure_ttl(days(1)).ttl(secs(100));
-        let call = call.meta("k", "v");
+        let call = call.meta("k", "v").codec(Codec::Json);
         let call = call.retry(Retry::up_to(2).after([secs(5), secs(6)]).at_front());
         let handle = now!(queue.enqueue(call)).unwrap();
         assert_eq!(handle.id(), "j");
@@ -215,7 +215,7 @@ on_both_fronts! {
         let call = Call::<()>::to;
         let no_key_of_json = call("f").value(Value::Dict(vec![(Value::Tuple(vec![]), Value::Null)]));
         for (bad, expected) in [
-            (no_key_of_json, "a tuple cannot be a dict's key"),
+            (no_key_of_json.codec(Codec::Json), "a tuple cannot be a dict's key"),
             (call("f").job_id("a b"), "job id \"a b\" cannot be used"),
             (call("f").timeout(secs(0)), "timeout: "),
             (call("f").ttl(secs(0)), "ttl: "),

@@ -60,7 +60,7 @@ pub use ledger::{Acknowledged, Excuse, Ledger, Violation};
 pub use private_redis::PrivateRedis;
 pub use process::Process;
 pub use proxy::{Fault, Proxy};
-pub use python::Python;
+pub use python::{Python, PythonRq};
 pub use scratch::Scratch;
 pub use server::{Server, server};
 pub use trouble::{Trouble, TroubledRedis};

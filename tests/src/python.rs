@@ -6,8 +6,31 @@ use std::time::Duration;
 
 use crate::{Child, Scratch};
 
-/// The interpreter of an environment that holds Python RQ. `cargo xtask test` sets it.
-const INTERPRETER: &str = "RQ_TEST_PYTHON";
+/// Which Python RQ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PythonRq {
+    /// 3.0.0.
+    Rq3,
+    /// 2.12.0.
+    Rq2,
+    /// 1.16.2.
+    Rq1,
+}
+
+impl PythonRq {
+    /// All of them, the newest first.
+    pub const ALL: [PythonRq; 3] = [PythonRq::Rq3, PythonRq::Rq2, PythonRq::Rq1];
+
+    /// What names the interpreter of an environment that holds it. `cargo xtask test` sets it.
+    fn variable(self) -> &'static str {
+        match self {
+            PythonRq::Rq3 => "RQ_TEST_PYTHON",
+            PythonRq::Rq2 => "RQ_TEST_PYTHON_2",
+            PythonRq::Rq1 => "RQ_TEST_PYTHON_1",
+        }
+    }
+}
+
 /// Jobs that Python workers run, and that our handlers share their names with.
 const JOBS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python");
 /// How long a snippet or a command may take.
@@ -28,13 +51,23 @@ pub struct Python<'a> {
 }
 
 impl<'a> Python<'a> {
-    /// Python RQ, working on `scratch`.
+    /// Python RQ 3.0.0, working on `scratch`.
     ///
     /// # Panics
     /// When `RQ_TEST_PYTHON` names no interpreter.
     pub fn new(scratch: &'a Scratch) -> Self {
-        let interpreter = std::env::var(INTERPRETER).unwrap_or_else(|_| {
-            panic!("this test needs Python RQ, and {INTERPRETER} is not set: run `cargo xtask test`.")
+        Self::of(PythonRq::Rq3, scratch)
+    }
+
+    /// This Python RQ, working on `scratch`; those before 3.0 only where its prefix is theirs
+    /// ([`Scratch::unprefixed_on`]).
+    ///
+    /// # Panics
+    /// When no interpreter of it is named.
+    pub fn of(rq: PythonRq, scratch: &'a Scratch) -> Self {
+        let variable = rq.variable();
+        let interpreter = std::env::var(variable).unwrap_or_else(|_| {
+            panic!("this test needs Python RQ, and {variable} is not set: run `cargo xtask test`.")
         });
         Self { interpreter, scratch }
     }

@@ -43,6 +43,11 @@ impl Scratch {
         Self { url: url.to_string(), prefix: format!("t{number}-{random:08x}") }
     }
 
+    /// On another server, under the prefix `rq`: the one that Python RQ has before 3.0, whatever it is told.
+    pub fn unprefixed_on(url: &str) -> Self {
+        Self { url: url.to_owned(), prefix: "rq".to_owned() }
+    }
+
     /// On the server that all tests share, under a prefix that holds a hash tag, as Redis Cluster needs it.
     ///
     /// # Panics

@@ -12,6 +12,9 @@ use crate::{packages, target};
 
 /// What is installed, exactly. The versions the wire format was read from (`tests/fixtures/README.md`).
 pub(crate) const PINNED: [&str; 2] = ["rq==3.0.0", "redis==8.1.0"];
+/// The versions before it whose jobs are read as well.
+const PINNED_2: [&str; 2] = ["rq==2.12.0", "redis==8.1.0"];
+const PINNED_1: [&str; 2] = ["rq==1.16.2", "redis==7.4.1"];
 const INSTALL_LIMIT: Duration = Duration::from_secs(300);
 /// What packages with programs are built for: the systems of the Python index that this one can be.
 const PLATFORMS: [&str; 3] = ["manylinux2014_x86_64", "manylinux_2_17_x86_64", "manylinux_2_28_x86_64"];
@@ -24,7 +27,16 @@ const SUITABLE: &str = "import sys, venv, ensurepip; sys.exit(sys.version_info <
 
 /// The interpreter of an environment that holds Python RQ; made if it is not there, which takes ten seconds or so.
 pub(crate) fn interpreter() -> Result<PathBuf> {
-    environment(&PINNED[0].replace("==", "-"), &PINNED)
+    pinned(&PINNED)
+}
+
+/// The same of RQ 2 and of RQ 1.
+pub(crate) fn older_interpreters() -> Result<[PathBuf; 2]> {
+    Ok([pinned(&PINNED_2)?, pinned(&PINNED_1)?])
+}
+
+fn pinned(packages: &[&str]) -> Result<PathBuf> {
+    environment(&packages[0].replace("==", "-"), packages)
 }
 
 /// The interpreter of an environment that holds the packages which that file names; made if it is not there.

@@ -38,11 +38,11 @@ pub(crate) struct Shared {
     /// with `rq:`, or with what RQ_KEY_PREFIX says.
     #[arg(short, long, env = "RQ_REDIS_URL", hide_env_values = true)]
     url: Option<String>,
-    /// How arguments and results are written: json, pickle or bincode [default: json].
+    /// How arguments and results are written: pickle, json or bincode [default: pickle].
     ///
-    /// Only `enqueue` writes any; the other commands detect the codec of each job and ignore this. Also accepted are
-    /// rq.serializers.JSONSerializer, PickleSerializer and DefaultSerializer (pickle). Python reads json with
-    /// `-S json` and pickle without it; bincode is for Rust alone.
+    /// Without it: RQ_SERIALIZER. Only `enqueue` writes any; the other commands detect the codec of each job and ignore
+    /// both. Also accepted are rq.serializers.JSONSerializer, PickleSerializer and DefaultSerializer (pickle). Python
+    /// reads pickle, or json with `-S json`; bincode is for Rust alone.
     #[arg(short = 'S', long, value_parser = codec)]
     serializer: Option<Codec>,
     #[command(flatten)]
@@ -91,9 +91,9 @@ impl Shared {
         Server::at(&url, keys)
     }
 
-    /// How payloads are to be written.
-    pub(crate) fn codec(&self) -> Codec {
-        self.serializer.unwrap_or_default()
+    /// How payloads are to be written, if the arguments say so.
+    pub(crate) fn codec(&self) -> Option<Codec> {
+        self.serializer
     }
 }
 

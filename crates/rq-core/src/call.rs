@@ -49,6 +49,7 @@ struct Options {
     dependency: Option<Dependency>,
     on_crash: Option<OnCrash>,
     at_front: bool,
+    codec: Option<Codec>,
     meta: Vec<(Value, Value)>,
 }
 
@@ -167,6 +168,12 @@ impl<T> Call<T> {
         self
     }
 
+    /// Writes the call, and its worker the result, in `codec`; by default in that of the queue.
+    pub fn codec(mut self, codec: Codec) -> Call<T> {
+        self.options.codec = Some(codec);
+        self
+    }
+
     /// The job's id: letters, digits, `_` and `-`; by default a fresh UUID.
     pub fn job_id(mut self, id: impl Into<String>) -> Call<T> {
         self.options.job_id = Some(id.into());
@@ -204,13 +211,14 @@ impl<T> Call<T> {
         self.options.at_front
     }
 
-    /// The job this call becomes in the queue `origin`, ready to be written.
+    /// The job this call becomes in the queue `origin`, ready to be written; in `codec`, unless it has its own.
     pub(crate) fn into_job(self, origin: &str, codec: Codec) -> Result<Job, Error> {
         // Only now: the methods that add arguments give back the call, so that they can be chained.
         if let Some(error) = self.broken {
             return Err(error.into());
         }
         let Call { payload, options, .. } = self;
+        let codec = options.codec.unwrap_or(codec);
         let id = match options.job_id {
             Some(id) => {
                 check_job_id(&id)?;
@@ -361,6 +369,13 @@ mod tests {
         assert!(matches!(job(call().timeout(Duration::ZERO)), Err(Error::Option { option: "timeout", .. })));
         assert!(matches!(job(call().ttl(Duration::ZERO)), Err(Error::Option { option: "ttl", .. })));
         assert!(matches!(job(call().job_id("a b")), Err(Error::Name(_))));
+    }
+
+    #[test]
+    fn the_codec_of_a_call_has_precedence() {
+        let codec = |call: Call<()>| call.into_job("q", Codec::Pickle).unwrap().payload().unwrap().0;
+        assert_eq!(codec(Call::to("f")), Codec::Pickle);
+        assert_eq!(codec(Call::to("f").codec(Codec::Json)), Codec::Json);
     }
 
     #[test]

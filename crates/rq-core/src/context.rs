@@ -131,13 +131,13 @@ impl Context {
         self.states.get()
     }
 
-    /// The job's meta: a dict, as it was at the start with what this run has set.
+    /// The job's meta: a dict, as it was at the start with what this run has set; `{'unserialized': bytes}` where that
+    /// cannot be decoded, as in RQ.
     pub fn meta(&self) -> Result<Value, Error> {
-        let mut meta = self.locked_meta();
-        Ok(self.loaded(&mut meta)?.clone())
+        Ok(self.locked_meta().clone().unwrap_or_else(|| self.job.meta_or_raw()))
     }
 
-    /// Sets one key of the job's meta and saves it.
+    /// Sets one key of the job's meta and saves it. Meta that cannot be decoded is not written over: an error.
     pub fn set_meta(&self, key: &str, value: impl Serialize) -> Result<(), Error> {
         self.update_meta([(key, Value::from_serialize(&value)?)])
     }

@@ -18,6 +18,9 @@ pub enum Error {
     /// Redis could not be reached, or refused the step.
     #[error("redis: {0}")]
     Redis(#[from] RedisError),
+    /// `RQ_SERIALIZER` names no codec.
+    #[error("RQ_SERIALIZER: {0}")]
+    SerializerVariable(#[source] CodecError),
     /// The URL of a Redis cannot be used.
     #[error(transparent)]
     Url(#[from] UrlError),

@@ -83,21 +83,20 @@ impl Fields {
         text.map(|text| Timestamp::parse(&text).map_err(|error| FieldError::new(field, error))).transpose()
     }
 
-    /// Takes a whole number as Python's `int()` reads it; absent is `None`, empty is an error.
+    /// Takes a whole number as Python's `int()` reads it; absent or empty is `None`, as RQ's readers have it.
     pub fn take_int(&mut self, field: &str) -> Result<Option<i64>, FieldError> {
-        let Some(bytes) = self.take(field) else { return Ok(None) };
-        // As `int()` does, white space around it is passed over. What is no number ends Python's workers, so none of
-        // ours must take it for one (docs/wire.md §21-1).
-        let number = std::str::from_utf8(&bytes).ok().and_then(|text| text.trim().parse().ok());
-        match number {
-            Some(number) => Ok(Some(number)),
-            None => {
-                Err(FieldError::new(field, format_args!("{} is no whole number of 64 bits", quoted(&bytes))))
-            }
+        match self.take(field) {
+            Some(bytes) if !bytes.is_empty() => whole_number(field, &bytes).map(Some),
+            _ => Ok(None),
         }
     }
 
-    /// Takes a flag: any number but `0` is true.
+    /// The same for the fields that RQ's readers take for numbers whenever they are there: empty is an error.
+    pub fn take_present_int(&mut self, field: &str) -> Result<Option<i64>, FieldError> {
+        self.take(field).map(|bytes| whole_number(field, &bytes)).transpose()
+    }
+
+    /// Takes a flag: any number but `0` is true; absent or empty is `None`.
     pub fn take_flag(&mut self, field: &str) -> Result<Option<bool>, FieldError> {
         Ok(self.take_int(field)?.map(|number| number != 0))
     }
@@ -143,6 +142,39 @@ impl IntoIterator for Fields {
     }
 }
 
+/// What is no number ends Python's workers, so none of ours must take it for one (docs/wire.md §21-1).
+fn whole_number(field: &str, bytes: &[u8]) -> Result<i64, FieldError> {
+    python_int(bytes)
+        .ok_or_else(|| FieldError::new(field, format_args!("{} is no whole number", quoted(bytes))))
+}
+
+/// Python's `int()` of bytes: white space around it, a sign, and single underscores between digits are passed over. A
+/// number beyond 64 bits, which Python has, is the nearest of them: no span of time is as long.
+fn python_int(bytes: &[u8]) -> Option<i64> {
+    /// Python's own limit.
+    const DIGITS_MAX: usize = 4300;
+    // Bytes alone: Python strips the vertical tab as well, and no white space beyond ASCII.
+    let is_space = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0x0b;
+    let start = bytes.iter().position(|byte| !is_space(byte))?;
+    let end = bytes.iter().rposition(|byte| !is_space(byte))?;
+    let (sign, digits) = match &bytes[start..=end] {
+        [b'-', digits @ ..] => (-1, digits),
+        [b'+', digits @ ..] | digits => (1, digits),
+    };
+    let mut number = 0_i64;
+    let mut count = 0;
+    for group in digits.split(|byte| *byte == b'_') {
+        if group.is_empty() || !group.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        count += group.len();
+        for digit in group {
+            number = number.saturating_mul(10).saturating_add(sign * i64::from(digit - b'0'));
+        }
+    }
+    (count <= DIGITS_MAX).then_some(number)
+}
+
 /// The beginning of a value for an error message, printable whatever it holds.
 fn quoted(bytes: &[u8]) -> String {
     const SHOWN_BYTES: usize = 40;
@@ -160,14 +192,28 @@ mod tests {
 
     #[test]
     fn whole_numbers_are_read_as_python_reads_them() {
-        for (text, number) in [("-1", Some(-1)), (" 7 ", Some(7)), ("+3", Some(3))] {
-            assert_eq!(fields(text).take_int("f"), Ok(number));
+        for (text, number) in [
+            ("-1", -1),
+            (" 7 ", 7),
+            ("\x0b+3\n", 3),
+            ("007", 7),
+            ("1_000", 1000),
+            ("-0", 0),
+            ("9223372036854775808", i64::MAX),
+            ("-99999999999999999999", i64::MIN),
+        ] {
+            assert_eq!(fields(text).take_int("f"), Ok(Some(number)), "{text:?}");
         }
-        for text in ["", "abc", "1e309", "nan", "9223372036854775808", "1.0"] {
+        let too_many = "1".repeat(4301);
+        for text in
+            ["abc", "1e309", "nan", "1.0", "1__0", "_1", "1_", "-", "- 1", "0x1", "\u{a0}1", &too_many]
+        {
             let error = fields(text).take_int("f").unwrap_err();
             assert_eq!(error.field, "f");
         }
-        assert_eq!(Fields::default().take_int("f"), Ok(None));
+        assert_eq!(fields("").take_int("f"), Ok(None));
+        assert!(fields("").take_present_int("f").is_err());
+        assert_eq!(Fields::default().take_present_int("f"), Ok(None));
     }
 
     #[test]

@@ -210,7 +210,8 @@ impl Job {
             dependency_ids: take_ids(f, "dependency_ids")?,
             dependency_id: f.take_text("dependency_id")?,
             allow_dependency_failures: f.take_flag("allow_dependency_failures")?,
-            enqueue_at_front: f.take_flag("enqueue_at_front")?,
+            // One of the few that RQ does not take for absent where they are empty (docs/wire.md §3).
+            enqueue_at_front: f.take_present_int("enqueue_at_front")?.map(|number| number != 0),
             meta: f.take("meta"),
             webhooks: f.take("webhooks"),
             rate_limit_key: f.take_text("rate_limit_key")?,
@@ -293,8 +294,11 @@ impl Job {
     }
 
     /// The rate limit it is under: its key, and how many such jobs may be queued or run at once.
+    ///
+    /// None where either is missing or nothing, as in RQ.
     pub fn rate_limit(&self) -> Option<(&str, i64)> {
-        Some((self.rate_limit_key.as_deref()?, self.rate_limit_concurrency?))
+        let slots = self.rate_limit_concurrency.filter(|slots| *slots != 0)?;
+        Some((self.rate_limit_key.as_deref().filter(|key| !key.is_empty())?, slots))
     }
 
     /// The serialized call, inflated to at most [`Codec::MAX_PAYLOAD_BYTES`].
@@ -311,11 +315,19 @@ impl Job {
     }
 
     /// The meta of the job: a dict, empty where there is none.
+    ///
+    /// [`Job::meta_or_raw`] reads any.
     pub fn meta(&self) -> Result<Value, CodecError> {
-        match &self.meta {
+        match self.meta.as_deref().filter(|bytes| !bytes.is_empty()) {
             Some(bytes) => Codec::detect_value(bytes).decode_value(bytes),
             None => Ok(Value::Dict(Vec::new())),
         }
+    }
+
+    /// The same, and `{'unserialized': bytes}` of what cannot be decoded, as RQ has it: no reason to lose a job.
+    pub fn meta_or_raw(&self) -> Value {
+        let raw = || Value::Bytes(self.meta.clone().unwrap_or_default());
+        self.meta().unwrap_or_else(|_| Value::Dict(vec![("unserialized".into(), raw())]))
     }
 
     /// The call as text, or the id where the hash has none.
@@ -339,7 +351,7 @@ fn shortened(text: &str) -> String {
 }
 
 fn take_callback(f: &mut Fields, name: &str, timeout: &str) -> Result<Option<Callback>, FieldError> {
-    let timeout_s = f.take_int(timeout)?;
+    let timeout_s = f.take_present_int(timeout)?;
     Ok(f.take_text(name)?.map(|name| Callback { name, timeout_s }))
 }
 
@@ -354,39 +366,60 @@ fn set_bytes(f: &mut Fields, field: &str, bytes: Option<&[u8]>) {
     }
 }
 
-/// Reads a JSON array in `field` through `item`; absent or empty is `None`.
-fn take_list<T>(
-    f: &mut Fields,
-    field: &str,
-    what: &str,
-    item: impl Fn(Value) -> Option<T>,
-) -> Result<Option<Vec<T>>, FieldError> {
+/// What `field` holds in JSON; absent or empty is `None`.
+fn take_json(f: &mut Fields, field: &str) -> Result<Option<Value>, FieldError> {
     let Some(bytes) = f.take(field).filter(|bytes| !bytes.is_empty()) else { return Ok(None) };
     // By the reader for payloads, which bounds depth and size: anybody may have written the field.
-    let list = match Codec::Json.decode_value(&bytes) {
-        Ok(Value::List(list)) if list.len() <= LIST_ITEMS_MAX => list,
-        Ok(Value::List(_)) => {
-            return Err(FieldError::new(field, format_args!("more than {LIST_ITEMS_MAX} items")));
+    match Codec::Json.decode_value(&bytes) {
+        Ok(Value::List(list)) if list.len() > LIST_ITEMS_MAX => {
+            Err(FieldError::new(field, format_args!("more than {LIST_ITEMS_MAX} items")))
         }
-        Ok(_) => return Err(FieldError::new(field, "is no JSON array")),
-        Err(error) => return Err(FieldError::new(field, error)),
-    };
-    let items: Option<Vec<T>> = list.into_iter().map(item).collect();
-    items.map(Some).ok_or_else(|| FieldError::new(field, format_args!("is no array of {what}")))
+        Ok(value) => Ok(Some(value)),
+        Err(error) => Err(FieldError::new(field, error)),
+    }
 }
 
+/// Pauses in seconds, a started one counted: RQ's `Retry` and `Repeat` take floats and write them.
+///
+/// A number alone is a list of it. RQ reads that and then trips over it.
 fn take_intervals(f: &mut Fields, field: &str) -> Result<Option<Vec<u64>>, FieldError> {
-    take_list(f, field, "seconds, whole and not negative", |item| match item {
-        Value::Int(seconds) => u64::try_from(seconds).ok(),
+    let intervals: Option<Vec<u64>> = match take_json(f, field)? {
+        None => return Ok(None),
+        Some(Value::List(list)) => list.iter().map(started_seconds).collect(),
+        Some(falsy) if !falsy.is_true() => return Ok(None),
+        Some(number) => started_seconds(&number).map(|seconds| vec![seconds]),
+    };
+    intervals.map(Some).ok_or_else(|| FieldError::new(field, "is no array of seconds"))
+}
+
+/// What RQ waits for: nothing where Python takes the item for false, and where it is negative.
+fn started_seconds(item: &Value) -> Option<u64> {
+    match item {
+        falsy if !falsy.is_true() => Some(0),
+        Value::Bool(_) => Some(1),
+        Value::Int(seconds) => Some(u64::try_from(*seconds).unwrap_or(0)),
+        // Saturates at both ends: a pause that long has no end, and a negative one has none either.
+        Value::Float(seconds) if seconds.is_finite() => Some(seconds.ceil() as u64),
+        beyond @ Value::BigInt(_) => {
+            beyond.clone().deserialize_into().ok().map(|seconds: f64| seconds as u64)
+        }
         _ => None,
-    })
+    }
 }
 
 fn take_ids(f: &mut Fields, field: &str) -> Result<Option<Vec<String>>, FieldError> {
-    take_list(f, field, "job ids", |item| match item {
+    let id = |item| match item {
         Value::Str(id) => Some(id),
         _ => None,
-    })
+    };
+    let ids: Option<Vec<String>> = match take_json(f, field)? {
+        None => return Ok(None),
+        Some(Value::List(list)) => list.into_iter().map(id).collect(),
+        // Read, and none: RQ looks at `dependency_id` only where there is nothing here.
+        Some(falsy) if !falsy.is_true() => Some(Vec::new()),
+        Some(_) => None,
+    };
+    ids.map(Some).ok_or_else(|| FieldError::new(field, "is no array of job ids"))
 }
 
 pub(crate) fn json_numbers(numbers: &[u64]) -> String {
@@ -441,15 +474,17 @@ mod tests {
             ("status", "dreaming"),
             ("timeout", "abc"),
             ("timeout", "1e309"),
-            ("timeout", "9223372036854775808"),
+            ("timeout", "1h"),
             ("retries_left", "x"),
             ("retry_intervals", "{"),
-            ("retry_intervals", "[-1]"),
-            ("retry_intervals", "[null]"),
+            ("retry_intervals", "[NaN]"),
+            ("retry_intervals", "[\"5\"]"),
+            ("repeat_intervals", "{\"a\": 1}"),
             ("dependency_ids", "{"),
             ("dependency_ids", "[1]"),
             ("result_ttl", "x"),
             ("enqueue_at_front", ""),
+            ("failure_callback_timeout", ""),
         ] {
             let mut fields = minimal();
             fields.set(field, value);

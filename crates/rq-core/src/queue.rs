@@ -14,12 +14,15 @@ use crate::time::Timestamp;
 
 mod management;
 
+/// Names the codec of all queues that are not told another.
+const SERIALIZER_VARIABLE: &str = "RQ_SERIALIZER";
+
 #[rq_macros::both_fronts]
 pub(crate) mod asynchronous {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use super::{all_enqueued, begins_inline, unconfirmed, with_due, with_place};
+    use super::{all_enqueued, begins_inline, codec_from_env, unconfirmed, with_due, with_place};
     use crate::call::Call;
     use crate::dependency::parents_first;
     use crate::error::Error;
@@ -69,7 +72,7 @@ pub(crate) mod asynchronous {
 
         pub(super) fn over_shared(link: SharedLink, name: &str) -> Result<Queue, Error> {
             check_queue_name(name)?;
-            let (name, codec) = (name.into(), Codec::default());
+            let (name, codec) = (name.into(), codec_from_env()?);
             let queue = Queue { link, keys: Keys::default(), name, codec, inline: None };
             Ok(queue.keys(Keys::from_env()?))
         }
@@ -80,7 +83,10 @@ pub(crate) mod asynchronous {
             Ok(Queue { name: name.into(), ..self.clone() })
         }
 
-        /// Writes payloads in `codec` from now on; by default in [`Codec::Json`].
+        /// Writes payloads in `codec` from now on; by default in what `RQ_SERIALIZER` names, and where it names nothing in
+        /// [`Codec::Pickle`], which Python's workers and tools read unless they are told otherwise.
+        ///
+        /// Workers read any, and answer each job in its own. [`Call::codec`] has precedence.
         pub fn codec(mut self, codec: Codec) -> Queue {
             self.codec = codec;
             self
@@ -303,6 +309,14 @@ impl Context {
 }
 
 /// The job a call becomes, queued now, and its place.
+/// The codec that the environment names, as it names the prefix: a fleet whose Python runs with `-S json` says so once.
+fn codec_from_env() -> Result<Codec, Error> {
+    match std::env::var(SERIALIZER_VARIABLE) {
+        Ok(name) if !name.is_empty() => name.parse().map_err(Error::SerializerVariable),
+        _ => Ok(Codec::default()),
+    }
+}
+
 fn with_place<T>(call: Call<T>, queue: &str, codec: Codec) -> Result<(Job, Place), Error> {
     let place = if call.is_at_front() { Place::Head } else { Place::Tail };
     let mut job = call.into_job(queue, codec)?;

@@ -23,6 +23,9 @@ pub const fn days(n: u64) -> Duration {
     Duration::from_secs(n * 86_400)
 }
 
+/// Where the wire's clocks begin.
+const EPOCH: jiff::civil::DateTime = jiff::civil::DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+
 /// A moment by the wall clock, to the microsecond: all that the wire can carry.
 ///
 /// `Display` writes the form `T` of docs/wire.md §1.3, `2026-11-22T01:48:39.413834Z`.
@@ -47,7 +50,7 @@ impl Timestamp {
     /// Outside the years 1 to 9999 it is the nearest moment inside: Python reads no other.
     pub fn from_epoch_us(epoch_us: i64) -> Timestamp {
         const YEAR_1_US: i64 = -62_135_596_800_000_000;
-        const YEAR_9999_END_US: i64 = 253_402_207_199_999_999;
+        const YEAR_9999_END_US: i64 = 253_402_300_799_999_999;
         Timestamp { epoch_us: epoch_us.clamp(YEAR_1_US, YEAR_9999_END_US) }
     }
 
@@ -91,40 +94,70 @@ impl Timestamp {
         Timestamp::from_epoch_us(self.epoch_us.saturating_sub(us))
     }
 
-    /// Reads the `T` form: 1 to 6 fractional digits or none, and a literal `Z`.
+    /// Reads the `T` form as Python's `strptime` does: 1 to 6 fractional digits or none, and a literal `Z`. Month, day,
+    /// hour, minute and second may lack their zero, and letters be small.
     pub fn parse(text: &str) -> Result<Timestamp, TimestampError> {
-        Timestamp::parse_exactly(text).ok_or_else(|| TimestampError(text.chars().take(60).collect()))
+        let parsed = parse_exactly(text.as_bytes());
+        parsed.ok_or_else(|| TimestampError(text.chars().take(60).collect()))
     }
+}
 
-    fn parse_exactly(text: &str) -> Option<Timestamp> {
-        let (clock, fraction) = match text.strip_suffix('Z')?.split_once('.') {
-            Some((clock, fraction)) => (clock, fraction),
-            None => (text.strip_suffix('Z')?, "0"),
-        };
-        let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
-        let shape = |s: &[u8]| s.len() == 19 && s[4] == b'-' && s[7] == b'-' && s[10] == b'T';
-        // The parser below reads more than Python, which ends on anything but this form; so nothing else is let
-        // through.
-        if !shape(clock.as_bytes()) || !(1..=6).contains(&fraction.len()) || !digits(fraction) {
-            return None;
-        }
-        let datetime: jiff::civil::DateTime = clock.parse().ok()?;
-        // Python's calendar begins with the year 1.
-        if datetime.year() < 1 {
-            return None;
-        }
-        let seconds = jiff::tz::Offset::UTC.to_timestamp(datetime).ok()?.as_second();
-        let micros: i64 = format!("{fraction:0<6}").parse().ok()?;
-        Some(Timestamp { epoch_us: seconds * 1_000_000 + micros })
+/// Python ends on anything but this form, so nothing else is let through.
+fn parse_exactly(text: &[u8]) -> Option<Timestamp> {
+    let rest = &mut &text[..];
+    let year = i16::try_from(digits(rest, 4, 4)?).ok()?;
+    let part = |before: u8, rest: &mut &[u8]| {
+        letter(rest, before)?;
+        i8::try_from(digits(rest, 1, 2)?).ok()
+    };
+    let month = part(b'-', rest)?;
+    letter(rest, b'-')?;
+    // The one part that Python lets begin with a space.
+    let is_padded = rest.len() > 1 && rest[0] == b' ';
+    *rest = &rest[usize::from(is_padded)..];
+    let day = i8::try_from(digits(rest, 1, if is_padded { 1 } else { 2 })?).ok()?;
+    let (hour, minute, second) = (part(b'T', rest)?, part(b':', rest)?, part(b':', rest)?);
+    let micros = if rest.first() == Some(&b'.') { fraction(rest)? } else { 0 };
+    letter(rest, b'Z')?;
+    // Python's calendar begins with the year 1.
+    if !rest.is_empty() || year < 1 {
+        return None;
     }
+    let clock = jiff::civil::DateTime::new(year, month, day, hour, minute, second, 0).ok()?;
+    // As clock readings: jiff's timestamps end a day before the year 9999 does.
+    let seconds = clock.duration_since(EPOCH).as_secs();
+    Some(Timestamp { epoch_us: seconds * 1_000_000 + micros })
+}
+
+/// Takes a letter, small or not, or a sign.
+fn letter(rest: &mut &[u8], wanted: u8) -> Option<()> {
+    let (first, after) = rest.split_first()?;
+    *rest = after;
+    first.eq_ignore_ascii_case(&wanted).then_some(())
+}
+
+/// Takes so many digits, as many as there are.
+fn digits(rest: &mut &[u8], least: usize, most: usize) -> Option<u32> {
+    let count = rest.iter().take(most).take_while(|byte| byte.is_ascii_digit()).count();
+    let (digits, after) = rest.split_at(count);
+    *rest = after;
+    (count >= least).then(|| digits.iter().fold(0, |number, digit| number * 10 + u32::from(digit - b'0')))
+}
+
+/// Takes a point and up to six digits, and gives microseconds.
+fn fraction(rest: &mut &[u8]) -> Option<i64> {
+    letter(rest, b'.')?;
+    let before = rest.len();
+    let number = digits(rest, 1, 6)?;
+    let missing = 6 - (before - rest.len()) as u32;
+    Some(i64::from(number) * 10_i64.pow(missing))
 }
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Ok(timestamp) = jiff::Timestamp::from_microsecond(self.epoch_us) else {
+        let Ok(t) = EPOCH.checked_add(jiff::SignedDuration::from_micros(self.epoch_us)) else {
             unreachable!("every constructor keeps to the years 1 to 9999");
         };
-        let t = jiff::tz::Offset::UTC.to_datetime(timestamp);
         write!(
             f,
             // Always six digits of a second, as Python writes it (docs/wire.md §1.3).
@@ -146,9 +179,12 @@ mod tests {
 
     #[test]
     fn the_t_form_round_trips() {
-        for text in
-            ["2026-11-22T01:48:39.413834Z", "0001-01-01T00:00:00.000000Z", "1969-12-31T23:59:59.999999Z"]
-        {
+        for text in [
+            "2026-11-22T01:48:39.413834Z",
+            "0001-01-01T00:00:00.000000Z",
+            "1969-12-31T23:59:59.999999Z",
+            "9999-12-31T23:59:59.999999Z",
+        ] {
             assert_eq!(Timestamp::parse(text).unwrap().to_string(), text);
         }
     }
@@ -158,6 +194,14 @@ mod tests {
         let parse = |text| Timestamp::parse(text).unwrap().to_string();
         assert_eq!(parse("2026-11-22T01:48:39Z"), "2026-11-22T01:48:39.000000Z");
         assert_eq!(parse("2026-11-22T01:48:39.5Z"), "2026-11-22T01:48:39.500000Z");
+    }
+
+    #[test]
+    fn what_strptime_reads_is_read() {
+        let parse = |text| Timestamp::parse(text).unwrap().to_string();
+        for text in ["2026-1-2T3:4:5.006Z", "2026-01- 2t03:04:05.006000z", "2026-1-02T03:4:05.00600z"] {
+            assert_eq!(parse(text), "2026-01-02T03:04:05.006000Z");
+        }
     }
 
     #[test]
@@ -173,6 +217,12 @@ mod tests {
             "0000-01-01T00:00:00Z",
             "10000-01-01T00:00:00Z",
             "2026-13-01T00:00:00Z",
+            "2026-01-01T00:00:60Z",
+            "2026-01-  1T00:00:00Z",
+            "2026-01-01T 0:00:00Z",
+            "2026-001-01T00:00:00Z",
+            "2026-01-01T00:00:00Z ",
+            "2026-01-01T00:00:00.Z",
             "2026-11-22T01:48:39.4१Z",
         ] {
             assert!(Timestamp::parse(text).is_err(), "{text:?}");

@@ -32,12 +32,14 @@ pub mod zlib;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Codec {
-    /// Readable and safe. Python's `JSONSerializer`.
-    #[default]
+    /// What a person can read. Python's `JSONSerializer`, for fleets whose Python runs with `-S json`; dates, decimals,
+    /// bytes and the like become text.
     Json,
-    /// Compact, for queues that only Rust reads. Needs the feature `bincode`.
+    /// For queues that only Rust reads. Needs the feature `bincode`.
     Bincode,
-    /// Python's default. Plain data only, and nothing in it is ever executed.
+    /// Python's default, and ours: every Python RQ reads it, unless it is told otherwise. Plain data only, and nothing in
+    /// it is ever executed.
+    #[default]
     Pickle,
 }
 
@@ -45,8 +47,9 @@ impl Codec {
     /// The largest payload, inflated, that any codec reads or writes.
     pub const MAX_PAYLOAD_BYTES: usize = limits::MAX_PAYLOAD_BYTES;
 
-    /// The most values in one payload, each item, key and container counted.
-    pub const MAX_VALUES: usize = limits::MAX_VALUES;
+    /// The most memory that the values of one payload take, each item, key and container counted; what their text and
+    /// bytes hold comes on top.
+    pub const MAX_VALUES_BYTES: usize = limits::MAX_VALUES_BYTES;
 
     /// The largest integer.
     pub const MAX_INT_BYTES: usize = limits::MAX_INT_BYTES;

@@ -35,12 +35,12 @@ pub enum CodecError {
         /// What is allowed.
         limit_bytes: usize,
     },
-    /// More than [`Codec::MAX_VALUES`](crate::Codec::MAX_VALUES) values, also after resolving shared references; or
-    /// more objects on the way there.
-    #[error("more than {limit} values: store them elsewhere and pass an id")]
+    /// Values that take more memory than [`Codec::MAX_VALUES_BYTES`](crate::Codec::MAX_VALUES_BYTES), also after resolving
+    /// shared references; or more objects on the way there.
+    #[error("values that take more than {} MiB of memory: store them elsewhere and pass an id", limit_bytes >> 20)]
     TooMany {
         /// What is allowed.
-        limit: usize,
+        limit_bytes: usize,
     },
     /// An integer of more than [`Codec::MAX_INT_BYTES`](crate::Codec::MAX_INT_BYTES).
     #[error("an integer of more than {limit_bytes} bytes: pass it as bytes or text")]

@@ -31,7 +31,7 @@
 //! # What may come in
 //!
 //! Anybody who can write to Redis can send payloads, so every decoder has limits on depth ([`Value::MAX_DEPTH`]), size
-//! ([`Codec::MAX_PAYLOAD_BYTES`]) and count ([`Codec::MAX_VALUES`]), which hold for encoders too. Nothing in a pickle
+//! ([`Codec::MAX_PAYLOAD_BYTES`]) and memory ([`Codec::MAX_VALUES_BYTES`]), which hold for encoders too. Nothing in a pickle
 //! is executed: it is read as plain data, and one that names a class or a function is refused with that name
 //! ([`CodecError::NotPlain`]). What is over a limit, cut off or malformed is an error; no bytes end in a panic.
 //!

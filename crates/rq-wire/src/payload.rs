@@ -3,7 +3,8 @@
 use crate::{error::CodecError, value::Value};
 
 /// A function's name and its arguments: the first, third and fourth item of the sequence in the job field `data`
-/// (docs/wire.md §4.1). The second, the instance of a bound method, is always `None` here.
+/// (docs/wire.md §4.1). The second, the instance of a bound method, is always `None` here, and what Python takes for false
+/// is read as that.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Payload {
     /// What to run: a dotted path such as `tasks.add`.
@@ -59,13 +60,21 @@ impl Payload {
         let Value::Str(func) = func else {
             return Err(CodecError::Shape { wanted: "text as its first item, the function's name" });
         };
-        // A bound method's object lives in Python; called without it the function would do something else.
-        if instance != Value::Null {
+        // A bound method's object lives in Python; called without it the function would do something else. What Python
+        // takes for false is none to it: it calls the function of that name then.
+        if instance.is_true() {
             return Err(CodecError::Instance { class: instance.type_name().to_owned() });
         }
-        // Python's API writes a tuple, its command line and JSON a list (docs/wire.md §4.1).
-        let (Value::Tuple(args) | Value::List(args)) = args else {
-            return Err(CodecError::Shape { wanted: "a sequence as its third item, the arguments" });
+        let args = match args {
+            // Python's API writes a tuple, its command line and JSON a list (docs/wire.md §4.1).
+            Value::Tuple(args) | Value::List(args) => args,
+            // Whatever Python can go through gives arguments there; of the other kinds only nothing makes sense.
+            Value::Str(_) | Value::Bytes(_) | Value::Set(_) | Value::FrozenSet(_) | Value::Dict(_)
+                if !args.is_true() =>
+            {
+                Vec::new()
+            }
+            _ => return Err(CodecError::Shape { wanted: "a sequence as its third item, the arguments" }),
         };
         Ok(Payload { func, args, kwargs: keyword_arguments(kwargs)? })
     }
@@ -123,7 +132,7 @@ mod tests {
             &not("text as its first item, the function's name"),
         );
         refused(
-            vec!["f".into(), Value::Null, dict.clone(), dict.clone()],
+            vec!["f".into(), Value::Null, Value::Dict(vec![(1.into(), 1.into())]), dict.clone()],
             &not("a sequence as its third item, the arguments"),
         );
         refused(
@@ -135,6 +144,10 @@ mod tests {
             vec!["f".into(), Value::Null, list.clone(), unnamed],
             &not("text as the name of each keyword argument"),
         );
+        for falsy in ["".into(), false.into(), 0.into(), list.clone(), dict.clone()] {
+            let call = Payload::from_value(Value::List(vec!["f".into(), falsy, dict.clone(), dict.clone()]));
+            assert_eq!(call.map(|call| call.description()).as_deref(), Ok("f()"));
+        }
         let error = Payload::from_value(Value::List(vec!["f".into(), 5.into(), list, dict]));
         assert_eq!(error, Err(CodecError::Instance { class: "int".to_owned() }));
     }

@@ -171,6 +171,31 @@ impl Value {
         }
     }
 
+    /// Whether Python takes it for true: all but nothing, zero and what is empty.
+    pub fn is_true(&self) -> bool {
+        match self {
+            Value::Null => false,
+            Value::Bool(value) => *value,
+            Value::Int(value) => *value != 0,
+            Value::BigInt(_) | Value::DateTime { .. } | Value::Date(_) | Value::Time(_) | Value::Uuid(_) => {
+                true
+            }
+            Value::Float(value) => *value != 0.0,
+            Value::Str(text) => !text.is_empty(),
+            Value::Surrogates(bytes) | Value::Bytes(bytes) => !bytes.is_empty(),
+            Value::List(items) | Value::Tuple(items) | Value::Set(items) | Value::FrozenSet(items) => {
+                !items.is_empty()
+            }
+            Value::Dict(entries) => !entries.is_empty(),
+            Value::TimeDelta(microseconds) => *microseconds != 0,
+            // All forms but numbers of zeros alone: an infinity and a NaN have no digits before their exponent.
+            Value::Decimal(text) => {
+                let number = text.split(['E', 'e']).next().unwrap_or_default();
+                number.contains(|digit: char| digit.is_ascii_alphanumeric() && digit != '0')
+            }
+        }
+    }
+
     /// The text that stands for a value JSON and serde have no word for: a time, a decimal or a UUID.
     pub(crate) fn text(&self) -> Option<String> {
         match self {
@@ -275,6 +300,42 @@ impl From<Vec<Value>> for Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_python_takes_for_false() {
+        let decimal = |text: &str| Value::Decimal(text.to_owned());
+        for falsy in [
+            Value::Null,
+            false.into(),
+            0.into(),
+            (-0.0).into(),
+            "".into(),
+            Value::Bytes(vec![]),
+            vec![].into(),
+            Value::Tuple(vec![]),
+            Value::Set(vec![]),
+            Value::Dict(vec![]),
+            Value::TimeDelta(0),
+            decimal("0"),
+            decimal("-0.00E+5"),
+        ] {
+            assert!(!falsy.is_true(), "{falsy:?}");
+        }
+        for truthy in [
+            true.into(),
+            (-1).into(),
+            f64::NAN.into(),
+            "0".into(),
+            vec![Value::Null].into(),
+            Value::TimeDelta(-1),
+            decimal("0.01"),
+            decimal("NaN"),
+            decimal("-Infinity"),
+            Value::Time(civil::time(0, 0, 0, 0)),
+        ] {
+            assert!(truthy.is_true(), "{truthy:?}");
+        }
+    }
 
     #[test]
     fn text_forms() {

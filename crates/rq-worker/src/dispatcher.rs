@@ -113,6 +113,7 @@ pub(crate) async fn run(mut parts: Parts, mut requests: Requests) -> Result<(), 
     };
     observers.tell(WorkerEvent::Started { executor: parts.executor_name, slots: parts.executor.slots() });
     registration::tell_of_dangers(&server, &observers);
+    registration::tell_of_strangers(&link, &who, &parts.options.queues, &observers).await;
     let mut dispatcher = Dispatcher::new(parts, who, link, Arc::new(observers), requests);
     dispatcher.listen().await;
     let result = dispatcher.dispatch().await;

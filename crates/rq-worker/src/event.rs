@@ -25,6 +25,12 @@ pub enum WorkerEvent<'a> {
     },
     /// Redis keeps nothing on disk, so that a restart loses all jobs. Told once, at the worker's start.
     PersistenceMissing,
+    /// Workers of Python RQ 1 serve some of the same queues, and take what this one runs for lost. Told once, at the
+    /// worker's start.
+    QueuesSharedWithRq1 {
+        /// Their names and versions.
+        workers: &'a [String],
+    },
     /// The worker is about to listen for commands.
     Subscribing {
         /// The channel they come over.

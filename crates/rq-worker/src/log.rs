@@ -29,6 +29,11 @@ impl Observer for Log {
                 "Worker {worker}: a restart of Redis loses all jobs: it has neither an append-only file nor save \
                  points; set appendonly to yes, or save"
             ),
+            WorkerEvent::QueuesSharedWithRq1 { workers } => warn!(
+                "Worker {worker}: Python RQ 1 serves the same queues ({}); it and newer workers do not see each other's \
+                 running jobs: upgrade it to RQ 2, or give each queues of its own",
+                enumerated(workers)
+            ),
             WorkerEvent::Subscribing { channel } => {
                 info!("Worker {worker}: subscribing to channel {channel}")
             }
@@ -186,6 +191,15 @@ impl Log {
                 info!("Worker {worker}: job {id} result will never expire, clean up result key manually");
             }
         }
+    }
+}
+
+/// The first of them, and how many more there are.
+fn enumerated(names: &[String]) -> String {
+    const SHOWN: usize = 3;
+    match names.split_at_checked(SHOWN) {
+        Some((shown, more)) if !more.is_empty() => format!("{} and {} more", shown.join(", "), more.len()),
+        _ => names.join(", "),
     }
 }
 

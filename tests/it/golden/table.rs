@@ -55,6 +55,16 @@ fn add(patterns: &mut Vec<&'static str>, more: &[&'static str]) {
     }
 }
 
+/// What no scenario shows.
+const RQ_1: &str = "
+## Python RQ 1
+
+Jobs of Python RQ 1.16 are run, and it reads ours. Its workers share no queues with newer ones, Python's or ours: it writes running
+jobs into `rq:wip` as `<id>`, later ones as `<id>:<execution>` (docs/wire.md §20), so that neither sees what the other runs, nor gives
+back what a dead one held. A worker of ours says in its log, once at its start, when a living one of RQ 1 (by `version` in its record)
+serves one of its queues. On the way from 1 to 2 or later, give each its own queues, or stop the old workers first.
+";
+
 fn text() -> String {
     let mut text = format!(
         "\
@@ -83,6 +93,7 @@ A scenario's name stands for its end; behind a slash is a moment before that. `*
         let names: Vec<&str> = group.iter().map(|(name, _)| *name).collect();
         writeln!(text, "| {} | {} |", list(&names, code), group[0].1).expect("a string takes all");
     }
+    text.push_str(RQ_1);
     text
 }
 

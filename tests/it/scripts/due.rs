@@ -139,6 +139,13 @@ fn jobs_go_on_to_their_side_of_the_queue() {
     // A retry (docs/wire.md §11.2).
     check("enqueue_at_front_on_retry 1 ended_at 2026-11-22T01:48:39Z", ["a", "waits"]);
     check("enqueue_at_front_on_retry 1", ["waits", "a"]);
+    // Numbers as Python's `int()` reads them, as the record's reader does.
+    for flag in ["2", "-1", "01", "+1", "1_0"] {
+        check(&format!("enqueue_at_front {flag}"), ["a", "waits"]);
+    }
+    for none in ["00", "0_0", "0x1", "1e0", "1__0", "1_", "x"] {
+        check(&format!("enqueue_at_front {none}"), ["waits", "a"]);
+    }
 }
 
 #[test]
@@ -148,6 +155,12 @@ fn the_time_a_job_may_wait_counts_anew_and_may_be_over_before_it_is_due() {
     stage.run("EXPIRE job:a 7");
     tick(&stage);
     assert_about("the ttl of the job", stage.ask("TTL job:a"), 100);
+    for (ttl, seconds) in [("+1_00", 100), ("0x64", -1), ("1e2", -1), ("0", -1)] {
+        schedule(&stage, ttl, -1, |_| {});
+        stage.run(&format!("HSET job:{ttl} ttl {ttl}"));
+        tick(&stage);
+        assert_about(ttl, stage.ask(&format!("TTL job:{ttl}")), seconds);
+    }
     schedule(&stage, "short", 3600, |job| job.ttl_s = Some(1));
     stage.run("DEL job:short");
     assert_eq!(tick(&stage), ours(0, 0));
@@ -299,6 +312,22 @@ fn a_rate_limited_job_waits_for_its_slot() {
     let statuses = ["a", "b"].map(|id| stage.field(id, "status").unwrap());
     assert_eq!(statuses, ["queued", "rate_limited"]);
     assert_eq!(stage.field("b", "enqueued_at"), None);
+}
+
+#[test]
+fn a_rate_limit_is_one_to_the_scripts_where_it_is_one_to_python() {
+    let check = |slots: &str, books: &[&str], concurrency: Option<&str>| {
+        let stage = stage_with_due(&["a"]);
+        stage.run(&format!("HSET job:a rate_limit_key k rate_limit_concurrency {slots}"));
+        assert_eq!(tick(&stage), ours(1, 0));
+        assert_eq!(stage.books("a"), books, "{slots}");
+        assert_eq!(stage.ask::<Option<String>>("HGET rl:k concurrency").as_deref(), concurrency, "{slots}");
+    };
+    check("+1_0", &["queue:q", "rl:k:allowed"], Some("10"));
+    check("007", &["queue:q", "rl:k:allowed"], Some("7"));
+    for none in ["0", "-0", "0x1", "1e3", "x"] {
+        check(none, &["queue:q"], None);
+    }
 }
 
 /// A long schedule neither holds Redis up nor keeps others waiting for their turn.

@@ -110,8 +110,11 @@ pub(crate) fn run(args: Args) -> Result<(), Refusal> {
     let call_string = payload.full_description();
     let due = args.due()?;
     let server = args.shared.server()?;
-    let queue = server.queue(&args.queue)?.codec(args.shared.codec());
-    let call = args.call(payload, &call_string);
+    let queue = server.queue(&args.queue)?;
+    let mut call = args.call(payload, &call_string);
+    if let Some(codec) = args.shared.codec() {
+        call = call.codec(codec);
+    }
     let enqueued = match due {
         Some(due) => queue.enqueue_at(due, call),
         None => queue.enqueue(call),

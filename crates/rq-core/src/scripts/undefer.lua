@@ -23,8 +23,8 @@ local looked_at = 0
 -- its producer was cut off; old RQ names one alone.
 local function named(ids, id)
   local known, list = pcall(cjson.decode, ids or '')
-  if known and type(list) == 'table' then return list end
-  return {id or nil}
+  if not known then return {id or nil} end
+  return type(list) == 'table' and list or {}
 end
 
 local function is_held_back(dependencies, failures_allowed)
@@ -45,7 +45,7 @@ local function undefer(id)
     return 1
   end
   local dependencies = named(was[1], was[2])
-  if since > I - SETTLED_S or is_held_back(dependencies, was[3] == '1') then return 0 end
+  if since > I - SETTLED_S or is_held_back(dependencies, is_set(was[3])) then return 0 end
   local released, seen = release(id, nil, T, I)
   looked_at = looked_at + seen
   if released ~= 2 then return 0 end

@@ -374,7 +374,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::codec::{limits::MAX_VALUES, samples};
+    use crate::codec::{
+        limits::{MAX_VALUES, TOO_MANY},
+        samples,
+    };
     use crate::value::MAX_DEPTH;
 
     /// The format is fixed: a change of these bytes needs a new version.
@@ -428,7 +431,7 @@ mod tests {
         refused(&nested(1 << 20), CodecError::TooDeep { limit: MAX_DEPTH });
         let len = u32::try_from(MAX_VALUES).expect("a small constant").to_le_bytes();
         let many = [&[kind::LIST, 252][..], &len, &vec![kind::NULL; MAX_VALUES]].concat();
-        refused(&marked(&many), CodecError::TooMany { limit: MAX_VALUES });
+        refused(&marked(&many), TOO_MANY);
         let int = [&[kind::BIG_INT, 251][..], &2000_u16.to_le_bytes(), &[1; 2000]].concat();
         refused(&marked(&int), CodecError::Integer { limit_bytes: MAX_INT_BYTES });
     }

@@ -470,7 +470,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{codec::samples, value::MAX_DEPTH};
+    use crate::{
+        codec::{
+            limits::{MAX_VALUES, TOO_MANY},
+            samples,
+        },
+        value::MAX_DEPTH,
+    };
 
     fn text(value: &Value) -> String {
         String::from_utf8(encode(value).expect("encodable")).expect("ASCII")
@@ -599,8 +605,8 @@ mod tests {
         assert_eq!(decode(nested(MAX_DEPTH + 2).as_bytes()), too_deep);
         assert_eq!(decode("[".repeat(1 << 20).as_bytes()), too_deep);
         assert_eq!(decode("{\"\":".repeat(1 << 20).as_bytes()), too_deep);
-        let too_many = format!("[{}]", ["0"; 1 << 20].join(","));
-        assert_eq!(decode(too_many.as_bytes()), Err(CodecError::TooMany { limit: 1 << 20 }));
+        let too_many = format!("[{}]", vec!["0"; MAX_VALUES].join(","));
+        assert_eq!(decode(too_many.as_bytes()), Err(TOO_MANY));
         assert!(decode("9".repeat(4000).as_bytes()).is_ok());
         assert_eq!(
             decode("9".repeat(1 << 20).as_bytes()),

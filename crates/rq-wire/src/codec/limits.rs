@@ -16,8 +16,15 @@ pub(super) const MAX_PAYLOAD_BYTES: usize = 64 << 20;
 #[cfg(feature = "bincode")]
 pub(super) const MAX_BINCODE_BYTES: usize = 16 << 20;
 
-/// The most values in one payload, each item, key and container counted. In memory each takes 32 bytes.
-pub(super) const MAX_VALUES: usize = 1 << 20;
+/// The most memory that the values of one payload take, each item, key and container counted: 128 MiB. What their text
+/// and bytes hold comes on top, and is no more than a payload may have.
+pub(super) const MAX_VALUES_BYTES: usize = 128 << 20;
+
+/// How many values that are.
+pub(super) const MAX_VALUES: usize = MAX_VALUES_BYTES / size_of::<Value>();
+
+/// What a value with more than its share of memory is refused with.
+pub(super) const TOO_MANY: CodecError = CodecError::TooMany { limit_bytes: MAX_VALUES_BYTES };
 
 /// The largest integer. Python prints and parses at most 4300 digits, and all of this size have no more.
 pub(super) const MAX_INT_BYTES: usize = 1785;
@@ -72,14 +79,14 @@ impl Budget {
         }
         match self.values_left.checked_sub(1) {
             Some(left) => self.values_left = left,
-            None => return Err(CodecError::TooMany { limit: MAX_VALUES }),
+            None => return Err(TOO_MANY),
         }
         Ok(())
     }
 
     /// Whether so many values may still come, before room is made for them.
     pub(super) fn check_room(&self, values: usize) -> Result<(), CodecError> {
-        if values > self.values_left { Err(CodecError::TooMany { limit: MAX_VALUES }) } else { Ok(()) }
+        if values > self.values_left { Err(TOO_MANY) } else { Ok(()) }
     }
 
     fn check(&mut self, value: &Value, depth: usize) -> Result<(), CodecError> {
@@ -115,7 +122,7 @@ mod tests {
         check(nested(MAX_DEPTH), Ok(()));
         check(nested(MAX_DEPTH + 1), Err(CodecError::TooDeep { limit: MAX_DEPTH }));
         check(Value::List(vec![Value::Null; MAX_VALUES - 1]), Ok(()));
-        check(Value::List(vec![Value::Null; MAX_VALUES]), Err(CodecError::TooMany { limit: MAX_VALUES }));
+        check(Value::List(vec![Value::Null; MAX_VALUES]), Err(TOO_MANY));
         let power = |bytes: usize| Value::BigInt(BigInt::from(1) << (8 * bytes - 1));
         check(power(MAX_INT_BYTES), Err(CodecError::Integer { limit_bytes: MAX_INT_BYTES }));
         let largest: BigInt = (BigInt::from(1) << (8 * MAX_INT_BYTES - 1)) - 1;

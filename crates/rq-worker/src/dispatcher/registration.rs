@@ -3,6 +3,7 @@
 use rq_core::keys::{check_queue_name, check_worker_name};
 use rq_core::link::Link;
 use rq_core::steps::permissions::{Lack, Permissions, lack_in, permissions};
+use rq_core::steps::roster;
 use rq_core::steps::worker::{self as steps, Identity, ServerInfo};
 use rq_core::{Timestamp, WorkerRecord};
 
@@ -15,6 +16,12 @@ const REDIS_MIN: (u32, u32) = (6, 2);
 
 /// For how many queues a server is asked at once what its user may do, so that it serves others soon.
 const ASKED_MAX: usize = 100;
+
+/// The oldest Python RQ whose workers may share queues with ours.
+const RQ_SHARED_MIN: (u32, u32) = (2, 0);
+
+/// How many workers of the same queues are looked at.
+const STRANGERS_LOOKED_AT_MAX: usize = 1000;
 
 /// The policy of a server that gives up no key.
 const POLICY_SAFE: &str = "noeviction";
@@ -69,6 +76,31 @@ pub(crate) fn tell_of_dangers(server: &ServerInfo, observers: &Observers) {
     if server.is_persistent == Some(false) {
         observers.tell(WorkerEvent::PersistenceMissing);
     }
+}
+
+/// Tells of workers of Python RQ 1 on the same queues: they and newer ones, ours among them, do not see what the others
+/// run (docs/wire.md §20).
+pub(crate) async fn tell_of_strangers(link: &Link, who: &Identity, queues: &[String], observers: &Observers) {
+    // Advice alone: what keeps it from being given is met by the steps that matter.
+    let Ok(mut names) = link.run(&roster::names(&who.keys, queues)).await else { return };
+    names.truncate(STRANGERS_LOOKED_AT_MAX);
+    let Ok(records) = link.run(&roster::records(&who.keys, &names)).await else { return };
+    let strangers: Vec<String> = records.iter().filter(|record| is_of_rq_1(record)).map(named).collect();
+    if !strangers.is_empty() {
+        observers.tell(WorkerEvent::QueuesSharedWithRq1 { workers: &strangers });
+    }
+}
+
+/// Whether it is a living worker of Python RQ before 2.0.
+fn is_of_rq_1(record: &WorkerRecord) -> bool {
+    // Our own versions count by themselves: such a record says in `python_version` that there is no Python.
+    let is_python = record.python_version.as_deref().is_some_and(|version| !version.starts_with("none"));
+    let version = record.version.as_deref().and_then(parse_version);
+    is_python && record.death.is_none() && version.is_some_and(|version| version < RQ_SHARED_MIN)
+}
+
+fn named(record: &WorkerRecord) -> String {
+    format!("{} (RQ {})", record.name, record.version.as_deref().unwrap_or_default())
 }
 
 fn parse_version(text: &str) -> Option<(u32, u32)> {
@@ -140,5 +172,22 @@ mod tests {
         assert!(parse_version("6.0.20").unwrap() < REDIS_MIN);
         assert!(parse_version("10.1").unwrap() > REDIS_MIN);
         assert_eq!(parse_version("unstable"), None);
+    }
+
+    #[test]
+    fn workers_of_rq_1_are_known_by_their_versions() {
+        let check = |version: &str, python: Option<&str>, death, expected| {
+            let mut record = WorkerRecord::new("w");
+            record.version = Some(version.to_owned());
+            record.python_version = python.map(str::to_owned);
+            record.death = death;
+            assert_eq!(is_of_rq_1(&record), expected, "{record:?}");
+        };
+        check("1.16.2", Some("3.11.7 (main)"), None, true);
+        check("0.13.0", Some("3.6.0"), None, true);
+        check("1.16.2", Some("3.11.7"), Some(Timestamp::now()), false);
+        check("2.12.0", Some("3.11.7"), None, false);
+        check("3.0.0", Some("3.11.7"), None, false);
+        check("0.1.0", Some("none: rq in Rust 0.1.0"), None, false);
     }
 }

@@ -1,12 +1,27 @@
 -- part place: puts a job that waits into its queue or the schedule. Needs lifetime. The caller has won the job's fence,
 -- and knows that its hash holds `data`.
 
+-- A whole number in a field as Python's `int()` reads it (`fields.rs`): white space around it, a sign, and single
+-- underscores between digits. Nil where it is absent, empty or no such number. `tonumber` reads `0x10` and `1e3`, too.
+local function int_in(text)
+  if type(text) ~= 'string' then return nil end
+  local sign, digits = string.match(text, '^%s*([+-]?)(%d[%d_]*)%s*$')
+  if not digits or string.find(digits, '__', 1, true) or string.sub(digits, -1) == '_' then return nil end
+  return tonumber(sign .. string.gsub(digits, '_', ''), 10)
+end
+
+-- A flag: any number but 0 is true.
+local function is_set(text)
+  local number = int_in(text)
+  return number ~= nil and number ~= 0
+end
+
 -- A job that waits lives as long as its `ttl` says, counted anew; without one, until it has run. So do its dependents
 -- and dependencies, whatever end it may have had before.
 local function live_while_waiting(id)
   local job = PREFIX .. ':job:' .. id
-  local ttl = tonumber(redis.pcall('HGET', job, 'ttl'))
-  if ttl and ttl > 0 then return expire(id, ttl) end
+  local ttl = int_in(redis.pcall('HGET', job, 'ttl'))
+  if ttl and ttl > 0 then return expire(id, string.format('%.0f', ttl)) end
   redis.pcall('PERSIST', job)
   redis.pcall('PERSIST', job .. ':dependents')
   redis.pcall('PERSIST', PREFIX .. ':job::' .. id .. ':dependencies')
@@ -48,6 +63,6 @@ end
 local function side_of(job)
   local was = redis.pcall('HMGET', job, 'enqueue_at_front', 'enqueue_at_front_on_retry', 'ended_at')
   if was.err then return 'R' end
-  local again = was[2] == '1' and was[3] and was[3] ~= ''
-  return (was[1] == '1' or again) and 'L' or 'R'
+  local again = is_set(was[2]) and was[3] and was[3] ~= ''
+  return (is_set(was[1]) or again) and 'L' or 'R'
 end

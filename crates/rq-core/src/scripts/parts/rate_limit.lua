@@ -24,7 +24,7 @@ local function fill_slots(key, T, I)
     local was = redis.pcall('HMGET', job, 'status', 'origin')
     if not was.err and was[1] == 'rate_limited' and was[2] and redis.pcall('HEXISTS', job, 'data') == 1 then
       redis.pcall('ZADD', allowed, I, id)
-      local front = redis.pcall('HGET', job, 'enqueue_at_front') == '1'
+      local front = is_set(redis.pcall('HGET', job, 'enqueue_at_front'))
       put_into_queue(id, was[2], front and 'L' or 'R', T)
       taken, let_on = taken + 1, let_on + 1
     end
@@ -43,11 +43,11 @@ local function wait_for_slot(id, key, slots, origin, T, I)
   fill_slots(key, T, I)
 end
 
--- The key and the number of slots of a job, or nil.
+-- The key and the number of slots of a job, or nil: none is no limit, as in Python.
 local function rate_limit_of(job)
   local was = redis.pcall('HMGET', job, 'rate_limit_key', 'rate_limit_concurrency')
-  if was.err or not was[1] or was[1] == '' or not tonumber(was[2]) then return nil end
-  return was[1], was[2]
+  if was.err or not was[1] or was[1] == '' or not is_set(was[2]) then return nil end
+  return was[1], string.format('%.0f', int_in(was[2]))
 end
 
 local function give_up_slot(id, key, T, I)

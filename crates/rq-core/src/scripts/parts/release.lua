@@ -36,7 +36,7 @@ local function release(id, past, T, I)
   local was = redis.pcall('HMGET', job, 'status', 'origin', 'allow_dependency_failures')
   if was.err or was[1] ~= 'deferred' or not was[2] or redis.pcall('HEXISTS', job, 'data') ~= 1 then return 1, 0 end
   local dependencies = dependencies_of(id)
-  if not are_over(dependencies, past, was[3] == '1') then return 0, #dependencies end
+  if not are_over(dependencies, past, is_set(was[3])) then return 0, #dependencies end
   write('ZREM', PREFIX .. ':deferred:' .. was[2], id)
   leave_dependencies(id, dependencies)
   let_go_on(id, was[2], T, I)

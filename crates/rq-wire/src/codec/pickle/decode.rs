@@ -11,18 +11,16 @@ use jiff::tz::Offset;
 use num_bigint::BigInt;
 use uuid::Uuid;
 
-use super::{opcode as op, stdlib::Global, text};
+use super::{opcode as op, stdlib::Global, text, zones::Zone};
 use crate::{
-    codec::limits::{MAX_INT_BYTES, MAX_PAYLOAD_BYTES, MAX_VALUES, integer},
+    codec::limits::{MAX_INT_BYTES, MAX_PAYLOAD_BYTES, MAX_VALUES_BYTES, TOO_MANY, integer},
     error::CodecError,
     value::{Value, wtf8},
 };
 
-/// The most values pushed, and marks set. Somewhat more than a payload has values: an object takes several.
-const MAX_PUSHES: usize = MAX_VALUES / 4 * 5;
-
-/// The most containers and objects.
-const MAX_NODES: usize = MAX_VALUES / 4;
+/// The most memory that the machine takes for what it pushes and makes. Somewhat more than for the values of a payload:
+/// an object takes several.
+const MAX_BYTES: usize = MAX_VALUES_BYTES / 4 * 5;
 
 /// What lies on the stack, in a container or in the memo.
 #[derive(Clone, Copy, Debug)]
@@ -49,8 +47,8 @@ pub(super) enum Node<'a> {
     Dict(Vec<[Item<'a>; 2]>),
     /// A value without parts.
     Leaf(Box<Value>),
-    /// `datetime.timezone`.
-    Zone(Offset),
+    /// `datetime.timezone`, or another zone that we know.
+    Zone(Zone),
     /// `uuid.UUID`, empty until BUILD.
     Uuid(Option<Uuid>),
     /// A class or function unknown to us, or anything made with it.
@@ -70,7 +68,9 @@ pub(super) struct Machine<'a> {
     marks: Vec<usize>,
     memo: Vec<Option<Item<'a>>>,
     pub(super) nodes: Vec<Node<'a>>,
+    /// Values pushed, and marks set.
     pushes: usize,
+    bytes_left: usize,
     copied_bytes: usize,
 }
 
@@ -86,6 +86,7 @@ impl<'a> Machine<'a> {
             memo: Vec::new(),
             nodes: Vec::new(),
             pushes: 0,
+            bytes_left: MAX_BYTES,
             copied_bytes: 0,
         };
         loop {
@@ -259,17 +260,13 @@ impl<'a> Machine<'a> {
     fn count(&mut self, pushes: usize) -> Result<(), CodecError> {
         self.check_room(pushes)?;
         self.pushes += pushes;
+        self.bytes_left -= pushes * size_of::<Item<'a>>();
         Ok(())
     }
 
     /// Whether so many more items may be pushed or copied.
     pub(super) fn check_room(&self, pushes: usize) -> Result<(), CodecError> {
-        // `pushes` never exceeds the limit, so the difference cannot underflow, and no sum can overflow.
-        if pushes > MAX_PUSHES - self.pushes {
-            Err(CodecError::TooMany { limit: MAX_VALUES })
-        } else {
-            Ok(())
-        }
+        if pushes > self.bytes_left / size_of::<Item<'a>>() { Err(TOO_MANY) } else { Ok(()) }
     }
 
     /// Counts bytes made from others that may be made from again and again.
@@ -293,10 +290,8 @@ impl<'a> Machine<'a> {
         if let Node::Leaf(value) = &node {
             self.count_copied(weight(value))?;
         }
-        if self.nodes.len() == MAX_NODES {
-            return Err(CodecError::TooMany { limit: MAX_NODES });
-        }
-        // It fits: `MAX_NODES` is far below 2^32.
+        self.bytes_left = self.bytes_left.checked_sub(size_of::<Node<'a>>()).ok_or(TOO_MANY)?;
+        // It fits: far fewer than 2^32 have room.
         let item = Item::Node(self.nodes.len() as u32);
         self.nodes.push(node);
         self.push(item)
@@ -551,7 +546,9 @@ impl<'a> Machine<'a> {
     fn push_global(&mut self, module: &'a str, name: &'a str) -> Result<(), CodecError> {
         match (module, name, Global::named(module, name)) {
             (_, _, Some(global)) => self.push(Item::Global(global)),
-            ("datetime", "timezone.utc" | "UTC", None) => self.push_node(Node::Zone(Offset::UTC)),
+            ("datetime", "timezone.utc" | "UTC", None) => {
+                self.push_node(Node::Zone(Zone::Fixed(Offset::UTC)))
+            }
             _ => self.push_node(Node::Opaque { module, name }),
         }
     }
@@ -628,7 +625,8 @@ impl<'a> Machine<'a> {
         // The object stays on the stack: BUILD changes it in its place.
         let (state, object) = (self.pop()?, self.top()?);
         match (self.node(object), self.node(state)) {
-            (Some(Node::Opaque { .. }), _) => Ok(()),
+            // `dateutil` gives its zones' rules besides their names.
+            (Some(Node::Opaque { .. } | Node::Zone(_)), _) => Ok(()),
             (Some(Node::Uuid(_)), Some(Node::Dict(state))) => {
                 let uuid = Node::Uuid(Some(self.uuid(state)?));
                 // In the arena, so that whoever has the UUID from the memo sees its number, too.

@@ -1,4 +1,5 @@
-//! Writes plain data as pickle of protocol 5, which every CPython that RQ supports reads.
+//! Writes plain data as pickle of protocol 4, which every CPython that has ever run RQ on Python 3.4 or later reads: it
+//! lacks nothing that plain data needs.
 //!
 //! Without a memo and without frames: both are optional, and shared references are gone by the time a value is ours.
 
@@ -6,6 +7,9 @@ use num_bigint::BigInt;
 
 use super::{opcode as op, stdlib};
 use crate::{error::CodecError, payload::Payload, value::Value};
+
+/// The protocol in the header.
+const PROTOCOL: u8 = 4;
 
 /// The value and STOP. Its limits are checked before.
 pub(in crate::codec) fn encode(value: &Value) -> Result<Vec<u8>, CodecError> {
@@ -42,7 +46,7 @@ pub(super) struct Writer {
 
 impl Writer {
     fn new() -> Writer {
-        Writer { out: vec![op::PROTO, op::NEWEST_PROTOCOL] }
+        Writer { out: vec![op::PROTO, PROTOCOL] }
     }
 
     fn finish(mut self) -> Vec<u8> {
@@ -71,14 +75,15 @@ impl Writer {
             Value::Tuple(items) => self.tuple(items)?,
             Value::Set(items) => {
                 self.out.push(op::EMPTY_SET);
-                // Refused here: a worker in Python would fail when it loads the payload, far from who gave the value.
-                items.iter().try_for_each(check_hashable)?;
-                self.add(items, op::ADDITEMS)?;
+                if !items.is_empty() {
+                    self.out.push(op::MARK);
+                    items.iter().try_for_each(|item| self.key(item))?;
+                    self.out.push(op::ADDITEMS);
+                }
             }
             Value::FrozenSet(items) => {
                 self.out.push(op::MARK);
-                items.iter().try_for_each(check_hashable)?;
-                items.iter().try_for_each(|item| self.value(item))?;
+                items.iter().try_for_each(|item| self.key(item))?;
                 // FROZENSET makes it of all above the mark at once; there is no opcode that adds to one.
                 self.out.push(op::FROZENSET);
             }
@@ -140,6 +145,14 @@ impl Writer {
     }
 
     fn tuple(&mut self, items: &[Value]) -> Result<(), CodecError> {
+        self.tuple_of(items, Writer::value)
+    }
+
+    fn tuple_of(
+        &mut self,
+        items: &[Value],
+        write: fn(&mut Writer, &Value) -> Result<(), CodecError>,
+    ) -> Result<(), CodecError> {
         let opcode = match items.len() {
             0 => op::EMPTY_TUPLE,
             1 => op::TUPLE1,
@@ -150,7 +163,7 @@ impl Writer {
         if opcode == op::TUPLE {
             self.out.push(op::MARK);
         }
-        items.iter().try_for_each(|item| self.value(item))?;
+        items.iter().try_for_each(|item| write(self, item))?;
         self.out.push(opcode);
         Ok(())
     }
@@ -173,22 +186,28 @@ impl Writer {
         }
         self.out.push(op::MARK);
         for (key, value) in entries {
-            check_hashable(key)?;
-            self.value(key)?;
+            self.key(key)?;
             self.value(value)?;
         }
         // In one batch. Python writes one for each 1000 entries, and reads them of any size.
         self.out.push(op::SETITEMS);
         Ok(())
     }
-}
 
-/// Python refuses to load a dict or set with a key that can change.
-fn check_hashable(key: &Value) -> Result<(), CodecError> {
-    match key {
-        Value::List(_) | Value::Set(_) | Value::Dict(_) => Err(CodecError::Key { class: key.type_name() }),
-        // A tuple's hash is made of its items'.
-        Value::Tuple(items) => items.iter().try_for_each(check_hashable),
-        _ => Ok(()),
+    /// A dict's key or a set's member. Python loads none that can change, so a list is written as a tuple there, and a set
+    /// as a frozenset: reading asks for neither in particular.
+    fn key(&mut self, key: &Value) -> Result<(), CodecError> {
+        match key {
+            Value::List(items) | Value::Tuple(items) => self.tuple_of(items, Writer::key),
+            Value::Set(items) | Value::FrozenSet(items) => {
+                self.out.push(op::MARK);
+                items.iter().try_for_each(|item| self.key(item))?;
+                self.out.push(op::FROZENSET);
+                Ok(())
+            }
+            // Refused here: a worker in Python would fail when it loads the payload, far from who gave the value.
+            Value::Dict(_) => Err(CodecError::Key { class: key.type_name() }),
+            _ => self.value(key),
+        }
     }
 }

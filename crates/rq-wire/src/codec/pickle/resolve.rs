@@ -21,20 +21,24 @@ impl<'a> Machine<'a> {
         resolver.value(root, 0)
     }
 
-    /// The class of a call's second item, which must be `None`. No class if it is, or if this is no call.
+    /// The class of a call's second item, which must be `None`, or false to Python. No class if it is, or if this is no
+    /// call.
     pub(super) fn instance_class(&self, root: Item<'a>) -> Option<String> {
         let (Node::Tuple(items) | Node::List(items)) = self.node(root)? else {
             return None;
         };
         match items[..] {
             [_, Item::None, _, _] => None,
-            // A bound method's object is of a class unknown to us, as a rule: named without resolving what it holds.
-            [_, instance, _, _] => Some(match self.node(instance) {
-                Some(Node::Opaque { module, name }) => class(module, name),
-                _ => self
-                    .resolve(instance)
-                    .map_or_else(|_| "object".to_owned(), |value| value.type_name().to_owned()),
-            }),
+            [_, instance, _, _] => match self.node(instance) {
+                // A bound method's object is of a class unknown to us, as a rule: named without resolving what it holds.
+                Some(Node::Opaque { module, name }) => Some(class(module, name)),
+                _ => match self.resolve(instance) {
+                    // None to Python.
+                    Ok(falsy) if !falsy.is_true() => None,
+                    Ok(value) => Some(value.type_name().to_owned()),
+                    Err(_) => Some("object".to_owned()),
+                },
+            },
             _ => None,
         }
     }

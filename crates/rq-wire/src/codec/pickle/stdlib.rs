@@ -11,6 +11,7 @@ use super::{
     decode::{Item, Machine, Made, Node},
     encode::Writer,
     opcode as op,
+    zones::Zone,
 };
 use crate::{error::CodecError, value::Value};
 
@@ -53,9 +54,21 @@ pub(super) enum Global {
     Encode,
     /// `copyreg._reconstructor`: objects before protocol 2.
     Reconstructor,
+    /// `getattr`: methods, of instances and of classes.
+    GetAttr,
+    // What makes zones (`zones.rs`).
+    ZoneInfo,
+    ZoneInfoUnpickle,
+    PytzUtc,
+    PytzFixedOffset,
+    PytzZone,
+    DateutilUtc,
+    DateutilOffset,
+    DateutilFile,
+    DateutilUnpickle,
 }
 
-const GLOBALS: [(&str, &str, Global); 21] = [
+const GLOBALS: [(&str, &str, Global); 31] = [
     ("datetime", "datetime", Global::DateTime),
     ("datetime", "date", Global::Date),
     ("datetime", "time", Global::Time),
@@ -77,6 +90,16 @@ const GLOBALS: [(&str, &str, Global); 21] = [
     ("builtins", "object", Global::Object),
     ("_codecs", "encode", Global::Encode),
     ("copyreg", "_reconstructor", Global::Reconstructor),
+    ("builtins", "getattr", Global::GetAttr),
+    ("zoneinfo", "ZoneInfo", Global::ZoneInfo),
+    ("zoneinfo", "ZoneInfo._unpickle", Global::ZoneInfoUnpickle),
+    ("pytz", "_UTC", Global::PytzUtc),
+    ("pytz", "FixedOffset", Global::PytzFixedOffset),
+    ("pytz", "_p", Global::PytzZone),
+    ("dateutil.tz.tz", "tzutc", Global::DateutilUtc),
+    ("dateutil.tz.tz", "tzoffset", Global::DateutilOffset),
+    ("dateutil.tz.tz", "tzfile", Global::DateutilFile),
+    ("dateutil.tz._tzfile", "_unpickle", Global::DateutilUnpickle),
 ];
 
 impl Global {
@@ -104,7 +127,7 @@ impl<'a> Machine<'a> {
     /// What Python would get from calling it.
     pub(super) fn call(&self, global: Global, args: &[Item<'a>]) -> Result<Made<'a>, CodecError> {
         let made = match (global, args) {
-            (Global::DateTime, &[state]) => self.date_time(state, None),
+            (Global::DateTime, &[state]) => self.date_time(state, |_, _| None),
             (Global::DateTime, &[state, zone]) => return self.zoned(state, zone),
             (Global::Date, &[state]) => self.state(state).and_then(date).map(Value::Date).map(leaf),
             (Global::Time, &[state]) => self.state(state).and_then(time).map(Value::Time).map(leaf),
@@ -127,7 +150,8 @@ impl<'a> Machine<'a> {
             }
             (Global::Bool | Global::Int | Global::Float | Global::Str, &[item]) => self.same(global, item),
             (Global::Reconstructor, &[class, _, _]) => self.reconstruct(class),
-            _ => None,
+            (Global::GetAttr, &[object, name]) => Some(self.attribute(object, name)),
+            (zone, args) => self.zone(zone, args),
         };
         made.map_or_else(|| self.cannot(global), Ok)
     }
@@ -148,7 +172,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn as_text(&self, item: Item<'a>) -> Option<&str> {
+    pub(super) fn as_text(&self, item: Item<'a>) -> Option<&str> {
         match (item, self.node(item)) {
             (Item::Str(text), _) => Some(text),
             (_, Some(Node::Leaf(value))) => match &**value {
@@ -182,22 +206,40 @@ impl<'a> Machine<'a> {
         (bytes.len() == text.chars().count()).then_some(bytes)?.try_into().ok()
     }
 
-    fn date_time(&self, state: Item<'a>, offset: Option<Offset>) -> Option<Made<'a>> {
+    /// A clock reading, and its offset by that and its fold: whether it is the second of two like it.
+    fn date_time(
+        &self,
+        state: Item<'a>,
+        offset: impl FnOnce(civil::DateTime, bool) -> Option<Offset>,
+    ) -> Option<Made<'a>> {
         let [y1, y2, month, day, time_of_day @ ..] = self.state::<10>(state)?;
-        // The month carries the fold, which a clock reading without a zone's rules has no use for.
+        // The month carries the fold.
         let civil = civil::DateTime::from_parts(date([y1, y2, month & 0x7f, day])?, time(time_of_day)?);
-        Some(leaf(Value::DateTime { civil, offset }))
+        Some(leaf(Value::DateTime { civil, offset: offset(civil, month & 0x80 != 0) }))
     }
 
-    /// With a zone by its rules, such as `zoneinfo.ZoneInfo`, it is as opaque as the zone.
+    /// With a zone unknown to us it is as opaque as that.
     fn zoned(&self, state: Item<'a>, zone: Item<'a>) -> Result<Made<'a>, CodecError> {
         let made = match (zone, self.node(zone)) {
-            (Item::None, _) => self.date_time(state, None),
-            (_, Some(Node::Zone(offset))) => self.date_time(state, Some(*offset)),
+            (Item::None, _) => self.date_time(state, |_, _| None),
+            (_, Some(Node::Zone(zone))) => {
+                self.date_time(state, |civil, is_second| Some(zone.offset(civil, is_second)))
+            }
             (_, Some(Node::Opaque { .. })) => Some(Made::Item(zone)),
             _ => None,
         };
         made.map_or_else(|| self.cannot(Global::DateTime), Ok)
+    }
+
+    /// `getattr(object, name)`: code, and known by the class that it belongs to.
+    fn attribute(&self, object: Item<'a>, name: Item<'a>) -> Made<'a> {
+        match (object, self.node(object)) {
+            (Item::Global(Global::ZoneInfo), _) if self.as_text(name) == Some("_unpickle") => {
+                Made::Item(Item::Global(Global::ZoneInfoUnpickle))
+            }
+            (Item::Global(_), _) | (_, Some(Node::Opaque { .. })) => Made::Item(object),
+            _ => Made::Item(Item::Global(Global::GetAttr)),
+        }
     }
 
     fn time_delta(&self, parts: [Item<'a>; 3]) -> Result<Made<'a>, CodecError> {
@@ -212,7 +254,7 @@ impl<'a> Machine<'a> {
     }
 
     /// The name of a zone is dropped.
-    fn time_zone(&self, delta: Item<'a>) -> Option<Made<'a>> {
+    pub(super) fn time_zone(&self, delta: Item<'a>) -> Option<Made<'a>> {
         let Some(Node::Leaf(value)) = self.node(delta) else {
             return None;
         };
@@ -226,7 +268,7 @@ impl<'a> Machine<'a> {
         let seconds = microseconds / MICROSECONDS_PER_SECOND;
         let is_less_than_a_day = seconds.abs() < SECONDS_PER_DAY;
         let offset = is_less_than_a_day.then(|| Offset::from_seconds(seconds as i32).ok());
-        Some(Made::Node(Node::Zone(offset??)))
+        Some(Made::Node(Node::Zone(Zone::Fixed(offset??))))
     }
 
     fn decimal(&self, digits: Item<'a>) -> Option<Made<'a>> {
@@ -294,7 +336,7 @@ fn leaf<'a>(value: Value) -> Made<'a> {
     Made::Node(Node::Leaf(Box::new(value)))
 }
 
-fn opaque<'a>(module: &'static str, name: &'static str) -> Option<Made<'a>> {
+pub(super) fn opaque<'a>(module: &'static str, name: &'static str) -> Option<Made<'a>> {
     Some(Made::Node(Node::Opaque { module, name }))
 }
 

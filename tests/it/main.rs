@@ -33,6 +33,7 @@ mod queue;
 mod rq_test;
 mod schedule;
 mod scripts;
+mod shown;
 mod sweep;
 mod unconfirmed;
 mod zoo;

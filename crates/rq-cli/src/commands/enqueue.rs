@@ -16,6 +16,7 @@ use crate::output::say;
 use crate::paint::{Colour, Paint};
 use crate::refusal::Refusal;
 use crate::server::{RunsNoJobs, Shared};
+use crate::text::{Text, text};
 
 mod argument;
 mod literal;
@@ -120,8 +121,8 @@ pub(crate) fn run(args: Args) -> Result<(), Refusal> {
     if args.quiet {
         return Ok(());
     }
-    let call_string = Paint::of_stdout().paint_in_line(Colour::Blue, &call_string);
-    say(format_args!("Enqueued {call_string} with job-id '{}'.", job.id()))
+    let call_string = Paint::of_stdout().paint_in_line(Colour::Blue, Text::line(call_string));
+    say(text!("Enqueued ") + call_string + text!(" with job-id '{}'.", job.id()))
 }
 
 impl Args {

@@ -16,6 +16,7 @@ use crate::output::print;
 use crate::paint::Paint;
 use crate::refusal::Refusal;
 use crate::server::{RunsNoJobs, Shared};
+use crate::text::Text;
 
 mod json;
 mod snapshot;
@@ -96,7 +97,7 @@ pub(crate) fn run(args: Args) -> Result<(), Refusal> {
             true => json::render(&snapshot, &server, args.shows())?,
             false => text::render(&snapshot, &args.layout()),
         };
-        print(&format!("{}{text}", if clear { CLEAR } else { "" }))?;
+        print(&(Text::control(if clear { CLEAR } else { "" }) + text))?;
         match interval {
             // No signal needs to end this sleep: the other thread ends the process.
             Some(interval) => std::thread::sleep(interval),
@@ -146,7 +147,7 @@ fn end_at_interrupt() -> Result<(), Refusal> {
     interrupt.thread_block().map_err(|error| failed(&error))?;
     let wait = move || {
         if interrupt.wait().is_ok() {
-            let _ = print("\n");
+            let _ = print(&Text::default().ended());
             std::process::exit(0);
         }
     };

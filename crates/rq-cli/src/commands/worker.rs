@@ -20,6 +20,7 @@ use crate::output::{note, say};
 use crate::paint::{Colour, Paint};
 use crate::refusal::Refusal;
 use crate::server::{Server, Shared};
+use crate::text::Text;
 
 /// The command's name.
 pub(crate) const NAME: &str = "worker";
@@ -195,7 +196,7 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
         .map_err(|reason| Refusal::usage(NAME, format!("Invalid value for a format: {reason}.")))?;
     let server = args.shared.server()?;
     if let Some(remark) = remark {
-        note(remark);
+        note(Text::line(remark));
     }
     // Before the worker is prepared: the processes that are forked then log in the same way.
     let log = log::install(args.logging.level(), format, Paint::of_stdout());
@@ -278,7 +279,7 @@ impl Logging {
 fn refuse(error: WorkerError, server: &Server) -> Result<(), Refusal> {
     match error {
         WorkerError::Suspended => {
-            let reason = Paint::of_stdout().paint(Colour::Red, &error.to_string());
+            let reason = Paint::of_stdout().paint(Colour::Red, Text::line(&error));
             last_words(move || drop(say(reason)));
             Err(Refusal::Said)
         }

@@ -313,6 +313,9 @@ impl Dispatcher {
         match self.running.begin(claimed, fields, self.meta.host()) {
             Begun::Runs(execution, queue) => {
                 self.observers.tell(WorkerEvent::JobBegan { job: &execution.job, queue: &queue });
+                if execution.job.has_callbacks() || execution.job.has_webhooks() {
+                    self.observers.tell(WorkerEvent::CallbacksIgnored { job: &execution.job });
+                }
                 self.executor.start(execution);
                 if is_cold {
                     // It was fetched while the stop turned cold: nobody else ends it, or says why.

@@ -23,6 +23,7 @@
 //! * [`App`], and `executors`: what a program brings; `run`: how it is run
 //! * `command_line`, `usage`: arguments to a command, or to RQ's words for what is wrong with them
 //! * `commands`: one file a command, each with its `Args` and its `run`
+//! * `names`: names as arguments
 //! * `server`: the options all commands share, and the Redis they name
 //! * `text`, the one door to people; `log`, `output`, `paint`, `progress`, `refusal`: what they read
 //!
@@ -36,6 +37,7 @@ mod command_line;
 mod commands;
 mod executors;
 mod log;
+mod names;
 mod output;
 mod paint;
 mod progress;

@@ -244,6 +244,25 @@ pub fn check_worker_name(name: &str) -> Result<(), NameError> {
     check_length(KIND, name)
 }
 
+/// Checks the name of a function that we are about to write: a dotted path of identifiers, `tasks.add`, whose last part
+/// Python looks for in the module before it. Those of `#[job]` are the same.
+pub fn check_function_name(name: &str) -> Result<(), NameError> {
+    // Letters of any script, as Python has them in its identifiers.
+    let is_identifier = |part: &str| {
+        let mut chars = part.chars();
+        chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
+            && chars.all(|c| c.is_alphanumeric() || c == '_')
+    };
+    match name.split('.').all(is_identifier) {
+        true => Ok(()),
+        false => Err(NameError {
+            kind: "function name",
+            name: name.to_owned(),
+            reason: "it must be a dotted path, such as tasks.add",
+        }),
+    }
+}
+
 fn check_length(kind: &'static str, name: &str) -> Result<(), NameError> {
     if name.len() > NAME_BYTES_MAX {
         return Err(NameError {
@@ -301,6 +320,11 @@ mod tests {
                 vec!["", "a,b", "x:intermediate", " a", "a\n", "{a}", &long],
             ),
             (check_worker_name, vec!["w1", "a.b:c"], vec!["", "w:executions", "a\tb", &long]),
+            (
+                check_function_name,
+                vec!["f", "a.b_2.C", "тест"],
+                vec!["", "a b", ".a", "a.", "a-b", "1a", "a\x1b"],
+            ),
         ] {
             for name in good {
                 assert_eq!(check(name), Ok(()), "{name:?}");

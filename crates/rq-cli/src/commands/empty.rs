@@ -4,6 +4,7 @@ use rq_core::link::BlockingLink;
 use rq_core::steps::queue::{self, EMPTIED_PER_SCRIPT_MAX};
 use rq_core::{Error, Shown};
 
+use crate::names;
 use crate::output::say;
 use crate::refusal::Refusal;
 use crate::server::{RunsNoJobs, Server, Shared};
@@ -24,7 +25,7 @@ pub(crate) struct Args {
     #[arg(short, long)]
     all: bool,
     /// The queues to empty.
-    #[arg(value_name = "QUEUES")]
+    #[arg(value_name = "QUEUES", value_parser = names::existing)]
     queues: Vec<String>,
     #[command(flatten)]
     shared: Shared,

@@ -12,6 +12,7 @@ use std::time::Duration;
 use nix::sys::signal::{SigSet, Signal};
 
 use self::snapshot::Snapshot;
+use crate::names;
 use crate::output::print;
 use crate::paint::Paint;
 use crate::refusal::Refusal;
@@ -55,7 +56,7 @@ With --only-queues there are no workers, and the other way round.";
 #[command(before_help = EXAMPLES, after_long_help = JSON)]
 pub(crate) struct Args {
     /// Look again every so many seconds, until Ctrl-C.
-    #[arg(short, long, value_name = "FLOAT", value_parser = interval)]
+    #[arg(short, long, value_name = "FLOAT", value_parser = interval, allow_negative_numbers = true)]
     interval: Option<Duration>,
     /// One line for each queue and worker, without bars and sums.
     #[arg(short, long)]
@@ -73,7 +74,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with_all = ["raw", "by_queue"])]
     json: bool,
     /// The queues to show; all of them if none is named.
-    #[arg(value_name = "QUEUES")]
+    #[arg(value_name = "QUEUES", value_parser = names::existing)]
     queues: Vec<String>,
     #[command(flatten)]
     shared: Shared,

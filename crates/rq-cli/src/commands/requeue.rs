@@ -5,6 +5,7 @@ use rq_core::steps::management::{RequeueFrom, requeue};
 use rq_core::steps::registry::entries;
 use rq_core::{Error, RegistryKind, Requeued, Shown};
 
+use crate::names;
 use crate::output::{note, say};
 use crate::paint::{Colour, Paint};
 use crate::progress::Progress;
@@ -31,13 +32,13 @@ Examples:
 #[command(before_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The queue they failed in.
-    #[arg(long)]
+    #[arg(long, value_parser = names::existing)]
     queue: String,
     /// Requeue all that failed there.
     #[arg(short, long)]
     all: bool,
     /// The ids of the jobs to requeue.
-    #[arg(value_name = "JOB_IDS")]
+    #[arg(value_name = "JOB_IDS", value_parser = names::existing)]
     job_ids: Vec<String>,
     #[command(flatten)]
     shared: Shared,
@@ -114,9 +115,9 @@ fn explain(queue: &str, left: &[(&str, Requeued)]) {
             Requeued::NoJob => {
                 note(text!("job {id} is gone: it was deleted, or its time to live has passed"))
             }
-            Requeued::Elsewhere => {
-                note(text!("job {id} waits or runs again, or was canceled: it was left alone"))
-            }
+            Requeued::Elsewhere => note(text!(
+                "job {id} waits or runs again, was canceled, or has ended elsewhere since: it was left alone"
+            )),
             Requeued::NotThere | Requeued::Done => note(text!("job {id} is no failed job of queue {queue}")),
         }
     }

@@ -79,6 +79,24 @@ fn what_cannot_be_requeued_is_named() {
 }
 
 #[test]
+fn a_job_that_has_finished_elsewhere_since_is_left_alone_with_a_note() {
+    let scratch = Scratch::new();
+    let ours = RqTest::new(&scratch);
+    fail(&scratch, &["tick"]);
+    scratch.queue("other").enqueue(Call::<()>::to("test.none").job_id("tick")).unwrap();
+    ours.drain(&["other"]);
+    // Python leaves such an id where it failed.
+    scratch.query::<()>("ZADD", [scratch.key("failed:default"), "4000000001".into(), "tick".into()]);
+    let (code, out, err) = ours.outcome(&["requeue", "--all", "--queue", "default"]);
+    assert_eq!((code, scratch.status("tick").as_str()), (Some(1), "finished"), "{out}{err}");
+    assert!(
+        err.contains("job tick waits or runs again, was canceled, or has ended elsewhere since"),
+        "{err}"
+    );
+    assert_eq!((scratch.waiting("default"), scratch.waiting("other")), (vec![], vec![]));
+}
+
+#[test]
 fn suspend_and_resume_do_and_say_what_pythons_do() {
     let scratch = Scratch::new();
     let (ours, python) = (RqTest::new(&scratch), Python::new(&scratch));

@@ -36,6 +36,7 @@ mod reading;
 mod rq_test;
 mod schedule;
 mod scripts;
+mod shown;
 mod starved;
 mod sweep;
 mod unconfirmed;

@@ -9,6 +9,7 @@ use crate::commands::{dev, empty, enqueue, info, requeue, resume, suspend, worke
 use crate::executors::{Executors, Given};
 use crate::output;
 use crate::refusal::Refusal;
+use crate::text::Text;
 use crate::usage;
 
 /// The protocol this `rq` speaks, by the Python release that has it.
@@ -89,7 +90,7 @@ pub(crate) fn read(
     };
     let line = CommandLine::from_arg_matches(&matches).map_err(|error| usage::refusal(&error, arguments))?;
     match line {
-        CommandLine { version: true, .. } => output::say(version()).map(|()| None),
+        CommandLine { version: true, .. } => output::say(Text::line(version())).map(|()| None),
         CommandLine { command: Some(Command::Worker(mut args)), .. } => {
             // clap's derived types know the command's own options; those of executors were added to it later.
             args.own = given(&matches, executors);

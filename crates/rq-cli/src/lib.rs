@@ -23,8 +23,9 @@
 //! * [`App`], and `executors`: what a program brings; `run`: how it is run
 //! * `command_line`, `usage`: arguments to a command, or to RQ's words for what is wrong with them
 //! * `commands`: one file a command, each with its `Args` and its `run`
+//! * `names`: names as arguments
 //! * `server`: the options all commands share, and the Redis they name
-//! * `log`, `output`, `paint`, `progress`, `refusal`: what people read
+//! * `text`, the one door to people; `log`, `output`, `paint`, `progress`, `refusal`: what they read
 //!
 //! What the commands do in Redis is in `rq-core` and `rq-worker`. Arguments are read before there is any runtime or
 //! thread, since an executor may have to fork first.
@@ -36,12 +37,14 @@ mod command_line;
 mod commands;
 mod executors;
 mod log;
+mod names;
 mod output;
 mod paint;
 mod progress;
 mod refusal;
 mod run;
 mod server;
+mod text;
 mod usage;
 
 pub use app::App;

@@ -1,22 +1,22 @@
 //! What commands print: data on standard output, remarks on standard error.
 
-use std::fmt::Display;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::refusal::Refusal;
+use crate::text::{Text, text};
 
 /// Prints one line of data.
-pub(crate) fn say(line: impl Display) -> Result<(), Refusal> {
-    print(&format!("{line}\n"))
+pub(crate) fn say(line: Text) -> Result<(), Refusal> {
+    print(&line.ended())
 }
 
 /// Prints lines of data, in one piece where that is possible.
-pub(crate) fn print(text: &str) -> Result<(), Refusal> {
+pub(crate) fn print(text: &Text) -> Result<(), Refusal> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
+    stdout.write_all(text.as_str().as_bytes())?;
     // Here, where an error can still be told: at the end of the process it would be lost.
     Ok(stdout.flush()?)
 }
@@ -25,11 +25,12 @@ pub(crate) fn print(text: &str) -> Result<(), Refusal> {
 const REMARK_WAIT_MS: u16 = 500;
 
 /// Prints a remark on something that is no error. Where standard error is closed, or nobody reads it, it is dropped.
-pub(crate) fn note(remark: impl Display) {
+pub(crate) fn note(remark: Text) {
+    let line = (text!("Note: ") + remark + text!(".")).ended();
     let mut stderr = io::stderr();
     // A pipe with any room has enough for a remark.
     if has_room(&stderr, REMARK_WAIT_MS.into()) {
-        let _ = stderr.write_all(format!("Note: {remark}.\n").as_bytes());
+        let _ = stderr.write_all(line.as_str().as_bytes());
     }
 }
 

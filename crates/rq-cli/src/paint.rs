@@ -2,6 +2,8 @@
 
 use std::io::{IsTerminal, stdout};
 
+use crate::text::Text;
+
 /// What `rq info` ends a colour with.
 const RESET: &str = "\x1b[0m";
 /// What RQ's worker and `rq enqueue` end a colour with.
@@ -44,19 +46,19 @@ impl Paint {
     }
 
     /// `text` as `rq info` colours it.
-    pub(crate) fn paint(self, colour: Colour, text: &str) -> String {
+    pub(crate) fn paint(self, colour: Colour, text: Text) -> Text {
         self.with_reset(colour, text, RESET)
     }
 
     /// `text` as RQ's worker and `rq enqueue` colour it.
-    pub(crate) fn paint_in_line(self, colour: Colour, text: &str) -> String {
+    pub(crate) fn paint_in_line(self, colour: Colour, text: Text) -> Text {
         self.with_reset(colour, text, RESET_IN_LINE)
     }
 
-    fn with_reset(self, colour: Colour, text: &str, reset: &str) -> String {
+    fn with_reset(self, colour: Colour, text: Text, reset: &'static str) -> Text {
         match self {
-            Paint::Plain => text.to_owned(),
-            Paint::Coloured => format!("{}{text}{reset}", colour.code()),
+            Paint::Plain => text,
+            Paint::Coloured => Text::control(colour.code()) + text + Text::control(reset),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, stdout};
 
 use crate::output::{print, say};
 use crate::refusal::Refusal;
+use crate::text::{Text, text};
 
 /// How wide the bar is, in columns: RQ's.
 const BAR_COLUMNS: usize = 36;
@@ -31,23 +32,23 @@ impl Progress {
 
     /// Nothing more comes.
     pub(crate) fn end(self) -> Result<(), Refusal> {
-        say("")
+        say(Text::default())
     }
 
     fn draw(&self) -> Result<(), Refusal> {
         match self.is_shown {
             // Over the bar before: `\r` goes back to the beginning of the line.
-            true => print(&format!("\r{}", bar(self.done, self.total))),
+            true => print(&(Text::control("\r") + bar(self.done, self.total))),
             false => Ok(()),
         }
     }
 }
 
-fn bar(done: usize, total: usize) -> String {
+fn bar(done: usize, total: usize) -> Text {
     // A bar is never more than full, and nothing is divided by a total of 0.
     let (done, total) = (done.min(total), total.max(1));
     let filled = BAR_COLUMNS * done / total;
-    format!("  [{}{}]  {:3}%", "#".repeat(filled), "-".repeat(BAR_COLUMNS - filled), 100 * done / total)
+    text!("  [{}{}]  {:3}%", "#".repeat(filled), "-".repeat(BAR_COLUMNS - filled), 100 * done / total)
 }
 
 #[cfg(test)]
@@ -56,9 +57,9 @@ mod tests {
 
     #[test]
     fn the_bar_fills_up() {
-        assert_eq!(bar(0, 7), "  [------------------------------------]    0%");
-        assert_eq!(bar(1, 2), "  [##################------------------]   50%");
-        assert_eq!(bar(7, 7), "  [####################################]  100%");
+        assert_eq!(bar(0, 7).as_str(), "  [------------------------------------]    0%");
+        assert_eq!(bar(1, 2).as_str(), "  [##################------------------]   50%");
+        assert_eq!(bar(7, 7).as_str(), "  [####################################]  100%");
         assert_eq!(bar(9, 7), bar(7, 7));
     }
 }

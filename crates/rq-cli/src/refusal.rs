@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use rq_worker::last_words;
 
+use crate::text::{Text, text};
+
 /// RQ's exit code for arguments that were not understood.
 const EXIT_USAGE: u8 = 2;
 /// RQ's exit code for everything else that went wrong.
@@ -46,7 +48,7 @@ impl Refusal {
         let (text, code) = self.text(usage);
         let say = move || {
             // Standard error may be closed; the exit code remains.
-            let _ = io::stderr().write_all(text.as_bytes());
+            let _ = io::stderr().write_all(text.as_str().as_bytes());
         };
         if is_workers {
             last_words(say)
@@ -56,19 +58,23 @@ impl Refusal {
         ExitCode::from(code)
     }
 
-    fn text(&self, usage: impl Fn(Option<&str>) -> String) -> (String, u8) {
+    fn text(&self, usage: impl Fn(Option<&str>) -> String) -> (Text, u8) {
         match self {
             Refusal::Usage { command, message } => {
-                let usage = usage(command.as_deref());
-                (format!("{usage}\n\nError: {message}\n"), EXIT_USAGE)
+                let usage = Text::own_lines(&usage(command.as_deref())).ended();
+                (usage + error(message), EXIT_USAGE)
             }
-            Refusal::CommandMissing(help) => (help.clone(), EXIT_USAGE),
-            Refusal::Unable(message) => (format!("Error: {message}\n"), EXIT_USAGE),
-            Refusal::Failed(message) => (format!("Error: {message}\n"), EXIT_FAILED),
-            Refusal::Exited(code) => (String::new(), *code),
-            Refusal::Said | Refusal::Unheard => (String::new(), EXIT_FAILED),
+            Refusal::CommandMissing(help) => (Text::own_lines(help), EXIT_USAGE),
+            Refusal::Unable(message) => (error(message), EXIT_USAGE),
+            Refusal::Failed(message) => (error(message), EXIT_FAILED),
+            Refusal::Exited(code) => (Text::default(), *code),
+            Refusal::Said | Refusal::Unheard => (Text::default(), EXIT_FAILED),
         }
     }
+}
+
+fn error(message: &str) -> Text {
+    text!("Error: ") + Text::message(message).ended()
 }
 
 /// Standard output could not be written.
@@ -90,12 +96,13 @@ mod tests {
         let usage = |command: Option<&str>| format!("Usage: {command:?}");
         let refusal = Refusal::usage("enqueue", "Missing argument 'FUNCTION'.");
         let text = "Usage: Some(\"enqueue\")\n\nError: Missing argument 'FUNCTION'.\n";
-        assert_eq!(refusal.text(usage), (text.to_owned(), 2));
+        let (said, code) = refusal.text(usage);
+        assert_eq!((said.as_str(), code), (text, 2));
     }
 
     #[test]
     fn a_reader_who_left_is_told_nothing() {
         let refusal = Refusal::from(io::Error::from(io::ErrorKind::BrokenPipe));
-        assert_eq!(refusal.text(|_| String::new()), (String::new(), 1));
+        assert_eq!(refusal.text(|_| String::new()), (Text::default(), 1));
     }
 }

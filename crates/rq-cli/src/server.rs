@@ -6,6 +6,7 @@ use rq_core::{Codec, Error, Keys, RedisError, RedisUrl, blocking};
 
 use crate::output::note;
 use crate::refusal::Refusal;
+use crate::text::{Text, text};
 
 /// Where Redis is by default.
 const DEFAULT_HOST: &str = "localhost";
@@ -106,11 +107,11 @@ impl Python {
                      RQ_REDIS_URL or REDIS_URL, and leave out --config and RQ_CONFIG."
                 )));
             }
-            note(format!("the settings module {config} is not read; the URL given is used"));
+            note(text!("the settings module {config} is not read; the URL given is used"));
         }
         // `.` is Python's default, which scripts may name; it is not worth a remark.
         if self.path.iter().any(|path| path != ".") {
-            note("--path is ignored: no Python is imported here");
+            note(text!("--path is ignored: no Python is imported here"));
         }
         Ok(())
     }
@@ -129,7 +130,7 @@ impl Server {
     /// The one at `url`; what in that has no effect is remarked on.
     pub(crate) fn at(url: &str, keys: Keys) -> Result<Server, Refusal> {
         let read = RedisUrl::parse(url).map_err(|error| Refusal::Failed(format!("{error}.")))?;
-        read.warnings().iter().for_each(note);
+        read.warnings().iter().map(Text::line).for_each(note);
         Ok(Server { url: url.to_owned(), shown: read.to_string(), keys })
     }
 

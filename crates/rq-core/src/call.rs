@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::dependency::{DEPENDENCIES_MAX, Dependency};
 use crate::error::Error;
 use crate::job::{Job, TIMEOUT_DEFAULT, Timeout};
-use crate::keys::check_job_id;
+use crate::keys::{check_function_name, check_job_id};
 use crate::on_crash::OnCrash;
 use crate::repeat::Repeat;
 use crate::retry::Retry;
@@ -65,7 +65,8 @@ impl<T> Clone for Call<T> {
 }
 
 impl<T> Call<T> {
-    /// A call of the function named `function`, without arguments yet.
+    /// A call of the function named `function`, without arguments yet. Enqueueing it fails with
+    /// [`Error::Name`](crate::Error::Name) where that is no dotted path such as `tasks.add`.
     pub fn to(function: impl Into<String>) -> Call<T> {
         Call {
             payload: Payload { func: function.into(), args: Vec::new(), kwargs: Vec::new() },
@@ -226,6 +227,7 @@ impl<T> Call<T> {
             }
             None => uuid::Uuid::new_v4().to_string(),
         };
+        check_function_name(&payload.func)?;
         let mut job = Job::new(id, origin, encode(&payload, codec)?);
         // Never left out: a Python worker on a terminal ends on a job without one (docs/wire.md §21-3).
         job.description = Some(options.description.unwrap_or_else(|| payload.description()));
@@ -369,6 +371,7 @@ mod tests {
         assert!(matches!(job(call().timeout(Duration::ZERO)), Err(Error::Option { option: "timeout", .. })));
         assert!(matches!(job(call().ttl(Duration::ZERO)), Err(Error::Option { option: "ttl", .. })));
         assert!(matches!(job(call().job_id("a b")), Err(Error::Name(_))));
+        assert!(matches!(job(Call::to("not a function!")), Err(Error::Name(_))));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::fields::FieldError;
 use crate::keys::NameError;
 use crate::redis_error::RedisError;
 use crate::redis_url::UrlError;
+use crate::shown::Shown;
 use crate::status::Status;
 
 /// How a call to a queue or a job handle fails.
@@ -35,7 +36,7 @@ pub enum Error {
         source: RedisError,
     },
     /// Redis gave an answer that the protocol does not have.
-    #[error("redis answered {got} to {step}; is another program writing to these keys?")]
+    #[error("redis answered {} to {step}; is another program writing to these keys?", Shown::line(got))]
     UnexpectedReply {
         /// The step.
         step: &'static str,
@@ -70,7 +71,10 @@ pub enum Error {
         max_bytes: usize,
     },
     /// The id is taken by a job that has not ended.
-    #[error("job {job_id} exists already and is {status}; use another id, or wait until it has ended")]
+    #[error(
+        "job {job_id} exists already and is {}; use another id, or wait until it has ended",
+        Shown::name(status)
+    )]
     JobExists {
         /// The id.
         job_id: String,

@@ -334,6 +334,16 @@ impl Job {
     pub fn described(&self) -> &str {
         self.description.as_deref().unwrap_or(&self.id)
     }
+
+    /// Whether something is to be called when it has ended (docs/wire.md §4.6).
+    pub fn has_callbacks(&self) -> bool {
+        self.success_callback.is_some() || self.failure_callback.is_some() || self.stopped_callback.is_some()
+    }
+
+    /// Whether something is to be sent when it has ended (docs/wire.md §13).
+    pub fn has_webhooks(&self) -> bool {
+        self.webhooks.as_ref().is_some_and(|webhooks| !matches!(webhooks.trim_ascii(), b"" | b"[]" | b"null"))
+    }
 }
 
 fn take_status(f: &mut Fields) -> Result<Status, FieldError> {

@@ -1,7 +1,8 @@
 //! [`Keys`]: every Redis key RQ uses, under one prefix (docs/wire.md §2).
 
-use std::fmt::Write as _;
 use std::sync::Arc;
+
+use crate::shown::Shown;
 
 /// The environment variable that replaces the prefix (docs/wire.md §1.1).
 pub const PREFIX_VARIABLE: &str = "RQ_KEY_PREFIX";
@@ -14,7 +15,7 @@ pub const NAME_BYTES_MAX: usize = 200;
 
 /// A name that must not be written to Redis.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{kind} {name:?} cannot be used: {reason}")]
+#[error("{kind} \"{}\" cannot be used: {reason}", Shown::name(name))]
 #[non_exhaustive]
 pub struct NameError {
     /// What the name was for.
@@ -194,7 +195,7 @@ pub fn check_job_id(id: &str) -> Result<(), NameError> {
     if id.is_empty() || !id.chars().all(legal) {
         return Err(NameError {
             kind: "job id",
-            name: shortened(id),
+            name: id.to_owned(),
             reason: "it must be made of letters, digits, `_` and `-`",
         });
     }
@@ -207,7 +208,7 @@ pub fn check_job_id(id: &str) -> Result<(), NameError> {
 /// queue's list (docs/wire.md §1.5).
 pub fn check_queue_name(name: &str) -> Result<(), NameError> {
     const KIND: &str = "queue name";
-    let refuse = |reason| Err(NameError { kind: KIND, name: shortened(name), reason });
+    let refuse = |reason| Err(NameError { kind: KIND, name: name.to_owned(), reason });
     if name.is_empty() {
         return refuse("it must not be empty");
     }
@@ -235,7 +236,7 @@ pub fn check_worker_name(name: &str) -> Result<(), NameError> {
     {
         return Err(NameError {
             kind: KIND,
-            name: shortened(name),
+            name: name.to_owned(),
             reason: "it must not be empty, hold control characters, begin or end in white space, \
                      or end in `:executions`",
         });
@@ -243,25 +244,34 @@ pub fn check_worker_name(name: &str) -> Result<(), NameError> {
     check_length(KIND, name)
 }
 
+/// Checks the name of a function that we are about to write: a dotted path of identifiers, `tasks.add`, whose last part
+/// Python looks for in the module before it. Those of `#[job]` are the same.
+pub fn check_function_name(name: &str) -> Result<(), NameError> {
+    // Letters of any script, as Python has them in its identifiers.
+    let is_identifier = |part: &str| {
+        let mut chars = part.chars();
+        chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
+            && chars.all(|c| c.is_alphanumeric() || c == '_')
+    };
+    match name.split('.').all(is_identifier) {
+        true => Ok(()),
+        false => Err(NameError {
+            kind: "function name",
+            name: name.to_owned(),
+            reason: "it must be a dotted path, such as tasks.add",
+        }),
+    }
+}
+
 fn check_length(kind: &'static str, name: &str) -> Result<(), NameError> {
     if name.len() > NAME_BYTES_MAX {
         return Err(NameError {
             kind,
-            name: shortened(name),
+            name: name.to_owned(),
             reason: "it must not be longer than 200 bytes",
         });
     }
     Ok(())
-}
-
-/// Enough of a hostile name to recognise it in a log.
-fn shortened(name: &str) -> String {
-    const SHOWN_CHARS: usize = 60;
-    let mut short: String = name.chars().take(SHOWN_CHARS).collect();
-    if short.len() < name.len() {
-        let _ = write!(short, "… ({} bytes)", name.len());
-    }
-    short
 }
 
 #[cfg(test)]
@@ -310,6 +320,11 @@ mod tests {
                 vec!["", "a,b", "x:intermediate", " a", "a\n", "{a}", &long],
             ),
             (check_worker_name, vec!["w1", "a.b:c"], vec!["", "w:executions", "a\tb", &long]),
+            (
+                check_function_name,
+                vec!["f", "a.b_2.C", "тест"],
+                vec!["", "a b", ".a", "a.", "a-b", "1a", "a\x1b"],
+            ),
         ] {
             for name in good {
                 assert_eq!(check(name), Ok(()), "{name:?}");

@@ -29,6 +29,7 @@
 //! * job authors: [`job`], [`handlers!`], [`Handlers`], [`Context`], [`States`], [`Failure`]
 //! * managing jobs: [`Cancel`], [`Registry`], [`Requeued`]
 //! * inspecting Redis: [`Job`], [`JobResult`], [`ExecutionRecord`], [`WorkerRecord`], [`Status`], [`Keys`]
+//! * texts for people: [`Shown`], for what others have written
 //! * payloads, from `rq-wire`: [`Codec`], [`Value`], [`Payload`]
 //! * extenders: [`Executor`] with [`Host`] and [`Interrupt`], [`DeathPenalty`], [`ExceptionHandler`]
 //! * workers and tools of RQ, with the feature `worker`: `steps` and `link`, what is sent to Redis and how;
@@ -90,6 +91,7 @@ mod repeat;
 mod result;
 mod retry;
 mod scripts;
+mod shown;
 mod states;
 mod status;
 #[cfg(feature = "worker")]
@@ -135,6 +137,9 @@ pub use result::{JobResult, ResultKind};
 pub use retry::Retry;
 pub use rq_macros::job;
 pub use rq_wire::{Codec, CodecError, Payload, Value, ValueError, zlib};
+pub use shown::Shown;
+#[cfg(feature = "worker")]
+pub use shown::is_harmful;
 pub use states::States;
 pub use status::Status;
 pub use steps::management::Requeued;

@@ -4,6 +4,7 @@ use std::{fmt, io};
 
 use crate::error_class::{self, ErrorClass};
 use crate::scripts;
+use crate::shown::Shown;
 
 /// What stands before an error within a script, and the script's digest, before Redis 7.
 const WRAPPED: &str = "Error running script (call to f_";
@@ -43,11 +44,11 @@ impl RedisError {
 impl fmt::Display for RedisError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.0.code(), self.0.detail().unwrap_or_default()) {
-            (None, _) => self.0.fmt(f)?,
-            (Some(code), "") => f.write_str(code)?,
+            (None, _) => Shown::line(&self.0).fmt(f)?,
+            (Some(code), "") => Shown::line(code).fmt(f)?,
             (Some(code), detail) => {
                 // Which line of which script was refused says nothing to whoever reads this.
-                write!(f, "{code} {}", without_place(detail))?;
+                write!(f, "{} {}", Shown::name(code), Shown::line(without_place(detail)))?;
                 if let Some(command) = refused_command(detail) {
                     write!(f, ": {command}")?;
                 }

@@ -277,7 +277,7 @@ impl Title {
         bytes.fill(0);
         let mut room = &mut bytes[..self.length - 1];
         // What is too long is cut off.
-        let _ = write!(room, "{text}");
+        let _ = write!(room, "{}", rq_core::Shown::line(text));
     }
 }
 

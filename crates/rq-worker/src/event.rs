@@ -54,6 +54,12 @@ pub enum WorkerEvent<'a> {
         /// The queue it came from.
         queue: &'a str,
     },
+    /// A job that begins has callbacks or webhooks, which this worker does not call yet. Told behind
+    /// [`JobBegan`](WorkerEvent::JobBegan).
+    CallbacksIgnored {
+        /// The job.
+        job: &'a Job,
+    },
     /// A run ended with a value, and was settled.
     JobFinished {
         /// The job.
@@ -243,6 +249,11 @@ pub enum WorkerEvent<'a> {
     CleaningQueue {
         /// The queue.
         queue: &'a str,
+    },
+    /// The worker begins maintenance of the registries of many queues, of which each is not told by itself.
+    CleaningQueues {
+        /// How many queues.
+        queues: usize,
     },
     /// The worker begins maintenance of the groups.
     CleaningGroups,

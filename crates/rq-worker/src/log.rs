@@ -1,12 +1,27 @@
 //! [`Log`]: the observer that writes a worker's log, in the lines that users of RQ know (docs/cli.md §2).
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use rq_core::{Job, Timestamp, Ttl};
-use tracing::{debug, error, info, warn};
+use rq_core::{Job, Shown, Timestamp, Ttl};
 
 use crate::event::{Observer, ReapedFate, WorkerEvent};
+
+/// The most bytes of a failure's text in the log: this many of its beginning, and as many of its end, where a traceback
+/// has the error.
+const FAILURE_PART_BYTES_MAX: usize = 3000;
+
+/// `tracing`'s macros for one line that is shown: with everything in it that others may have written.
+macro_rules! shown {
+    ($level:ident, $($field:ident $(= $value:expr)?,)* $format:literal $($args:tt)*) => {
+        tracing::$level!($($field $(= $value)?,)* "{}", Shown::line(format_args!($format $($args)*)))
+    };
+}
+macro_rules! debug { ($($args:tt)*) => { shown!(debug, $($args)*) }; }
+macro_rules! info { ($($args:tt)*) => { shown!(info, $($args)*) }; }
+macro_rules! warn { ($($args:tt)*) => { shown!(warn, $($args)*) }; }
+macro_rules! error { ($($args:tt)*) => { shown!(error, $($args)*) }; }
 
 /// Writes what workers do to the subscriber of `tracing` that the program has installed; nowhere where it has none.
 #[derive(Clone, Copy, Debug)]
@@ -49,24 +64,26 @@ impl Observer for Log {
             WorkerEvent::JobFinished { job, queue, ran, kept } => {
                 self.finished(worker, job, queue, ran, kept)
             }
-            WorkerEvent::JobFailed { job, text } => {
-                let (id, what) = (&job.id, if self.descriptions { job.described() } else { &job.id });
-                error!("Worker {worker}: job {id}: exception raised while executing ({what}): {text}");
-            }
+            WorkerEvent::CallbacksIgnored { job } => callbacks_ignored(worker, job),
+            WorkerEvent::JobFailed { job, text } => self.failed(worker, job, text),
             WorkerEvent::JobStopped { job } => {
-                warn!("Worker {worker}: job {} stopped by user, moving job to FailedJobRegistry", job.id);
+                let id = Shown::name(&job.id);
+                warn!("Worker {worker}: job {id} stopped by user, moving job to FailedJobRegistry");
             }
             WorkerEvent::JobExhausted { job } => {
-                error!("Worker {worker}: job {}: asked to be run again more often than it may", job.id);
+                let id = Shown::name(&job.id);
+                error!("Worker {worker}: job {id}: asked to be run again more often than it may");
             }
             WorkerEvent::JobRunsAgain { job, after: None } => {
-                info!("Worker {worker}: job {} will run again", job.id);
+                info!("Worker {worker}: job {} will run again", Shown::name(&job.id));
             }
             WorkerEvent::JobRunsAgain { job, after: Some(pause) } => {
-                info!("Worker {worker}: job {} will run again in {} seconds", job.id, pause.as_secs());
+                let (id, pause) = (Shown::name(&job.id), Counted(pause.as_secs(), "second"));
+                info!("Worker {worker}: job {id} will run again in {pause}");
             }
             WorkerEvent::JobSkipped { id, reason } => skipped(worker, id, reason),
             WorkerEvent::JobCalledOff { id } => {
+                let id = Shown::name(id);
                 info!("Worker {worker}: job {id} was canceled, deleted or given back before it began");
             }
             // A worker that is short says so once, and not for each job that comes by.
@@ -74,6 +91,7 @@ impl Observer for Log {
                 debug!("Worker {worker}: job {id} did not begin and was put back")
             }
             WorkerEvent::JobLost { id } => {
+                let id = Shown::name(id);
                 warn!(
                     "Worker {worker}: job {id} is no longer this worker's: it was canceled, deleted or taken for dead"
                 );
@@ -84,7 +102,9 @@ impl Observer for Log {
                 );
             }
             WorkerEvent::JobReaped { job, fate } => reaped(worker, job, fate),
-            WorkerEvent::JobRepaired { id, found } => info!("Worker {worker}: job {id} {found}"),
+            WorkerEvent::JobRepaired { id, found } => {
+                info!("Worker {worker}: job {} {found}", Shown::name(id));
+            }
 
             WorkerEvent::WarmStop { running } => warm_stop(worker, running),
             WorkerEvent::ColdStop => warn!("Worker {worker}: cold shut down"),
@@ -93,10 +113,10 @@ impl Observer for Log {
             WorkerEvent::BurstDone => info!("Worker {worker}: done, quitting"),
             WorkerEvent::BurstSuspended => info!("Worker {worker}: suspended in burst mode, exiting"),
             WorkerEvent::JobsReached { jobs } => {
-                info!("Worker {worker}: finished executing {jobs} jobs, quitting");
+                info!("Worker {worker}: finished executing {}, quitting", Counted(jobs, "job"));
             }
             WorkerEvent::IdleReached { idle } => {
-                info!("Worker {worker}: idle for {} seconds, quitting", idle.as_secs());
+                info!("Worker {worker}: idle for {}, quitting", Counted(idle.as_secs(), "second"));
             }
             WorkerEvent::Exhausted { reason } => error!("Worker {worker}: {reason}; taking no more jobs"),
             WorkerEvent::Short { reason, slots } => warn!(
@@ -113,13 +133,17 @@ impl Observer for Log {
             WorkerEvent::State { text } => info!("Worker {worker} [PID {}]: {text}", std::process::id()),
             WorkerEvent::StateOfJob { job, since } => {
                 let (call, age) = (job.described(), Clock(Timestamp::now().since(since)));
-                info!("Worker {worker}: has run {call} ({}) for {age}s", job.id);
+                info!("Worker {worker}: has run {call} ({}) for {age}s", Shown::name(&job.id));
             }
-            WorkerEvent::StopCommand { job_id } => info!("Worker {worker}: stopping job {job_id} on request"),
-            WorkerEvent::NotWorkingOn { job_id } => warn!("Not working on job {job_id}, command ignored."),
+            WorkerEvent::StopCommand { job_id } => {
+                info!("Worker {worker}: stopping job {} on request", Shown::name(job_id));
+            }
+            WorkerEvent::NotWorkingOn { job_id } => {
+                warn!("Not working on job {}, command ignored.", Shown::name(job_id));
+            }
             WorkerEvent::KillingHorses { horses } => {
                 info!("Received kill horse command.");
-                info!("Worker {worker}: killing {horses} horses");
+                info!("Worker {worker}: killing {}", Counted(horses, "horse"));
             }
             WorkerEvent::NoHorseToKill => info!("Worker is not working, kill horse command ignored"),
             WorkerEvent::MessageIgnored { so_far } => {
@@ -136,12 +160,15 @@ impl Observer for Log {
                 error!(queue, "Worker {worker}: jobs of {queue} are not scheduled: {reason}");
             }
             WorkerEvent::Unscheduled { jobs } => info!(
-                "Worker {worker}: {jobs} scheduled jobs were not enqueued: canceled, deleted or expired before they \
-                 were due"
+                "Worker {worker}: {} not enqueued: canceled, deleted or expired before their time came",
+                Counted(jobs, "scheduled job")
             ),
 
             WorkerEvent::CleaningQueue { queue } => {
                 info!(queue, "Worker {worker}: cleaning registries for queue: {queue}");
+            }
+            WorkerEvent::CleaningQueues { queues } => {
+                info!("Worker {worker}: cleaning registries for {}", Counted(queues, "queue"));
             }
             WorkerEvent::CleaningGroups => info!("Worker {worker}: cleaning group registries"),
             WorkerEvent::WorkerBuried { key } => {
@@ -159,7 +186,7 @@ impl Observer for Log {
                 warn!("Worker {worker}: Redis answers again, after {:.1} s", lasted.as_secs_f32());
             }
             WorkerEvent::OutcomeNotTaken { id, outcome } => {
-                error!("Worker {worker}: job {id} is {outcome}, and Redis was never told");
+                error!("Worker {worker}: job {} is {outcome}, and Redis was never told", Shown::name(id));
             }
             WorkerEvent::StepFailed { step, error } => error!("Worker {worker}: {step} failed: {error}"),
         }
@@ -168,7 +195,7 @@ impl Observer for Log {
 
 impl Log {
     fn began(self, worker: &str, job: &Job, queue: &str) {
-        let id = &job.id;
+        let (queue, id) = (Shown::name(queue).to_string(), Shown::name(&job.id));
         if self.descriptions {
             let call = job.described();
             info!(queue, call, "Worker {worker}: {queue}: {call} ({id})");
@@ -178,7 +205,7 @@ impl Log {
     }
 
     fn finished(self, worker: &str, job: &Job, queue: &str, ran: Duration, kept: Ttl) {
-        let id = &job.id;
+        let (queue, id) = (Shown::name(queue).to_string(), Shown::name(&job.id));
         if self.descriptions {
             let (call, took) = (job.described(), Clock(ran));
             info!("Successfully completed {call} job in {took}s on worker {worker}");
@@ -186,7 +213,9 @@ impl Log {
         info!(queue, call = "Job OK", "Worker {worker}: {queue}: Job OK ({id})");
         match kept {
             Ttl::Seconds(0) => info!("Worker {worker}: job {id} result discarded immediately"),
-            Ttl::Seconds(kept_s) => info!("Worker {worker}: job {id} result is kept for {kept_s} seconds"),
+            Ttl::Seconds(kept_s) => {
+                info!("Worker {worker}: job {id} result is kept for {}", Counted(kept_s, "second"));
+            }
             Ttl::Forever => {
                 info!("Worker {worker}: job {id} result will never expire, clean up result key manually");
             }
@@ -203,19 +232,58 @@ fn enumerated(names: &[String]) -> String {
     }
 }
 
+impl Log {
+    fn failed(self, worker: &str, job: &Job, text: &str) {
+        let (id, what) = (Shown::name(&job.id), if self.descriptions { job.described() } else { &job.id });
+        let head = format!("Worker {worker}: job {id}: exception raised while executing ({what}):");
+        let (text, head) = (abridged(text.trim_end()), Shown::line(head));
+        // A traceback stands together, below the line that says whose it is.
+        let space = if text.contains('\n') { '\n' } else { ' ' };
+        tracing::error!("{}", Shown::lines(format_args!("{head}{space}{text}")));
+    }
+}
+
+/// The beginning and the end of what is too long for a log.
+fn abridged(text: &str) -> Cow<'_, str> {
+    if text.len() <= 2 * FAILURE_PART_BYTES_MAX {
+        return Cow::Borrowed(text);
+    }
+    let head = &text[..text.floor_char_boundary(FAILURE_PART_BYTES_MAX)];
+    let tail = &text[text.ceil_char_boundary(text.len() - FAILURE_PART_BYTES_MAX)..];
+    let left_out = text.len() - head.len() - tail.len();
+    Cow::Owned(format!("{head}\n… ({left_out} bytes are left out here; the job's result has them)\n{tail}"))
+}
+
+fn callbacks_ignored(worker: &str, job: &Job) {
+    let id = Shown::name(&job.id);
+    let callbacks = [
+        ("on_success", &job.success_callback),
+        ("on_failure", &job.failure_callback),
+        ("on_stopped", &job.stopped_callback),
+    ];
+    let callbacks = callbacks.into_iter().filter_map(|(option, callback)| {
+        callback.as_ref().map(|callback| format!("{option} ({})", Shown::name(&callback.name)))
+    });
+    let ignored: Vec<String> = callbacks.chain(job.has_webhooks().then(|| "webhooks".to_owned())).collect();
+    warn!("Worker {worker}: job {id} has what this worker does not call yet: {}", ignored.join(", "));
+}
+
 fn started(worker: &str, executor: &str, slots: usize) {
     let (version, pid) = (env!("CARGO_PKG_VERSION"), std::process::id());
-    info!("Worker {worker}: started with PID {pid}, version {version}, {slots} jobs at once ({executor})");
+    let jobs = Counted(slots, "job");
+    info!("Worker {worker}: started with PID {pid}, version {version}, {jobs} at once ({executor})");
 }
 
 fn warm_stop(worker: &str, running: usize) {
     info!("Worker {worker} [PID {}]: warm shut down requested", std::process::id());
     if running > 0 {
-        info!("Worker {worker}: finishing {running} jobs; signal again to end them");
+        let (jobs, them) = (Counted(running, "job"), if running == 1 { "it" } else { "them" });
+        info!("Worker {worker}: finishing {jobs}; signal again to end {them}");
     }
 }
 
 fn skipped(worker: &str, id: &str, reason: &str) {
+    let id = Shown::name(id);
     match reason {
         "gone" => warn!("Worker {worker}: job {id} skipped: it was deleted, or its time to live has passed"),
         "wrongtype" => warn!("Worker {worker}: job {id} skipped: its key holds no hash"),
@@ -230,7 +298,8 @@ fn skipped(worker: &str, id: &str, reason: &str) {
 }
 
 fn reaped(worker: &str, job: &Job, fate: ReapedFate) {
-    let (id, silent) = (&job.id, job.worker_name.as_deref().unwrap_or("its worker"));
+    let (id, silent) =
+        (Shown::name(&job.id), Shown::name(job.worker_name.as_deref().unwrap_or("its worker")));
     match fate {
         ReapedFate::Waits => {
             info!("Worker {worker}: job {id} waits again: {silent} stopped heartbeating before it began");
@@ -241,6 +310,16 @@ fn reaped(worker: &str, job: &Job, fate: ReapedFate) {
         ReapedFate::Failed => {
             error!("Worker {worker}: job {id} failed: {silent} stopped heartbeating while it ran");
         }
+    }
+}
+
+/// How many of something there are: `1 job`, `2 jobs`.
+struct Counted<N>(N, &'static str);
+
+impl<N: fmt::Display + PartialEq + From<u8>> fmt::Display for Counted<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.0 == N::from(1) { "" } else { "s" };
+        write!(f, "{} {}{plural}", self.0, self.1)
     }
 }
 
@@ -257,6 +336,21 @@ impl fmt::Display for Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_no_plural() {
+        assert_eq!(Counted(1_usize, "job").to_string(), "1 job");
+        assert_eq!(Counted(0_u64, "second").to_string(), "0 seconds");
+    }
+
+    #[test]
+    fn of_a_long_failure_both_ends_are_kept() {
+        assert_eq!(abridged("oh no"), "oh no");
+        let text = format!("Traceback\n{}\nValueError: no", "é\n".repeat(10_000));
+        let short = abridged(&text);
+        assert!(short.starts_with("Traceback\né") && short.ends_with("é\n\nValueError: no"), "{short}");
+        assert!(short.len() < 6200 && short.contains("bytes are left out here"), "{short}");
+    }
 
     #[test]
     fn durations_read_as_pythons() {

@@ -5,8 +5,15 @@ use std::time::Duration;
 /// The longest time an option takes: ten years.
 pub const SECONDS_MAX: i64 = 315_360_000;
 
-/// A number of seconds, or less than none for "for ever" where the option knows that.
-pub fn seconds_or_negative(text: &str) -> Result<i64, String> {
+/// For how many seconds something is kept, or -1 for ever.
+pub fn ttl(text: &str) -> Result<i64, String> {
+    match whole_seconds(text)? {
+        ..-1 => Err("it must be 0 or more, or -1 for ever".to_owned()),
+        seconds => Ok(seconds),
+    }
+}
+
+fn whole_seconds(text: &str) -> Result<i64, String> {
     match text.parse::<i64>() {
         Ok(number) if number <= SECONDS_MAX => Ok(number),
         Ok(_) => Err(format!("it must be at most {SECONDS_MAX}")),
@@ -16,7 +23,7 @@ pub fn seconds_or_negative(text: &str) -> Result<i64, String> {
 
 /// A number of seconds, one at least.
 pub fn seconds(text: &str) -> Result<Duration, String> {
-    match seconds_or_negative(text)? {
+    match whole_seconds(text)? {
         ..1 => Err("it must be at least 1".to_owned()),
         seconds => Ok(Duration::from_secs(seconds.unsigned_abs())),
     }
@@ -42,7 +49,8 @@ mod tests {
 
     #[test]
     fn numbers_have_bounds() {
-        assert_eq!(seconds_or_negative("-1"), Ok(-1));
+        assert_eq!((ttl("-1"), ttl("0")), (Ok(-1), Ok(0)));
+        assert!(ttl("-2").is_err() && ttl("315360001").is_err());
         assert_eq!(seconds("1"), Ok(Duration::from_secs(1)));
         assert_eq!(count("9223372036854775807"), Ok(i64::MAX.unsigned_abs()));
         for refused in [count("-1"), count("0"), count("1.5"), count("x")] {

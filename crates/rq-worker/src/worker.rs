@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::stream::{self, Stream, StreamExt};
-use rq_core::{Handlers, Keys, OnCrash, Ttl};
+use rq_core::{Handlers, Keys, OnCrash, Shown, Ttl};
 
 use crate::dispatcher::{self, Parts};
 use crate::error::{LaunchError, WorkerError};
@@ -161,7 +161,7 @@ impl<L: Launch> Worker<L> {
         last_words(move || {
             if let Err(error) = result {
                 // Standard error may be closed; the exit code remains.
-                let _ = writeln!(io::stderr(), "{error}");
+                let _ = writeln!(io::stderr(), "{}", Shown::message(error));
             }
         });
         code

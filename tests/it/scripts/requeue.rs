@@ -102,6 +102,31 @@ fn each_id_is_answered() {
     assert_eq!(stage.books("repeats"), ["failed:q", "scheduled:q"]);
 }
 
+/// An id that failed, was enqueued again by somebody else, and has ended since: running it once more is not what was
+/// asked for.
+#[test]
+fn what_has_ended_elsewhere_since_is_left_alone() {
+    let stage = with_failed(&["finished-there", "failed-there", "finished-here", "failed"]);
+    for (id, origin, status) in [
+        ("finished-there", "r", "finished"),
+        ("failed-there", "r", "failed"),
+        ("finished-here", "q", "finished"),
+    ] {
+        stage.run(&format!("HSET job:{id} origin {origin} status {status}"));
+        stage.run(&format!("ZADD {status}:{origin} 4000000000 {id}"));
+    }
+    let ids = owned(&["finished-there", "failed-there", "finished-here", "failed"]);
+    let step = requeue(&stage.keys, FAILED, false, &ids);
+    use Requeued::{Done, Elsewhere};
+    assert_eq!(stage.take_twice(&step), [Elsewhere, Elsewhere, Elsewhere, Done]);
+    assert_eq!(stage.waiting(QUEUE), ["failed"]);
+    assert_eq!(stage.books("finished-there"), ["failed:q", "finished:r"]);
+    // From where it is, it can be.
+    let there = RequeueFrom::Registry(RegistryKind::Failed, "r");
+    assert_eq!(stage.take_twice(&requeue(&stage.keys, there, false, &owned(&["failed-there"]))), [Done]);
+    assert_eq!(stage.waiting("r"), ["failed-there"]);
+}
+
 #[test]
 fn at_the_head_the_first_one_is_next() {
     let ids: Vec<String> = (0..250).map(|number| format!("j{number:03}")).collect();

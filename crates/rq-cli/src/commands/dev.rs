@@ -13,6 +13,7 @@ use serde::Serialize;
 use self::signals::{Signal, Signals};
 use crate::output::{note, print, say};
 use crate::refusal::Refusal;
+use crate::text::{Text, text};
 
 /// What names the Redis for programs: RQ's own variable, and the one that many others read.
 const VARIABLES: [&str; 2] = ["RQ_REDIS_URL", "REDIS_URL"];
@@ -56,7 +57,7 @@ struct Place<'a> {
 }
 
 pub(crate) fn run(args: Args) -> Result<(), Refusal> {
-    let server = Server::start(args.port, remark);
+    let server = Server::start(args.port, |line| remark(Text::line(line)));
     let server = server.map_err(|error| Refusal::Failed(error.to_string()))?;
     match args.command.split_first() {
         Some((program, arguments)) => run_command(program, arguments, server),
@@ -69,13 +70,13 @@ fn stay(mut server: Server, json: bool) -> Result<(), Refusal> {
     let signals = Signals::receive().map_err(system)?;
     match json {
         true => say(place(&server)?)?,
-        false => print(&format!(
+        false => print(&Text::own_lines(&format!(
             "Redis: {}, in memory, until Ctrl-C.\n{}\n  export {}={}\n",
             server.description(),
             server.url(),
             VARIABLES[0],
             server.url()
-        ))?,
+        )))?,
     }
     loop {
         match signals.next().map_err(system)?.signal {
@@ -90,7 +91,7 @@ fn stay(mut server: Server, json: bool) -> Result<(), Refusal> {
 
 /// Runs a command with it, and ends as that does. The server ends later, so that the command can end in good order.
 fn run_command(program: &OsStr, arguments: &[OsString], mut server: Server) -> Result<(), Refusal> {
-    remark(&format!("Redis: {} on {}, for this run alone.", server.description(), server.url()));
+    remark(text!("Redis: {} on {}, for this run alone.", server.description(), server.url()));
     // Before there is a command, so that no signal for it is missed.
     let signals = Signals::receive().map_err(system)?;
     let mut command = Command::new(program);
@@ -106,7 +107,7 @@ fn run_command(program: &OsStr, arguments: &[OsString], mut server: Server) -> R
                 }
                 if is_served && server.has_ended().map_err(system)? {
                     is_served = false;
-                    note("the Redis server has ended by itself");
+                    note(text!("the Redis server has ended by itself"));
                 }
             }
             // What a key of the terminal sends has reached all that run in it. That it is gone, only the first process of its
@@ -117,10 +118,10 @@ fn run_command(program: &OsStr, arguments: &[OsString], mut server: Server) -> R
     }
 }
 
-fn place(server: &Server) -> Result<String, Refusal> {
+fn place(server: &Server) -> Result<Text, Refusal> {
     let (url, server_is, port) = (server.url(), server.description(), server.address().port());
     let place = Place { schema: SCHEMA, url: &url, port, server: server_is };
-    serde_json::to_string(&place).map_err(|error| Refusal::Failed(error.to_string()))
+    Text::json(&place)
 }
 
 fn pass_on(signal: Signal, child: &Child) {
@@ -152,8 +153,8 @@ fn system(error: io::Error) -> Refusal {
 }
 
 /// A line on standard error: standard output is the command's. Where nobody reads it, it is dropped.
-fn remark(line: &str) {
-    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+fn remark(line: Text) {
+    let _ = io::stderr().write_all(line.ended().as_str().as_bytes());
 }
 
 fn port(text: &str) -> Result<u16, String> {

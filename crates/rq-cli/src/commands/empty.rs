@@ -1,12 +1,14 @@
 //! `rq empty`: removes waiting jobs (docs/cli.md §5).
 
-use rq_core::Error;
 use rq_core::link::BlockingLink;
 use rq_core::steps::queue::{self, EMPTIED_PER_SCRIPT_MAX};
+use rq_core::{Error, Shown};
 
+use crate::names;
 use crate::output::say;
 use crate::refusal::Refusal;
 use crate::server::{RunsNoJobs, Server, Shared};
+use crate::text::text;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,7 +25,7 @@ pub(crate) struct Args {
     #[arg(short, long)]
     all: bool,
     /// The queues to empty.
-    #[arg(value_name = "QUEUES")]
+    #[arg(value_name = "QUEUES", value_parser = names::existing)]
     queues: Vec<String>,
     #[command(flatten)]
     shared: Shared,
@@ -33,7 +35,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> Result<(), Refusal> {
     if !args.all && args.queues.is_empty() {
-        return say("Nothing to do");
+        return say(text!("Nothing to do"));
     }
     let server = args.shared.server()?;
     let link = server.link()?;
@@ -42,11 +44,11 @@ pub(crate) fn run(args: Args) -> Result<(), Refusal> {
         false => args.queues,
     };
     if queues.is_empty() {
-        return say("Nothing to do");
+        return say(text!("Nothing to do"));
     }
     for queue in &queues {
         let removed = empty(&link, &server, queue).map_err(|error| server.refusal(&error))?;
-        say(format_args!("{removed} jobs removed from {queue} queue"))?;
+        say(text!("{removed} jobs removed from {} queue", Shown::name(queue)))?;
     }
     Ok(())
 }

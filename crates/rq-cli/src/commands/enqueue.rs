@@ -12,10 +12,12 @@ use std::time::Duration;
 use rq_core::{Call, Payload, Retry, Timestamp, Ttl, Value};
 
 use self::argument::Arguments;
+use crate::names;
 use crate::output::say;
 use crate::paint::{Colour, Paint};
 use crate::refusal::Refusal;
 use crate::server::{RunsNoJobs, Shared};
+use crate::text::{Text, text};
 
 mod argument;
 mod literal;
@@ -47,43 +49,45 @@ Where a value begins with `@`, the rest names a file whose content stands for it
 #[command(before_help = EXAMPLES, after_help = SYNTAX)]
 pub(crate) struct Args {
     /// The queue.
-    #[arg(short, long, default_value = "default")]
+    #[arg(short, long, default_value = "default", value_parser = names::queue)]
     queue: String,
     /// How long the job may run: seconds, or a number with s, m, h or d; -1 for no limit [default: 180].
     #[arg(long, value_name = "TIME", value_parser = seconds::parse_timeout, allow_negative_numbers = true)]
     timeout: Option<i64>,
     /// How long its result is kept; -1 for ever, 0 not at all [default: the worker's, 500].
-    #[arg(long, value_name = "TIME", value_parser = seconds::parse, allow_negative_numbers = true)]
+    #[arg(long, value_name = "TIME", value_parser = seconds::parse_ttl, allow_negative_numbers = true)]
     result_ttl: Option<i64>,
     /// How long it may wait before it is discarded [default: as long as it takes].
     #[arg(long, value_name = "TIME", value_parser = seconds::parse_positive, allow_negative_numbers = true)]
     ttl: Option<i64>,
     /// How long it is kept if it fails; -1 for ever [default: a year].
-    #[arg(long, value_name = "TIME", value_parser = seconds::parse, allow_negative_numbers = true)]
+    #[arg(long, value_name = "TIME", value_parser = seconds::parse_ttl, allow_negative_numbers = true)]
     failure_ttl: Option<i64>,
     /// What people read instead of the call.
     #[arg(long)]
     description: Option<String>,
     /// The id of a job that must have finished first; give several for several.
-    #[arg(long, value_name = "JOB_ID")]
+    #[arg(long, value_name = "JOB_ID", value_parser = names::dependency)]
     depends_on: Vec<String>,
     /// The job's id: letters, digits, `_` and `-` [default: a fresh UUID].
-    #[arg(long)]
+    #[arg(long, value_parser = names::job_id)]
     job_id: Option<String>,
     /// Put it before the jobs that wait.
     #[arg(long)]
     at_front: bool,
     /// How often it runs again when it fails.
-    #[arg(long, value_name = "INTEGER", default_value_t = 0)]
+    #[arg(long, value_name = "INTEGER", default_value_t = 0, value_parser = retries, allow_negative_numbers = true)]
     retry_max: u32,
     /// Seconds before it runs again; give several for growing pauses, the last one repeats [default: 0].
+    ///
+    /// It takes --retry-max.
     #[arg(long, value_name = "INTEGER", value_parser = seconds::parse_pause, allow_negative_numbers = true)]
     retry_interval: Vec<u64>,
     /// Enqueue it after this time: seconds, or a number with s, m, h or d.
     ///
     /// A worker that runs the scheduler does it, and does not wait for the jobs it depends on.
-    #[arg(long, value_name = "TIME", value_parser = seconds::parse, allow_negative_numbers = true)]
-    schedule_in: Option<i64>,
+    #[arg(long, value_name = "TIME", value_parser = seconds::parse_delay, allow_negative_numbers = true)]
+    schedule_in: Option<u64>,
     /// Enqueue it when the clock here shows this time, such as 2021-05-27T21:45:00.
     #[arg(long, value_name = "TIME", value_parser = local_time::parse)]
     schedule_at: Option<Timestamp>,
@@ -91,7 +95,7 @@ pub(crate) struct Args {
     #[arg(long)]
     quiet: bool,
     /// The function's name, such as tasks.add.
-    #[arg(value_name = "FUNCTION")]
+    #[arg(value_name = "FUNCTION", value_parser = names::function)]
     function: String,
     /// Its arguments: see below.
     #[arg(value_name = "ARGUMENTS")]
@@ -109,6 +113,7 @@ pub(crate) fn run(args: Args) -> Result<(), Refusal> {
     // Uncut, as RQ's command line has it; its API cuts each argument (docs/wire.md §4.5).
     let call_string = payload.full_description();
     let due = args.due()?;
+    args.check_retries()?;
     let server = args.shared.server()?;
     let queue = server.queue(&args.queue)?;
     let mut call = args.call(payload, &call_string);
@@ -123,8 +128,15 @@ pub(crate) fn run(args: Args) -> Result<(), Refusal> {
     if args.quiet {
         return Ok(());
     }
-    let call_string = Paint::of_stdout().paint_in_line(Colour::Blue, &call_string);
-    say(format_args!("Enqueued {call_string} with job-id '{}'.", job.id()))
+    let call_string = Paint::of_stdout().paint_in_line(Colour::Blue, Text::line(call_string));
+    say(text!("Enqueued ") + call_string + text!(" with job-id '{}'.", job.id()))
+}
+
+fn retries(text: &str) -> Result<u32, String> {
+    match text.parse::<i64>() {
+        Ok(number) => u32::try_from(number).map_err(|_| format!("it must be from 0 to {}", u32::MAX)),
+        Err(_) => Err(format!("'{text}' is not a valid integer")),
+    }
 }
 
 impl Args {
@@ -134,13 +146,18 @@ impl Args {
             (Some(_), Some(_)) => {
                 Err(Refusal::usage(NAME, "You can't specify both --schedule-in and --schedule-at"))
             }
-            (Some(seconds), None) => {
-                let pause = Duration::from_secs(seconds.unsigned_abs());
-                let now = Timestamp::now();
-                // A time that has passed is no error: the job is due at once.
-                Ok(Some(if seconds < 0 { now.before(pause) } else { now.after(pause) }))
-            }
+            (Some(seconds), None) => Ok(Some(Timestamp::now().after(Duration::from_secs(seconds)))),
             (None, at) => Ok(at),
+        }
+    }
+
+    fn check_retries(&self) -> Result<(), Refusal> {
+        match self.retry_max {
+            0 if !self.retry_interval.is_empty() => Err(Refusal::usage(
+                NAME,
+                "Option '--retry-interval' says when a job runs again, and '--retry-max' how often: give that, too.",
+            )),
+            _ => Ok(()),
         }
     }
 
@@ -172,7 +189,7 @@ impl Args {
         if let Some(ttl_s) = self.ttl {
             call = call.ttl(Duration::from_secs(ttl_s.unsigned_abs()));
         }
-        // RQ's 0, its default, means none; intervals alone change nothing.
+        // RQ's 0, its default, means none.
         if self.retry_max > 0 {
             let pauses = self.retry_interval.iter().copied().map(Duration::from_secs);
             call = call.retry(Retry::up_to(self.retry_max).after(pauses));

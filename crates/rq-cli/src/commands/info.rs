@@ -12,10 +12,12 @@ use std::time::Duration;
 use nix::sys::signal::{SigSet, Signal};
 
 use self::snapshot::Snapshot;
+use crate::names;
 use crate::output::print;
 use crate::paint::Paint;
 use crate::refusal::Refusal;
 use crate::server::{RunsNoJobs, Shared};
+use crate::text::Text;
 
 mod json;
 mod snapshot;
@@ -54,7 +56,7 @@ With --only-queues there are no workers, and the other way round.";
 #[command(before_help = EXAMPLES, after_long_help = JSON)]
 pub(crate) struct Args {
     /// Look again every so many seconds, until Ctrl-C.
-    #[arg(short, long, value_name = "FLOAT", value_parser = interval)]
+    #[arg(short, long, value_name = "FLOAT", value_parser = interval, allow_negative_numbers = true)]
     interval: Option<Duration>,
     /// One line for each queue and worker, without bars and sums.
     #[arg(short, long)]
@@ -72,7 +74,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with_all = ["raw", "by_queue"])]
     json: bool,
     /// The queues to show; all of them if none is named.
-    #[arg(value_name = "QUEUES")]
+    #[arg(value_name = "QUEUES", value_parser = names::existing)]
     queues: Vec<String>,
     #[command(flatten)]
     shared: Shared,
@@ -96,7 +98,7 @@ pub(crate) fn run(args: Args) -> Result<(), Refusal> {
             true => json::render(&snapshot, &server, args.shows())?,
             false => text::render(&snapshot, &args.layout()),
         };
-        print(&format!("{}{text}", if clear { CLEAR } else { "" }))?;
+        print(&(Text::control(if clear { CLEAR } else { "" }) + text))?;
         match interval {
             // No signal needs to end this sleep: the other thread ends the process.
             Some(interval) => std::thread::sleep(interval),
@@ -146,7 +148,7 @@ fn end_at_interrupt() -> Result<(), Refusal> {
     interrupt.thread_block().map_err(|error| failed(&error))?;
     let wait = move || {
         if interrupt.wait().is_ok() {
-            let _ = print("\n");
+            let _ = print(&Text::default().ended());
             std::process::exit(0);
         }
     };

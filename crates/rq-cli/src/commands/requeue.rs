@@ -3,13 +3,15 @@
 use rq_core::link::BlockingLink;
 use rq_core::steps::management::{RequeueFrom, requeue};
 use rq_core::steps::registry::entries;
-use rq_core::{Error, RegistryKind, Requeued};
+use rq_core::{Error, RegistryKind, Requeued, Shown};
 
+use crate::names;
 use crate::output::{note, say};
 use crate::paint::{Colour, Paint};
 use crate::progress::Progress;
 use crate::refusal::Refusal;
 use crate::server::{RunsNoJobs, Server, Shared};
+use crate::text::text;
 
 /// How many ids one round trip reads.
 const READ_AT_ONCE: usize = 10_000;
@@ -30,13 +32,13 @@ Examples:
 #[command(before_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The queue they failed in.
-    #[arg(long)]
+    #[arg(long, value_parser = names::existing)]
     queue: String,
     /// Requeue all that failed there.
     #[arg(short, long)]
     all: bool,
     /// The ids of the jobs to requeue.
-    #[arg(value_name = "JOB_IDS")]
+    #[arg(value_name = "JOB_IDS", value_parser = names::existing)]
     job_ids: Vec<String>,
     #[command(flatten)]
     shared: Shared,
@@ -46,7 +48,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> Result<(), Refusal> {
     if !args.all && args.job_ids.is_empty() {
-        return say("Nothing to do");
+        return say(text!("Nothing to do"));
     }
     let server = args.shared.server()?;
     let link = server.link()?;
@@ -55,17 +57,17 @@ pub(crate) fn run(args: Args) -> Result<(), Refusal> {
         false => args.job_ids,
     };
     if ids.is_empty() {
-        return say("Nothing to do");
+        return say(text!("Nothing to do"));
     }
-    say(format_args!("Requeueing {} jobs from failed queue", ids.len()))?;
+    say(text!("Requeueing {} jobs from failed queue", ids.len()))?;
     let left = requeue_all(&link, &server, &args.queue, &ids)?;
     if left.is_empty() {
         return Ok(());
     }
     // Reasons go to standard error, RQ's line to standard output (docs/cli.md §5).
     explain(&args.queue, &left);
-    let line = format!("Unable to requeue {} jobs from failed job registry", left.len());
-    say(Paint::of_stdout().paint(Colour::Red, &line))?;
+    let line = text!("Unable to requeue {} jobs from failed job registry", left.len());
+    say(Paint::of_stdout().paint(Colour::Red, line))?;
     Err(Refusal::Said)
 }
 
@@ -106,20 +108,20 @@ fn requeue_all<'a>(
 }
 
 fn explain(queue: &str, left: &[(&str, Requeued)]) {
+    let queue = Shown::name(queue);
     for (id, requeued) in left.iter().take(EXPLAINED_MAX) {
+        let id = Shown::name(id);
         match requeued {
             Requeued::NoJob => {
-                note(format_args!("job {id} is gone: it was deleted, or its time to live has passed"))
+                note(text!("job {id} is gone: it was deleted, or its time to live has passed"))
             }
-            Requeued::Elsewhere => {
-                note(format_args!("job {id} waits or runs again, or was canceled: it was left alone"))
-            }
-            Requeued::NotThere | Requeued::Done => {
-                note(format_args!("job {id} is no failed job of queue {queue}"))
-            }
+            Requeued::Elsewhere => note(text!(
+                "job {id} waits or runs again, was canceled, or has ended elsewhere since: it was left alone"
+            )),
+            Requeued::NotThere | Requeued::Done => note(text!("job {id} is no failed job of queue {queue}")),
         }
     }
     if left.len() > EXPLAINED_MAX {
-        note(format_args!("and {} more", left.len() - EXPLAINED_MAX));
+        note(text!("and {} more", left.len() - EXPLAINED_MAX));
     }
 }

@@ -5,6 +5,7 @@ use rq_core::steps::suspension;
 use crate::output::say;
 use crate::refusal::Refusal;
 use crate::server::{RunsNoJobs, Shared};
+use crate::text::text;
 
 /// Let suspended workers go on.
 ///
@@ -20,5 +21,5 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> Result<(), Refusal> {
     let server = args.shared.server()?;
     server.link()?.run(&suspension::resume(&server.keys)).map_err(|error| server.refusal(&error))?;
-    say("Resuming workers.")
+    say(text!("Resuming workers."))
 }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use rq_core::steps::suspension;
 
-use crate::output::say;
+use crate::output::{print, say};
 use crate::refusal::Refusal;
 use crate::server::{RunsNoJobs, Shared};
+use crate::text::{Text, text};
 
 /// The longest time, 3,170 years: Redis counts an expiry in milliseconds of 64 bits.
 const SECONDS_MAX: i64 = 100_000_000_000;
@@ -34,7 +35,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> Result<(), Refusal> {
     // Not by the option's parser: in RQ it is no usage error, but a line on standard output and exit code 1.
     if args.duration.is_some_and(|duration_s| duration_s < 1) {
-        say("Duration must be an integer greater than 1")?;
+        say(text!("Duration must be an integer greater than 1"))?;
         return Err(Refusal::Said);
     }
     let longest = args.duration.map(|duration_s| Duration::from_secs(duration_s.unsigned_abs()));
@@ -44,11 +45,13 @@ pub(crate) fn run(args: Args) -> Result<(), Refusal> {
         .run(&suspension::suspend(&server.keys, longest))
         .map_err(|error| server.refusal(&error))?;
     match args.duration {
-        Some(duration_s) => say(format_args!(
+        Some(duration_s) => print(&Text::own_lines(&format!(
             "Suspending workers for {duration_s} seconds. No new jobs will be started during that time, but then will\n        \
              automatically resume"
+        ))),
+        None => say(text!(
+            "Suspending workers.  No new jobs will be started.  But current jobs will be completed"
         )),
-        None => say("Suspending workers.  No new jobs will be started.  But current jobs will be completed"),
     }
 }
 

@@ -16,10 +16,12 @@ use tracing::Level;
 use crate::app::App;
 use crate::executors::{Executors, Given, Invalid, Prepare};
 use crate::log::{self, Format};
+use crate::names;
 use crate::output::{note, say};
 use crate::paint::{Colour, Paint};
 use crate::refusal::Refusal;
 use crate::server::{Server, Shared};
+use crate::text::Text;
 
 /// The command's name.
 pub(crate) const NAME: &str = "worker";
@@ -85,7 +87,7 @@ Exit codes:
 #[command(before_help = EXAMPLES, after_long_help = PROMISES)]
 pub(crate) struct Args {
     /// The queues to serve [default: default].
-    #[arg(value_name = "QUEUES")]
+    #[arg(value_name = "QUEUES", value_parser = names::queue)]
     pub(crate) queues: Vec<String>,
     /// How jobs run: fork (a process for each), thread (a pool of them) or green (coroutines, for many that wait)
     /// [default: fork].
@@ -106,7 +108,7 @@ pub(crate) struct Args {
     #[arg(long = "app", value_name = "PROGRAM")]
     _app: Option<PathBuf>,
     /// The worker's name; no living worker may have it [default: a fresh UUID].
-    #[arg(short, long)]
+    #[arg(short, long, value_parser = names::worker)]
     pub(crate) name: Option<String>,
     /// How many jobs run at once [default: with fork 1 for each core, with thread 8, at least 16; with green 1000].
     #[arg(long, value_name = "INTEGER", value_parser = number::count, allow_negative_numbers = true)]
@@ -145,7 +147,7 @@ pub(crate) struct Args {
     #[arg(long, help_heading = "When to stop", value_name = "SECONDS", value_parser = number::seconds, allow_negative_numbers = true)]
     max_idle_time: Option<Duration>,
     /// How many seconds results are kept, unless the producer has set it; -1 for ever.
-    #[arg(long, help_heading = "Times", value_name = "SECONDS", default_value_t = 500, allow_negative_numbers = true, value_parser = number::seconds_or_negative)]
+    #[arg(long, help_heading = "Times", value_name = "SECONDS", default_value_t = 500, allow_negative_numbers = true, value_parser = number::ttl)]
     results_ttl: i64,
     /// How many seconds without a heartbeat until the worker counts as gone.
     #[arg(long, help_heading = "Times", value_name = "SECONDS", default_value = "420", allow_negative_numbers = true, value_parser = number::seconds)]
@@ -203,7 +205,7 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
         .map_err(|reason| Refusal::usage(NAME, format!("Invalid value for a format: {reason}.")))?;
     let server = args.shared.server()?;
     if let Some(remark) = remark {
-        note(remark);
+        note(Text::line(remark));
     }
     // Before the worker is prepared: the processes that are forked then log in the same way.
     let log = log::install(args.logging.level(), format, Paint::of_stdout());
@@ -290,7 +292,7 @@ impl Logging {
 fn refuse(error: WorkerError, server: &Server) -> Result<(), Refusal> {
     match error {
         WorkerError::Suspended => {
-            let reason = Paint::of_stdout().paint(Colour::Red, &error.to_string());
+            let reason = Paint::of_stdout().paint(Colour::Red, Text::line(&error));
             last_words(move || drop(say(reason)));
             Err(Refusal::Said)
         }

@@ -4,6 +4,7 @@ use std::fmt::{self, Write};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::{Timestamp, tz::TimeZone};
+use rq_core::Shown;
 use tracing::field::Visit;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
@@ -12,9 +13,8 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::format::{Field, Format, Piece};
 use crate::paint::{Colour, Paint};
+use crate::text::Text;
 
-/// The longest message, in characters; longer ones are cut.
-const MESSAGE_CHARS_MAX: usize = 8192;
 /// RQ's logger, which operators know.
 const RQ_LOGGER: &str = "rq.worker";
 
@@ -84,11 +84,9 @@ impl Lines {
             // Its parts are found in the whole message; a plain one goes straight to the line.
             let mut painted = PaintedMessage::default();
             event.record(&mut painted);
-            return out.write_str(&painted.into_text(self.paint));
+            return out.write_str(painted.into_text(self.paint).as_str());
         }
-        let mut message = Message { out: OneLine::new(out), with_fields: !ours, result: Ok(()) };
-        event.record(&mut message);
-        message.result
+        write!(out, "{}", Shown::message(Message { event, with_fields: !ours }))
     }
 }
 
@@ -117,15 +115,28 @@ fn python_level(level: Level) -> (&'static str, u8) {
     }
 }
 
-/// Writes an event's message straight to the line, and the fields behind it that events of the jobs' own code have;
-/// events of RQ have all in the message.
+/// An event's message, and the fields behind it that events of the jobs' own code have; events of RQ have all in the
+/// message.
 struct Message<'a> {
-    out: OneLine<'a>,
+    event: &'a Event<'a>,
+    with_fields: bool,
+}
+
+impl fmt::Display for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut visitor = MessageVisitor { out: f, with_fields: self.with_fields, result: Ok(()) };
+        self.event.record(&mut visitor);
+        visitor.result
+    }
+}
+
+struct MessageVisitor<'a, 'f> {
+    out: &'a mut fmt::Formatter<'f>,
     with_fields: bool,
     result: fmt::Result,
 }
 
-impl Visit for Message<'_> {
+impl Visit for MessageVisitor<'_, '_> {
     fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn fmt::Debug) {
         if self.result.is_err() {
             return;
@@ -149,20 +160,24 @@ struct PaintedMessage {
 impl PaintedMessage {
     /// RQ's colours: queues green, calls and `Job OK` blue. A part that the message does not hold where RQ's lines have
     /// it stays plain.
-    fn into_text(self, paint: Paint) -> String {
-        let mut text = self.message;
+    fn into_text(self, paint: Paint) -> Text {
+        // Each with what comes before it in the line, from its beginning to its end.
+        let mut text = Text::default();
+        let mut rest = self.message.as_str();
         for (part, colour, before, after) in [
-            (&self.call, Colour::Blue, ": ", " ("),
-            (&self.queue, Colour::Green, ": ", ": "),
             (&self.queue, Colour::Green, " on ", "..."),
+            (&self.queue, Colour::Green, ": ", ": "),
+            (&self.call, Colour::Blue, ": ", " ("),
         ] {
             // An event without such a field has an empty part, which would be found between any two marks.
-            if let Some(at) = text.find(&format!("{before}{part}{after}")).filter(|_| !part.is_empty()) {
-                let start = at + before.len();
-                text.replace_range(start..start + part.len(), &paint.paint_in_line(colour, part));
-            }
+            let found = rest.find(&format!("{before}{part}{after}")).filter(|_| !part.is_empty());
+            let Some(at) = found else { continue };
+            let (plain, part_and_rest) = rest.split_at(at + before.len());
+            let (part, behind) = part_and_rest.split_at(part.len());
+            text = text + Text::message(plain) + paint.paint_in_line(colour, Text::message(part));
+            rest = behind;
         }
-        text
+        text + Text::message(rest)
     }
 }
 
@@ -180,69 +195,7 @@ impl Visit for PaintedMessage {
             _ => return,
         };
         // Strings take whatever is written.
-        let _ = write!(OneLine::new(text), "{value:?}");
-    }
-}
-
-/// Passes text on without anything that could end the line or command a terminal, and cuts it where it is too long.
-struct OneLine<'a> {
-    out: &'a mut dyn Write,
-    chars_left: usize,
-}
-
-impl<'a> OneLine<'a> {
-    fn new(out: &'a mut dyn Write) -> OneLine<'a> {
-        OneLine { out, chars_left: MESSAGE_CHARS_MAX }
-    }
-
-    /// Writes what is harmless as it is.
-    fn write_clean(&mut self, text: &str) -> fmt::Result {
-        match text.char_indices().nth(self.chars_left) {
-            None => {
-                self.chars_left -= text.chars().count();
-                self.out.write_str(text)
-            }
-            Some((end, _)) => {
-                self.chars_left = 0;
-                self.out.write_str(&text[..end])?;
-                self.out.write_str("...")
-            }
-        }
-    }
-}
-
-impl Write for OneLine<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let mut rest = text;
-        while self.chars_left > 0 && !rest.is_empty() {
-            let at = rest.find(is_harmful).unwrap_or(rest.len());
-            let (clean, harmful) = rest.split_at(at);
-            self.write_clean(clean)?;
-            let mut chars = harmful.chars();
-            if let Some(c) = chars.next().filter(|_| self.chars_left > 0) {
-                self.write_clean(&escaped(c))?;
-            }
-            rest = chars.as_str();
-        }
-        Ok(())
-    }
-}
-
-/// Control characters, those Unicode ends lines with, and those that turn the direction of what follows.
-fn is_harmful(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{061c}')
-        || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// As Python's `repr` has it.
-fn escaped(c: char) -> String {
-    match c {
-        '\n' => r"\n".to_owned(),
-        '\r' => r"\r".to_owned(),
-        '\t' => r"\t".to_owned(),
-        c if u32::from(c) < 0x100 => format!(r"\x{:02x}", u32::from(c)),
-        c => format!(r"\u{:04x}", u32::from(c)),
+        let _ = write!(text, "{}", Shown::message(format_args!("{value:?}")));
     }
 }
 
@@ -314,18 +267,21 @@ mod tests {
     }
 
     #[test]
-    fn one_event_is_one_line() {
-        let line = logged(MESSAGE, Paint::Plain, || tracing::info!("a\n\tb\r\x1b[31m\u{9b}\u{2028}é"));
-        assert_eq!(line, "a\\n\\tb\\r\\x1b[31m\\x9b\\u2028é\n");
+    fn nobody_can_forge_a_line() {
+        for paint in [Paint::Plain, Paint::Coloured] {
+            let line =
+                logged(MESSAGE, paint, || tracing::info!("a\n\tb\r\x1b[31m\u{9b}\u{2028}é\n01:02 forged\n"));
+            assert_eq!(line, "a\n    \\tb\\r\\x1b[31m\\x9b\\u2028é\n    01:02 forged\n");
+        }
     }
 
     #[test]
     fn long_messages_are_cut() {
-        let line = logged(MESSAGE, Paint::Plain, || tracing::info!("{}", "é".repeat(MESSAGE_CHARS_MAX)));
-        assert_eq!(line, "é".repeat(MESSAGE_CHARS_MAX) + "\n");
-        let long = "é\n".repeat(MESSAGE_CHARS_MAX);
+        let line = logged(MESSAGE, Paint::Plain, || tracing::info!("{}", "é".repeat(8192)));
+        assert_eq!(line, "é".repeat(8192) + "\n");
+        let long = "é\t".repeat(8192);
         let line = logged(MESSAGE, Paint::Plain, || tracing::info!("{long} and {long}"));
-        assert_eq!(line.chars().count(), MESSAGE_CHARS_MAX + "...\n".len());
+        assert_eq!(line.chars().count(), 8192 + "… (49157 bytes)\n".chars().count());
     }
 
     #[test]

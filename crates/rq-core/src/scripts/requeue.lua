@@ -6,8 +6,8 @@
 --       then ids
 -- Effect  per job: out of its registry, job hash (queued, or waiting for its rate limit's slot), queue list; its ttl
 --         counts from now on, and that of its end is lifted
--- Result  per id: 1 queued · 0 not in the registry · 2 in the registry, but elsewhere as well: it waits, runs, or was
---         canceled · 3 no such job; its id is out of the registry now
+-- Result  per id: 1 queued · 0 not in the registry · 2 in the registry, but elsewhere as well: it waits, runs, was
+--         canceled, or has ended since in another registry · 3 no such job; its id is out of the registry now
 -- Re-send: the job's private field `requeued` holds the token, so the answer is 1, whatever it did since.
 -- The fence is the first write: ZREM from the registry, which runs at maxmemory. What belongs to one job is a pcall.
 local P, T, I, token, side, named, queue = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6], ARGV[7]
@@ -31,7 +31,12 @@ local function requeue(id)
     if not ENDED[status] then return 0 end
     registry = P .. ENDED[status] .. origin
   end
-  if ELSEWHERE[status] then return tonumber(redis.pcall('ZSCORE', registry, id)) and 2 or 0 end
+  -- The same id may have been enqueued again since, here or in another queue, and have ended there: its record names
+  -- another end than the registry, or another queue, whose registry has it.
+  local ended = ENDED[status]
+  local has_ended_since = ended and named ~= '' and (ended ~= ':' .. named .. ':'
+    or origin ~= queue and tonumber(redis.pcall('ZSCORE', P .. ended .. origin, id)))
+  if ELSEWHERE[status] or has_ended_since then return tonumber(redis.pcall('ZSCORE', registry, id)) and 2 or 0 end
   local was_there = write('ZREM', registry, id) == 1
   if not is_job then return 3 end
   if not was_there then return 0 end

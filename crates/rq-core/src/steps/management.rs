@@ -86,7 +86,8 @@ pub enum Requeued {
     Done,
     /// It is not in the registry.
     NotThere,
-    /// It is in the registry, and elsewhere too: it waits or runs again, or was canceled. It was left as it is.
+    /// It is in the registry, and elsewhere too: it waits or runs again, was canceled, or was enqueued again since, here
+    /// or in another queue, and has ended in another registry. It was left as it is.
     Elsewhere,
     /// There is no such job. If the registry had its id, it has it no longer.
     NoJob,

@@ -352,6 +352,9 @@ impl Dispatcher {
     /// Hands an execution to the executor.
     pub(super) fn start(&mut self, execution: Execution, queue: &str) {
         self.observers.tell(WorkerEvent::JobBegan { job: &execution.job, queue });
+        if execution.job.has_callbacks() || execution.job.has_webhooks() {
+            self.observers.tell(WorkerEvent::CallbacksIgnored { job: &execution.job });
+        }
         self.shortage.on_started(Instant::now());
         self.executor.start(execution);
     }

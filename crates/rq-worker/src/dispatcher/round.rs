@@ -17,6 +17,8 @@ use crate::event::{Observers, WorkerEvent};
 
 /// More pages than any registry has: a walk that takes more goes in circles.
 const PAGES_MAX: usize = 10_000_000;
+/// The most queues of which each is told by itself.
+const QUEUES_NAMED_MAX: usize = 20;
 /// For which part of the interval no other worker takes a round; the rest is the leeway for a worker's own next one.
 const EXCLUSIVE: (u32, u32) = (9, 10);
 
@@ -56,9 +58,16 @@ impl Round {
         // Sent again the step finds this very text and answers that the round is ours, so it has to be unique.
         let name = format!("{} {}", self.worker, Timestamp::now().epoch_text());
         let mut found = Found::default();
+        let queues = self.queues.len();
+        let mut is_told = false;
         for queue in &self.queues {
             if self.is_mine(Scope::Queue(queue), &name).await {
-                self.observers.tell(WorkerEvent::CleaningQueue { queue });
+                match queues {
+                    ..=QUEUES_NAMED_MAX => self.observers.tell(WorkerEvent::CleaningQueue { queue }),
+                    _ if !is_told => self.observers.tell(WorkerEvent::CleaningQueues { queues }),
+                    _ => {}
+                }
+                is_told = true;
                 found.queued += self.look_after_queue(queue).await;
                 // After `pick_up`, which files what is started and in nobody's hands as an execution that is over: this
                 // ends it.

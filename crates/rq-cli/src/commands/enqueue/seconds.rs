@@ -29,8 +29,23 @@ pub(super) fn parse(text: &str) -> Result<i64, String> {
 pub(super) fn parse_timeout(text: &str) -> Result<i64, String> {
     match parse(text)? {
         0 => Err("0 timeout is not allowed. Use -1 for infinite timeout".to_owned()),
+        seconds if seconds < -1 => Err("it must be greater than 0, or -1 for no limit".to_owned()),
         seconds => Ok(seconds),
     }
+}
+
+/// [`parse`] for how long something is kept.
+pub(super) fn parse_ttl(text: &str) -> Result<i64, String> {
+    match parse(text)? {
+        ..-1 => Err("it must be 0 or more, or -1 for ever".to_owned()),
+        seconds => Ok(seconds),
+    }
+}
+
+/// [`parse`] for a time from now on.
+pub(super) fn parse_delay(text: &str) -> Result<u64, String> {
+    u64::try_from(parse(text)?)
+        .map_err(|_| "that is in the past; without the option the job is enqueued now".to_owned())
 }
 
 /// [`parse`] for a time that has to be one.
@@ -98,6 +113,9 @@ mod tests {
             Err("0 timeout is not allowed. Use -1 for infinite timeout".to_owned())
         );
         assert_eq!(parse_timeout("-1"), Ok(-1));
+        assert_eq!((parse_ttl("-1"), parse_ttl("0")), (Ok(-1), Ok(0)));
+        assert_eq!((parse_delay("0"), parse_delay("1m")), (Ok(0), Ok(60)));
+        assert!(parse_timeout("-2").is_err() && parse_ttl("-5m").is_err() && parse_delay("-5").is_err());
         assert!(parse_positive("0").is_err() && parse_positive("-1").is_err());
         assert_eq!(parse_positive("1m"), Ok(60));
         assert!(parse_pause("-1").is_err() && parse_pause("1m").is_err());

@@ -7,6 +7,7 @@ use super::Shows;
 use super::snapshot::{Queue, Snapshot};
 use crate::refusal::Refusal;
 use crate::server::Server;
+use crate::text::Text;
 
 /// The version of the object: it rises when a field changes its meaning or goes, not when one is added.
 const SCHEMA: u32 = 1;
@@ -52,7 +53,7 @@ struct WorkerInfo<'a> {
 }
 
 /// The object on one line.
-pub(super) fn render(snapshot: &Snapshot, server: &Server, shows: Shows) -> Result<String, Refusal> {
+pub(super) fn render(snapshot: &Snapshot, server: &Server, shows: Shows) -> Result<Text, Refusal> {
     let info = Info {
         schema: SCHEMA,
         url: server.shown.clone(),
@@ -61,8 +62,7 @@ pub(super) fn render(snapshot: &Snapshot, server: &Server, shows: Shows) -> Resu
         queues: (shows != Shows::Workers).then(|| snapshot.queues.iter().map(QueueInfo::from).collect()),
         workers: (shows != Shows::Queues).then(|| snapshot.workers.iter().map(WorkerInfo::from).collect()),
     };
-    let json = serde_json::to_string(&info).map_err(|error| Refusal::Failed(format!("no JSON: {error}")))?;
-    Ok(json + "\n")
+    Ok(Text::json(&info)?.ended())
 }
 
 impl<'a> From<&'a Queue> for QueueInfo<'a> {
@@ -134,7 +134,7 @@ mod tests {
             (Shows::Queues, format!("{head}{queues}}}\n")),
             (Shows::Workers, format!("{head}{workers}}}\n")),
         ] {
-            assert_eq!(render(&snapshot, &server, shows).unwrap(), expected);
+            assert_eq!(render(&snapshot, &server, shows).unwrap().as_str(), expected);
         }
     }
 }

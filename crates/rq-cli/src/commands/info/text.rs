@@ -1,13 +1,12 @@
 //! A snapshot in RQ's text, byte for byte: scripts read it (docs/cli.md §4).
 
-use std::fmt::Write;
-
 use jiff::{Timestamp, tz::TimeZone};
-use rq_core::WorkerRecord;
+use rq_core::{Shown, WorkerRecord};
 
 use super::Shows;
 use super::snapshot::{Queue, Snapshot};
 use crate::paint::{Colour, Paint};
+use crate::text::{Text, text};
 
 /// How wide names are at least.
 const NAME_WIDTH: usize = 12;
@@ -32,7 +31,7 @@ pub(super) struct Layout {
 }
 
 /// The text, with its last line ended.
-pub(super) fn render(snapshot: &Snapshot, layout: &Layout) -> String {
+pub(super) fn render(snapshot: &Snapshot, layout: &Layout) -> Text {
     let mut lines = Vec::new();
     match layout.shows {
         Shows::Queues => queue_lines(snapshot, layout, &mut lines),
@@ -43,13 +42,13 @@ pub(super) fn render(snapshot: &Snapshot, layout: &Layout) -> String {
         }
         Shows::Both => {
             queue_lines(snapshot, layout, &mut lines);
-            lines.push(String::new());
+            lines.push(Text::default());
             worker_lines(snapshot, layout, &mut lines);
-            lines.push(String::new());
-            lines.push(format!("Updated: {}", local_time(snapshot.taken)));
+            lines.push(Text::default());
+            lines.push(text!("Updated: {}", local_time(snapshot.taken)));
         }
     }
-    lines.iter().fold(String::new(), |text, line| text + line + "\n")
+    lines.into_iter().fold(Text::default(), |text, line| text + line.ended())
 }
 
 /// How wide the terminal is: `COLUMNS`, else what the terminal says.
@@ -60,27 +59,28 @@ pub(super) fn columns() -> usize {
     told.or_else(asked).filter(|&columns| columns > 0).unwrap_or(COLUMNS_DEFAULT)
 }
 
-fn queue_lines(snapshot: &Snapshot, layout: &Layout, lines: &mut Vec<String>) {
+fn queue_lines(snapshot: &Snapshot, layout: &Layout, lines: &mut Vec<Text>) {
     let queues = &snapshot.queues;
     // All bars have one scale, so that they can be compared.
     let longest = queues.iter().map(|queue| queue.counts.queued).max().unwrap_or(0);
     lines.extend(queues.iter().map(|queue| queue_line(queue, longest, layout)));
     if !layout.raw {
         let jobs: usize = queues.iter().map(|queue| queue.counts.queued).sum();
-        lines.push(format!("{} queues, {jobs} jobs total", queues.len()));
+        lines.push(text!("{} queues, {jobs} jobs total", queues.len()));
     }
 }
 
-fn queue_line(Queue { name, counts }: &Queue, longest: usize, layout: &Layout) -> String {
+fn queue_line(Queue { name, counts }: &Queue, longest: usize, layout: &Layout) -> Text {
+    let name = Shown::name(name);
     let numbers = format!(
         "{}, {} executing, {} finished, {} failed",
         counts.queued, counts.started, counts.finished, counts.failed
     );
     if layout.raw {
-        return format!("queue {name} {numbers}");
+        return text!("queue {name} {numbers}");
     }
-    let bar = format!("|{}", "█".repeat(blocks(counts.queued, longest, layout.columns)));
-    format!("{name:<NAME_WIDTH$} {} {numbers}", layout.paint.paint(Colour::Green, &bar))
+    let bar = text!("|{}", "█".repeat(blocks(counts.queued, longest, layout.columns)));
+    text!("{name:<NAME_WIDTH$} ") + layout.paint.paint(Colour::Green, bar) + text!(" {numbers}")
 }
 
 /// How long the bar of `count` jobs is where the longest queue has `longest`. In floating point, as Python rounds.
@@ -90,53 +90,57 @@ fn blocks(count: usize, longest: usize, columns: usize) -> usize {
     (width as f64 / scale as f64 * count as f64) as usize
 }
 
-fn worker_lines(snapshot: &Snapshot, layout: &Layout, lines: &mut Vec<String>) {
+fn worker_lines(snapshot: &Snapshot, layout: &Layout, lines: &mut Vec<Text>) {
     match layout.by_queue {
         true => lines.extend(lines_by_queue(snapshot, layout)),
         false => lines.extend(snapshot.workers.iter().map(|worker| worker_line(worker, layout))),
     }
     if !layout.raw {
-        lines.push(format!("{} workers, {} queues", snapshot.workers.len(), snapshot.queues.len()));
+        lines.push(text!("{} workers, {} queues", snapshot.workers.len(), snapshot.queues.len()));
     }
 }
 
-fn worker_line(worker: &WorkerRecord, layout: &Layout) -> String {
-    let text = |text: &Option<String>| text.clone().unwrap_or_else(|| NONE.to_owned());
+fn worker_line(worker: &WorkerRecord, layout: &Layout) -> Text {
+    let text = |text: &'_ Option<String>| Shown::name(text.clone().unwrap_or_else(|| NONE.to_owned()));
     let pid = worker.pid.map_or_else(|| NONE.to_owned(), |pid| pid.to_string());
-    let who = format!("{} ({} {} {pid})", worker.name, text(&worker.hostname), text(&worker.ip_address));
+    let name = Shown::name(&worker.name);
+    let who = text!("{name} ({} {} {pid})", text(&worker.hostname), text(&worker.ip_address));
     let state = state(worker, if layout.raw { Paint::Plain } else { layout.paint });
     let line = match layout.raw {
-        true => format!("worker {who} {state}"),
-        false => format!("{who}: {state}"),
+        true => text!("worker ") + who + text!(" ") + state,
+        false => who + text!(": ") + state,
     };
     let (finished, failed) =
         (worker.successful_job_count.unwrap_or_default(), worker.failed_job_count.unwrap_or_default());
-    format!("{line} {}. jobs: {finished} finished, {failed} failed", worker.queues.join(", "))
+    let queues = worker.queues.iter().map(|queue| Text::line(Shown::name(queue)));
+    line + text!(" ") + Text::joined(queues, ", ") + text!(". jobs: {finished} finished, {failed} failed")
 }
 
-fn lines_by_queue<'a>(snapshot: &'a Snapshot, layout: &'a Layout) -> impl Iterator<Item = String> + 'a {
-    let longest = snapshot.queues.iter().map(|queue| queue.name.chars().count()).max().unwrap_or(0);
-    snapshot.queues.iter().map(move |Queue { name, .. }| {
+fn lines_by_queue(snapshot: &Snapshot, layout: &Layout) -> Vec<Text> {
+    let shown: Vec<String> =
+        snapshot.queues.iter().map(|queue| Shown::name(&queue.name).to_string()).collect();
+    let longest = shown.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let line = |(Queue { name, .. }, shown): (&Queue, &String)| {
         let serving = snapshot.workers.iter().filter(|worker| worker.queues.contains(name));
-        let mut workers: Vec<String> =
-            serving.map(|worker| format!("{} ({})", worker.name, state(worker, layout.paint))).collect();
+        let mut workers: Vec<Text> = serving
+            .map(|worker| text!("{} (", Shown::name(&worker.name)) + state(worker, layout.paint) + text!(")"))
+            .collect();
         // By what is printed, state included (docs/cli.md §4).
         workers.sort();
-        let workers = if workers.is_empty() { "–".to_owned() } else { workers.join(", ") };
-        let mut line = format!("{name}:");
-        // Writing to a String cannot fail.
-        let _ = write!(line, "{:width$} {workers}", "", width = longest - name.chars().count());
-        line
-    })
+        let workers = if workers.is_empty() { text!("–") } else { Text::joined(workers, ", ") };
+        let width = longest - shown.chars().count();
+        text!("{shown}:{:width$} ", "") + workers
+    };
+    snapshot.queues.iter().zip(&shown).map(line).collect()
 }
 
-fn state(worker: &WorkerRecord, paint: Paint) -> String {
+fn state(worker: &WorkerRecord, paint: Paint) -> Text {
     match worker.state.as_deref() {
-        Some("busy") => paint.paint(Colour::Red, "busy"),
-        Some("idle") => paint.paint(Colour::Green, "idle"),
-        Some("suspended") => paint.paint(Colour::Yellow, "suspended"),
-        Some(other) => other.to_owned(),
-        None => "?".to_owned(),
+        Some("busy") => paint.paint(Colour::Red, text!("busy")),
+        Some("idle") => paint.paint(Colour::Green, text!("idle")),
+        Some("suspended") => paint.paint(Colour::Yellow, text!("suspended")),
+        Some(other) => Text::line(Shown::name(other)),
+        None => text!("?"),
     }
 }
 
@@ -184,6 +188,7 @@ mod tests {
     fn shown(queues: Vec<Queue>, workers: Vec<WorkerRecord>, layout: Layout) -> String {
         let text = render(&Snapshot { taken: Timestamp::from_epoch_us(0), queues, workers }, &layout);
         // The time of the snapshot is in the time zone of the machine that runs the test.
+        let text = text.as_str();
         let updated = text.find("Updated: ").map_or(text.len(), |at| at + "Updated: ".len());
         text[..updated].to_owned()
     }

@@ -2,6 +2,7 @@
 //! them back.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use rq_core::link::{Link, Step};
@@ -22,6 +23,8 @@ use crate::options::Options;
 const CLAIMS_MAX: usize = 2;
 /// How many ended executions may wait for their settlement, per slot, before no more are claimed.
 const UNSETTLED_PER_SLOT_MAX: usize = 4;
+/// How many queues one claim looks at: Redis serves nobody else meanwhile. A worker of more looks at them part by part.
+const QUEUES_MAX: usize = 256;
 /// How often a suspended or refused worker tries to claim.
 const CLAIM_PAUSE: Duration = Duration::from_secs(1);
 
@@ -30,10 +33,14 @@ pub(super) struct Claiming {
     notifier: Notifier,
     /// In which order the next claim serves the queues.
     order: QueueOrder,
+    /// From which of them on. Those before it were found empty.
+    from: usize,
     /// The number of the last claim.
     number: u64,
     /// How many jobs each claim under way asks for; its number says which is whose.
     asked: [usize; CLAIMS_MAX],
+    /// From which queue on each of them looks.
+    asked_from: [usize; CLAIMS_MAX],
     last_at: Option<Instant>,
     /// The claimed jobs that are being fetched.
     fetching: Vec<Claimed>,
@@ -75,8 +82,10 @@ impl Claiming {
         Claiming {
             notifier: Notifier::new(link, lists),
             order: QueueOrder::new(options.dequeue, options.queues.clone()),
+            from: 0,
             number: 0,
             asked: [0; CLAIMS_MAX],
+            asked_from: [0; CLAIMS_MAX],
             last_at: None,
             fetching: Vec::new(),
             put_backs_under_way: 0,
@@ -100,7 +109,7 @@ impl Claiming {
     fn begin(&mut self, who: &Identity, capacity: Capacity) -> Option<(u64, Step<Claim>)> {
         // The answer to a claim under way may set `queues_empty` again, from before the jobs were there.
         if self.asked() == 0 && std::mem::take(&mut self.refilled) {
-            self.queues_empty = false;
+            self.on_refilled();
         }
         let want = self.wanted(capacity);
         // Where jobs take their time no free slot waits for a larger claim: it is worth more than a step.
@@ -116,8 +125,10 @@ impl Claiming {
         self.number = number;
         // Counted until the answer is there: the slots and the jobs of `--max-jobs` are promised to this claim.
         self.asked[place_of(number)] = want;
+        self.asked_from[place_of(number)] = self.from;
         self.last_at = Some(Instant::now());
-        Some((number, steps::claim(who, self.order.queues(), self.order.per_turn(), number, want)))
+        let queues = &self.order.queues()[self.part()];
+        Some((number, steps::claim(who, queues, self.order.per_turn(), number, want)))
     }
 
     /// Reads the answer to a claim, none if it was refused: the jobs it took. `is_idle` says that nothing runs.
@@ -134,7 +145,10 @@ impl Claiming {
             Some(Claim::Taken { claimed, dropped, more }) => {
                 self.suspended = false;
                 // `more`: the script has dropped as many ids as one call may, and not seen the end of the queues.
-                self.queues_empty = claimed.len() < asked && !more;
+                match claimed.len() < asked && !more {
+                    true => self.on_part_empty(self.asked_from[place_of(number)], claimed.is_empty()),
+                    false => self.on_refilled(),
+                }
                 for (id, reason) in &dropped {
                     self.on_dropped(id, reason, is_idle, observers);
                 }
@@ -150,6 +164,30 @@ impl Claiming {
         // A suspended worker asks again after a second, as RQ's does; a refused one must not ask in a tight loop.
         self.not_before = Some(Instant::now() + CLAIM_PAUSE);
         Vec::new()
+    }
+
+    /// The queues that the next claim looks at.
+    fn part(&self) -> Range<usize> {
+        self.from..self.order.queues().len().min(self.from + QUEUES_MAX)
+    }
+
+    /// A claim has emptied the queues it looked at: the next one looks at those behind them. What it took may have changed
+    /// their order, and others may have got jobs meanwhile.
+    fn on_part_empty(&mut self, from: usize, took_none: bool) {
+        // Another claim has been answered since this one was sent, and moved on.
+        if from != self.from {
+            return;
+        }
+        let (part, queues) = (self.part(), self.order.queues().len());
+        let is_all = part.len() == queues;
+        self.queues_empty = part.end == queues && (is_all || took_none);
+        self.from = if took_none && part.end < queues { part.end } else { 0 };
+    }
+
+    /// There may be jobs in any queue.
+    fn on_refilled(&mut self) {
+        self.queues_empty = false;
+        self.from = 0;
     }
 
     /// Reports an id that was not begun. Every claim meets a queue whose key holds no list: that is reported once, and
@@ -170,7 +208,7 @@ impl Claiming {
     }
 
     pub(super) fn on_notified(&mut self) {
-        self.queues_empty = false;
+        self.on_refilled();
     }
 
     /// Ends the pause after a refusal, if that is over.
@@ -178,7 +216,7 @@ impl Claiming {
         if self.not_before.is_some_and(|at| at <= Instant::now()) {
             // Nobody has waited for the notifier during the pause, so what is known of the queues is old.
             self.not_before = None;
-            self.queues_empty = false;
+            self.on_refilled();
         }
     }
 

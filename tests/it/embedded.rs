@@ -200,7 +200,7 @@ fn a_program_with_threads_is_told_why_it_cannot_fork_and_what_it_can_do() {
     let (code, _, stderr) = rq.outcome(&["worker", "--burst", "-w", "fork"]);
     assert_eq!(code, Some(1), "{stderr}");
     let told = "Error: the fork executor could not start: a process that forks must have one thread, and this one has 2: \
-                besides its first metrics. Ways on:\n  * call `rq_cli::main`";
+                besides its first metrics. Ways on:\n    * call `rq_cli::main`";
     assert!(stderr.starts_with(told), "{stderr}");
     for executor in ["thread", "green"] {
         rq.drain(&["-w", executor]);

@@ -28,6 +28,7 @@ mod maintenance;
 mod management;
 mod memory_group;
 mod model;
+mod names;
 mod outages;
 mod permissions;
 mod programs;

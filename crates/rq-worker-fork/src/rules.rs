@@ -8,6 +8,8 @@ use crate::options::ForkOptions;
 
 /// The most horses there may be at once.
 pub const CONCURRENCY_MAX: usize = 1024;
+/// How many jobs run at once where nothing is said: who enqueues jobs of RQ's counts on their order.
+const CONCURRENCY_DEFAULT: usize = 1;
 
 /// How the operator wants horses used.
 #[derive(Clone, Copy, Debug)]
@@ -23,9 +25,9 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    /// What the options come to; one job at a time for each core unless they say so.
+    /// What the options come to; one job at a time, as in RQ, unless they say so.
     pub(crate) fn of(options: &Options, own: &ForkOptions) -> Result<Rules, LaunchError> {
-        let slots = options.slots(CONCURRENCY_MAX, |cores| cores)?;
+        let slots = options.slots(CONCURRENCY_MAX, |_| CONCURRENCY_DEFAULT)?;
         Ok(Rules {
             slots,
             jobs_per_horse: own.horse_jobs.max(1),

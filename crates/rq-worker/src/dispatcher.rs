@@ -9,7 +9,7 @@
 //! | lets jobs with large payloads begin when there is room for them | `admission.rs` |
 //! | takes on fewer jobs while what it takes to run them is short | `shortage.rs` |
 //! | settles what ended, exactly once; shows failures to the exception handlers | `settling.rs`, `exceptions.rs` |
-//! | writes that the worker is alive, and what it does | `heartbeats.rs`, `registration.rs` |
+//! | writes that the worker is alive, and what it does | `heartbeats.rs`, `registration.rs`, `namesake.rs` |
 //! | renews the leases of the jobs that run, so that no other worker takes them | `leases.rs` |
 //! | ends what workers held that stopped heartbeating | `reaping.rs` |
 //! | stores the meta that running jobs save | `meta.rs`, `meta_box.rs` |
@@ -34,6 +34,7 @@ mod leases;
 mod maintenance;
 mod meta;
 mod meta_box;
+mod namesake;
 mod order;
 mod outage;
 mod pace;
@@ -130,7 +131,7 @@ async fn introduce_once_loaded(
     let until = Instant::now() + LOADING_LONGEST;
     let mut has_told = false;
     loop {
-        match introduce(options).await {
+        match introduce(options, observers).await {
             Err(WorkerError::Redis(rq_core::Error::Redis(error)))
                 if error.code() == Some("LOADING") && Instant::now() < until =>
             {
@@ -145,7 +146,10 @@ async fn introduce_once_loaded(
 }
 
 /// Connects, and registers the worker.
-async fn introduce(options: &mut Options) -> Result<(Identity, Link, ServerInfo), WorkerError> {
+async fn introduce(
+    options: &mut Options,
+    observers: &Observers,
+) -> Result<(Identity, Link, ServerInfo), WorkerError> {
     let link = Link::open(&options.url).await?.with_answer_limit(answer_limit(options.lease));
     link.follow_cluster(&options.keys);
     let server = registration::check_server(&link).await?;
@@ -159,7 +163,7 @@ async fn introduce(options: &mut Options) -> Result<(Identity, Link, ServerInfo)
     if link.run(&suspension::is_suspended(&options.keys)).await? {
         return Err(WorkerError::Suspended);
     }
-    registration::register(&link, &who, &options.queues).await?;
+    registration::register(&link, &who, &options.queues, &server, observers).await?;
     Ok((who, link, server))
 }
 

@@ -118,6 +118,12 @@ pub enum WorkerEvent<'a> {
         /// The job.
         id: &'a str,
     },
+    /// A worker that seems to be gone has this one's name. It has it at the earliest after so long without a sign of life,
+    /// when its leases are over.
+    NameAwaited {
+        /// How long.
+        lease: Duration,
+    },
     /// A job was enqueued anew under its id while it ran here. This run's outcome is among the job's results; the record
     /// belongs to the run that is to come.
     JobSuperseded {

@@ -96,6 +96,10 @@ impl Observer for Log {
                     "Worker {worker}: job {id} is no longer this worker's: it was canceled, deleted or taken for dead"
                 );
             }
+            WorkerEvent::NameAwaited { lease } => info!(
+                "Worker {worker}: another worker has that name and seems to be gone; waiting for its leases, {} at least",
+                Counted(lease.as_secs(), "second")
+            ),
             WorkerEvent::JobSuperseded { id } => {
                 info!(
                     "Worker {worker}: job {id} was enqueued anew while it ran: its record belongs to the next run"

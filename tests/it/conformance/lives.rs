@@ -13,7 +13,7 @@ const WAYS: [(&str, &str); 4] = [
     ("enqueued", "q.enqueue('interop.echo', 'second', job_id=id, result_ttl=500)"),
     (
         "job",
-        "q.enqueue_job(Job.create('interop.echo', ['second'], id=id, connection=conn, serializer='json', origin='default', result_ttl=500))",
+        "q.enqueue_job(Job.create('interop.echo', ['second'], id=id, connection=conn, origin='default', result_ttl=500))",
     ),
     (
         "scheduled",
@@ -28,13 +28,13 @@ const WAYS: [(&str, &str); 4] = [
 /// Enqueues `second` under each of the ids.
 fn enqueue_anew(python: &Python) {
     let code: String = WAYS.iter().map(|(id, way)| format!("id = '{id}'\n{way}\n")).collect();
-    python.run(&format!("q = Queue(connection=conn, serializer='json')\n{code}"));
+    python.run(&format!("q = Queue(connection=conn)\n{code}"));
 }
 
 /// What Python sees of a job's results, sorted: with several slots either life may end first.
 fn values(python: &Python, id: &str) -> Json {
     let printed = python.run(&format!(
-        "job = Job.fetch('{id}', connection=conn, serializer='json')\n\
+        "job = Job.fetch('{id}', connection=conn)\n\
          print(json.dumps(sorted([r.return_value for r in job.results()], key=str)))"
     ));
     serde_json::from_str(&printed).expect("JSON")
@@ -90,10 +90,7 @@ pub(super) fn two_lives_at_once_keep_their_ends(executor: &'static str) {
     let first = Call::<String>::to("test.gate").arg(gates[0].key()).job_id("tick").result_ttl(secs(1));
     stage.queue().enqueue(first).unwrap();
     gates[0].wait_for_arrival();
-    python.run(&format!(
-        "Queue(connection=conn, serializer='json').enqueue('test.gate', {:?}, job_id='tick')",
-        gates[1].key()
-    ));
+    python.run(&format!("Queue(connection=conn).enqueue('test.gate', {:?}, job_id='tick')", gates[1].key()));
     gates[1].wait_for_arrival();
     gates[0].open(1);
     worker.wait_for_line("job tick was enqueued anew while it ran", LIMIT);

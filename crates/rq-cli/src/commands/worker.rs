@@ -110,7 +110,7 @@ pub(crate) struct Args {
     /// The worker's name; no living worker may have it [default: a fresh UUID].
     #[arg(short, long, value_parser = names::worker)]
     pub(crate) name: Option<String>,
-    /// How many jobs run at once [default: with fork 1 for each core, with thread 8, at least 16; with green 1000].
+    /// How many jobs run at once [default: with fork 1, as in RQ; with thread 8 for each core, at least 16; with green 1000].
     #[arg(long, value_name = "INTEGER", value_parser = number::count, allow_negative_numbers = true)]
     concurrency: Option<u64>,
     /// In which order the queues are served: default (as given), round_robin or random [default: default].
@@ -204,6 +204,7 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
     let format = Format::new(&args.logging.log_format, &args.logging.date_format)
         .map_err(|reason| Refusal::usage(NAME, format!("Invalid value for a format: {reason}.")))?;
     let server = args.shared.server()?;
+    let is_python_class = remark.is_some();
     if let Some(remark) = remark {
         note(Text::line(remark));
     }
@@ -212,6 +213,10 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
     let pid_file = args.pid.clone();
     let mut options = args.options(&server);
     options.dequeue = dequeue;
+    if is_python_class {
+        // RQ's workers run one job at a time, whatever their class.
+        options.concurrency.get_or_insert(1);
+    }
     // A process that helps another worker does not return from this.
     let worker = match prepare(app.program, options) {
         Ok(worker) => worker,

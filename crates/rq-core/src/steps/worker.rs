@@ -7,10 +7,11 @@ use redis::{InfoDict, Value as Reply};
 
 use crate::error::Error;
 use crate::execution::Claimed;
+use crate::fields::FieldError;
 use crate::keys::Keys;
 use crate::link::{Answers, Step};
 use crate::scripts;
-use crate::steps::{exactly, read, single};
+use crate::steps::{exactly, read, read_hash, single};
 use crate::time::Timestamp;
 use crate::worker_record::WorkerRecord;
 
@@ -68,6 +69,11 @@ pub const QUEUES_MAX: usize = 256;
 
 /// Registers the worker, with its first [`QUEUES_MAX`] queues. `false`: a living worker has the name.
 pub fn birth(who: &Identity, record: &WorkerRecord) -> Step<bool> {
+    birth_after(who, record, None)
+}
+
+/// As [`birth`], in the place of a worker of that name that was born at `gone`, and died without a word.
+pub fn birth_after(who: &Identity, record: &WorkerRecord, gone: Option<Timestamp>) -> Step<bool> {
     const NAME: &str = "birth";
     let keys = &who.keys;
     let first = &record.queues[..record.queues.len().min(QUEUES_MAX)];
@@ -80,6 +86,7 @@ pub fn birth(who: &Identity, record: &WorkerRecord) -> Step<bool> {
     // name.
     cmd.arg(who.worker_key_ttl_s()).arg(record.birth.map(|birth| birth.to_string()));
     cmd.arg(first.len());
+    cmd.arg(gone.map(|birth| birth.to_string()).unwrap_or_default());
     for (field, value) in record.to_fields().iter() {
         cmd.arg(field).arg(value);
     }
@@ -99,6 +106,64 @@ pub fn join_more_queues(who: &Identity, queues: &[String]) -> Option<Step<()>> {
     Some(Step::new("join queues", pipeline, |answers: Answers| {
         answers.into_iter().try_for_each(|answer| read("join queues", answer))
     }))
+}
+
+/// A worker that has a name already.
+#[derive(Clone, Debug)]
+pub struct Namesake {
+    /// Its record.
+    pub record: WorkerRecord,
+    /// How many listen for its commands, which a worker does as long as it lives; `None` where Redis does not say.
+    pub listeners: Option<usize>,
+    /// How long its record still lives. It rises with every sign of life.
+    pub record_lives: Duration,
+    /// The executions on its list.
+    pub executions: Vec<Vec<u8>>,
+}
+
+/// Looks at the worker that has this one's name (`HGETALL`, `PUBSUB NUMSUB`, `PTTL`, `SMEMBERS`); `None` where none has,
+/// or it has died properly.
+pub fn namesake(who: &Identity) -> Step<Option<Namesake>> {
+    const NAME: &str = "look for the worker of that name";
+    let keys = &who.keys;
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("HGETALL").arg(keys.worker(&who.name));
+    pipeline.cmd("PUBSUB").arg("NUMSUB").arg(keys.pubsub(&who.name));
+    pipeline.cmd("PTTL").arg(keys.worker(&who.name));
+    pipeline.cmd("SMEMBERS").arg(keys.worker_executions(&who.name));
+    let name = who.name.clone();
+    Step::new(NAME, pipeline, move |answers| {
+        let [hash, listeners, lives_ms, executions] = exactly(NAME, answers)?;
+        let unexpected = |error: FieldError| Error::UnexpectedReply { step: NAME, got: error.to_string() };
+        let record = WorkerRecord::from_fields(&*name, read_hash(NAME, hash)?).map_err(unexpected)?;
+        if record.birth.is_none() || record.death.is_some() {
+            return Ok(None);
+        }
+        // A user may lack that command: it is of use here alone.
+        let listeners = read::<(Vec<u8>, usize)>(NAME, listeners).ok().map(|(_, listeners)| listeners);
+        let record_lives = Duration::from_millis(read::<i64>(NAME, lives_ms)?.max(0).unsigned_abs());
+        let executions = read(NAME, executions).unwrap_or_default();
+        Ok(Some(Namesake { record, listeners, record_lives, executions }))
+    })
+}
+
+/// Whether the leases of these executions are over, or were never there (`TIME`, `ZSCORE`).
+pub fn leases_are_over(who: &Identity, executions: &[Vec<u8>]) -> Step<bool> {
+    const NAME: &str = "look at leases";
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("TIME");
+    for execution in executions {
+        pipeline.cmd("ZSCORE").arg(who.keys.leases()).arg(execution);
+    }
+    Step::new(NAME, pipeline, |answers: Answers| {
+        let mut answers = answers.into_iter();
+        let clock = answers.next().ok_or(Error::UnexpectedReply { step: NAME, got: "nothing".to_owned() })?;
+        let (now_s, now_us): (f64, f64) = read(NAME, clock)?;
+        let now_ms = now_s * 1e3 + now_us / 1e3;
+        let until = answers.map(|until| read::<Option<f64>>(NAME, until));
+        let until = until.collect::<Result<Vec<Option<f64>>, Error>>()?;
+        Ok(until.into_iter().flatten().all(|until_ms| until_ms <= now_ms))
+    })
 }
 
 /// Names this connection and asks what address Redis sees (`CLIENT SETNAME`, `CLIENT INFO`); `unknown` where Redis does

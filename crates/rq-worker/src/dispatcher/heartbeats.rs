@@ -66,7 +66,7 @@ impl Dispatcher {
         if pulse.record_gone {
             let (link, who, queues) = (self.link.clone(), self.who.clone(), self.options.queues.clone());
             // The script has written nothing: a record with a heartbeat's fields alone would pass for a whole one.
-            let register = async move { registration::register(&link, &who, &queues).await };
+            let register = async move { registration::register_again(&link, &who, &queues).await };
             self.beside(register, |worker, registered| worker.on_registered(registered));
         }
         self.on_held(ids, &pulse.alive);

@@ -7,6 +7,7 @@ use rq_core::steps::roster;
 use rq_core::steps::worker::{self as steps, Identity, ServerInfo};
 use rq_core::{Timestamp, WorkerRecord};
 
+use super::namesake::{self, Process};
 use crate::error::WorkerError;
 use crate::event::{Observers, WorkerEvent};
 use crate::options::Options;
@@ -128,11 +129,42 @@ pub(crate) fn check_names(who: &Identity, queues: &[String]) -> Result<(), Worke
     Ok(())
 }
 
-/// Registers the worker, under a name that no living one has.
-pub(crate) async fn register(link: &Link, who: &Identity, queues: &[String]) -> Result<(), WorkerError> {
+/// Registers the worker at its start, under a name that no living one has.
+pub(crate) async fn register(
+    link: &Link,
+    who: &Identity,
+    queues: &[String],
+    server: &ServerInfo,
+    observers: &Observers,
+) -> Result<(), WorkerError> {
+    match register_after(link, who, queues, None).await {
+        Err(WorkerError::NameTaken { .. }) => {
+            let gone = namesake::wait_until_gone(link, who, !server.is_of_cluster, observers).await?;
+            register_after(link, who, queues, gone).await
+        }
+        registered => registered,
+    }
+}
+
+/// Registers a worker whose record is gone from Redis.
+pub(crate) async fn register_again(
+    link: &Link,
+    who: &Identity,
+    queues: &[String],
+) -> Result<(), WorkerError> {
+    register_after(link, who, queues, None).await
+}
+
+/// Registers the worker, in the place of one that was born at `gone`.
+async fn register_after(
+    link: &Link,
+    who: &Identity,
+    queues: &[String],
+    gone: Option<Timestamp>,
+) -> Result<(), WorkerError> {
     let address = link.run(&steps::introduce(&who.name)).await?;
     let record = record(who, queues, address);
-    if !link.run(&steps::birth(who, &record)).await? {
+    if !link.run(&steps::birth_after(who, &record, gone)).await? {
         return Err(WorkerError::NameTaken { name: who.name.clone() });
     }
     if let Some(join) = steps::join_more_queues(who, queues) {
@@ -159,6 +191,9 @@ fn record(who: &Identity, queues: &[String], address: String) -> WorkerRecord {
     record.version = Some(env!("CARGO_PKG_VERSION").to_owned());
     record.python_version = Some(format!("none: rq in Rust {}", env!("CARGO_PKG_VERSION")));
     record.state = Some("started".to_owned());
+    if let Some(process) = Process::own() {
+        record.other.set(namesake::PROCESS, process.to_wire());
+    }
     record
 }
 

@@ -264,15 +264,16 @@ impl Dispatcher {
         }
     }
 
+    /// Whether this worker is a scheduler that has not left.
+    pub(super) fn has_locks(&self) -> bool {
+        self.schedule.as_ref().is_some_and(|schedule| schedule.locks)
+    }
+
     /// A worker on its way out frees its locks for other schedulers before it finishes what runs.
     pub(super) fn start_leaving_schedule(&mut self) {
         let stops = !self.shutdown.is_working();
-        let Some(schedule) = self.schedule.as_mut() else { return };
+        let Some(schedule) = self.schedule.as_mut().filter(|schedule| schedule.locks) else { return };
         if !schedule.begins_to_leave(stops) {
-            return;
-        }
-        if !schedule.locks {
-            self.schedule = None;
             return;
         }
         let leaving = leave(self.link.clone(), Arc::clone(&schedule.who));

@@ -318,7 +318,7 @@ impl Dispatcher {
     /// end, dependents for a round of maintenance, and locks that a scheduler leaves behind keep others from its queues
     /// for 61 s: so these come first, but not at the price of waiting for a Redis that is away.
     fn courtesies_are_done(&self) -> bool {
-        self.claiming.is_over() && !self.settling.is_releasing() && self.schedule.is_none()
+        self.claiming.is_over() && !self.settling.is_releasing() && !self.has_locks()
     }
 
     /// Removes the worker's record.

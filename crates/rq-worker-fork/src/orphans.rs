@@ -25,7 +25,7 @@ pub(crate) fn end(worker: &str) {
     let mut without = 0;
     for _ in 0..ROUNDS_MAX {
         let mut found = false;
-        for pid in process::children_of_all_threads() {
+        for pid in process::children_of(process::own_pid()) {
             if is_orphan(pid, worker) {
                 found = true;
                 // The signal does nothing to one that has ended already, which is only reaped.

@@ -19,7 +19,6 @@ use std::time::Duration;
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, killpg, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
@@ -30,13 +29,14 @@ use crate::frames::{
     DEATHS_MAX, Death, Exit, HorseId, REQUEST_BYTES_MAX, Report, ServerRequest, decode, encode_in,
 };
 use crate::horse::{self, HorseConfig};
+use crate::memory::MemoryLimit;
 use crate::oom::OomKills;
 use crate::process::{self, Children, Forked, SingleThreaded};
 
 /// Serves `worker`, at the other end of `control`, until that is gone; then ends this process with all its horses.
 pub(crate) fn serve(control: OwnedFd, config: HorseConfig, worker: &str, preloads: Vec<Preload>) -> ! {
     process::name_process(SERVER_NAME);
-    let served = ForkServer::new(control).and_then(|mut server| {
+    let served = ForkServer::new(control, config.memory_mb).and_then(|mut server| {
         preloads.into_iter().for_each(|load| load());
         if process::threads()? != 1 {
             return Err(io::Error::other(
@@ -53,7 +53,7 @@ pub(crate) fn serve(control: OwnedFd, config: HorseConfig, worker: &str, preload
     });
     match served {
         Ok(Served::WorkerGone) => exit(0),
-        Ok(Served::Forked(new_horse)) => match new_horse.become_horse(config.memory_mb) {
+        Ok(Served::Forked(new_horse)) => match new_horse.become_horse() {
             Ok(()) => horse::serve(UnixStream::from(new_horse.socket), &config, new_horse.single_threaded),
             // Not `exit`: the exit handlers are the server's.
             Err(_) => process::end(1),
@@ -89,6 +89,7 @@ struct ForkServer {
     horses: Vec<Horse>,
     children: Children,
     oom_kills: OomKills,
+    memory: Option<MemoryLimit>,
     /// The deaths that have not been reported yet.
     deaths: Vec<(HorseId, Death)>,
     /// Whether the worker waits for one of them.
@@ -105,6 +106,8 @@ struct Horse {
     id: HorseId,
     /// Whether the worker has asked for its end.
     is_awaited: bool,
+    /// How much it held when the server ended it for that.
+    held_bytes: Option<u64>,
 }
 
 /// How serving ends.
@@ -122,7 +125,7 @@ struct NewHorse {
 }
 
 impl ForkServer {
-    fn new(control: OwnedFd) -> io::Result<ForkServer> {
+    fn new(control: OwnedFd, memory_mb: Option<u64>) -> io::Result<ForkServer> {
         // The processes that horses leave behind become the server's children, whatever group or session they are in.
         process::adopt_orphans()?;
         // The worker decides how SIGINT ends it. The server ends when the worker's socket is closed.
@@ -141,6 +144,7 @@ impl ForkServer {
             horses: Vec::new(),
             children: Children::open()?,
             oom_kills: OomKills::watch(),
+            memory: memory_mb.map(MemoryLimit::new),
             deaths: Vec::new(),
             is_awaited: false,
             rights: cmsg_space!(std::os::fd::RawFd),
@@ -151,6 +155,7 @@ impl ForkServer {
     fn serve(mut self) -> io::Result<Served> {
         loop {
             let (asked, ended) = self.wait()?;
+            self.look_at_memory();
             if ended {
                 self.reap()?;
             }
@@ -176,6 +181,7 @@ impl ForkServer {
             horses,
             children,
             oom_kills,
+            memory: _,
             deaths,
             is_awaited: _,
             rights,
@@ -186,12 +192,16 @@ impl ForkServer {
         mem::forget((horses, oom_kills, deaths, rights, packet));
     }
 
-    /// Waits until the worker asks for something, or a horse has ended.
+    /// Waits until the worker asks for something, a horse has ended, or it is time to look at their memory.
     fn wait(&self) -> io::Result<(bool, bool)> {
         let watched = [self.control.as_fd(), self.endings.as_fd()];
         let mut watched = watched.map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN));
+        let memory = self.memory.as_ref().filter(|_| !self.horses.is_empty());
+        // A pause beyond what poll can count is none of ours. A millisecond more, as it cuts what is below one.
+        let pause =
+            memory.and_then(|memory| PollTimeout::try_from(memory.pause() + Duration::from_millis(1)).ok());
         loop {
-            match poll(&mut watched, PollTimeout::NONE) {
+            match poll(&mut watched, pause.unwrap_or(PollTimeout::NONE)) {
                 // The system does not begin poll(2) anew after a signal, whatever its handler asks for (signal(7)).
                 Err(Errno::EINTR) => {}
                 polled => {
@@ -199,6 +209,22 @@ impl ForkServer {
                     let [asked, ended] = watched.map(|watched| watched.any() == Some(true));
                     return Ok((asked, ended));
                 }
+            }
+        }
+    }
+
+    /// Ends the horses whose jobs hold more memory than they may, with the processes that these have started: those of
+    /// other groups when the horse is reaped.
+    fn look_at_memory(&mut self) {
+        let Some(memory) = &mut self.memory else { return };
+        if !memory.is_due() {
+            return;
+        }
+        for horse in self.horses.iter_mut().filter(|horse| horse.held_bytes.is_none()) {
+            horse.held_bytes = memory.excess(horse.pid);
+            if horse.held_bytes.is_some() {
+                horse.is_awaited = true;
+                let _ = killpg(horse.pid, Signal::SIGKILL);
             }
         }
     }
@@ -251,7 +277,7 @@ impl ForkServer {
             Ok(Forked::Parent(pid)) => {
                 // Parent and child both set the group, so that it is there whichever of them runs first.
                 let _ = setpgid(pid, pid);
-                self.horses.push(Horse { pid, id: horse, is_awaited: false });
+                self.horses.push(Horse { pid, id: horse, is_awaited: false, held_bytes: None });
             }
             // The system may allow no further process just now: the job waits for that, and the server goes on.
             Err(error) => self.report(&Report::Refused(horse, want(NO_FORK, &error).to_string()))?,
@@ -278,6 +304,8 @@ impl ForkServer {
             match self.horses.iter().position(|horse| horse.pid == pid) {
                 Some(at) => {
                     let horse = self.horses.swap_remove(at);
+                    // It may have ended by itself just before.
+                    death.held_bytes = horse.held_bytes.filter(|_| death.exit == Exit::Signal(libc::SIGKILL));
                     // Of a horse that ended badly the worker has no outcome, so it waits for the cause.
                     self.is_awaited |= horse.is_awaited || death.exit != Exit::Code(0);
                     self.deaths.push((horse.id, death));
@@ -361,17 +389,12 @@ impl ForkServer {
 }
 
 impl NewHorse {
-    fn become_horse(&self, memory_mb: Option<u64>) -> io::Result<()> {
+    fn become_horse(&self) -> io::Result<()> {
         // First of all: a server that dies from here on takes this horse along.
         process::die_with(self.master)?;
         let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
         // The horse adopts what its job starts, or the server would kill that as left behind while the horse lives.
         process::adopt_orphans()?;
-        if let Some(limit_mb) = memory_mb {
-            let bytes = limit_mb.saturating_mul(1 << 20);
-            // Beyond this an allocation fails and its process aborts, which the pool takes for want of memory.
-            setrlimit(Resource::RLIMIT_AS, bytes, bytes)?;
-        }
         // The server's mask would keep SIGCHLD from jobs; SIGTERM stays blocked until the server means it.
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::from(Signal::SIGTERM)), None)?;
         process::name_process(HORSE_NAME);

@@ -73,6 +73,7 @@ macro_rules! suite {
                 short::what_cannot_begin_goes_back_in_order_and_runs_when_it_can
                 short::a_stop_finds_nothing_that_cannot_begin
                 short::large_payloads_take_their_turn
+                short::memory_is_given_back_when_the_worker_rests
                 short::what_waits_for_its_turn_goes_back_in_a_cold_stop
                 stops::the_first_signal_stops_warm
                 stops::the_second_signal_stops_cold

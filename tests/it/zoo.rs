@@ -96,19 +96,25 @@ fn check(call: Call<()>, says: &[&str], limit: Duration) {
 
 #[test]
 fn memory_has_a_limit() {
-    const LIMIT_MB: &str = "600";
+    const LIMIT_MB: &str = "300";
     let scratch = Scratch::new();
     let rq = RqTest::new(&scratch);
     let worker = rq.worker(&["-w", "fork", "--concurrency", "1", "--job-memory", LIMIT_MB]);
-    let job = scratch.queue("default").enqueue(Call::<()>::to("zoo.hoard")).unwrap();
-    let result = eventually("the end of the job", LIMIT, || job.latest_result().unwrap());
-    let told = result.failure_text.unwrap();
-    let says = "OutOfMemory: the process running the job, which may have 600 MB, was ended by signal 6: probably for want";
-    assert!(told.starts_with(says), "{told}");
-    // It says how much it had.
-    let peak_mb: u64 =
-        told.split("peak RSS ").nth(1).and_then(|had| had.split(' ').next()?.parse().ok()).expect("a number");
-    assert!((100..=600).contains(&peak_mb), "{told}");
+    for hoards in ["zoo.hoard", "zoo.hoard_elsewhere"] {
+        let job = scratch.queue("default").enqueue(Call::<()>::to(hoards)).unwrap();
+        let result = eventually("the end of the job", LIMIT, || job.latest_result().unwrap());
+        let told = result.failure_text.unwrap();
+        // It names how much they held, and may.
+        let begins = "OutOfMemory: the job and the processes it started held ";
+        let held_mb: u64 =
+            told.strip_prefix(begins).and_then(|held| held.split(' ').next()?.parse().ok()).expect(&told);
+        assert!((300..3_000).contains(&held_mb), "{told}");
+        assert!(told.contains("MB of memory and may hold 300 MB: they were ended by signal 9"), "{told}");
+        check_left(&scratch, 2);
+    }
+    // What is mapped and not used does not count.
+    let reserves = scratch.queue("default").enqueue(Call::<usize>::to("zoo.reserve")).unwrap();
+    assert_eq!(reserves.wait(LIMIT).unwrap(), 1 << 20, "{}", worker.report());
     let good = scratch.queue("default").enqueue(Call::<i64>::to("math.add").arg(2).arg(3)).unwrap();
     assert_eq!(good.wait(LIMIT).unwrap(), 5, "{}", worker.report());
 }

@@ -56,9 +56,9 @@ pub enum Failure {
     ShutDown,
     /// The process that ran the job was ended by a signal for want of memory.
     OutOfMemory {
-        /// The process's own memory limit: then want of memory is only probable. `None` where the system counted a kill
-        /// for want of memory in the worker's control group.
-        limit_mb: Option<u64>,
+        /// Where the job held more than it may. `None` where the system counted a kill for want of memory in the worker's
+        /// control group.
+        over: Option<OverMemory>,
         /// The signal's number.
         signal: i32,
         /// What the process had used.
@@ -113,6 +113,15 @@ pub struct Usage {
     pub peak_rss_bytes: u64,
     /// The processor time it took, its own and the system's for it.
     pub cpu: Duration,
+}
+
+/// How much memory a job held that held more than it may, with the processes that it had started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OverMemory {
+    /// How much it held.
+    pub held_bytes: u64,
+    /// How much it may hold, in MB.
+    pub limit_mb: u64,
 }
 
 impl Usage {
@@ -269,18 +278,19 @@ impl Failure {
                 );
             }
             Failure::ShutDown => text.push_str("the worker was shut down while the job ran"),
-            Failure::OutOfMemory { limit_mb: None, signal, usage } => push(
+            Failure::OutOfMemory { over: None, signal, usage } => push(
                 &mut text,
                 format_args!(
                     "the process running the job was ended by signal {signal} when the memory of the worker's control group \
                      was used up\n{usage}"
                 ),
             ),
-            Failure::OutOfMemory { limit_mb: Some(limit_mb), signal, usage } => push(
+            Failure::OutOfMemory { over: Some(OverMemory { held_bytes, limit_mb }), signal, usage } => push(
                 &mut text,
                 format_args!(
-                    "the process running the job, which may have {limit_mb} MB, was ended by signal {signal}: probably \
-                     for want of memory\n{usage}"
+                    "the job and the processes it started held {} MB of memory and may hold {limit_mb} MB: they were ended by \
+                     signal {signal}\n{usage}",
+                    held_bytes >> 20
                 ),
             ),
             Failure::Exited { code } => push(

@@ -115,7 +115,7 @@ pub use error_class::ErrorClass;
 pub use exception_handler::ExceptionHandler;
 pub use execution::{ExecutionId, ExecutionRecord};
 pub use executor::{Ended, Execution, Executor, Stop, Want};
-pub use failure::{ArgumentError, BoxError, Failure, Result, Usage};
+pub use failure::{ArgumentError, BoxError, Failure, OverMemory, Result, Usage};
 pub use fields::{FieldError, Fields};
 pub use handle::asynchronous::JobHandle;
 #[cfg(feature = "worker")]

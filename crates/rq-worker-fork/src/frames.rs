@@ -51,14 +51,16 @@ pub(crate) struct Death {
     pub(crate) exit: Exit,
     /// Whether the system has killed it because the memory of its control group was used up, by the system's own count.
     pub(crate) of_memory: bool,
+    /// How much it and the processes that it had started held, where the server has ended it for that.
+    pub(crate) held_bytes: Option<u64>,
     pub(crate) peak_rss_bytes: u64,
     pub(crate) cpu: Duration,
 }
 
 impl Death {
-    /// Whether it died for want of memory: the system has killed it, or an allocator that got none has ended it.
+    /// Whether it died for want of memory: the system or the server has killed it, or an allocator that got none.
     pub(crate) fn is_for_memory(&self) -> bool {
-        self.of_memory || self.exit == Exit::Signal(libc::SIGABRT)
+        self.of_memory || self.held_bytes.is_some() || self.exit == Exit::Signal(libc::SIGABRT)
     }
 }
 

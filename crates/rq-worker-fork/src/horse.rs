@@ -30,7 +30,7 @@ pub(crate) struct HorseConfig {
     pub(crate) keys: Keys,
     /// How many jobs one horse runs.
     pub(crate) jobs_per_horse: usize,
-    /// How much memory a horse may have.
+    /// How much memory a job may hold, in MB.
     pub(crate) memory_mb: Option<u64>,
     /// Where the process's title is, if that is known.
     pub(crate) title: Option<Title>,

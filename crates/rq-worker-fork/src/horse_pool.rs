@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use nix::sys::signal::Signal;
 use nix::sys::socket::{Shutdown, shutdown};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use rq_core::{Ended, Execution, ExecutionId, Executor, Failure, Stop, Usage, Want};
+use rq_core::{Ended, Execution, ExecutionId, Executor, Failure, OverMemory, Stop, Usage, Want};
 use rq_worker::want;
 use serde_bytes::{ByteBuf, Bytes};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -532,16 +532,15 @@ impl Ending {
     /// The failure of a job whose horse is gone without an outcome.
     fn cause(&self, death: Death) -> Failure {
         let usage = Usage::new(death.peak_rss_bytes, death.cpu);
-        match (death.exit, self.limit, self.memory_mb) {
+        match (death.exit, self.limit, death.held_bytes.zip(self.memory_mb)) {
             // Whatever the process then ended by: the worker has asked for it.
             _ if self.stopped => Failure::Stopped,
             (Exit::Signal(_), Some(limit), _) if self.steps.taken > 0 => Failure::Timeout { limit },
-            (Exit::Signal(signal), ..) if death.of_memory => {
-                Failure::OutOfMemory { limit_mb: None, signal, usage }
+            (Exit::Signal(signal), _, Some((held_bytes, limit_mb))) => {
+                Failure::OutOfMemory { over: Some(OverMemory { held_bytes, limit_mb }), signal, usage }
             }
-            // Under a memory limit, an allocator that gets no memory aborts.
-            (Exit::Signal(signal @ libc::SIGABRT), _, Some(limit_mb)) => {
-                Failure::OutOfMemory { limit_mb: Some(limit_mb), signal, usage }
+            (Exit::Signal(signal), ..) if death.of_memory => {
+                Failure::OutOfMemory { over: None, signal, usage }
             }
             (Exit::Signal(signal), ..) => Failure::Killed { signal, usage },
             (Exit::Code(code), ..) => Failure::Exited { code },

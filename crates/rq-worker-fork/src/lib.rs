@@ -23,6 +23,7 @@ mod horse;
 mod horse_pool;
 mod inbox;
 mod launch;
+mod memory;
 mod oom;
 mod options;
 mod orphans;

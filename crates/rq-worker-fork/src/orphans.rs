@@ -31,7 +31,7 @@ pub(crate) fn end(worker: &str) {
     let mut known: HashMap<Pid, (Orphan, Instant)> = HashMap::new();
     for _ in 0..ROUNDS_MAX {
         let mut found = false;
-        for pid in process::children_of_all_threads() {
+        for pid in process::children_of(Pid::this()) {
             if let Entry::Vacant(new) = known.entry(pid)
                 && let Some(orphan) = Orphan::recognize(pid, worker)
             {

@@ -154,7 +154,7 @@ pub(crate) fn reap(child: Pid) -> Option<Death> {
     let cpu = duration(usage.ru_utime) + duration(usage.ru_stime);
     // Linux counts in kilobytes.
     let peak_rss_bytes = usage.ru_maxrss.unsigned_abs() << 10;
-    Some(Death { exit, of_memory: false, peak_rss_bytes, cpu })
+    Some(Death { exit, of_memory: false, held_bytes: None, peak_rss_bytes, cpu })
 }
 
 /// The children of this process, which has one thread, as the system lists them.
@@ -205,9 +205,9 @@ pub(crate) fn forget_variable(_: &SingleThreaded, name: &str) {
     unsafe { std::env::remove_var(name) };
 }
 
-/// The children of this process, whichever of its threads the system counts them to.
-pub(crate) fn children_of_all_threads() -> Vec<Pid> {
-    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+/// The children of a process, whichever of its threads the system counts them to; none where it does not list them.
+pub(crate) fn children_of(process: Pid) -> Vec<Pid> {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
     let lists = threads.filter_map(|thread| std::fs::read(thread.path().join("children")).ok());
     lists.flat_map(|list| pids(&list).collect::<Vec<_>>()).collect()
 }

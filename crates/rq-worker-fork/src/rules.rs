@@ -18,7 +18,7 @@ pub(crate) struct Rules {
     pub(crate) jobs_per_horse: usize,
     /// How long a job that was asked to end may take to do so before its process is ended.
     pub(crate) job_grace: Duration,
-    /// How much memory a horse may have.
+    /// How much memory a job and what it starts may hold, in MB.
     pub(crate) memory_mb: Option<u64>,
     /// How many horses wait for their job.
     pub(crate) spares: usize,

@@ -19,7 +19,6 @@ use std::time::{Duration, Instant};
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, killpg, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
@@ -31,6 +30,7 @@ use crate::frames::{
     DEATHS_MAX, Death, Exit, HorseId, REQUEST_BYTES_MAX, Report, ServerRequest, decode, encode_in,
 };
 use crate::horse::{self, HorseConfig};
+use crate::memory::MemoryLimit;
 use crate::oom::OomKills;
 use crate::process::{self, Children, Forked, Inherited, SingleThreaded};
 use crate::strays::Strays;
@@ -44,7 +44,7 @@ pub(crate) fn serve(
     inherited: Inherited,
 ) -> ! {
     process::name_process(SERVER_NAME);
-    let served = ForkServer::new(control, &inherited).and_then(|mut server| {
+    let served = ForkServer::new(control, config.memory_mb, &inherited).and_then(|mut server| {
         preloads.into_iter().for_each(|load| load());
         let single_threaded = SingleThreaded::make_sure_soon().map_err(|error| {
             io::Error::other(format!(
@@ -61,7 +61,7 @@ pub(crate) fn serve(
     });
     match served {
         Ok(Served::WorkerGone) => exit(0),
-        Ok(Served::Forked(new_horse)) => match new_horse.become_horse(&inherited, config.memory_mb) {
+        Ok(Served::Forked(new_horse)) => match new_horse.become_horse(&inherited) {
             Ok(()) => horse::serve(UnixStream::from(new_horse.socket), config, new_horse.single_threaded),
             // Not `exit`: the exit handlers are the server's.
             Err(_) => process::end(1),
@@ -100,6 +100,7 @@ struct ForkServer {
     strays: Strays,
     /// The horses that have ended while something of their groups is left: a job is over when all that it has started is.
     lingering: Vec<(Horse, Death)>,
+    memory: Option<MemoryLimit>,
     /// The deaths that have not been reported yet.
     deaths: Vec<(HorseId, Death)>,
     /// Whether the worker waits for one of them.
@@ -118,6 +119,8 @@ struct Horse {
     is_awaited: bool,
     /// When its group has had its time, once that was sent SIGTERM.
     kill_at: Option<Instant>,
+    /// How much it held when the server ended it for that.
+    held_bytes: Option<u64>,
 }
 
 /// How serving ends.
@@ -135,7 +138,7 @@ struct NewHorse {
 }
 
 impl ForkServer {
-    fn new(control: OwnedFd, inherited: &Inherited) -> io::Result<ForkServer> {
+    fn new(control: OwnedFd, memory_mb: Option<u64>, inherited: &Inherited) -> io::Result<ForkServer> {
         // The processes that horses leave behind become the server's children, whatever group or session they are in.
         process::adopt_orphans()?;
         // The worker decides how signals end it. The server ends when the worker's socket is closed.
@@ -153,6 +156,7 @@ impl ForkServer {
             oom_kills: OomKills::watch(),
             strays: Strays::default(),
             lingering: Vec::new(),
+            memory: memory_mb.map(MemoryLimit::new),
             deaths: Vec::new(),
             is_awaited: false,
             rights: cmsg_space!(std::os::fd::RawFd),
@@ -163,6 +167,7 @@ impl ForkServer {
     fn serve(mut self) -> io::Result<Served> {
         loop {
             let (asked, ended) = self.wait()?;
+            self.look_at_memory();
             if ended {
                 // The system merges signals of one kind while one waits, so one that is read may stand for many ends.
                 self.endings.read_signal()?;
@@ -196,6 +201,7 @@ impl ForkServer {
             oom_kills,
             strays,
             lingering,
+            memory: _,
             deaths,
             is_awaited: _,
             rights,
@@ -206,15 +212,18 @@ impl ForkServer {
         mem::forget((horses, oom_kills, strays, lingering, deaths, rights, packet));
     }
 
-    /// Waits until the worker asks for something, a child has ended, or what is left behind has had its time.
+    /// Waits until the worker asks for something, a child has ended, what is left behind has had its time, or it is time to
+    /// look at the memory of horses.
     fn wait(&self) -> io::Result<(bool, bool)> {
-        let timeout = self.strays.next_look().map_or(PollTimeout::NONE, |at| {
-            // A part of a millisecond counts as one, or the loop would spin for it.
-            let left = at.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
-            PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
-        });
         let watched = [self.control.as_fd(), self.endings.as_fd()];
         let mut watched = watched.map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN));
+        let strays = self.strays.next_look().map(|at| at.saturating_duration_since(Instant::now()));
+        let memory = self.memory.as_ref().filter(|_| !self.horses.is_empty()).map(MemoryLimit::pause);
+        let pause = strays.into_iter().chain(memory).min();
+        // A part of a millisecond counts as one, or the loop would spin for it. A pause beyond what poll can count is none of
+        // ours.
+        let timeout =
+            pause.and_then(|pause| PollTimeout::try_from(pause + Duration::from_millis(1)).ok()).unwrap_or(PollTimeout::NONE);
         loop {
             match poll(&mut watched, timeout) {
                 // The system does not begin poll(2) anew after a signal, whatever its handler asks for (signal(7)).
@@ -224,6 +233,22 @@ impl ForkServer {
                     let [asked, ended] = watched.map(|watched| watched.any() == Some(true));
                     return Ok((asked, ended));
                 }
+            }
+        }
+    }
+
+    /// Ends the horses whose jobs hold more memory than they may, with the processes that these have started: those of
+    /// other groups when the horse is reaped.
+    fn look_at_memory(&mut self) {
+        let Some(memory) = &mut self.memory else { return };
+        if !memory.is_due() {
+            return;
+        }
+        for horse in self.horses.iter_mut().filter(|horse| horse.held_bytes.is_none()) {
+            horse.held_bytes = memory.excess(horse.pid);
+            if horse.held_bytes.is_some() {
+                horse.is_awaited = true;
+                let _ = killpg(horse.pid, Signal::SIGKILL);
             }
         }
     }
@@ -262,7 +287,7 @@ impl ForkServer {
             Ok(Forked::Parent(pid)) => {
                 // Parent and child both set the group, so that it is there whichever of them runs first.
                 let _ = setpgid(pid, pid);
-                self.horses.push(Horse { pid, id: horse, is_awaited: false, kill_at: None });
+                self.horses.push(Horse { pid, id: horse, is_awaited: false, kill_at: None, held_bytes: None });
             }
             // The system may allow no further process just now: the job waits for that, and the server goes on.
             Err(error) => self.report(&Report::Refused(horse, want(NO_FORK, &error).to_string()))?,
@@ -287,7 +312,10 @@ impl ForkServer {
                 oom_kills = oom_kills.saturating_sub(1);
             }
             if let Some(at) = horse {
-                self.lingering.push((self.horses.swap_remove(at), death));
+                let horse = self.horses.swap_remove(at);
+                // It may have ended by itself just before.
+                death.held_bytes = horse.held_bytes.filter(|_| death.exit == Exit::Signal(libc::SIGKILL));
+                self.lingering.push((horse, death));
             }
         }
     }
@@ -402,17 +430,12 @@ impl Horse {
 }
 
 impl NewHorse {
-    fn become_horse(&self, inherited: &Inherited, memory_mb: Option<u64>) -> io::Result<()> {
+    fn become_horse(&self, inherited: &Inherited) -> io::Result<()> {
         // First of all: a server that dies from here on takes this horse along.
         process::die_with(self.master)?;
         let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
         // The horse adopts what its job starts, or the server would kill that as left behind while the horse lives.
         process::adopt_orphans()?;
-        if let Some(limit_mb) = memory_mb {
-            let bytes = limit_mb.saturating_mul(1 << 20);
-            // Beyond this an allocation fails and its process aborts, which the pool takes for want of memory.
-            setrlimit(Resource::RLIMIT_AS, bytes, bytes)?;
-        }
         // The server's mask would keep SIGCHLD from jobs.
         inherited.restore_mask()?;
         process::name_process(HORSE_NAME);

@@ -15,6 +15,7 @@
 //! | stores the meta that running jobs save | `meta.rs`, `meta_box.rs` |
 //! | queues scheduled jobs that are due | `schedule.rs` |
 //! | repairs registries, queues and rate limits | `maintenance.rs`, `round.rs` |
+//! | gives memory back that jobs have left with the allocator | `thrift.rs` |
 //! | carries out requests of the caller, and commands over Redis | `requests.rs` |
 //! | decides when to stop | `shutdown.rs` |
 //!
@@ -47,6 +48,7 @@ mod schedule;
 mod settling;
 mod shortage;
 mod shutdown;
+mod thrift;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -81,6 +83,7 @@ use schedule::Schedule;
 use settling::Settling;
 use shortage::Shortage;
 use shutdown::Shutdown;
+use thrift::Thrift;
 
 /// How many events one turn handles before steps are started again.
 const EVENTS_PER_TURN_MAX: usize = 256;
@@ -197,6 +200,7 @@ struct Dispatcher {
     admission: Admission,
     shortage: Shortage,
     settling: Settling,
+    thrift: Thrift,
     exceptions: Exceptions,
     heartbeats: Heartbeats,
     leases: Leases,
@@ -227,6 +231,7 @@ impl Dispatcher {
             admission: Admission::default(),
             shortage: Shortage::default(),
             settling: Settling::default(),
+            thrift: Thrift::default(),
             exceptions: Exceptions::new(exception_handlers),
             heartbeats: Heartbeats::new(&options),
             leases: Leases::new(&options),
@@ -320,6 +325,7 @@ impl Dispatcher {
     fn on_look(&mut self) {
         self.claiming.on_look();
         self.look_at_shortage();
+        self.look_at_memory();
         self.look_at_shutdown();
     }
 
@@ -329,7 +335,7 @@ impl Dispatcher {
         let steps = [self.claiming.next_look(capacity), self.settling.gathers_until(capacity)];
         steps
             .into_iter()
-            .chain([self.shortage.next_look()])
+            .chain([self.shortage.next_look(), self.thrift.due_at(self.running.occupied() == 0)])
             .chain([self.next_look_at_shutdown()])
             .flatten()
             .min()

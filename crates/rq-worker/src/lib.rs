@@ -6,6 +6,7 @@
 //!
 //! This crate never runs a job and never decodes a payload. Exception handlers run on threads beside its loop.
 
+mod allocator;
 mod commands;
 mod dispatcher;
 mod error;

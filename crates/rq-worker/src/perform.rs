@@ -11,8 +11,12 @@ use rq_core::{
     Want, panics,
 };
 
+use crate::allocator;
 use crate::error::LaunchError;
 use crate::program::{Preload, Program};
+
+/// Up to how many bytes a payload leaves little behind.
+const SMALL_BYTES: usize = 256;
 
 /// The value of a job in its codec, or why there is none.
 type Outcome = Result<Option<Vec<u8>>, Failure>;
@@ -72,6 +76,10 @@ impl Jobs {
             }
         };
         let outcome = panics::catch(perform).unwrap_or_else(|panic| Ok(Err(Failure::Panic(panic))))?;
+        // What its arguments were is free by now, in the heap of this thread.
+        if job.data.len() > SMALL_BYTES {
+            allocator::give_back_own();
+        }
         Ok(Ended { outcome, ran: began.elapsed() })
     }
 }

@@ -12,6 +12,7 @@ use futures_util::FutureExt;
 use futures_util::stream::{self, Stream, StreamExt};
 use rq_core::{Handlers, Keys, OnCrash, Shown, Ttl};
 
+use crate::allocator;
 use crate::dispatcher::{self, Parts};
 use crate::error::{LaunchError, WorkerError};
 use crate::event::Observer;
@@ -223,6 +224,7 @@ impl PreparedWorker {
     /// Runs until a [signal](signals()) stops it. Blocks this thread, and must be called outside of a runtime.
     pub fn run(self) -> Result<(), WorkerError> {
         refuse_runtime()?;
+        allocator::keep_little();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

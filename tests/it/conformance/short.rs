@@ -141,3 +141,21 @@ pub(super) fn what_waits_for_its_turn_goes_back_in_a_cold_stop(executor: &'stati
     assert_eq!(scratch.waiting("default"), ids[3..], "{}", worker.report());
     assert_eq!(journal.began().len(), 3);
 }
+
+/// Payloads of eight megabytes, a few at a time, and then nothing.
+pub(super) fn memory_is_given_back_when_the_worker_rests(executor: &'static str) {
+    const BYTES: usize = 8 << 20;
+    /// What code that has run, and heaps that nobody uses, may take: less than two payloads.
+    const KEPT_KB_MAX: u64 = 14 << 10;
+    let stage = Stage::new(executor);
+    let scratch = &stage.scratch;
+    let journal = Journal::new(scratch);
+    let worker = stage.worker(&["--concurrency", "4"]);
+    let before_kb = in_status(worker.id(), "VmRSS:");
+    let ids: Vec<String> = (0..16).map(|number| format!("large-{number}")).collect();
+    enqueue_large(scratch, &ids, &journal, 1, BYTES);
+    eventually("all to end", 3 * SOON, || (scratch.count("finished:default") == ids.len()).then_some(()));
+    eventually("memory to be given back", SOON, || {
+        (in_status(worker.id(), "VmRSS:") <= before_kb + KEPT_KB_MAX).then_some(())
+    });
+}

@@ -22,7 +22,7 @@ pub(super) fn handlers() -> Handlers {
     let ends = handlers![segfault, abort, exit, overflow, allocate, hoard, panic_in_thread, kill_master];
     let holds_on =
         handlers![spin, ignore_term, freeze, close_all, hang_up, leave_thread, children, daemon, daemons];
-    ends.merge(holds_on).merge(handlers![print, hold_stdout])
+    ends.merge(holds_on).merge(handlers![print, hold_stdout, reserve, hoard_elsewhere])
 }
 
 /// Reads where nothing is.
@@ -68,6 +68,22 @@ pub fn hoard() -> Result<usize> {
     const PIECES_MAX: usize = 256;
     let pieces: Vec<Vec<u8>> = (0..PIECES_MAX).map(|_| black_box(vec![1; PIECE_BYTES])).collect();
     Ok(black_box(pieces).len())
+}
+
+/// Maps a gigabyte, as runtimes of other languages do, and uses a little of it.
+#[job("zoo.reserve")]
+pub fn reserve() -> Result<usize> {
+    let mut reserved = Vec::<u8>::with_capacity(1 << 30);
+    reserved.resize(1 << 20, 1);
+    Ok(black_box(reserved).len())
+}
+
+/// Has a program fill its memory, in a session of its own.
+#[job("zoo.hoard_elsewhere")]
+pub fn hoard_elsewhere() -> Result<()> {
+    // Without a line's end `tail` keeps all it reads; to be on the safe side not for long.
+    let status = Command::new("setsid").args(["--wait", "timeout", "20", "tail", "/dev/zero"]).status()?;
+    Err(format!("it ended with {status}").into())
 }
 
 /// Panics on a thread that it waits for.

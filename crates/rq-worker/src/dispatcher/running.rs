@@ -52,6 +52,8 @@ pub(crate) struct Run {
     occupies: bool,
     /// The room that its payload takes, until it ends.
     room: Option<Room>,
+    /// Whether it took some.
+    pub(crate) had_room: bool,
     /// What became of it, in a word, once it has ended.
     pub(crate) outcome: Option<&'static str>,
     /// Whether Redis no longer holds it as this worker's, and that was reported.
@@ -103,6 +105,7 @@ impl Running {
             meta: None,
             occupies: true,
             room: None,
+            had_room: false,
             outcome: None,
             lost: false,
         };
@@ -142,7 +145,7 @@ impl Running {
         if !std::mem::replace(&mut run.occupies, false) {
             return None;
         }
-        run.room = None;
+        run.had_room = run.room.take().is_some();
         // The slot is free, the run stays in the list: until it is settled Redis holds it as ours, by its lease.
         self.occupied -= 1;
         // What it was here beside its run it has waited, for a processor or a process.

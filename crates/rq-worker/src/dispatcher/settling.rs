@@ -102,6 +102,7 @@ impl Dispatcher {
     pub(super) fn on_ended(&mut self, id: &ExecutionId, ended: Ended) {
         // The executor may still report a job that a cold stop has ended by force and settled.
         let Some(run) = self.running.end(id, ended.ran) else { return };
+        self.thrift.on_ended(run.had_room, Instant::now());
         // Meta that is still in its box goes with the settlement: saved later, it would find no execution in rq:wip.
         let (settlement, failure) = run.settlement(ended, &self.options, self.meta.take(id));
         self.running.note_outcome(id, described(&settlement.conclusion.settled));

@@ -63,6 +63,7 @@ macro_rules! suite {
                 outages::cut_connections_neither_lose_nor_repeat_a_job
                 outages::a_restart_of_redis_neither_loses_nor_repeats_a_job
                 outages::deleted_registries_neither_end_nor_lose_a_running_job
+                life::a_worker_leaves_its_record_idle
                 life::a_worker_says_what_it_is_at
                 stops::the_first_signal_stops_warm
                 stops::the_second_signal_stops_cold

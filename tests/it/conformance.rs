@@ -46,6 +46,8 @@ macro_rules! suite {
                 contexts::meta_and_progress_are_saved_during_the_run_and_after_it
                 contexts::jobs_enqueue_more_work
                 contexts::state_is_made_once_and_shared
+                contexts::states_are_made_where_and_when_they_should_be
+                contexts::a_state_that_cannot_be_made_says_why
                 contexts::handlers_and_penalties_are_called_in_order
                 life::a_worker_keeps_a_record_of_itself
                 life::heartbeats_keep_the_worker_and_its_jobs_alive

@@ -135,7 +135,9 @@ pub use result::{JobResult, ResultKind};
 pub use retry::Retry;
 pub use rq_macros::job;
 pub use rq_wire::{Codec, CodecError, Payload, Value, ValueError, zlib};
-pub use states::States;
+#[cfg(feature = "worker")]
+pub use states::{DriveMaking, Made, Making};
+pub use states::{StateError, States};
 pub use status::Status;
 pub use steps::management::Requeued;
 pub use time::{Timestamp, TimestampError, days, hours, minutes, secs};

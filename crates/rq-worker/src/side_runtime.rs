@@ -1,9 +1,9 @@
 //! [`SideRuntime`]: what drives the I/O of async handlers.
 
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{OnceLock, mpsc};
 
-use rq_core::Failure;
+use rq_core::{BoxError, Failure};
 use tokio::runtime::Runtime;
 
 /// How many threads it has; the handlers themselves are polled where jobs run.
@@ -27,6 +27,22 @@ impl SideRuntime {
         made.as_ref().map_err(|error| {
             Failure::Executor(format!("the runtime for async jobs could not start: {error}"))
         })
+    }
+}
+
+impl SideRuntime {
+    /// Blocks this thread, which may be in a runtime, until `future` has ended on this one.
+    pub(crate) fn wait_for<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, BoxError> {
+        let runtime = self.get().map_err(|failure| failure.text())?;
+        let (sender, ended) = mpsc::channel();
+        runtime.spawn(async move {
+            // The receiver waits for it.
+            let _ = sender.send(future.await);
+        });
+        Ok(ended.recv()?)
     }
 }
 

@@ -50,6 +50,8 @@ macro_rules! suite {
                 contexts::meta_and_progress_are_saved_during_the_run_and_after_it
                 contexts::jobs_enqueue_more_work
                 contexts::state_is_made_once_and_shared
+                contexts::states_are_made_where_and_when_they_should_be
+                contexts::a_state_that_cannot_be_made_says_why
                 contexts::handlers_and_penalties_are_called_in_order
                 life::a_worker_keeps_a_record_of_itself
                 life::heartbeats_keep_the_worker_and_its_jobs_alive
@@ -69,6 +71,7 @@ macro_rules! suite {
                 outages::cut_connections_neither_lose_nor_repeat_a_job
                 outages::a_restart_of_redis_neither_loses_nor_repeats_a_job
                 outages::deleted_registries_neither_end_nor_lose_a_running_job
+                life::a_worker_leaves_its_record_idle
                 life::a_worker_says_what_it_is_at
                 short::what_cannot_begin_goes_back_in_order_and_runs_when_it_can
                 short::a_stop_finds_nothing_that_cannot_begin

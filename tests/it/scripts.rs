@@ -304,7 +304,7 @@ impl<'a> Worker<'a> {
 
     /// Its death, not taken yet.
     pub(crate) fn death(&self) -> Step<()> {
-        worker::death(&self.who, &self.queues)
+        worker::death(&self.who, &self.queues, "idle")
     }
 
     /// A number of the worker's hash.

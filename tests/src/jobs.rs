@@ -16,12 +16,14 @@
 //! | `test.spread` | enqueues more work |
 //! | `test.surroundings` | tells what the system knows of its process |
 //! | `programs.*` | start programs: see [`programs`] |
+//! | `states.*` | ask for what their program shares: see [`states`] |
 //! | `green.*` | wait as coroutines should, or should not: see [`green`] |
 //! | `pages.fetch` | is the example's: see [`rq_examples::fetch`] |
 //! | `zoo.*` | harm the process they run in: see [`zoo`] |
 
 pub mod green;
 pub mod programs;
+pub mod states;
 mod violence;
 pub mod zoo;
 
@@ -53,6 +55,7 @@ pub fn handlers() -> Handlers {
     let contexts = handlers![deadline, who, count, meta, spread, surroundings];
     let ours = like_pythons.merge(results).merge(failures).merge(long).merge(contexts);
     ours.merge(programs::handlers())
+        .merge(states::handlers())
         .merge(green::handlers())
         .merge(rq_examples::fetch::handlers())
         .merge(zoo::handlers())

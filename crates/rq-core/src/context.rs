@@ -14,7 +14,7 @@ use crate::interrupt::{Interrupt, Interrupted};
 use crate::job::Job;
 use crate::keys::Keys;
 use crate::link::BlockingLink;
-use crate::states::States;
+use crate::states::{StateError, States};
 
 /// Key of the job's meta under which [`Context::progress`] keeps how far it is, from 0 to 1.
 pub const PROGRESS_KEY: &str = "progress";
@@ -126,9 +126,21 @@ impl Context {
     /// What the program shares among its jobs, made the first time a job asks for it.
     ///
     /// # Panics
-    /// If the program added no `T`; the job then fails with a text that says so.
+    /// If the program added no `T`, or it cannot be made; the job then fails with a text that says so, and names the line of
+    /// this call. [`try_state`](Context::try_state) returns the second as an error.
+    #[track_caller]
     pub fn state<T: Send + Sync + 'static>(&self) -> &T {
         self.states.get()
+    }
+
+    /// [`state`](Context::state), where making it may fail; docs/states.md has the kinds there are. The next job that asks has
+    /// it made again.
+    ///
+    /// # Panics
+    /// If the program added no `T`.
+    #[track_caller]
+    pub fn try_state<T: Send + Sync + 'static>(&self) -> Result<&T, StateError> {
+        self.states.try_get()
     }
 
     /// The job's meta: a dict, as it was at the start with what this run has set; `{'unserialized': bytes}` where that

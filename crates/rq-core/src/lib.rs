@@ -140,7 +140,9 @@ pub use rq_wire::{Codec, CodecError, Payload, Value, ValueError, zlib};
 pub use shown::Shown;
 #[cfg(feature = "worker")]
 pub use shown::is_harmful;
-pub use states::States;
+#[cfg(feature = "worker")]
+pub use states::{DriveMaking, Made, Making};
+pub use states::{StateError, States};
 pub use status::Status;
 pub use steps::management::Requeued;
 pub use time::{Timestamp, TimestampError, days, hours, minutes, secs};

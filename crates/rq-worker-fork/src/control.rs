@@ -128,6 +128,7 @@ async fn read_reports(connection: Arc<ServerSocket>) {
     loop {
         match connection.receive().await {
             Ok(Some(Report::Ready)) => {}
+            Ok(Some(Report::Unready(reason))) => tracing::error!("the fork server could not start: {reason}"),
             Ok(Some(Report::Refused(horse, reason))) => connection.report_end(horse, Err(reason)),
             Ok(Some(Report::Ended(deaths))) => {
                 deaths.iter().for_each(|(horse, death)| connection.report_end(*horse, Ok(*death)));

@@ -39,6 +39,8 @@ pub(crate) enum ServerRequest {
 pub(crate) enum Report<'a> {
     /// The preloads are done; horses can be forked.
     Ready,
+    /// The preloads have failed, for this reason, and the server ends.
+    Unready(String),
     /// A horse could not be forked, for this reason.
     Refused(HorseId, String),
     /// These horses have ended.

@@ -10,7 +10,7 @@ use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, socketpair,
 };
 use nix::unistd::{Pid, dup2_stdin};
-use rq_worker::{HELPER_VARIABLE, Jobs, LaunchError, Options, Preload};
+use rq_worker::{HELPER_VARIABLE, Jobs, LaunchError, Options, Preloads};
 
 use crate::frames::{REPORT_BYTES_MAX, Report, decode};
 use crate::horse::HorseConfig;
@@ -27,7 +27,7 @@ pub(crate) struct ServerHandle {
 /// What a process needs to be a fork server.
 pub(crate) struct ServerConfig {
     pub(crate) horses: HorseConfig,
-    pub(crate) preloads: Vec<Preload>,
+    pub(crate) preloads: Preloads,
     /// The worker's name.
     pub(crate) worker: String,
     /// The signals that the worker was started with.
@@ -37,7 +37,7 @@ pub(crate) struct ServerConfig {
 impl ServerConfig {
     pub(crate) fn new(
         jobs: Jobs,
-        preloads: Vec<Preload>,
+        preloads: Preloads,
         options: &Options,
         rules: Rules,
         inherited: Inherited,
@@ -75,10 +75,10 @@ pub(crate) fn fork_server(config: ServerConfig) -> Result<ServerHandle, LaunchEr
              * run the jobs on threads: -w thread"
         ))
     })?;
-    Ok(fork_now(config, single_threaded)?)
+    fork_now(config, single_threaded)
 }
 
-fn fork_now(config: ServerConfig, single_threaded: SingleThreaded) -> io::Result<ServerHandle> {
+fn fork_now(config: ServerConfig, single_threaded: SingleThreaded) -> Result<ServerHandle, LaunchError> {
     let (ours, theirs) = sockets()?;
     match process::fork(single_threaded)? {
         Forked::Parent(pid) => {
@@ -153,15 +153,16 @@ fn become_server(single_threaded: &SingleThreaded, socket: OwnedFd, config: Serv
 }
 
 /// Waits for the preloads, which may take as long as they like.
-fn wait_until_ready(control: &OwnedFd) -> io::Result<()> {
+fn wait_until_ready(control: &OwnedFd) -> Result<(), LaunchError> {
     let mut packet = vec![0; REPORT_BYTES_MAX];
-    match recv(control.as_raw_fd(), &mut packet, MsgFlags::empty())? {
-        0 => Err(io::Error::other(
-            "the fork server ended before it was ready; has a preload panicked, or started a thread?",
-        )),
-        length => match decode(&packet[..length])? {
-            Report::Ready => Ok(()),
-            other => Err(io::Error::other(format!("the fork server began with {other:?}"))),
-        },
+    let length = recv(control.as_raw_fd(), &mut packet, MsgFlags::empty()).map_err(io::Error::from)?;
+    if length == 0 {
+        let told = "the fork server ended before it was ready; has a preload ended its process?";
+        return Err(LaunchError::Refused(told.to_owned()));
+    }
+    match decode(&packet[..length])? {
+        Report::Ready => Ok(()),
+        Report::Unready(reason) => Err(LaunchError::Refused(reason)),
+        other => Err(io::Error::other(format!("the fork server began with {other:?}")).into()),
     }
 }

@@ -23,7 +23,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, killpg, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
 use nix::unistd::{Pid, getpgrp, setpgid};
-use rq_worker::{Preload, last_words, want};
+use rq_worker::{Preloads, last_words, want};
 
 use crate::TERM_GRACE;
 use crate::frames::{
@@ -40,17 +40,19 @@ pub(crate) fn serve(
     control: OwnedFd,
     config: HorseConfig,
     worker: &str,
-    preloads: Vec<Preload>,
+    preloads: Preloads,
     inherited: Inherited,
 ) -> ! {
     process::name_process(SERVER_NAME);
     let served = ForkServer::new(control, config.memory_mb, &inherited).and_then(|mut server| {
-        preloads.into_iter().for_each(|load| load());
-        let single_threaded = SingleThreaded::make_sure_soon().map_err(|error| {
-            io::Error::other(format!(
-                "a preload has started a thread, and {error}; start it where a job first needs it"
-            ))
-        })?;
+        let single_threaded = match preload(preloads) {
+            Ok(single_threaded) => single_threaded,
+            Err(mut reason) => {
+                reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
+                server.report(&Report::Unready(reason))?;
+                return Ok(Served::Unready);
+            }
+        };
         if let Some(title) = config.title {
             // From here on nobody can read any more what the program was called with, so the preloads come first.
             title.set(&single_threaded, format_args!("rq: fork server of {worker}"));
@@ -61,6 +63,8 @@ pub(crate) fn serve(
     });
     match served {
         Ok(Served::WorkerGone) => exit(0),
+        // The worker says why.
+        Ok(Served::Unready) => exit(1),
         Ok(Served::Forked(new_horse)) => match new_horse.become_horse(&inherited) {
             Ok(()) => horse::serve(UnixStream::from(new_horse.socket), config, new_horse.single_threaded),
             // Not `exit`: the exit handlers are the server's.
@@ -74,6 +78,14 @@ pub(crate) fn serve(
     }
 }
 
+/// Does what is to be done before the first job, with which this process must stay able to fork; else why not.
+fn preload(preloads: Preloads) -> Result<SingleThreaded, String> {
+    preloads.run().map_err(|error| error.to_string())?;
+    SingleThreaded::make_sure_soon().map_err(|error| {
+        format!("a preload has started a thread, and {error}; start it where a job first needs it")
+    })
+}
+
 /// What a fork server calls itself, and its horses until they have grown up.
 pub(crate) const SERVER_NAME: &CStr = c"rq-fork-server";
 /// What horses call themselves.
@@ -85,6 +97,8 @@ const NO_FORK: &str = "no process could be forked for a job";
 /// The system passes a socket on to nobody who has no room for it.
 const NO_SOCKET: &str = "no process could be forked for a job: the fork server has as many open files as it may; raise \
                          that limit (ulimit -n, LimitNOFILE=)";
+/// How much is told of why the preloads have failed: it fits into a report.
+const REASON_BYTES_MAX: usize = 2048;
 /// How many deaths of horses that have ended well the server reports together.
 const DEATHS_TOGETHER: usize = 16;
 /// How often, and how far apart, the server looks for processes that are left of a worker that is gone.
@@ -126,6 +140,8 @@ struct Horse {
 /// How serving ends.
 enum Served {
     WorkerGone,
+    /// The preloads have failed.
+    Unready,
     /// This process is no server any more, but has just been forked by one.
     Forked(NewHorse),
 }
@@ -222,8 +238,9 @@ impl ForkServer {
         let pause = strays.into_iter().chain(memory).min();
         // A part of a millisecond counts as one, or the loop would spin for it. A pause beyond what poll can count is none of
         // ours.
-        let timeout =
-            pause.and_then(|pause| PollTimeout::try_from(pause + Duration::from_millis(1)).ok()).unwrap_or(PollTimeout::NONE);
+        let timeout = pause
+            .and_then(|pause| PollTimeout::try_from(pause + Duration::from_millis(1)).ok())
+            .unwrap_or(PollTimeout::NONE);
         loop {
             match poll(&mut watched, timeout) {
                 // The system does not begin poll(2) anew after a signal, whatever its handler asks for (signal(7)).
@@ -287,7 +304,13 @@ impl ForkServer {
             Ok(Forked::Parent(pid)) => {
                 // Parent and child both set the group, so that it is there whichever of them runs first.
                 let _ = setpgid(pid, pid);
-                self.horses.push(Horse { pid, id: horse, is_awaited: false, kill_at: None, held_bytes: None });
+                self.horses.push(Horse {
+                    pid,
+                    id: horse,
+                    is_awaited: false,
+                    kill_at: None,
+                    held_bytes: None,
+                });
             }
             // The system may allow no further process just now: the job waits for that, and the server goes on.
             Err(error) => self.report(&Report::Refused(horse, want(NO_FORK, &error).to_string()))?,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use may::coroutine::JoinHandle;
 use rq_core::{Ended, Execution, ExecutionId, Executor, Failure, Stop, Want};
-use rq_worker::{Jobs, RETURN_GRACE, SideRuntime};
+use rq_worker::{Jobs, RETURN_GRACE};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::carriers::{Carriers, Room, wake};
@@ -76,7 +76,7 @@ impl Coroutines {
         let (sender, ends) = unbounded_channel();
         Coroutines {
             slots,
-            shared: Arc::new(Shared { jobs, runtime: SideRuntime::default(), sender }),
+            shared: Arc::new(Shared { jobs, sender }),
             carriers,
             _stacks: carriers.make_room(slots),
             watchdog,

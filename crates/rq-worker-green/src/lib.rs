@@ -106,7 +106,7 @@ impl Launch for Green {
         let carriers = Carriers::start(own.job_stack_kb)?;
         Clock::start(carriers)?;
         let watchdog = Watchdog::start(carriers)?;
-        preloads.into_iter().for_each(|preload| preload());
+        preloads.run()?;
         Ok(Box::new(Coroutines::new(jobs, slots, carriers, watchdog)))
     }
 }

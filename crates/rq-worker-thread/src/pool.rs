@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rq_core::{Ended, Execution, ExecutionId, Executor, Stop, Want};
-use rq_worker::{Jobs, LaunchError, Program, RETURN_GRACE, SideRuntime, Watch, start_signal_threads, want};
+use rq_worker::{Jobs, LaunchError, Program, RETURN_GRACE, Watch, start_signal_threads, want};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::run_queue::RunQueue;
@@ -57,12 +57,12 @@ impl Pool {
     pub(crate) fn start(program: Program, slots: usize) -> Result<Pool, LaunchError> {
         let (jobs, preloads) = Jobs::of(program)?;
         // Before there is a thread: what a preload makes is there for the first job of each.
-        preloads.into_iter().for_each(|preload| preload());
+        preloads.run()?;
         start_signal_threads()?;
         let (sender, events) = unbounded_channel();
         let mut pool = Pool {
             slots,
-            shared: Arc::new(Shared { jobs, runtime: SideRuntime::default() }),
+            shared: Arc::new(Shared { jobs }),
             tasks: Arc::new(RunQueue::new()),
             events,
             sender,

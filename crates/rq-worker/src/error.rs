@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use rq_core::StateError;
 use rq_core::steps::permissions::Lack;
 
 /// Why a worker did not start, or ended before it should.
@@ -176,6 +177,9 @@ pub enum LaunchError {
     /// The executor cannot do what the options ask, or not here; a sentence fragment that says what can be done.
     #[error("{0}")]
     Refused(String),
+    /// What is made before the first job could not be made.
+    #[error("{}", .0.told())]
+    State(#[from] StateError),
     /// Something it needs from the system could not be had.
     #[error(transparent)]
     System(#[from] io::Error),

@@ -13,7 +13,8 @@ use rq_core::{
 
 use crate::allocator;
 use crate::error::LaunchError;
-use crate::program::{Preload, Program};
+use crate::program::{Preloads, Program};
+use crate::side_runtime::SideRuntime;
 
 /// Up to how many bytes a payload leaves little behind.
 const SMALL_BYTES: usize = 256;
@@ -26,6 +27,7 @@ pub struct Jobs {
     handlers: Handlers,
     states: Arc<States>,
     death_penalties: Vec<Arc<dyn DeathPenalty>>,
+    runtime: Arc<SideRuntime>,
 }
 
 impl Jobs {
@@ -33,13 +35,23 @@ impl Jobs {
     ///
     /// # Errors
     /// If the program has no handlers.
-    pub fn of(program: Program) -> Result<(Jobs, Vec<Preload>), LaunchError> {
+    pub fn of(program: Program) -> Result<(Jobs, Preloads), LaunchError> {
         if program.handlers.is_empty() {
             return Err(LaunchError::NoHandlers);
         }
-        let Program { handlers, states, preloads, death_penalties, exception_handlers: _, observers: _ } =
+        let Program { handlers, mut states, preloads, death_penalties, exception_handlers: _, observers: _ } =
             program;
-        Ok((Jobs { handlers, states: Arc::new(states), death_penalties }, preloads))
+        let runtime = Arc::new(SideRuntime::default());
+        let drives = Arc::clone(&runtime);
+        states.drive_with(Box::new(move |making| drives.wait_for(making)?));
+        let states = Arc::new(states);
+        let preloads = Preloads { functions: preloads, states: Arc::clone(&states) };
+        Ok((Jobs { handlers, states, death_penalties, runtime }, preloads))
+    }
+
+    /// What drives the I/O of async code beside the jobs, in this process.
+    pub fn runtime(&self) -> &SideRuntime {
+        &self.runtime
     }
 
     /// Runs one job here and now, whatever it does, with the death penalties armed.

@@ -1,9 +1,9 @@
 //! [`SideRuntime`]: what drives the I/O of async handlers.
 
 use std::fmt;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError, mpsc};
 
-use rq_core::{Want, panics};
+use rq_core::{BoxError, Want, panics};
 use tokio::runtime::Runtime;
 
 use crate::want::want;
@@ -42,6 +42,22 @@ impl SideRuntime {
             .map_err(|panic| Want::new(format!("{WHAT}: {}", panic.message)))?
             .map_err(|error| want(WHAT, &error))?;
         Ok(self.made.get_or_init(|| runtime))
+    }
+}
+
+impl SideRuntime {
+    /// Blocks this thread, which may be in a runtime, until `future` has ended on this one.
+    pub(crate) fn wait_for<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, BoxError> {
+        let runtime = self.get().map_err(|want| want.to_string())?;
+        let (sender, ended) = mpsc::channel();
+        runtime.spawn(async move {
+            // The receiver waits for it.
+            let _ = sender.send(future.await);
+        });
+        Ok(ended.recv()?)
     }
 }
 

@@ -1,10 +1,14 @@
 //! What jobs, exception handlers and death penalties see.
 
+use std::collections::BTreeSet;
+
+use rq_core::blocking::JobHandle;
 use rq_core::{Call, Codec, PROGRESS_KEY, PROGRESS_NOTE_KEY, Status, Value, secs};
+use rq_tests::jobs::states::Told;
 use rq_tests::{Gate, Stream, eventually};
 
 use super::{LIMIT, SOON, Stage, assert_exit};
-use crate::rq_test::Books;
+use crate::rq_test::{Books, RqTest};
 
 pub(super) fn meta_and_progress_are_saved_during_the_run_and_after_it(executor: &'static str) {
     let stage = Stage::new(executor);
@@ -53,6 +57,56 @@ fn counts_of(executor: &str) -> Vec<u64> {
         // A process shares with nobody but the jobs that it runs after one another, which is one unless told.
         "fork" => vec![1; 20],
         _ => (1..=20).collect(),
+    }
+}
+
+pub(super) fn states_are_made_where_and_when_they_should_be(executor: &'static str) {
+    const JOBS: usize = 3;
+    let stage = Stage::new(executor);
+    let worker = stage.worker_of("states", &["--concurrency", "1"]);
+    let accept = stage.queue().enqueue(Call::<()>::to("states.accept")).unwrap();
+    let jobs = stage.queue().enqueue_many((0..JOBS).map(|_| Call::<Told>::to("states.tell"))).unwrap();
+    accept.wait(LIMIT).unwrap_or_else(|error| panic!("{error}: {}", worker.report()));
+    let told: Vec<Told> = jobs.iter().map(|job| job.wait(LIMIT).unwrap()).collect();
+    for told in &told {
+        assert_eq!(told.service, told.process, "once in each process that runs jobs");
+        let broken = "the state `rq_tests::jobs::states::Broken` could not be made: no such database";
+        assert_eq!(told.broken, broken);
+    }
+    let made_in: BTreeSet<u32> = told.iter().map(|told| told.table).collect();
+    assert_eq!(made_in.len(), 1, "made once, before the first job: {told:?}");
+    let processes: BTreeSet<u32> = told.iter().map(|told| told.process).collect();
+    match executor {
+        "fork" => assert!(processes.len() == JOBS && processes.is_disjoint(&made_in), "{told:?}"),
+        _ => assert_eq!(processes, made_in),
+    }
+}
+
+pub(super) fn a_state_that_cannot_be_made_says_why(executor: &'static str) {
+    let stage = Stage::new(executor);
+    let calls = ["states.broken", "states.unknown"].map(Call::<()>::to);
+    let jobs = stage.queue().enqueue_many(calls).unwrap();
+    let mut worker = stage.worker_of("states", &["--burst"]);
+    let status = worker.wait(LIMIT);
+    assert_exit(&worker, status, 0);
+    let text = |job: &JobHandle<()>| job.latest_result().unwrap().unwrap().failure_text.unwrap();
+    for (job, says) in jobs.iter().zip([
+        "the state `rq_tests::jobs::states::Broken` could not be made: no such database",
+        "no state of type `rq_tests::jobs::states::Unknown`",
+    ]) {
+        let text = text(job);
+        // The line of the job that has asked.
+        let place = "Panic: job panicked at tests/src/jobs/states.rs:";
+        assert!(text.starts_with(place) && text.contains(says), "{text}");
+    }
+    for (app, says) in [
+        ("broken-state", "the state `rq_tests::jobs::states::Broken` could not be made: no such file"),
+        ("panic-in-preload", "no model"),
+    ] {
+        let (code, stdout, stderr) =
+            RqTest::app(&stage.scratch, app).outcome(&["worker", "--burst", "-w", executor]);
+        let is_told = code == Some(1) && stderr.contains(says) && stderr.matches(says).count() == 1;
+        assert!(is_told, "{app}: {code:?} {stdout}{stderr}");
     }
 }
 

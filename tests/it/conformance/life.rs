@@ -201,3 +201,29 @@ pub(super) fn a_worker_says_what_it_is_at(executor: &'static str) {
     worker.wait_for_line("(j) for 0:00:", SOON);
     gate.open(1);
 }
+
+/// However its last job ended: the record of a dead worker is looked at for a minute.
+pub(super) fn a_worker_leaves_its_record_idle(executor: &'static str) {
+    let check = |function: &str, end: &dyn Fn(&Stage, &Gate<'_>)| {
+        let stage = Stage::new(executor);
+        let gate = Gate::new(&stage.scratch, "gate");
+        stage.queue().enqueue(Call::<()>::to(function).arg(gate.key()).job_id("j")).unwrap();
+        let args = ["worker", "--burst", "--name", "w", "-w", executor];
+        let mut worker = RqTest::new(&stage.scratch).spawn(&args);
+        end(&stage, &gate);
+        let status = worker.wait(SOON);
+        assert_exit(&worker, status, 0);
+        let record = stage.scratch.hash("worker:w");
+        assert!(record.contains_key("death"), "{record:?}");
+        assert_eq!(record["state"], "idle", "{function}: {}", worker.report());
+    };
+    check("test.fail", &|_, _| {});
+    check("test.gate", &|stage, gate| {
+        gate.wait_for_arrival();
+        assert!(stage.queue().handle::<()>("j").stop().unwrap());
+    });
+    check("test.gate", &|_, gate| {
+        gate.wait_for_arrival();
+        gate.open(1);
+    });
+}

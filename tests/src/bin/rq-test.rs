@@ -3,8 +3,9 @@
 //! `RQ_TEST_APP` says what else it is: `empty`, as the stock `rq`, which has no jobs; `watched`, which says what its
 //! preload, death penalties and exception handlers see; `service`, which runs two workers in a runtime of its own;
 //! `late-service`, which gets to that too late; `async-main`, which calls `rq_cli::main` in a runtime; `plain`, a worker
-//! without a command line and without a Redis; `thread-in-main`, which starts a thread first of all; `joined-thread-in-main`, which
-//! waits for its end; or `thread-in-preload`, whose fork server cannot fork.
+//! without a command line and without a Redis; `states`, which has all kinds of them; `broken-state` and `panic-in-preload`,
+//! which cannot start; `thread-in-main`, which starts a thread first of all; `joined-thread-in-main`, which waits for its
+//! end; or `thread-in-preload`, whose fork server cannot fork.
 
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -31,6 +32,9 @@ fn main() -> ExitCode {
         Ok("thread-in-preload") => {
             App::new(jobs::handlers()).preload(|| drop(std::thread::spawn(std::thread::park)))
         }
+        Ok("states") => jobs::states::app(jobs::handlers()),
+        Ok("broken-state") => jobs::states::broken_app(jobs::handlers()),
+        Ok("panic-in-preload") => App::new(jobs::handlers()).preload(|| panic!("no model")),
         Ok("thread-in-main") => {
             let metrics = std::thread::Builder::new().name("metrics".to_owned());
             metrics.spawn(std::thread::park).expect("a thread can be had");

@@ -273,8 +273,8 @@ pub struct Pulse {
     pub alive: Vec<bool>,
 }
 
-/// Unregisters the worker.
-pub fn death(who: &Identity, queues: &[String]) -> Step<()> {
+/// Unregisters the worker, whose last state is `state`.
+pub fn death(who: &Identity, queues: &[String], state: &str) -> Step<()> {
     const NAME: &str = "death";
     let keys = &who.keys;
     let (first, others) = queues.split_at(queues.len().min(QUEUES_MAX));
@@ -284,7 +284,7 @@ pub fn death(who: &Identity, queues: &[String]) -> Step<()> {
     death_keys.extend(first.iter().map(|queue| keys.queue_workers(queue)));
     let mut cmd = scripts::DEATH.invoke(&death_keys);
     // The record stays for a while with `death` in it, which frees the name at once (docs/wire.md §8.2).
-    cmd.arg(Timestamp::now().to_string()).arg(DEATH_KEPT_S);
+    cmd.arg(Timestamp::now().to_string()).arg(DEATH_KEPT_S).arg(state);
     let mut pipeline = redis::pipe();
     pipeline.add_command(cmd);
     for queue in others {

@@ -79,15 +79,20 @@ impl Dispatcher {
         }
     }
 
+    /// The worker's state; `None` while it does not know whether its queues are empty.
+    pub(super) fn state(&self) -> Option<&'static str> {
+        match () {
+            () if self.claiming.suspended() => Some("suspended"),
+            () if !self.holds_nothing() => Some("busy"),
+            () if self.claiming.queues_empty() => Some("idle"),
+            () => None,
+        }
+    }
+
     /// Writes the worker's state when it has changed.
     pub(super) fn report_state(&mut self) {
-        // A worker that does not know yet whether its queues are empty keeps the state it has.
-        let state = match () {
-            () if self.claiming.suspended() => "suspended",
-            () if !self.holds_nothing() => "busy",
-            () if self.claiming.queues_empty() => "idle",
-            () => return,
-        };
+        // A worker that does not know yet keeps the state it has.
+        let Some(state) = self.state() else { return };
         // No executions go with it: they have heartbeats and renewals of their own.
         if let Some(update) = self.heartbeats.changed(state) {
             self.start_heartbeat(update, &[]);

@@ -328,7 +328,9 @@ impl Dispatcher {
             self.observers.tell(WorkerEvent::Stopping);
         }
         // Sent once: who leaves waits for no outage, and a record that is not renewed expires by itself.
-        let death = steps::death(&self.who, &self.options.queues);
+        // With it the last state: the worker leaves as soon as the last job is settled, and a heartbeat of its own would be
+        // overtaken.
+        let death = steps::death(&self.who, &self.options.queues, self.state().unwrap_or("idle"));
         match tokio::time::timeout(UNREGISTER_LIMIT, self.link.run(&death)).await {
             Ok(death) => drop(self.reported("unregistering", death)),
             Err(_) => self.observers.step_failed("unregistering", &"redis does not answer"),

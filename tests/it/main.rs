@@ -29,6 +29,7 @@ mod memory_group;
 mod model;
 mod outages;
 mod permissions;
+mod python_tools;
 mod queue;
 mod reading;
 mod rq_test;

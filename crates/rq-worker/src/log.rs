@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use rq_core::{Job, Timestamp, Ttl};
+use rq_core::{Job, Timestamp, Ttl, without_argument};
 use tracing::{error, info, warn};
 
 use crate::event::{Observer, ReapedFate, WorkerEvent};
@@ -50,7 +50,11 @@ impl Observer for Log {
                 self.finished(worker, job, queue, ran, kept)
             }
             WorkerEvent::JobFailed { job, text } => {
-                let (id, what) = (&job.id, if self.descriptions { job.described() } else { &job.id });
+                let id = &job.id;
+                let (what, text) = match self.descriptions {
+                    true => (job.described(), text.into()),
+                    false => (id.as_str(), without_argument(text)),
+                };
                 error!("Worker {worker}: job {id}: exception raised while executing ({what}): {text}");
             }
             WorkerEvent::JobStopped { job } => {

@@ -393,6 +393,18 @@ fn a_worker_writes_its_log_as_told() {
     let ids_only = run(&["--disable-job-desc-logging"]);
     assert!(!ids_only.report().contains("math.add"), "{}", ids_only.report());
     assert!(ids_only.text(Stream::Stdout).contains("Worker w: default: good"));
+    // Neither from what did not fit.
+    let secret = |id: &str| {
+        let call = Call::<Value>::to("math.add").arg("hunter2secret").arg(1).job_id(id);
+        scratch.queue("default").enqueue(call).unwrap()
+    };
+    let job = secret("in-secret");
+    let worker = run(&["--disable-job-desc-logging"]);
+    assert!(!worker.report().contains("hunter2"), "{}", worker.report());
+    let said = "TypeError: math.add() argument 'x' is not of its type";
+    assert!(worker.text(Stream::Stderr).contains(said), "{}", worker.report());
+    let text = job.latest_result().unwrap().unwrap().failure_text.unwrap();
+    assert!(text.contains("invalid type: string \"hunter2s…\""), "{text}");
 }
 
 #[test]

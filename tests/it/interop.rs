@@ -484,6 +484,16 @@ fn a_wait_for_a_python_job_has_an_end() {
     worker.succeed(LIMIT);
 }
 
+#[test]
+fn the_failure_of_a_python_job_is_told_by_its_error() {
+    let scratch = Scratch::new();
+    let job =
+        scratch.queue("default").enqueue(Call::<f64>::to("interop.fail").arg("no such customer")).unwrap();
+    Python::new(&scratch).rq(&["worker", "--burst"]);
+    let error = job.wait(LIMIT).unwrap_err().to_string();
+    assert_eq!(error, format!("job {} failed: ValueError: no such customer", job.id()));
+}
+
 /// Nobody has to be told a serializer: Python's worker and Python's tools take what our command line and our library write.
 #[test]
 fn what_we_enqueue_is_what_python_expects() {

@@ -32,6 +32,7 @@ mod names;
 mod outages;
 mod permissions;
 mod programs;
+mod python_tools;
 mod queue;
 mod reading;
 mod rq_test;

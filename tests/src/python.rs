@@ -65,7 +65,18 @@ impl<'a> Python<'a> {
     /// # Panics
     /// When no interpreter of it is named.
     pub fn of(rq: PythonRq, scratch: &'a Scratch) -> Self {
-        let variable = rq.variable();
+        Self::named_by(rq.variable(), scratch)
+    }
+
+    /// Python RQ 3.0.0 in an environment that has rq-dashboard and django-rq as well.
+    ///
+    /// # Panics
+    /// When no interpreter of it is named.
+    pub fn with_dashboards(scratch: &'a Scratch) -> Self {
+        Self::named_by("RQ_TEST_PYTHON_DASHBOARDS", scratch)
+    }
+
+    fn named_by(variable: &str, scratch: &'a Scratch) -> Self {
         let interpreter = std::env::var(variable).unwrap_or_else(|_| {
             panic!("this test needs Python RQ, and {variable} is not set: run `cargo xtask test`.")
         });

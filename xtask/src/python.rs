@@ -15,6 +15,16 @@ pub(crate) const PINNED: [&str; 2] = ["rq==3.0.0", "redis==8.1.0"];
 /// The versions before it whose jobs are read as well.
 const PINNED_2: [&str; 2] = ["rq==2.12.0", "redis==8.1.0"];
 const PINNED_1: [&str; 2] = ["rq==1.16.2", "redis==7.4.1"];
+/// Programs that show jobs of RQ, beside it. One imports `six` and does not ask for it.
+const DASHBOARDS: [&str; 7] = [
+    PINNED[0],
+    PINNED[1],
+    "rq-dashboard==0.9.0",
+    "six==1.17.0",
+    "Flask==3.1.3",
+    "django-rq==4.2.0",
+    "Django==5.2.19",
+];
 const INSTALL_LIMIT: Duration = Duration::from_secs(300);
 /// What packages with programs are built for: the systems of the Python index that this one can be.
 const PLATFORMS: [&str; 3] = ["manylinux2014_x86_64", "manylinux_2_17_x86_64", "manylinux_2_28_x86_64"];
@@ -33,6 +43,11 @@ pub(crate) fn interpreter() -> Result<PathBuf> {
 /// The same of RQ 2 and of RQ 1.
 pub(crate) fn older_interpreters() -> Result<[PathBuf; 2]> {
     Ok([pinned(&PINNED_2)?, pinned(&PINNED_1)?])
+}
+
+/// The interpreter of an environment that holds RQ's dashboards as well.
+pub(crate) fn dashboards() -> Result<PathBuf> {
+    environment("dashboards", &DASHBOARDS)
 }
 
 fn pinned(packages: &[&str]) -> Result<PathBuf> {

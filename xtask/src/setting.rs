@@ -35,10 +35,12 @@ impl Setting {
     pub(crate) fn with_python() -> Result<Self> {
         let python = python_variable()?;
         let [rq_2, rq_1] = python::older_interpreters()?;
+        let dashboards = python::dashboards()?;
         let mut setting = Self::prepare()?;
         setting.variables.push(python);
         setting.variables.push(("RQ_TEST_PYTHON_2", rq_2.display().to_string()));
         setting.variables.push(("RQ_TEST_PYTHON_1", rq_1.display().to_string()));
+        setting.variables.push(("RQ_TEST_PYTHON_DASHBOARDS", dashboards.display().to_string()));
         Ok(setting)
     }
 

@@ -159,7 +159,9 @@ pub enum Error {
         status: Option<Status>,
     },
     /// The job has ended without a value.
-    #[error("job {job_id} {}: {}", status.as_str(), text.lines().next().unwrap_or_default())]
+    ///
+    /// As text it has the error and its causes in one line; `text` has all.
+    #[error("job {job_id} {}{}", status.as_str(), what_was_wrong(text))]
     JobFailed {
         /// The job.
         job_id: String,
@@ -177,6 +179,12 @@ pub enum Error {
     /// The job's meta could not be saved.
     #[error("the job's meta was not saved: {0}")]
     MetaNotSaved(#[source] crate::failure::BoxError),
+}
+
+/// Nothing of a job that was canceled.
+fn what_was_wrong(text: &str) -> String {
+    let summary = crate::failure::summary(text);
+    if summary.is_empty() { summary } else { format!(": {summary}") }
 }
 
 impl Error {

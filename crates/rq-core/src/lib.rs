@@ -115,6 +115,8 @@ pub use error_class::ErrorClass;
 pub use exception_handler::ExceptionHandler;
 pub use execution::{ExecutionId, ExecutionRecord};
 pub use executor::{Ended, Execution, Executor, Stop, Want};
+#[cfg(feature = "worker")]
+pub use failure::without_argument;
 pub use failure::{ArgumentError, BoxError, Failure, OverMemory, Result, Usage};
 pub use fields::{FieldError, Fields};
 pub use handle::asynchronous::JobHandle;

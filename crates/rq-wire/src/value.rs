@@ -82,7 +82,7 @@ pub enum ValueError {
     #[error("{0}")]
     Mismatch(String),
     /// The integer is outside the range of the type asked for.
-    #[error("the integer {value} does not fit {wanted}")]
+    #[error("the integer {} does not fit {wanted}", de::shortened(&value.to_string(), SHOWN_DIGITS_MAX))]
     Integer {
         /// The integer.
         value: BigInt,
@@ -227,6 +227,9 @@ impl fmt::Display for Rfc3339Offset {
 }
 
 pub(crate) const MAX_DEPTH: usize = 128;
+
+/// How many digits are shown of an integer that does not fit: those of the largest of 128 bits.
+const SHOWN_DIGITS_MAX: usize = 40;
 
 const MICROSECONDS_PER_SECOND: i128 = 1_000_000;
 

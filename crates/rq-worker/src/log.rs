@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use rq_core::{Job, Shown, Timestamp, Ttl};
+use rq_core::{Job, Shown, Timestamp, Ttl, without_argument};
 
 use crate::event::{Observer, ReapedFate, WorkerEvent};
 
@@ -238,7 +238,11 @@ fn enumerated(names: &[String]) -> String {
 
 impl Log {
     fn failed(self, worker: &str, job: &Job, text: &str) {
-        let (id, what) = (Shown::name(&job.id), if self.descriptions { job.described() } else { &job.id });
+        let id = Shown::name(&job.id);
+        let (what, text) = match self.descriptions {
+            true => (job.described(), Cow::Borrowed(text)),
+            false => (job.id.as_str(), without_argument(text)),
+        };
         let head = format!("Worker {worker}: job {id}: exception raised while executing ({what}):");
         let (text, head) = (abridged(text.trim_end()), Shown::line(head));
         // A traceback stands together, below the line that says whose it is.

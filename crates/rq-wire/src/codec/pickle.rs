@@ -7,6 +7,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `pickle/opcode.rs` | the opcodes by name |
+//! | `pickle/direct.rs` | the short way, for built-in types that share nothing |
 //! | `pickle/decode.rs` | the stack machine |
 //! | `pickle/resolve.rs` | what the machine built, with its shared references, as a [`Value`] |
 //! | `pickle/stdlib.rs` | `datetime`, `decimal`, `uuid` and the built-in types |
@@ -18,6 +19,7 @@ use crate::error::CodecError;
 use crate::{payload::Payload, value::Value};
 
 mod decode;
+mod direct;
 mod encode;
 mod opcode;
 mod resolve;
@@ -35,12 +37,23 @@ use decode::Machine;
 /// As in Python, what follows the opcode STOP is ignored. Protocol 0's byte strings, which only Python 2 writes,
 /// are text if ASCII and bytes if not.
 pub(super) fn decode(bytes: &[u8]) -> Result<Value, CodecError> {
+    match direct::decode(bytes) {
+        Some(value) => Ok(value),
+        None => decode_any(bytes),
+    }
+}
+
+/// The same by the machine.
+fn decode_any(bytes: &[u8]) -> Result<Value, CodecError> {
     let (machine, root) = Machine::run(bytes)?;
     machine.resolve(root)
 }
 
 /// The call a pickle holds. An instance to call it on is refused by the name of its class.
 pub(super) fn decode_payload(bytes: &[u8]) -> Result<Payload, CodecError> {
+    if let Some(value) = direct::decode(bytes) {
+        return Payload::from_value(value);
+    }
     let (machine, root) = Machine::run(bytes)?;
     // Before resolving, which would refuse the instance as any value that is not plain.
     if let Some(class) = machine.instance_class(root) {
@@ -66,10 +79,12 @@ mod tests {
     #[track_caller]
     fn check(pickle: &[u8], repr: &str) {
         assert_eq!(decode(pickle).map(|value| value.repr()).as_deref(), Ok(repr));
+        assert_eq!(decode_any(pickle).map(|value| value.repr()).as_deref(), Ok(repr));
     }
 
     #[track_caller]
     fn refused(pickle: &[u8], error: CodecError) {
+        assert_eq!(direct::decode(pickle), None);
         assert_eq!(decode(pickle), Err(error));
     }
 
@@ -217,6 +232,23 @@ mod tests {
         check(b"\x07\xe8\x8a\x1b\x02\x1e\0\0\0\0", "2024-10-27T02:30:00+01:00");
         check(b"\x07\xe8\x03\x1f\x02\x1e\0\0\0\0", "2024-03-31T02:30:00+01:00");
         check(b"\x07\xe8\x83\x1f\x02\x1e\0\0\0\0", "2024-03-31T02:30:00+02:00");
+    }
+
+    #[test]
+    fn the_short_way_reads_what_shares_nothing_but_text() {
+        let check = |pickle: &[u8], is_short: bool| {
+            assert!(decode_any(pickle).is_ok());
+            assert_eq!(direct::decode(pickle).is_some(), is_short, "{}", pickle.escape_ascii());
+        };
+        // As Python 3.11 writes it: `('f', None, ([{'k': 'k'}, 2**70],), {'k': b'b'})`.
+        let pythons = b"\x80\x05\x95,\x00\x00\x00\x00\x00\x00\x00(\x8c\x01f\x94N]\x94(}\x94\x8c\x01k\x94h\x03s\x8a\x09\x00\x00\x00\x00\x00\x00\x00\x00@e\x85\x94}\x94h\x03C\x01b\x94st\x94.";
+        check(pythons, true);
+        check(b"\x80\x04](\x8c\x01k\x94h\0e.", true);
+        check(b"](]\x94h\0e.", false);
+        check(b"cdatetime\ndate\n(C\x04\x07\xe8\x01\x02tR.", false);
+        // A dict in two batches, with a key in both.
+        check(b"}(\x8c\x01aK\x01u(\x8c\x01aK\x02u.", true);
+        assert_eq!(decode(b"}(\x8c\x01aK\x01u(\x8c\x01aK\x02u.").expect("a dict").repr(), "{'a': 2}");
     }
 
     /// 20,000 rows of a table, as Python writes them, and 8 MB of the smallest values.
@@ -442,8 +474,20 @@ mod tests {
         }
 
         #[test]
-        fn any_program_is_run_or_refused(program in program()) {
-            let _ = decode(&program);
+        fn any_program_is_run_or_refused_and_the_short_way_means_the_same(program in program()) {
+            if let Some(value) = direct::decode(&program) {
+                prop_assert_eq!(decode_any(&program).map(|value| value.repr()), Ok(value.repr()));
+            } else {
+                let _ = decode_any(&program);
+            }
+        }
+
+        #[test]
+        fn what_we_write_of_builtin_types_is_read_the_short_way(value in samples::values()) {
+            let pickle = encode(&value).expect("encodable");
+            let machines = decode_any(&pickle).expect("decodable").repr();
+            let short = direct::decode(&pickle).map(|value| value.repr());
+            prop_assert!(short.is_none_or(|short| short == machines));
         }
 
         #[test]

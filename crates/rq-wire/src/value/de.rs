@@ -211,7 +211,42 @@ impl IntoDeserializer<'_, ValueError> for Value {
 
 impl de::Error for ValueError {
     fn custom<T: fmt::Display>(message: T) -> ValueError {
-        ValueError::Mismatch(message.to_string())
+        ValueError::Mismatch(shortened(&message.to_string(), MESSAGE_CHARS_MAX))
+    }
+
+    fn invalid_type(unexpected: Unexpected<'_>, wanted: &dyn de::Expected) -> ValueError {
+        let message = format!("invalid type: {}, expected {wanted}", Shown(unexpected));
+        ValueError::Mismatch(message)
+    }
+
+    fn invalid_value(unexpected: Unexpected<'_>, wanted: &dyn de::Expected) -> ValueError {
+        let message = format!("invalid value: {}, expected {wanted}", Shown(unexpected));
+        ValueError::Mismatch(message)
+    }
+}
+
+/// How much is shown of a value of the wrong kind: enough to know it again, for it may be long, or a secret.
+const VALUE_CHARS_MAX: usize = 8;
+
+/// How long the message of a type's own reader may be, which may quote what it was given.
+const MESSAGE_CHARS_MAX: usize = 200;
+
+/// A value of the wrong kind in serde's words.
+struct Shown<'a>(Unexpected<'a>);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Unexpected::Str(text) => Unexpected::Str(&shortened(text, VALUE_CHARS_MAX)).fmt(f),
+            other => other.fmt(f),
+        }
+    }
+}
+
+pub(super) fn shortened(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 
@@ -605,6 +640,8 @@ mod tests {
         refused::<u8>(300, "invalid value: integer `300`, expected u8");
         refused::<i64>(1.0, "invalid type: floating point `1.0`, expected i64");
         refused::<i64>(u64::MAX, "invalid value: integer `18446744073709551615`, expected i64");
+        refused::<i64>("hunter2secret", "invalid type: string \"hunter2s…\", expected i64");
+        refused::<char>("ab", "invalid value: string \"ab\", expected a character");
         refused::<i64>(true, "invalid type: boolean `true`, expected i64");
         let beyond: BigInt = BigInt::from(u128::MAX) + 1;
         refused::<i128>(

@@ -27,6 +27,7 @@ mod maintenance;
 mod management;
 mod memory_group;
 mod model;
+mod operators;
 mod outages;
 mod permissions;
 mod queue;

@@ -13,6 +13,7 @@ use crate::steps::queue::{Enqueued, Place};
 use crate::time::Timestamp;
 
 mod management;
+mod workers;
 
 #[rq_macros::both_fronts]
 pub(crate) mod asynchronous {
@@ -373,6 +374,8 @@ mod tests {
             check(queue.enqueue_many([Call::<u8>::to("f")]));
             check(queue.jobs());
             check(queue.workers());
+            check(queue.stop_worker_cold(""));
+            check(handle.set_meta("", 1));
             check(queue.registry(RegistryKind::Failed).requeue_all());
             check(handle.wait(Duration::ZERO));
             check(handle.delete_with_dependents());

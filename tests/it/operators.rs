@@ -34,6 +34,19 @@ on_both_fronts! {
         assert_eq!(removed.status, rq_core::Status::Queued, "its record stays, as in Python");
     }
 
+    fn a_job_is_enqueued_at_a_moment_of_the_standard_library() {
+        let stage = Stage::new();
+        let queue = now!(open(&stage.scratch));
+        let due = std::time::SystemTime::now() + secs(600);
+        now!(queue.enqueue_at(due, call("at"))).unwrap();
+        now!(queue.enqueue_in(secs(600), call("in"))).unwrap();
+        let due_s = due.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
+        for id in ["at", "in"] {
+            let score = stage.scratch.score("scheduled:q", id).unwrap();
+            assert!((score - due_s).abs() < 3.0, "{id}: {score}");
+        }
+    }
+
     fn a_job_exists_until_it_is_gone_and_its_record_is_read_anew() {
         let stage = Stage::new();
         let queue = now!(open(&stage.scratch));

@@ -63,6 +63,7 @@
 //! # Features
 //!
 //! * `bincode`, on by default: the codec for queues that only Rust reads
+//! * `chrono`, `jiff`, `time`: moments and lengths of time of these crates ([`Timestamp`], [`TimeSpan`])
 //! * `worker`: the last line above. Its items follow the needs of RQ's own crates and change with them; a producer
 //!   needs none, and builds without the scripts of workers
 //!
@@ -167,7 +168,7 @@ pub use shown::is_harmful;
 pub use states::States;
 pub use status::Status;
 pub use steps::management::Requeued;
-pub use time::{Timestamp, TimestampError, days, hours, minutes, secs};
+pub use time::{TimeSpan, Timestamp, TimestampError, days, hours, minutes, secs};
 pub use ttl::Ttl;
 pub use worker_record::WorkerRecord;
 

@@ -29,6 +29,7 @@ mod management;
 mod memory_group;
 mod model;
 mod names;
+mod operators;
 mod outages;
 mod permissions;
 mod programs;

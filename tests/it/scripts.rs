@@ -123,7 +123,7 @@ impl Stage {
 
     /// [`Stage::twice`] for a step that answers the same both times.
     #[track_caller]
-    fn take_twice<T: PartialEq + Debug>(&self, step: &Step<T>) -> T {
+    pub(crate) fn take_twice<T: PartialEq + Debug>(&self, step: &Step<T>) -> T {
         let (first, second) = self.twice(step);
         assert_eq!(first, second, "the second answer to {}", step.name());
         first
@@ -159,7 +159,7 @@ impl Stage {
 
     /// A worker of [`QUEUE`] that has claimed `ids`, in this order, from an otherwise empty queue.
     #[track_caller]
-    fn worker_with(&self, ids: &[&str]) -> (Worker<'_>, Vec<Claimed>) {
+    pub(crate) fn worker_with(&self, ids: &[&str]) -> (Worker<'_>, Vec<Claimed>) {
         self.enqueue(ids);
         let worker = self.worker("w", &[QUEUE]);
         let claimed = worker.claim(ids.len());

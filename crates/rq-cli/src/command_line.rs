@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::app::App;
-use crate::commands::{dev, empty, enqueue, info, requeue, resume, suspend, worker};
+use crate::commands::{dev, empty, enqueue, info, requeue, resume, suspend, worker, worker_stop};
 use crate::executors::{Executors, Given};
 use crate::output;
 use crate::refusal::Refusal;
@@ -55,6 +55,9 @@ pub(crate) enum Command {
     Resume(resume::Args),
     Suspend(suspend::Args),
     Worker(Box<worker::Args>),
+    // Two words, and no command of `worker`'s: what follows that is queues. Its help names it.
+    #[command(name = worker_stop::NAME, hide = true)]
+    WorkerStop(worker_stop::Args),
 }
 
 impl Command {
@@ -69,6 +72,7 @@ impl Command {
             Command::Resume(args) => resume::run(args),
             Command::Suspend(args) => suspend::run(args),
             Command::Worker(args) => worker::run(*args, app),
+            Command::WorkerStop(args) => worker_stop::run(args),
         }
     }
 }
@@ -80,7 +84,8 @@ pub(crate) fn read(
     executors: &Executors,
 ) -> Result<Option<Command>, Refusal> {
     let command = definition(program_name, executors);
-    let matches = match command.try_get_matches_from(usage::with_long_dashes(arguments)) {
+    let arguments = &worker_stop::arguments_of(usage::with_long_dashes(arguments));
+    let matches = match command.try_get_matches_from(arguments) {
         Ok(matches) => matches,
         // Help that was asked for is no error, though clap has it as one: it goes to standard output, and exits with 0.
         Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => {
@@ -251,6 +256,9 @@ mod tests {
                 Some("worker"),
                 "Invalid value for '--max-jobs': it must be at least 1.",
             ),
+            ("rq worker stop w --burst", Some("worker stop"), "No such option '--burst'."),
+            ("rq worker stop w x", Some("worker stop"), "Got unexpected extra argument (x)"),
+            ("rq worker stop --now", Some("worker stop"), "Missing argument 'NAME'."),
             ("rq worker --max-jobs", Some("worker"), "Option '--max-jobs' requires an argument."),
             ("rq worker --burst=1", Some("worker"), "Option '--burst' does not take a value."),
             ("rq worker -v -q", Some("worker"), "Options '--verbose' and '--quiet' cannot be used together."),

@@ -8,3 +8,4 @@ pub(crate) mod requeue;
 pub(crate) mod resume;
 pub(crate) mod suspend;
 pub(crate) mod worker;
+pub(crate) mod worker_stop;

@@ -14,6 +14,7 @@ use crate::keys::{check_function_name, check_job_id};
 use crate::on_crash::OnCrash;
 use crate::repeat::Repeat;
 use crate::retry::Retry;
+use crate::time::TimeSpan;
 use crate::ttl::{Ttl, whole_seconds};
 
 /// What to run, with which arguments and options; yields a `T`.
@@ -107,8 +108,8 @@ impl<T> Call<T> {
     }
 
     /// How long the job may run, in whole seconds; by default 180 s. See [`Call::no_timeout`] for no limit.
-    pub fn timeout(mut self, limit: Duration) -> Call<T> {
-        self.options.timeout = Some(Timeout::Seconds(whole_seconds(limit)));
+    pub fn timeout(mut self, limit: impl Into<TimeSpan>) -> Call<T> {
+        self.options.timeout = Some(Timeout::Seconds(whole_seconds(limit.into().duration())));
         self
     }
 
@@ -132,8 +133,8 @@ impl<T> Call<T> {
     }
 
     /// How long the job may wait in the queue before it is discarded, in whole seconds; by default as long as it takes.
-    pub fn ttl(mut self, ttl: Duration) -> Call<T> {
-        self.options.ttl = Some(ttl);
+    pub fn ttl(mut self, ttl: impl Into<TimeSpan>) -> Call<T> {
+        self.options.ttl = Some(ttl.into().duration());
         self
     }
 

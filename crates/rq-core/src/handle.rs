@@ -56,6 +56,19 @@ pub(crate) mod asynchronous {
             steps::job::read_job(&self.id, hashes.pop().unwrap_or_default())
         }
 
+        /// Whether there is such a job. Python's `Job.exists`.
+        pub async fn exists(&self) -> Result<bool, Error> {
+            self.link.run(&steps::job::exists(&self.keys, &self.id)).await
+        }
+
+        /// Reads the job's record anew into `job`. Fails with [`Error::NoSuchJob`], and leaves `job` as it is, where the
+        /// job is gone. Python's `Job.refresh`.
+        pub async fn refresh(&self, job: &mut Job) -> Result<(), Error> {
+            let gone = || Error::NoSuchJob { job_id: self.id.clone() };
+            *job = self.job().await?.ok_or_else(gone)?;
+            Ok(())
+        }
+
         /// How the newest run ended; `None` where none has, or its result has expired.
         pub async fn latest_result(&self) -> Result<Option<JobResult>, Error> {
             Ok(self.latest().await?.result.map(|(_, result)| result))

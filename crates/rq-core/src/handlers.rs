@@ -106,6 +106,12 @@ impl Handlers {
         self
     }
 
+    /// [`with`](Handlers::with) for `handlers!`, which names the job in a type.
+    #[doc(hidden)]
+    pub fn with_listed<J: Perform>(self, _: Option<fn(J)>) -> Handlers {
+        self.with::<J>()
+    }
+
     /// Adds all of `other`.
     ///
     /// # Panics
@@ -174,9 +180,20 @@ impl Handlers {
 /// }
 /// assert_eq!(handlers![add].names().collect::<Vec<_>>(), ["math.add"]);
 /// ```
+///
+/// A function without `#[job]` above it has no type of its name, and is refused: "expected type, found function `add`".
+/// ```compile_fail
+/// fn add(x: i64, y: i64) -> rq_core::Result<i64> {
+///     Ok(x + y)
+/// }
+/// let _ = rq_core::handlers![add];
+/// ```
 #[macro_export]
 macro_rules! handlers {
-    ($($job:path),* $(,)?) => { $crate::Handlers::new()$(.with::<$job>())* };
+    ($($job:path),* $(,)?) => {
+        // Within `fn(..)` stands nothing but a type: rustc says of a function there that it is one, and where.
+        $crate::Handlers::new()$(.with_listed(::core::option::Option::None::<fn($job)>))*
+    };
 }
 
 /// A job whose handler was found and whose arguments were bound: ready to run once.

@@ -36,9 +36,34 @@
 //!   `Conclusion`, what becomes of a job that ran; `Prepared`, a job about to run; `panics`, which catches the panics
 //!   of jobs
 //!
+//! # What operators ask, and Python's names for it
+//!
+//! | Python RQ | here, with and without async |
+//! |---|---|
+//! | `Queue.all` | [`Queue::all`]; [`Queue::names`] for the names alone |
+//! | `Queue.count`, `.job_ids`, `.get_jobs` | [`Queue::len`], [`Queue::job_ids`], [`Queue::jobs`] |
+//! | `Queue.get_job_position` | [`Queue::position`] |
+//! | `Queue.remove` | [`Queue::remove`] |
+//! | `Queue.empty`, `.delete` | [`Queue::empty`], [`Queue::delete`] |
+//! | `Queue.fetch_job`, `Job.fetch`, `Job.fetch_many` | [`Queue::fetch_job`], [`Queue::fetch_jobs`] |
+//! | `Job.exists` | [`JobHandle::exists`] |
+//! | `Job.refresh` | [`JobHandle::refresh`] |
+//! | `job.meta[..] = ..`, `Job.save_meta` | [`JobHandle::set_meta`] from outside, [`Context::set_meta`] in the job |
+//! | `Job.cancel`, `.delete`, `.requeue` | [`JobHandle::cancel`], [`JobHandle::delete`], [`JobHandle::requeue`] |
+//! | `send_stop_job_command` | [`JobHandle::stop`] |
+//! | `Worker.all`, `Worker.all(queue=..)` | [`Queue::all_workers`], [`Queue::workers`] |
+//! | `Worker.count`, `Worker.count(queue=..)` | [`Queue::all_worker_count`], [`Queue::worker_count`] |
+//! | `Worker.find_by_key` | [`Queue::worker`] |
+//! | `Worker.get_current_job_id` | [`Queue::worker_executions`]: a worker may run several |
+//! | `Worker.state`, `.last_heartbeat`, `.pid`, `.hostname`, `.queues`, `.successful_job_count` | the fields of [`WorkerRecord`] |
+//! | `send_shutdown_command` | [`Queue::stop_worker`]; [`Queue::stop_worker_cold`] has no counterpart |
+//! | `send_kill_horse_command` | [`Queue::kill_horses`] |
+//! | `suspend`, `resume`, `is_suspended` | [`Queue::suspend_all_workers`], [`Queue::resume_all_workers`], [`Queue::are_workers_suspended`] |
+//!
 //! # Features
 //!
 //! * `bincode`, on by default: the codec for queues that only Rust reads
+//! * `chrono`, `jiff`, `time`: moments and lengths of time of these crates ([`Timestamp`], [`TimeSpan`])
 //! * `worker`: the last line above. Its items follow the needs of RQ's own crates and change with them; a producer
 //!   needs none, and builds without the scripts of workers
 //!
@@ -147,7 +172,7 @@ pub use states::{DriveMaking, Made, Making};
 pub use states::{StateError, States};
 pub use status::Status;
 pub use steps::management::Requeued;
-pub use time::{Timestamp, TimestampError, days, hours, minutes, secs};
+pub use time::{TimeSpan, Timestamp, TimestampError, days, hours, minutes, secs};
 pub use ttl::Ttl;
 pub use worker_record::WorkerRecord;
 

@@ -13,6 +13,7 @@ use crate::steps::queue::{Enqueued, Place};
 use crate::time::Timestamp;
 
 mod management;
+mod workers;
 
 /// Names the codec of all queues that are not told another.
 const SERIALIZER_VARIABLE: &str = "RQ_SERIALIZER";
@@ -20,7 +21,6 @@ const SERIALIZER_VARIABLE: &str = "RQ_SERIALIZER";
 #[rq_macros::both_fronts]
 pub(crate) mod asynchronous {
     use std::sync::Arc;
-    use std::time::Duration;
 
     use super::{all_enqueued, begins_inline, codec_from_env, unconfirmed, with_due, with_place};
     use crate::call::Call;
@@ -36,7 +36,7 @@ pub(crate) mod asynchronous {
     use crate::steps::job::{FETCHED_PER_ROUND_TRIP_MAX, Release};
     use crate::steps::queue::{EMPTIED_PER_SCRIPT_MAX, JOBS_PER_ROUND_TRIP_MAX, Place};
     use crate::steps::settlement::SettleReply;
-    use crate::time::Timestamp;
+    use crate::time::{TimeSpan, Timestamp};
     use rq_wire::Codec;
 
     /// Where calls go: a named queue in one Redis.
@@ -123,6 +123,18 @@ pub(crate) mod asynchronous {
 
         /// Enqueues one call when `due` has come: a worker with a scheduler moves it into the queue then, within a
         /// second or so. In the past means at once. It does not wait for the jobs it depends on, as in RQ.
+        ///
+        /// `due` is a `SystemTime`, a [`Timestamp`], or with the features of those names a `chrono::DateTime`, a
+        /// `jiff::Timestamp`, a `jiff::Zoned` or a `time::OffsetDateTime`.
+        ///
+        /// ```no_run
+        /// # async fn example(queue: rq_core::Queue) -> Result<(), rq_core::Error> {
+        /// use std::time::SystemTime;
+        /// use rq_core::{Call, hours};
+        /// let job = queue.enqueue_at(SystemTime::now() + hours(2), Call::<()>::to("reports.nightly")).await?;
+        /// # Ok(())
+        /// # }
+        /// ```
         pub async fn enqueue_at<T>(
             &self,
             due: impl Into<Timestamp>,
@@ -131,9 +143,14 @@ pub(crate) mod asynchronous {
             self.enqueue_one(with_due(call, &self.name, self.codec, due.into())?).await
         }
 
-        /// Enqueues one call after `delay`, in whole seconds: [`enqueue_at`](Queue::enqueue_at) counted from now.
-        pub async fn enqueue_in<T>(&self, delay: Duration, call: Call<T>) -> Result<JobHandle<T>, Error> {
-            self.enqueue_at(Timestamp::now().after(delay), call).await
+        /// Enqueues one call after `delay`, in whole seconds: [`enqueue_at`](Queue::enqueue_at) counted from now. A
+        /// `delay` of another crate's type, see [`TimeSpan`](crate::TimeSpan), that is negative is none.
+        pub async fn enqueue_in<T>(
+            &self,
+            delay: impl Into<TimeSpan>,
+            call: Call<T>,
+        ) -> Result<JobHandle<T>, Error> {
+            self.enqueue_at(Timestamp::now().after(delay.into().duration()), call).await
         }
 
         async fn enqueue_one<T>(&self, job: (Job, Place)) -> Result<JobHandle<T>, Error> {
@@ -387,6 +404,8 @@ mod tests {
             check(queue.enqueue_many([Call::<u8>::to("f")]));
             check(queue.jobs());
             check(queue.workers());
+            check(queue.stop_worker_cold(""));
+            check(handle.set_meta("", 1));
             check(queue.registry(RegistryKind::Failed).requeue_all());
             check(handle.wait(Duration::ZERO));
             check(handle.delete_with_dependents());

@@ -3,6 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+pub use conversions::TimeSpan;
+
+mod conversions;
+
 /// `n` seconds.
 pub const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)

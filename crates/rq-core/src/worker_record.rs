@@ -3,6 +3,9 @@
 use crate::fields::{FieldError, Fields};
 use crate::time::Timestamp;
 
+/// What the field `python_version` of a worker of this project begins with.
+pub(crate) const NO_PYTHON: &str = "none: rq in Rust";
+
 /// The record of a worker, `rq:worker:<name>`.
 ///
 /// All fields of docs/wire.md §8.1 by their names there; the rest is kept in `other`.
@@ -97,6 +100,13 @@ impl WorkerRecord {
         f.set_some("shutdown_requested_date", self.shutdown_requested_date);
         f.set_some("death", self.death);
         f
+    }
+}
+
+impl WorkerRecord {
+    /// Whether Python's RQ wrote it: workers of this project say so in `python_version` as well.
+    pub fn is_pythons(&self) -> bool {
+        !self.python_version.as_deref().is_some_and(|version| version.starts_with(NO_PYTHON))
     }
 }
 

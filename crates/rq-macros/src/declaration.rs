@@ -87,6 +87,13 @@ impl Declaration {
                 parameters.takes_context = true;
                 continue;
             }
+            if is_context_by_value(&input.ty) {
+                return Err(Error::new_spanned(
+                    &input.ty,
+                    "the worker lends a job its context: write `&Context`, as the first parameter. (A type of your own \
+                     that is called so is taken if its path stands before it, as in `orders::Context`.)",
+                ));
+            }
             if let Type::Reference(reference) = &*input.ty {
                 return Err(Error::new_spanned(
                     reference,
@@ -106,11 +113,50 @@ impl Declaration {
     }
 }
 
+/// `Context` alone, or as our crates export it: an own type of that name has a path of its own.
+fn is_context_by_value(ty: &Type) -> bool {
+    let Type::Path(path) = ty else { return false };
+    let segments: Vec<String> = path.path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+    match segments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["Context"] | ["rq_core" | "rq_cli", "Context"] => true,
+        _ => false,
+    }
+}
+
 fn is_context(ty: &Type) -> bool {
     let Type::Reference(reference) = ty else { return false };
     match &*reference.elem {
         // By the last word alone: a macro sees names and no types, and the path may be anybody's.
         Type::Path(path) => path.path.segments.last().is_some_and(|last| last.ident == "Context"),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use syn::parse_quote;
+
+    use super::*;
+
+    fn refused(declaration: Declaration) -> Option<String> {
+        declaration.parameters().err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_context_by_value_is_refused_in_a_sentence() {
+        for declaration in [
+            parse_quote! { fn f(ctx: Context) -> Result<()> { Ok(()) } },
+            parse_quote! { async fn f(ctx: rq_core::Context, x: i64) -> Result<()> { Ok(()) } },
+            parse_quote! { fn f(x: i64, ctx: Context) -> Result<()> { Ok(()) } },
+        ] {
+            let message = refused(declaration).unwrap();
+            assert!(message.starts_with("the worker lends a job its context: write `&Context`"), "{message}");
+        }
+        for declaration in [
+            parse_quote! { fn f(ctx: &Context, x: i64) -> Result<()> { Ok(()) } },
+            parse_quote! { fn f(x: orders::Context, y: Contexts) -> Result<()> { Ok(()) } },
+        ] {
+            assert_eq!(refused(declaration), None);
+        }
     }
 }

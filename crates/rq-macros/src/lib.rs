@@ -41,6 +41,11 @@ use quote::quote;
 /// #[rq_core::job("text.shout")]
 /// fn shout(text: &str) -> rq_core::Result<String> { Ok(text.to_uppercase()) }
 /// ```
+/// A context by value, since the worker only lends it:
+/// ```compile_fail
+/// #[rq_core::job("text.shout")]
+/// fn shout(ctx: rq_core::Context, text: String) -> rq_core::Result<String> { Ok(text.to_uppercase()) }
+/// ```
 /// A name that Python could not call:
 /// ```compile_fail
 /// #[rq_core::job("math add")]

@@ -33,7 +33,12 @@ fn parse(message: &[u8]) -> Option<Request> {
             _ => None,
         })
     };
+    let is_set = |name: &str| {
+        fields.iter().any(|(key, value)| *key == Value::Str(name.to_owned()) && *value == Value::Bool(true))
+    };
     match text("command")?.as_str() {
+        // Ours: Python's workers know no such word, and stop warm (docs/wire.md §24.5).
+        "shutdown" if is_set("cold") => Some(Request::StopCold),
         "shutdown" => Some(Request::StopWarm),
         "kill-horse" => Some(Request::KillHorses),
         "stop-job" => Some(Request::StopJob { job_id: text("job_id")? }),
@@ -149,6 +154,8 @@ mod tests {
         let stop_execution = Request::StopExecution { job_id: "j".to_owned(), execution_id: "x".to_owned() };
         for (message, request) in [
             (r#"{"command": "shutdown"}"#, Request::StopWarm),
+            (r#"{"command": "shutdown", "cold": true}"#, Request::StopCold),
+            (r#"{"command": "shutdown", "cold": 1}"#, Request::StopWarm),
             (r#"{"command": "kill-horse"}"#, Request::KillHorses),
             (r#"{"command": "stop-job", "job_id": "j"}"#, stop()),
             (r#"{"job_id":"j","command":"stop-job","more":[1]}"#, stop()),

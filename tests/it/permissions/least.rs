@@ -18,8 +18,10 @@ const SOON: Duration = Duration::from_secs(20);
 
 /// What a producer and a manager send beside their scripts.
 const SENT_BY_PRODUCERS: &[&str] = &["EVAL", "EVALSHA", "EXISTS", "HGET", "HGETALL", "XREAD", "XREVRANGE"];
-const SENT_BY_MANAGERS: &[&str] =
-    &["DEL", "HMGET", "LLEN", "LRANGE", "PUBLISH", "SET", "SMEMBERS", "SUNION", "ZCARD", "ZRANGE", "ZSCORE"];
+const SENT_BY_MANAGERS: &[&str] = &[
+    "DEL", "HEXISTS", "HMGET", "LLEN", "LPOS", "LRANGE", "LREM", "PUBLISH", "SCARD", "SET", "SMEMBERS",
+    "SUNION", "ZCARD", "ZRANGE", "ZSCORE",
+];
 const SENT_BY_INFO: &[&str] = &["HGETALL", "LLEN", "SMEMBERS", "SUNION", "ZCARD"];
 /// What a worker can do without and should: it shows passwords.
 const UNADVISED: &str = "CONFIG|GET";
@@ -75,7 +77,7 @@ fn no_user_has_more_than_it_needs() {
     assert_eq!(commands("worker"), union(needed().into_iter().chain(advised)));
     let producer = || scripts(&["enqueue"]).chain(SENT_BY_PRODUCERS.iter().copied());
     assert_eq!(commands("producer"), union(producer()));
-    let manages = scripts(&["cancel", "delete", "empty", "release", "requeue"]);
+    let manages = scripts(&["cancel", "delete", "empty", "release", "requeue", "write_meta"]);
     assert_eq!(commands("manager"), union(producer().chain(manages).chain(SENT_BY_MANAGERS.iter().copied())));
     assert_eq!(commands("info"), union(SENT_BY_INFO.iter().copied()));
 }
@@ -150,7 +152,12 @@ fn all_goes_well(executor: &str) {
     waits.delete().unwrap();
     manager.suspend_all_workers(None).unwrap();
     manager.resume_all_workers().unwrap();
-    assert_eq!(manager.workers().unwrap().len(), 1);
+    assert_eq!((manager.workers().unwrap().len(), manager.worker_count().unwrap()), (1, 1));
+    assert!(manager.worker("w").unwrap().is_some_and(|worker| !worker.is_pythons()));
+    assert_eq!(manager.worker_executions("w").unwrap(), []);
+    manager.handle::<()>("fails").set_meta("seen", true).unwrap();
+    assert_eq!((manager.position("fails").unwrap(), manager.remove("fails").unwrap()), (None, false));
+    assert_eq!(manager.names().unwrap(), ["default"]);
 
     let show = || {
         let mut shows = RqTest::new(&scratch).command(&["info"]);

@@ -33,7 +33,8 @@ Examples:
   my-jobs worker high default             # a program that is an rq: rq_cli::main(handlers![..])
   rq worker --app ./my-jobs high default  # the same
   rq worker --app ./my-jobs --burst       # stop when all queues are empty
-  my-jobs worker --with-scheduler         # also enqueue what enqueue_at and retries have scheduled";
+  my-jobs worker --with-scheduler         # also enqueue what enqueue_at and retries have scheduled
+  rq worker stop w1                       # ask the worker w1 to leave; see `rq worker stop --help`";
 
 const PROMISES: &str = "\
 Time limits (a job's timeout, 180 s unless its producer says otherwise):
@@ -86,7 +87,7 @@ Exit codes:
 #[derive(Debug, clap::Args)]
 #[command(before_help = EXAMPLES, after_long_help = PROMISES)]
 pub(crate) struct Args {
-    /// The queues to serve [default: default].
+    /// The queues to serve [default: default]. Where the first of several is called `stop`, it stands behind `--`.
     #[arg(value_name = "QUEUES", value_parser = names::queue)]
     pub(crate) queues: Vec<String>,
     /// How jobs run: fork (a process for each), thread (a pool of them) or green (coroutines, for many that wait)

@@ -1,14 +1,22 @@
-//! What can be done to a job from outside: cancel, delete, requeue, stop; and what surrounds it.
+//! What can be done to a job from outside: cancel, delete, requeue, stop, set its meta; and what surrounds it.
+
+use rq_wire::{Codec, CodecError, Value};
 
 use crate::error::Error;
+use crate::job::Job;
 use crate::steps::management::{Canceled, Runner};
 
 /// The most results that are read; RQ keeps about ten, and Redis up to a hundred or so (docs/wire.md §7).
 const RESULTS_MAX: usize = 1000;
+/// How often meta is read and written again when others have written it in between.
+const META_ATTEMPTS_MAX: usize = 100;
 
 #[rq_macros::both_fronts]
 mod asynchronous {
-    use super::{RESULTS_MAX, check_canceled, check_runner};
+    use rq_wire::Value;
+    use serde::Serialize;
+
+    use super::{META_ATTEMPTS_MAX, RESULTS_MAX, check_canceled, check_runner, no_such_job, with_key};
     use crate::cancel::Cancel;
     use crate::error::Error;
     use crate::family::Family;
@@ -16,7 +24,7 @@ mod asynchronous {
     use crate::result::JobResult;
     use crate::steps;
     use crate::steps::job::{Cursor, FETCHED_PER_ROUND_TRIP_MAX, Release};
-    use crate::steps::management::{Deleted, RequeueFrom, Requeued};
+    use crate::steps::management::{Deleted, RequeueFrom, Requeued, Written};
 
     impl<T> JobHandle<T> {
         /// Cancels the job. A job that waits is not started any more. The outcome of a job that runs counts for
@@ -122,6 +130,31 @@ mod asynchronous {
             self.link.run(&steps::management::stop(&self.keys, &worker, &self.id)?).await
         }
 
+        /// Sets one key of the job's meta, whatever the job is doing, and leaves its other keys. Python's
+        /// `Job.save_meta`.
+        ///
+        /// Of two that set keys at the same time neither loses its own. A job that runs keeps its own copy of the meta,
+        /// which it read when it began and writes whole with [each save](crate::Context::set_meta): what is set from
+        /// outside while it runs stays until its next save, and is lost then. So does Python's. Fails with
+        /// [`Error::NoSuchJob`] where the job is gone, and brings none back.
+        pub async fn set_meta(&self, key: &str, value: impl Serialize) -> Result<(), Error> {
+            let value = Value::from_serialize(&value)?;
+            for _ in 0..META_ATTEMPTS_MAX {
+                let job = self.job().await?.ok_or_else(|| no_such_job(&self.id))?;
+                let read = job.meta.as_deref().unwrap_or_default();
+                let step =
+                    steps::management::write_meta(&self.keys, &self.id, read, &with_key(&job, key, &value)?);
+                match self.link.run(&step).await? {
+                    Written::Done => return Ok(()),
+                    Written::NoJob => return Err(no_such_job(&self.id)),
+                    Written::Changed => {}
+                }
+            }
+            Err(Error::MetaNotSaved(
+                "others have written it again and again while this was read and changed".into(),
+            ))
+        }
+
         /// How the job's runs ended, newest first: as many as are kept, about ten. Python's workers keep none for runs
         /// that were retried after an error.
         pub async fn results(&self) -> Result<Vec<JobResult>, Error> {
@@ -141,6 +174,28 @@ mod asynchronous {
             Ok(self.link.run(&steps::job::dependencies(&self.keys, &ids)).await?.pop().unwrap_or_default())
         }
     }
+}
+
+/// The job's meta with one key set, in the codec that the job is written in.
+fn with_key(job: &Job, key: &str, value: &Value) -> Result<Vec<u8>, Error> {
+    let Value::Dict(mut entries) = job.meta()? else {
+        return Err(CodecError::Shape { wanted: "a dict as meta" }.into());
+    };
+    let key = Value::Str(key.to_owned());
+    match entries.iter_mut().find(|(known, _)| *known == key) {
+        Some((_, known)) => *known = value.clone(),
+        None => entries.push((key, value.clone())),
+    }
+    let codec = match job.meta.as_deref() {
+        // What reads the meta that is there reads the new one.
+        Some(meta) if !meta.is_empty() => Codec::detect_value(meta),
+        _ => job.inflated().and_then(|inflated| Codec::detect(&inflated)).unwrap_or_default(),
+    };
+    Ok(codec.encode_value(&Value::Dict(entries))?)
+}
+
+fn no_such_job(id: &str) -> Error {
+    Error::NoSuchJob { job_id: id.to_owned() }
 }
 
 /// Whether dependents are left to release.

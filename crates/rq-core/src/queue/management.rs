@@ -1,4 +1,4 @@
-//! Inspecting and managing a queue: its registries, jobs by their ids, its workers.
+//! Inspecting and managing a queue: its registries, jobs by their ids and places; which queues there are; suspension.
 
 #[rq_macros::both_fronts]
 mod asynchronous {
@@ -12,7 +12,6 @@ mod asynchronous {
     use crate::registry_kind::RegistryKind;
     use crate::steps;
     use crate::steps::job::FETCHED_PER_ROUND_TRIP_MAX;
-    use crate::worker_record::WorkerRecord;
 
     impl Queue {
         /// The jobs of this queue in one state.
@@ -33,26 +32,32 @@ mod asynchronous {
             Ok(jobs)
         }
 
-        /// The workers that serve this queue, sorted by their names. Those whose records are gone or unreadable are
-        /// left out.
-        pub async fn workers(&self) -> Result<Vec<WorkerRecord>, Error> {
-            self.workers_of(&[self.name.to_string()]).await
+        /// All queues of this Redis, sorted by name, with the settings of this one. Names that we would not write are
+        /// left out: [`names`](Queue::names) has all. Python's `Queue.all`.
+        pub async fn all(&self) -> Result<Vec<Queue>, Error> {
+            Ok(self.names().await?.iter().filter_map(|name| self.named(name).ok()).collect())
         }
 
-        /// The workers of all queues.
-        pub async fn all_workers(&self) -> Result<Vec<WorkerRecord>, Error> {
-            self.workers_of(&[]).await
+        /// The names of all queues of this Redis, sorted (`SMEMBERS`): of all that something was ever enqueued to and
+        /// that were not [deleted](Queue::delete) since.
+        pub async fn names(&self) -> Result<Vec<String>, Error> {
+            self.link.run(&steps::queue::names(&self.keys)).await
         }
 
-        async fn workers_of(&self, queues: &[String]) -> Result<Vec<WorkerRecord>, Error> {
-            // From the sets, not by a scan for keys: those of workers' executions begin like a worker's (docs/wire.md
-            // §21-17).
-            let names = self.link.run(&steps::roster::names(&self.keys, queues)).await?;
-            let mut workers = Vec::with_capacity(names.len());
-            for names in names.chunks(FETCHED_PER_ROUND_TRIP_MAX) {
-                workers.extend(self.link.run(&steps::roster::records(&self.keys, names)).await?);
-            }
-            Ok(workers)
+        /// Takes the job `id` off this queue's list, and returns whether it was there (`LREM`). Python's
+        /// `Queue.remove`.
+        ///
+        /// As in Python, its record stays as it is: it says `queued`, and no worker will run it until it is enqueued
+        /// anew. [`JobHandle::cancel`](crate::JobHandle::cancel) and [`delete`](crate::JobHandle::delete) leave nothing
+        /// behind. Where the connection broke meanwhile, a removal that was done may be answered with `false`.
+        pub async fn remove(&self, id: &str) -> Result<bool, Error> {
+            self.link.run(&steps::queue::remove(&self.keys, &self.name, id)).await
+        }
+
+        /// At which place of this queue the job `id` waits, 0 for the next one; `None` where it does not (`LPOS`). It
+        /// takes longer the further behind the job is. Python's `Queue.get_job_position`.
+        pub async fn position(&self, id: &str) -> Result<Option<usize>, Error> {
+            self.link.run(&steps::queue::position(&self.keys, &self.name, id)).await
         }
 
         /// Suspends the workers of all queues, Python's too: they start no job until somebody resumes them or, if

@@ -50,6 +50,14 @@ pub fn read_job(id: &str, fields: Fields) -> Result<Option<Job>, Error> {
     }
 }
 
+/// Whether a job is there (`HEXISTS … data`): a key without `data` is no job.
+pub fn exists(keys: &Keys, id: &str) -> Step<bool> {
+    const NAME: &str = "whether a job exists";
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("HEXISTS").arg(keys.job(id)).arg("data");
+    Step::new(NAME, pipeline, |answers| single(NAME, answers))
+}
+
 /// A job's status and the newest entry of its results stream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Latest {

@@ -155,6 +155,32 @@ pub fn requeue(keys: &Keys, from: RequeueFrom<'_>, at_front: bool, ids: &[String
     })
 }
 
+/// What became of meta that was to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// The job has it, now or by an earlier sending of the same step.
+    Done,
+    /// Somebody else has written another one since it was read.
+    Changed,
+    /// There is no such job.
+    NoJob,
+}
+
+/// Replaces the meta of a job if it still is `read`.
+pub fn write_meta(keys: &Keys, id: &str, read: &[u8], new: &[u8]) -> Step<Written> {
+    const NAME: &str = "write meta";
+    let mut pipeline = redis::pipe();
+    let mut cmd = scripts::WRITE_META.invoke(&[keys.job(id)]);
+    cmd.arg(read).arg(new);
+    pipeline.add_command(cmd);
+    Step::new(NAME, pipeline, |answers| match single::<i64>(NAME, answers)? {
+        0 => Ok(Written::NoJob),
+        1 => Ok(Written::Done),
+        2 => Ok(Written::Changed),
+        other => Err(Error::UnexpectedReply { step: NAME, got: other.to_string() }),
+    })
+}
+
 /// The worker that runs a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Runner {

@@ -192,8 +192,23 @@ pub fn empty(keys: &Keys, queue: &str, delete: bool) -> Step<usize> {
     Step::new(NAME, pipeline, |answers| single(NAME, answers))
 }
 
+/// Takes every copy of `id` off `queue`, and says whether there was one (`LREM`).
+pub fn remove(keys: &Keys, queue: &str, id: &str) -> Step<bool> {
+    const NAME: &str = "remove";
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("LREM").arg(keys.queue(queue)).arg(0).arg(id);
+    Step::new(NAME, pipeline, |answers| Ok(single::<u64>(NAME, answers)? > 0))
+}
+
+/// The place of `id` in `queue`, 0 for the next one (`LPOS`).
+pub fn position(keys: &Keys, queue: &str, id: &str) -> Step<Option<usize>> {
+    const NAME: &str = "position";
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("LPOS").arg(keys.queue(queue)).arg(id);
+    Step::new(NAME, pipeline, |answers| single(NAME, answers))
+}
+
 /// The names of all queues, sorted (`SMEMBERS rq:queues`).
-#[cfg(feature = "worker")]
 pub fn names(keys: &Keys) -> Step<Vec<String>> {
     const NAME: &str = "queue names";
     let mut pipeline = redis::pipe();

@@ -24,6 +24,7 @@ mod golden;
 mod green;
 mod interop;
 mod interop_management;
+mod lives;
 mod maintenance;
 mod management;
 mod memory_group;

@@ -33,7 +33,7 @@ struct Rig {
     tests: &'static str,
 }
 
-const RIGS: [Rig; 8] = [
+const RIGS: [Rig; 9] = [
     Rig {
         name: "sweep",
         does: "one fault at each request of a worker, in each scenario",
@@ -48,6 +48,11 @@ const RIGS: [Rig; 8] = [
         name: "schedulers",
         does: "two schedulers paused and killed at random, 100,000 due jobs",
         tests: "two_schedulers",
+    },
+    Rig {
+        name: "lives",
+        does: "12,000 lives of a few ids, by Python's producer, over workers that die and one of Python's",
+        tests: "lives::every_life",
     },
     Rig {
         name: "model",

@@ -49,8 +49,7 @@ struct Whole {
 
 macro_rules! parts {
     ($($constant:ident = $name:literal,)+) => {
-        $(#[cfg_attr(not(feature = "worker"), allow(dead_code, reason = "some parts are of workers' scripts alone"))]
-        const $constant: &str = include_str!(concat!("scripts/parts/", $name, ".lua"));)+
+        $(const $constant: &str = include_str!(concat!("scripts/parts/", $name, ".lua"));)+
     };
 }
 
@@ -58,7 +57,6 @@ parts! {
     PERMISSION = "permission",
     REFUSAL = "refusal",
     FENCE = "fence",
-    EPOCH = "epoch",
     LIFETIME = "lifetime",
     OVER = "over",
     PLACE = "place",
@@ -100,7 +98,7 @@ scripts! { OF_WORKERS:
     BEGIN = "begin" [PERMISSION, REFUSAL, FENCE],
     BIRTH = "birth" [],
     BURY = "bury" [REFUSAL, FENCE],
-    CLAIM = "claim" [PERMISSION, REFUSAL, EPOCH, LIFETIME, PLACE, REMOVE],
+    CLAIM = "claim" [PERMISSION, REFUSAL, LIFETIME, PLACE, REMOVE],
     DEATH = "death" [REFUSAL],
     DUE = "due" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT],
     EXPIRE = "expire" [],
@@ -108,7 +106,7 @@ scripts! { OF_WORKERS:
     HEARTBEAT = "heartbeat" [REFUSAL, FENCE],
     LEAVE = "leave" [],
     PERMISSIONS = "permissions" [PERMISSION],
-    PICK_UP = "pick_up" [REFUSAL, EPOCH, LIFETIME, PLACE, RATE_LIMIT, REMOVE],
+    PICK_UP = "pick_up" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT, REMOVE],
     PRUNE = "prune" [],
     PUSH_READY = "push_ready" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT],
     PUT_BACK = "put_back" [REFUSAL, FENCE, LIFETIME, PLACE, REMOVE, LIFE],

@@ -268,10 +268,18 @@ fn what_pythons_worker_has_overwritten_is_run_all_the_same() {
     }
     check(&["HSET job:a status canceled", "ZADD canceled:q 1 a", theirs], false);
 
-    // Python's worker fetched the job before it was enqueued anew, and marked it as started after that; or it has the job
-    // that is in the list twice.
+    // Python's worker fetched the job before it was enqueued anew, and marked it as started after that.
     let started = "HSET job:a status started worker_name python";
     let runs = ["ZADD executions:a 2000000060 x", "ZADD wip:q 2000000000 a:x"];
-    check(&[started, runs[0], runs[1], "HSET execution:a:x created_at 1700000000.5"], true);
-    check(&[started, runs[0], runs[1], "HSET execution:a:x created_at 4000000000.5"], false);
+    check(&[started, runs[0], runs[1], "HSET execution:a:x worker_name python"], true);
+    check(
+        &[started, runs[0], runs[1], "HSET execution:a:x worker_name python", "HSET job:a execution y"],
+        true,
+    );
+    // A worker of ours has taken this life.
+    check(
+        &[started, runs[0], runs[1], "HSET execution:a:x worker_name python", "HSET job:a execution x"],
+        false,
+    );
+    check(&[started, runs[0], runs[1], "HSET execution:a:x worker_name other"], false);
 }

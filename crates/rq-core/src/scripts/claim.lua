@@ -43,24 +43,25 @@ need('PERSIST', JOB)
 local registered = redis.call('EXPIRE', KEYS[1], worker_ttl) == 1
 if may_run or registered then need('SADD', KEYS[1], '') end
 
--- Whether a run that is under way is of the life that the record is in. Python's worker fetches a job, and marks it as
--- started a little later: whoever enqueued the id in between finds that mark on the new life.
-local function is_of_record(id, x, record)
-  local held = P .. ':worker:' .. (record.worker or '') .. ':executions'
-  if record.execution == x and redis.pcall('SISMEMBER', held, id .. ':' .. x) == 1 then return true end
-  local claimed_at = tonumber(redis.pcall('HGET', EXECUTION .. id .. ':' .. x, 'created_at'))
-  local enqueued_at = epoch(record.enqueued_at)
-  return not claimed_at or not enqueued_at or enqueued_at <= claimed_at
+-- Whether a run that is under way is the one that the record shows, and of a worker of Python's, which names no execution
+-- there. Such a worker fetches a job, and marks it as started a little later: whoever enqueued the id in between finds that
+-- mark on the new life, and in Python's own fleet a copy in the list is run whatever the record says.
+local function is_pythons(id, x, record)
+  return x ~= record.execution and record.worker
+    and redis.pcall('HGET', EXECUTION .. id .. ':' .. x, 'worker_name') == record.worker
 end
 
 local function runs(id, record)
   local xs = redis.pcall('ZRANGE', EXECUTIONS .. id, 0, -1)
   if xs.err then return false end
+  local is_live = false
   for _, x in ipairs(xs) do
-    local is_live = tonumber(redis.pcall('ZSCORE', P .. ':wip:' .. record.origin, id .. ':' .. x))
-    if is_live and is_of_record(id, x, record) then return true end
+    if tonumber(redis.pcall('ZSCORE', P .. ':wip:' .. record.origin, id .. ':' .. x)) then
+      if is_pythons(id, x, record) then return false end
+      is_live = true
+    end
   end
-  return false
+  return is_live
 end
 
 -- Whether the end that the record shows is one that a worker of ours wrote. Python's worker writes the record of its own
@@ -125,7 +126,7 @@ local members, ours = {}, {}
 
 -- The origin, if the id may be claimed; else nil and the reason.
 local function claimable(id, job, queue)
-  local was = redis.pcall('HMGET', job, 'status', 'origin', 'execution', 'settled', 'enqueued_at', 'worker_name')
+  local was = redis.pcall('HMGET', job, 'status', 'origin', 'execution', 'settled', 'worker_name')
   if was.err then return nil, 'wrongtype' end
   if redis.pcall('HEXISTS', job, 'data') ~= 1 then return nil, 'gone' end
   local status, origin = was[1], was[2]
@@ -141,8 +142,7 @@ local function claimable(id, job, queue)
     return nil, 'badorigin'
   end
   if status and status ~= 'queued' then
-    local record = {status = status, origin = origin, execution = was[3], settled = was[4], enqueued_at = was[5],
-      worker = was[6]}
+    local record = {status = status, origin = origin, execution = was[3], settled = was[4], worker = was[5]}
     if ours[id] or elsewhere(id, record) then return nil, status end
   end
   if not book.usable then

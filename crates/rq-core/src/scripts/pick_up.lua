@@ -22,6 +22,17 @@ local SEARCHED_MAX = 100000
 -- In seconds, as in Python: a live worker needs milliseconds between its two steps.
 local STUCK_S, NOTED_S = 60, 86400
 
+-- The second that a time of the wire stands for, or nil.
+local function epoch(time)
+  local y, mon, d, h, min, s = string.match(time or '', '^(%d%d%d%d)-(%d%d)-(%d%d)T(%d%d):(%d%d):(%d%d%.?%d*)Z$')
+  if not y then return nil end
+  y, mon = tonumber(y), tonumber(mon)
+  if mon <= 2 then y, mon = y - 1, mon + 12 end
+  local days = 365 * y + math.floor(y / 4) - math.floor(y / 100) + math.floor(y / 400)
+    + math.floor((153 * (mon - 3) + 2) / 5) + d - 719469
+  return days * 86400 + h * 3600 + min * 60 + s
+end
+
 -- Whether an execution that its job still knows is in rq:wip. RQ before 2.0 has the id itself there.
 local function runs(id, wip)
   if tonumber(redis.pcall('ZSCORE', wip, id)) then return true end

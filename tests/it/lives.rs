@@ -1,0 +1,170 @@
+//! One life after the other for the same ids, at random: a producer of Python's enqueues, schedules, defers, cancels, deletes
+//! and requeues a few ids, while workers of ours under each executor, which are killed time and again, and one of Python's
+//! run them. Every life that was acknowledged is run or accounted for (docs/design/lives.md).
+//!
+//! `cargo xtask rig lives` does more of it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use rq_tests::{Child, Journal, PrivateRedis, Python, Scratch, Signal, eventually};
+
+use crate::dice::{self, Dice, SEED};
+use crate::rq_test::{Books, LIMIT, RqTest};
+
+const IDS: usize = 12;
+/// How many things the producer does.
+const DEEDS: usize = 400;
+const DEEDS_FULL: usize = 12_000;
+const EXECUTORS: [&str; 3] = ["fork", "thread", "green"];
+/// How long all may take, and how long until all is quiet after that.
+const PRODUCING_LONGEST: Duration = Duration::from_secs(400);
+const QUIET_WITHIN: Duration = Duration::from_secs(60);
+
+#[test]
+fn every_life_that_was_acknowledged_is_run_or_accounted_for() {
+    let deeds = if dice::is_full() { DEEDS_FULL } else { DEEDS };
+    let seed = dice::seed();
+    println!("{SEED}={seed}, {deeds} deeds");
+    let redis = PrivateRedis::start(&[]);
+    let scratch = Scratch::on(&redis.url());
+    let (python, journal) = (Python::new(&scratch), Journal::new(&scratch));
+    let theirs = python.spawn_rq(&["worker", "--name", "theirs", "-w", "rq.SimpleWorker"]);
+    theirs.wait_for_line("*** Listening on", LIMIT);
+    let mut fleet = Fleet::new(&scratch, seed);
+    let mut producer = python
+        .spawn(&format!("import lives\nlives.produce(conn, {:?}, {seed}, {IDS}, {deeds})", journal.path()));
+    let killed = fleet.harass_while(&mut producer);
+    eventually("all to be quiet", QUIET_WITHIN, || is_quiet(&scratch).then_some(()));
+    let told = Told::of(&journal);
+    println!("{killed} workers killed; {} lives, {} runs", told.lives(), told.runs());
+    let lost: Vec<String> = told.ids().filter_map(|id| told.loss(id, &scratch)).collect();
+    assert!(lost.is_empty(), "{lost:#?}; {SEED}={seed}");
+    for id in told.ids() {
+        let status = scratch.hash(&format!("job:{id}")).get("status").cloned().unwrap_or_default();
+        assert!(
+            ["", "finished", "failed", "stopped", "canceled"].contains(&status.as_str()),
+            "{id} is {status} when all is quiet; {SEED}={seed}"
+        );
+    }
+    fleet.stop();
+    drop(theirs);
+}
+
+/// Whether nothing waits and nothing runs.
+fn is_quiet(scratch: &Scratch) -> bool {
+    let books = ["wip:default", "leases", "scheduled:default", "deferred:default"];
+    scratch.waiting("default").is_empty() && books.iter().all(|book| scratch.count(book) == 0)
+}
+
+/// Workers of ours, one under each executor.
+struct Fleet<'a> {
+    scratch: &'a Scratch,
+    workers: Vec<Child>,
+    dice: Dice,
+}
+
+impl<'a> Fleet<'a> {
+    fn new(scratch: &'a Scratch, seed: u64) -> Self {
+        let workers = EXECUTORS.iter().map(|executor| start(scratch, executor)).collect();
+        Fleet { scratch, workers, dice: Dice::new(seed) }
+    }
+
+    /// Kills one every second or so, and starts another, until the producer has ended. How many.
+    fn harass_while(&mut self, producer: &mut Child) -> usize {
+        let began = Instant::now();
+        let mut killed = 0;
+        while producer.wait_at_most(Duration::ZERO).is_none() {
+            assert!(began.elapsed() < PRODUCING_LONGEST, "the producer takes too long");
+            std::thread::sleep(Duration::from_millis(300 + self.dice.below(1200)));
+            let which = self.dice.below(EXECUTORS.len() as u64) as usize;
+            self.workers[which].signal(Signal::SIGKILL);
+            self.workers[which].wait(LIMIT);
+            self.workers[which] = start(self.scratch, EXECUTORS[which]);
+            killed += 1;
+        }
+        assert!(producer.wait(LIMIT).success(), "{}", producer.report());
+        killed
+    }
+
+    fn stop(self) {
+        for mut worker in self.workers {
+            worker.signal(Signal::SIGTERM);
+            assert!(worker.wait(LIMIT).success(), "{}", worker.report());
+        }
+    }
+}
+
+fn start(scratch: &Scratch, executor: &str) -> Child {
+    RqTest::new(scratch).worker(&["-w", executor, "--concurrency", "3", "--lease", "0.5"])
+}
+
+/// What the journal tells: what the producer did, and which lives were begun.
+struct Told {
+    lines: Vec<(String, String)>,
+}
+
+impl Told {
+    fn of(journal: &Journal) -> Told {
+        let text = fs::read_to_string(journal.path()).expect("a journal");
+        let lines = text.lines().map(|line| line.split_once(' ').expect("two words"));
+        Told { lines: lines.map(|(what, whose)| (what.to_owned(), whose.to_owned())).collect() }
+    }
+
+    fn lives(&self) -> usize {
+        self.lines.iter().filter(|(what, _)| what == "ack").count()
+    }
+
+    fn runs(&self) -> usize {
+        self.lines.iter().filter(|(what, _)| what == "start").count()
+    }
+
+    fn ids(&self) -> impl Iterator<Item = &str> {
+        let ids = self.lines.iter().filter(|(what, _)| what == "intend");
+        let ids: std::collections::BTreeSet<&str> = ids.map(|(_, token)| id_of(token)).collect();
+        ids.into_iter()
+    }
+
+    /// What is wrong with the last life of an id, which no other has taken the place of; `None` if nothing is.
+    fn loss(&self, id: &str, scratch: &Scratch) -> Option<String> {
+        let last = self.lines.iter().rposition(|(what, whose)| what == "ack" && id_of(whose) == id)?;
+        let token = &self.lines[last].1;
+        let after = &self.lines[last + 1..];
+        // Canceled, deleted, or another life of the same record by now.
+        if after.iter().any(|(what, whose)| ["drop", "again"].contains(&what.as_str()) && whose == id) {
+            return None;
+        }
+        let intended = self.lines.iter().position(|(what, whose)| what == "intend" && whose == token)?;
+        let mut starts: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut again_since = None;
+        for (at, (what, whose)) in self.lines.iter().enumerate() {
+            match what.as_str() {
+                "start" if id_of(whose) == id => {
+                    let count = starts.entry(whose).or_default();
+                    *count += 1;
+                    // Python's worker has put the arguments of the life that it ran back: that one's are run again.
+                    if at > intended && (whose == token || *count > 1) {
+                        again_since = Some(at);
+                    }
+                }
+                _ => {}
+            }
+        }
+        if again_since.is_some() {
+            return None;
+        }
+        let job = scratch.hash(&format!("job:{id}"));
+        let status = job.get("status").cloned().unwrap_or_default();
+        // Its worker was killed before the job wrote its first line.
+        if status == "failed" {
+            return None;
+        }
+        Some(format!("{token} was never begun; the job is '{status}', and {starts:?} began"))
+    }
+}
+
+/// `tick3` of `tick3#14`.
+fn id_of(token: &str) -> &str {
+    token.split_once('#').map_or(token, |(id, _)| id)
+}

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use rq_tests::{Child, Journal, PrivateRedis, Python, Scratch, Signal, eventually};
+use rq_tests::{Child, Journal, PrivateRedis, Python, Scratch, Signal};
 
 use crate::dice::{self, Dice, SEED};
 use crate::rq_test::{Books, LIMIT, RqTest};
@@ -36,7 +36,11 @@ fn every_life_that_was_acknowledged_is_run_or_accounted_for() {
     let mut producer = python
         .spawn(&format!("import lives\nlives.produce(conn, {:?}, {seed}, {IDS}, {deeds})", journal.path()));
     let killed = fleet.harass_while(&mut producer);
-    eventually("all to be quiet", QUIET_WITHIN, || is_quiet(&scratch).then_some(()));
+    let began = Instant::now();
+    while let Some(left) = unquiet(&scratch) {
+        assert!(began.elapsed() < QUIET_WITHIN, "left: {left}; {SEED}={seed}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
     let told = Told::of(&journal);
     println!("{killed} workers killed; {} lives, {} runs", told.lives(), told.runs());
     let lost: Vec<String> = told.ids().filter_map(|id| told.loss(id, &scratch)).collect();
@@ -52,10 +56,20 @@ fn every_life_that_was_acknowledged_is_run_or_accounted_for() {
     drop(theirs);
 }
 
-/// Whether nothing waits and nothing runs.
-fn is_quiet(scratch: &Scratch) -> bool {
-    let books = ["wip:default", "leases", "scheduled:default", "deferred:default"];
-    scratch.waiting("default").is_empty() && books.iter().all(|book| scratch.count(book) == 0)
+/// The book in which something waits or runs, with what that is.
+fn unquiet(scratch: &Scratch) -> Option<String> {
+    let waiting = scratch.waiting("default");
+    if !waiting.is_empty() {
+        return Some(format!("{waiting:?} in the queue"));
+    }
+    ["wip:default", "leases", "scheduled:default", "deferred:default"].iter().find_map(|book| {
+        let held: Vec<String> = scratch.query("ZRANGE", [scratch.key(book), "0".into(), "-1".into()]);
+        let job = |member: &String| {
+            let id = member.split(':').next().unwrap_or_default();
+            format!("{member}: {:?}", scratch.hash(&format!("job:{id}")))
+        };
+        (!held.is_empty()).then(|| format!("{:?} in {book}", held.iter().map(job).collect::<Vec<_>>()))
+    })
 }
 
 /// Workers of ours, one under each executor.

@@ -4,12 +4,15 @@
 -- KEYS  1 rq:deferred:<q>
 -- ARGV  1 prefix   2 now (T)   3 now (I)   then ids of that registry
 -- Effect  per id deferred for 60 s: deferred registry, job hash (queued), queue list, or where it waits for its slot;
---         the sets of dependents it is in. Ids whose job is gone are taken off
+--         the sets of dependents it is in. Ids whose job is gone, or has another life,
+--         are taken off
 -- Result  per id looked at, the first ones first and one at least: 0 waits · 1 gone, taken off · 2 queued
 -- Re-send: those queued are deferred no more; the answer is 0.
 -- The first write is ZREM, which runs at maxmemory.
 local P, T, I = ARGV[1], ARGV[2], tonumber(ARGV[3])
 redis.call('ZCARD', KEYS[1])
+-- The statuses of a job that was given another life since: Python leaves it in this registry when it enqueues it anew.
+local GOES_ON = {queued = true, started = true, finished = true, failed = true, stopped = true, canceled = true}
 -- How long a job must have been deferred, in seconds: producers in Python write the registry and the sets of
 -- dependencies in several steps.
 local SETTLED_S = 60
@@ -39,8 +42,8 @@ local function undefer(id)
   local since = tonumber(redis.call('ZSCORE', KEYS[1], id))
   if not since then return 0 end
   local job = P .. ':job:' .. id
-  local was = redis.pcall('HMGET', job, 'dependency_ids', 'dependency_id', 'allow_dependency_failures')
-  if was.err or redis.pcall('HEXISTS', job, 'data') ~= 1 then
+  local was = redis.pcall('HMGET', job, 'dependency_ids', 'dependency_id', 'allow_dependency_failures', 'status')
+  if was.err or redis.pcall('HEXISTS', job, 'data') ~= 1 or GOES_ON[was[4] or ''] then
     redis.call('ZREM', KEYS[1], id)
     return 1
   end

@@ -34,7 +34,12 @@ end
 local function release(id, past, T, I)
   local job = PREFIX .. ':job:' .. id
   local was = redis.pcall('HMGET', job, 'status', 'origin', 'allow_dependency_failures')
-  if was.err or was[1] ~= 'deferred' or not was[2] or redis.pcall('HEXISTS', job, 'data') ~= 1 then return 1, 0 end
+  if was.err or not was[2] or redis.pcall('HEXISTS', job, 'data') ~= 1 then return 1, 0 end
+  if was[1] ~= 'deferred' then
+    -- Python leaves an id there that it enqueues anew.
+    write('ZREM', PREFIX .. ':deferred:' .. was[2], id)
+    return 1, 0
+  end
   local dependencies = dependencies_of(id)
   if not are_over(dependencies, past, is_set(was[3])) then return 0, #dependencies end
   write('ZREM', PREFIX .. ':deferred:' .. was[2], id)

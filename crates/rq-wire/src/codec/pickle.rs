@@ -409,6 +409,8 @@ mod tests {
         refused(&vec![b'N'; MAX_PAYLOAD_BYTES], TOO_MANY);
         refused(&vec![b'('; MAX_PAYLOAD_BYTES], TOO_MANY);
         assert!(matches!(decode(&vec![b']'; MAX_PAYLOAD_BYTES]), Err(CodecError::TooMany { .. })));
+        let memos = [&b"\x80\x04N"[..], &vec![b'\x94'; MAX_PAYLOAD_BYTES - 3]].concat();
+        unreadable(&memos, 5, "an index far beyond the memo");
     }
 
     #[test]

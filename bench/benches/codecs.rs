@@ -99,7 +99,7 @@ fn rows() -> Value {
 /// What a claim leaves of a job that was enqueued with no options.
 fn claimed_job() -> Job {
     let call = small_call();
-    let encoded = Codec::Json.encode_payload(&call).expect("JSON can express numbers");
+    let encoded = Codec::default().encode_payload(&call).expect("every codec can express numbers");
     let mut job = Job::new("0b8ab9f2-5ea2-4a0b-b0a5-4f0f2c8f4d3e", "default", zlib::deflate(&encoded));
     let now = Timestamp::now();
     job.status = Status::Started;

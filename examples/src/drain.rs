@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use rq_core::blocking::Queue;
-use rq_core::{Codec, Keys, Ttl};
+use rq_core::{Keys, Ttl};
 
 use crate::word_count::add;
 
@@ -55,7 +55,7 @@ impl Drain {
     /// On the Redis at `url`, in a queue of that name.
     pub fn new(url: &str, queue: &str) -> Result<Drain> {
         let redis = redis::Client::open(url)?.get_connection()?;
-        let queue = Queue::connect(url, queue)?.codec(Codec::Pickle);
+        let queue = Queue::connect(url, queue)?;
         Ok(Drain { url: url.to_owned(), keys: Keys::from_env()?, queue, redis })
     }
 

@@ -3,7 +3,8 @@
 //! One table of odd values; for each, Python's own `Job.restore` of every version we share a Redis with, beside ours.
 //! What 3.0.0 reads is read, with the same meaning, and what it refuses is refused.
 
-use rq_core::{Codec, Fields, Job, Payload, Value, zlib};
+use base64::{Engine, prelude::BASE64_STANDARD as BASE64};
+use rq_core::{Codec, Fields, Job, JobResult, Payload, Value, zlib};
 use rq_tests::{Python, PythonRq, Scratch};
 use serde_json::{Value as Json, json};
 
@@ -221,14 +222,75 @@ struct Case {
 fn every_field_is_read_as_python_reads_it() {
     let cases = cases();
     let scratch = Scratch::new();
-    let seen = PythonRq::ALL.map(|rq| (rq, seen_by(rq, &scratch, &cases)));
+    let seen = PythonRq::ALL.map(|rq| (rq, seen_by(rq, &scratch, &cases, "read")));
+    check(&cases, &seen, seen_by_us);
+    assert!(cases.len() > 500, "{} cases", cases.len());
+}
+
+/// Entries of the results' stream (docs/wire.md §7).
+#[test]
+fn every_field_of_a_result_is_read_as_python_reads_it() {
+    let value = BASE64.encode(Codec::Pickle.encode_value(&5.into()).unwrap());
+    let text = BASE64.encode(zlib::deflate(b"Error: boom"));
+    let in_lines = |text: &str| text.as_bytes().chunks(4).collect::<Vec<_>>().join(&b"\r\n"[..]);
+    let table: [(&str, Vec<Vec<u8>>, PythonRq); 5] = [
+        (
+            "type",
+            NUMBERS.iter().chain(&["2", "4", "5"]).map(|number| number.as_bytes().to_vec()).collect(),
+            PythonRq::Rq3,
+        ),
+        (
+            "return_value",
+            vec![in_lines(&value), value.into_bytes(), b"abc".to_vec(), b"gASV".to_vec()],
+            PythonRq::Rq1,
+        ),
+        (
+            "exc_string",
+            vec![in_lines(&text), text.into_bytes(), b"".to_vec(), b"abc".to_vec()],
+            PythonRq::Rq1,
+        ),
+        ("worker_name", TEXTS.iter().map(|text| text.as_bytes().to_vec()).collect(), PythonRq::Rq2),
+        (
+            "execution_ended_at",
+            ["", "1795312119.5", " 7 ", "soon", "nan"].map(|text| text.as_bytes().to_vec()).to_vec(),
+            PythonRq::Rq3,
+        ),
+    ];
+    let mut cases = Vec::new();
+    for (field, values, since) in table {
+        for value in values {
+            let mut fields = Fields::from_iter([("type", "1")]);
+            fields.set(field, value.as_slice());
+            cases.push(Case { field: field.to_owned(), value, since, fields });
+        }
+    }
+    let scratch = Scratch::new();
+    let seen = PythonRq::ALL.map(|rq| (rq, seen_by(rq, &scratch, &cases, "read_result")));
+    check(&cases, &seen, |fields| {
+        let result = JobResult::from_fields(fields.clone()).map_err(|error| error.to_string())?;
+        let value = match &result.return_value {
+            Some(bytes) => Codec::Pickle.decode_value(bytes).map_err(|error| error.to_string())?,
+            None => Value::Null,
+        };
+        let moments = [result.execution_started_at, result.execution_ended_at];
+        Ok(json!({
+            "type": result.kind.to_wire().parse::<i64>().unwrap(),
+            "return_value": value.repr(),
+            "exc_string": result.failure_text,
+            "worker_name": result.worker_name.filter(|name| !name.is_empty()),
+            "execution_id": result.execution_id,
+            "moments": moments.map(|moment| moment.map(|moment| moment.to_string())),
+        }))
+    });
+}
+
+/// Compares what each Python has made of the cases with what `ours` does.
+#[track_caller]
+fn check(cases: &[Case], seen: &[(PythonRq, Vec<Json>)], ours: impl Fn(&Fields) -> Result<Json, String>) {
     let mut wrong = Vec::new();
     for (index, case) in cases.iter().enumerate() {
-        let ours = seen_by_us(&case.fields);
-        for (rq, seen) in &seen {
-            if !knows(*rq, case.since) {
-                continue;
-            }
+        let ours = ours(&case.fields);
+        for (rq, seen) in seen.iter().filter(|(rq, _)| knows(*rq, case.since)) {
             let is_alike = match (&ours, &seen[index]) {
                 (Err(_), Json::String(_)) => true,
                 (Ok(ours), python) => ours == python,
@@ -244,7 +306,6 @@ fn every_field_is_read_as_python_reads_it() {
             }
         }
     }
-    assert!(cases.len() > 500, "{} cases", cases.len());
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
 }
 
@@ -378,15 +439,17 @@ fn pickled(instance: Value, args: Value, kwargs: Value) -> Vec<u8> {
     Codec::Pickle.encode_value(&call).unwrap()
 }
 
-fn seen_by(rq: PythonRq, scratch: &Scratch, cases: &[Case]) -> Vec<Json> {
+/// What Python's `reader` makes of each.
+fn seen_by(rq: PythonRq, scratch: &Scratch, cases: &[Case], reader: &str) -> Vec<Json> {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let hash =
         |case: &Case| case.fields.iter().map(|(field, value)| [hex(field), hex(value)]).collect::<Vec<_>>();
     let hashes: Vec<_> = cases.iter().map(hash).collect();
     let key = scratch.key("hashes");
     scratch.query::<()>("SET", [key.clone(), serde_json::to_string(&hashes).unwrap()]);
-    let printed = Python::of(rq, scratch)
-        .run(&format!("import reading\nprint(json.dumps(reading.read_all(json.loads(conn.get('{key}')))))"));
+    let printed = Python::of(rq, scratch).run(&format!(
+        "import reading\nprint(json.dumps(reading.read_all(json.loads(conn.get('{key}')), reading.{reader})))"
+    ));
     serde_json::from_str(&printed).unwrap()
 }
 

@@ -1,5 +1,6 @@
 """What RQ reads in job hashes: of each, a dict of its parts in the forms that the tests compare, or why there is none."""
 
+import datetime
 import math
 
 from rq.job import Job
@@ -27,6 +28,7 @@ def moment(when):
     if when is None:
         return None
     # `strftime` does not fill up years.
+    when = when.astimezone(datetime.timezone.utc) if when.tzinfo else when
     return f'{when.year:04}' + when.strftime('-%m-%dT%H:%M:%S.%fZ')
 
 
@@ -115,7 +117,7 @@ def read(fields):
     }
 
 
-def read_all(hashes):
+def read_all(hashes, read=read):
     seen = []
     for pairs in hashes:
         fields = {bytes.fromhex(field): bytes.fromhex(value) for field, value in pairs}
@@ -124,3 +126,20 @@ def read_all(hashes):
         except Exception as error:
             seen.append(f'{type(error).__name__}: {error}')
     return seen
+
+
+def read_result(fields):
+    from rq.results import Result
+
+    result = Result.restore('j', '1-0', fields, connection=None)
+    moments = [
+        moment(when) if when else None for when in (getattr(result, f'execution_{end}_at', None) for end in ('started', 'ended'))
+    ]
+    return {
+        'type': result.type.value,
+        'return_value': repr(result.return_value),
+        'exc_string': result.exc_string or None,
+        'worker_name': getattr(result, 'worker_name', None) or None,
+        'execution_id': getattr(result, 'execution_id', None) or None,
+        'moments': moments,
+    }

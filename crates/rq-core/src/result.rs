@@ -132,14 +132,16 @@ pub(crate) fn encode_failure_text(text: &str) -> String {
 }
 
 fn take_kind(f: &mut Fields) -> Result<ResultKind, FieldError> {
-    let text = f.take_text("type")?.unwrap_or_default();
-    ResultKind::from_wire(&text)
-        .ok_or_else(|| FieldError::new("type", format_args!("{text:?} is no kind of result")))
+    let number = f.take_int("type")?.ok_or_else(|| FieldError::new("type", "is missing"))?;
+    ResultKind::from_wire(&number.to_string())
+        .ok_or_else(|| FieldError::new("type", format_args!("{number} is no kind of result")))
 }
 
 fn take_base64(f: &mut Fields, field: &str) -> Result<Option<Vec<u8>>, FieldError> {
-    let text = f.take_text(field)?;
-    text.map(|text| BASE64.decode(text).map_err(|error| FieldError::new(field, error))).transpose()
+    let Some(mut text) = f.take_text(field)? else { return Ok(None) };
+    // Python passes over what is no letter of base64: the line ends of whoever wrote it in lines.
+    text.retain(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '+' | '/' | '='));
+    BASE64.decode(text).map(Some).map_err(|error| FieldError::new(field, error))
 }
 
 fn take_failure_text(f: &mut Fields) -> Result<Option<String>, FieldError> {
@@ -165,7 +167,7 @@ mod tests {
 
     #[test]
     fn bad_entries_name_the_field() {
-        for (field, value) in [("type", "9"), ("return_value", "*"), ("execution_ended_at", "soon")] {
+        for (field, value) in [("type", "9"), ("return_value", "abc"), ("execution_ended_at", "soon")] {
             let mut fields = JobResult::new(ResultKind::Successful).to_fields();
             fields.set(field, value);
             assert_eq!(JobResult::from_fields(fields).unwrap_err().field, field);

@@ -241,7 +241,8 @@ mod tests {
             assert_eq!(direct::decode(pickle).is_some(), is_short, "{}", pickle.escape_ascii());
         };
         // As Python 3.11 writes it: `('f', None, ([{'k': 'k'}, 2**70],), {'k': b'b'})`.
-        let pythons = b"\x80\x05\x95,\x00\x00\x00\x00\x00\x00\x00(\x8c\x01f\x94N]\x94(}\x94\x8c\x01k\x94h\x03s\x8a\x09\x00\x00\x00\x00\x00\x00\x00\x00@e\x85\x94}\x94h\x03C\x01b\x94st\x94.";
+        let pythons = b"\x80\x05\x95,\x00\x00\x00\x00\x00\x00\x00(\x8c\x01f\x94N]\x94(}\x94\
+            \x8c\x01k\x94h\x03s\x8a\x09\x00\x00\x00\x00\x00\x00\x00\x00@e\x85\x94}\x94h\x03C\x01b\x94st\x94.";
         check(pythons, true);
         check(b"\x80\x04](\x8c\x01k\x94h\0e.", true);
         check(b"](]\x94h\0e.", false);
@@ -254,7 +255,8 @@ mod tests {
     /// 20,000 rows of a table, as Python writes them, and 8 MB of the smallest values.
     #[test]
     fn large_plain_data_is_read() {
-        let row = b"}\x94(\x8c\x02idMB\x42\x8c\x04nameX\x09\0\0\0customer \x8c\x05totalG\x40\x09\x21\xfb\x54\x44\x2d\x18\x8c\x04tags](\x8c\x01a\x8c\x01beu";
+        let row = b"}\x94(\x8c\x02idMB\x42\x8c\x04nameX\x09\0\0\0customer \
+            \x8c\x05totalG\x40\x09\x21\xfb\x54\x44\x2d\x18\x8c\x04tags](\x8c\x01a\x8c\x01beu";
         let rows = [&b"\x80\x04]("[..], &row.repeat(20_000), b"e."].concat();
         assert!(matches!(decode(&rows), Ok(Value::List(rows)) if rows.len() == 20_000));
         let numbers = [&b"\x80\x04]("[..], &b"K\x01".repeat(4_000_000 - 10), b"e."].concat();
@@ -407,6 +409,8 @@ mod tests {
         refused(&vec![b'N'; MAX_PAYLOAD_BYTES], TOO_MANY);
         refused(&vec![b'('; MAX_PAYLOAD_BYTES], TOO_MANY);
         assert!(matches!(decode(&vec![b']'; MAX_PAYLOAD_BYTES]), Err(CodecError::TooMany { .. })));
+        let memos = [&b"\x80\x04N"[..], &vec![b'\x94'; MAX_PAYLOAD_BYTES - 3]].concat();
+        unreadable(&memos, 5, "an index far beyond the memo");
     }
 
     #[test]

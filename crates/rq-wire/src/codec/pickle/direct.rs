@@ -109,10 +109,7 @@ impl<'a> Builder<'a> {
             op::APPENDS | op::ADDITEMS => self.marks.pop().and_then(|start| self.append(start)),
             op::SETITEM => self.last(2).and_then(|start| self.set(start)),
             op::SETITEMS => self.marks.pop().and_then(|start| self.set(start)),
-            op::MARK => {
-                self.marks.push(self.stack.len());
-                Some(())
-            }
+            op::MARK => self.mark(),
             _ => None,
         }
     }
@@ -145,6 +142,13 @@ impl<'a> Builder<'a> {
         Some(())
     }
 
+    /// Takes room as values do.
+    fn mark(&mut self) -> Option<()> {
+        self.values_left = self.values_left.checked_sub(1)?;
+        self.marks.push(self.stack.len());
+        Some(())
+    }
+
     fn text(&mut self, len: u64) -> Option<()> {
         let text = std::str::from_utf8(self.take(len)?).ok()?;
         self.latest = Some(text);
@@ -163,9 +167,10 @@ impl<'a> Builder<'a> {
 
     // The memo.
 
-    /// Writers number their memo without gaps.
+    /// Writers number their memo without gaps, and put nothing there twice.
     fn memoize(&mut self, index: usize) -> Option<()> {
-        if index != self.memo.len() || self.stack.len() <= self.floor() {
+        let pushes = MAX_VALUES - self.values_left;
+        if index != self.memo.len() || index > pushes || self.stack.len() <= self.floor() {
             return None;
         }
         self.memo.push(self.latest);

@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
+use nix::unistd::{Pid, setpgid};
 use rq_core::link::BlockingLink;
 use rq_core::steps::Claimed;
 use rq_core::steps::claim::save_meta;
@@ -19,7 +21,8 @@ use serde_bytes::{ByteBuf, Bytes};
 use crate::RETURN_GRACE;
 use crate::frames::{ExecutionFrame, HorseOrder, Outcome, RemoteFailure, frame, read, write};
 use crate::inbox::{Assignment, Inbox};
-use crate::process::{self, SingleThreaded, Title};
+use crate::process::{self, Inherited, SingleThreaded, Title};
+use crate::server::HORSE_NAME;
 
 /// What every horse inherits from the fork server.
 pub(crate) struct HorseConfig {
@@ -34,6 +37,32 @@ pub(crate) struct HorseConfig {
     pub(crate) title: Option<Title>,
     /// Whether the title may show the function that the job calls.
     pub(crate) shows_calls: bool,
+}
+
+/// A process that is to be a horse.
+pub(crate) struct NewHorse {
+    pub(crate) master: Pid,
+    pub(crate) socket: OwnedFd,
+    pub(crate) single_threaded: SingleThreaded,
+}
+
+impl NewHorse {
+    pub(crate) fn become_horse(&self, inherited: &Inherited, memory_mb: Option<u64>) -> io::Result<()> {
+        // First of all: a server that dies from here on takes this horse along.
+        process::die_with(self.master)?;
+        let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
+        // The horse adopts what its job starts, or the server would kill that as left behind while the horse lives.
+        process::adopt_orphans()?;
+        if let Some(limit_mb) = memory_mb {
+            let bytes = limit_mb.saturating_mul(1 << 20);
+            // Beyond this an allocation fails and its process aborts, which the pool takes for want of memory.
+            setrlimit(Resource::RLIMIT_AS, bytes, bytes)?;
+        }
+        // The server's mask would keep SIGCHLD from jobs.
+        inherited.restore_mask()?;
+        process::name_process(HORSE_NAME);
+        Ok(())
+    }
 }
 
 /// The variable with the job's id, for the job and the processes that it starts; as in RQ (docs/cli.md §2).

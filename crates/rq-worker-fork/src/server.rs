@@ -9,7 +9,7 @@
 
 use std::borrow::Cow;
 use std::ffi::CStr;
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -19,18 +19,17 @@ use std::time::{Duration, Instant};
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, killpg, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
+use nix::sys::socket::{MsgFlags, send};
 use nix::unistd::{Pid, getpgrp, setpgid};
 use rq_worker::{Preloads, last_words};
 
 use crate::TERM_GRACE;
 use crate::frames::{
-    DEATHS_MAX, Death, Exit, HorseId, REQUEST_BYTES_MAX, Report, ServerRequest, decode, encode_in,
+    self, DEATHS_MAX, Death, Exit, HorseId, REQUEST_BYTES_MAX, Report, ServerRequest, decode, encode_in,
 };
-use crate::horse::{self, HorseConfig};
+use crate::horse::{self, HorseConfig, NewHorse};
 use crate::oom::OomKills;
 use crate::process::{self, Children, Forked, Inherited, SingleThreaded};
 use crate::strays::Strays;
@@ -138,13 +137,6 @@ enum Served {
     Forked(NewHorse),
 }
 
-/// A process that is to be a horse.
-struct NewHorse {
-    master: Pid,
-    socket: OwnedFd,
-    single_threaded: SingleThreaded,
-}
-
 impl ForkServer {
     fn new(control: OwnedFd, inherited: &Inherited) -> io::Result<ForkServer> {
         // The processes that horses leave behind become the server's children, whatever group or session they are in.
@@ -242,7 +234,7 @@ impl ForkServer {
     /// Carries out a request of the worker.
     fn answer(&mut self) -> io::Result<Option<Served>> {
         let mut packet = [0; REQUEST_BYTES_MAX];
-        let (length, socket) = receive(&self.control, &mut packet, &mut self.rights)?;
+        let (length, socket) = frames::receive(&self.control, &mut packet, &mut self.rights)?;
         // The other end is closed: the worker is gone, however it ended.
         if length == 0 {
             self.end_all();
@@ -380,25 +372,6 @@ impl ForkServer {
     }
 }
 
-/// Receives a packet, and the descriptor that may come with it. `rights` is room for that.
-pub(crate) fn receive(
-    socket: &OwnedFd,
-    packet: &mut [u8],
-    rights: &mut [u8],
-) -> io::Result<(usize, Option<OwnedFd>)> {
-    let mut slices = [IoSliceMut::new(packet)];
-    // A program that a job starts must not hold a horse's socket open: nobody would learn that the horse is gone.
-    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-    let message = recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(rights), flags)?;
-    let mut descriptor = None;
-    for part in message.cmsgs()? {
-        if let ControlMessageOwned::ScmRights(descriptors) = part {
-            descriptor = descriptors.into_iter().map(process::adopt).next_back();
-        }
-    }
-    Ok((message.bytes, descriptor))
-}
-
 impl Horse {
     /// Sends its group SIGTERM, once.
     fn terminate(&mut self) {
@@ -408,24 +381,5 @@ impl Horse {
             process::take_termination(self.pid);
             self.kill_at = Some(Instant::now() + TERM_GRACE);
         }
-    }
-}
-
-impl NewHorse {
-    fn become_horse(&self, inherited: &Inherited, memory_mb: Option<u64>) -> io::Result<()> {
-        // First of all: a server that dies from here on takes this horse along.
-        process::die_with(self.master)?;
-        let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
-        // The horse adopts what its job starts, or the server would kill that as left behind while the horse lives.
-        process::adopt_orphans()?;
-        if let Some(limit_mb) = memory_mb {
-            let bytes = limit_mb.saturating_mul(1 << 20);
-            // Beyond this an allocation fails and its process aborts, which the pool takes for want of memory.
-            setrlimit(Resource::RLIMIT_AS, bytes, bytes)?;
-        }
-        // The server's mask would keep SIGCHLD from jobs.
-        inherited.restore_mask()?;
-        process::name_process(HORSE_NAME);
-        Ok(())
     }
 }

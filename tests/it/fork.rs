@@ -1,10 +1,12 @@
 //! What only `-w fork` promises, beside what happens to jobs that harm their process (`zoo`) and when a process is killed
 //! (`fork_kills`).
 
+use std::time::Duration;
+
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rq_core::Call;
-use rq_tests::{Child, Gate, Process, Scratch, eventually, jobs::Surroundings};
+use rq_tests::{Child, Gate, Process, Scratch, Stream, eventually, jobs::Surroundings};
 
 use crate::rq_test::{Books, LIMIT, RqTest};
 
@@ -107,4 +109,29 @@ fn a_job_that_may_run_twice_does_so_when_its_process_is_killed_under_a_living_wo
     eventually("its failure", LIMIT, || (scratch.status(&id) == "failed").then_some(()));
     let text = job.latest_result().unwrap().unwrap().failure_text.unwrap();
     assert!(text.starts_with("Poisoned: what ran this job died 4 times\nKilled: "), "{text}");
+}
+
+#[test]
+fn a_fork_server_that_can_no_longer_preload_says_why_and_the_worker_gives_up() {
+    let scratch = Scratch::new();
+    let model = std::env::temp_dir().join(format!("{}-model", scratch.prefix()));
+    std::fs::write(&model, "a model").unwrap();
+    let mut command = RqTest::app(&scratch, "model").command(&["worker", "-w", "fork"]);
+    let mut worker = Child::spawn(command.env("RQ_TEST_MODEL", &model));
+    let sum = || scratch.queue("default").enqueue(Call::<i64>::to("math.add").arg(2).arg(3)).unwrap();
+    assert_eq!(sum().wait(LIMIT).unwrap(), 5, "{}", worker.report());
+    std::fs::remove_file(&model).unwrap();
+    let server = Process::all_on(&scratch).into_iter().find(|process| process.name == "rq-fork-server");
+    kill(Pid::from_raw(i32::try_from(server.unwrap().id).unwrap()), Signal::SIGKILL).unwrap();
+    let says =
+        "the fork server could not start: the state `alloc::vec::Vec<u8>` could not be made: No such file";
+    worker.wait_for_line(says, LIMIT);
+    // Nothing can run any more, which jobs find out.
+    let status = eventually("the worker to give up", LIMIT, || {
+        sum();
+        worker.wait_at_most(Duration::from_millis(200))
+    });
+    assert_eq!(status.code(), Some(1), "{}", worker.report());
+    // Each of the servers that came after the first.
+    assert_eq!(worker.text(Stream::Stderr).matches(says).count(), 5, "{}", worker.report());
 }

@@ -7,7 +7,7 @@ use rq_worker::{Launch, Program, program_methods};
 
 use crate::executors::Executors;
 
-/// A program that is an `rq`: its jobs, what they need, and the executors it offers for `-w`.
+/// A program that is an `rq`: its jobs, what they need (docs/states.md), and the executors it offers for `-w`.
 ///
 /// ```no_run
 /// # struct Pool;

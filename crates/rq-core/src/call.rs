@@ -158,7 +158,8 @@ impl<T> Call<T> {
         self
     }
 
-    /// What becomes of the job when its worker dies while it runs; by default the option of the worker.
+    /// What becomes of the job when its worker, or the process that runs it, dies while it runs; by default the option of
+    /// the worker.
     pub fn on_crash(mut self, policy: OnCrash) -> Call<T> {
         self.options.on_crash = Some(policy);
         self

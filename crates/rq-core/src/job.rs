@@ -119,9 +119,9 @@ pub struct Job {
     pub result: Option<Vec<u8>>,
     /// Legacy, deflated text: see the results stream.
     pub exc_info: Option<Vec<u8>>,
-    /// A field of this project: what becomes of the job when its worker dies.
+    /// A field of this project: what becomes of the job when its worker, or process, dies.
     pub on_crash: Option<OnCrash>,
-    /// A field of this project: how many workers died while they ran the job.
+    /// A field of this project: how often what ran the job has died.
     pub crashes: Option<i64>,
     /// Whatever else the hash holds.
     pub other: Fields,

@@ -110,15 +110,19 @@ impl ServerSocket {
 
     async fn receive(&self) -> io::Result<Option<Report<'static>>> {
         let mut packet = [0; REPORT_BYTES_MAX];
-        let receive = |socket: &OwnedFd| {
+        let mut receive = |socket: &OwnedFd| {
             recv(socket.as_raw_fd(), &mut packet, MsgFlags::MSG_DONTWAIT).map_err(io::Error::from)
         };
-        match self.socket.async_io(Interest::READABLE, receive).await {
-            Ok(0) => Ok(None),
-            Ok(length) => decode(&packet[..length]).map(Some),
-            // A server that dies with requests unread resets the socket, which is its end all the same.
-            Err(error) if error.raw_os_error() == Some(Errno::ECONNRESET as i32) => Ok(None),
-            Err(error) => Err(error),
+        let received = match self.socket.async_io(Interest::READABLE, &mut receive).await {
+            // A server that dies with requests unread resets the socket. That is told once, before what it has said last.
+            Err(error) if error.raw_os_error() == Some(Errno::ECONNRESET as i32) => {
+                self.socket.async_io(Interest::READABLE, &mut receive).await
+            }
+            received => received,
+        };
+        match received? {
+            0 => Ok(None),
+            length => decode(&packet[..length]).map(Some),
         }
     }
 }

@@ -4,14 +4,18 @@
 //! it, over a socket of their own, which the server has passed on and closed.
 
 use std::borrow::Cow;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSliceMut, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use rq_core::panics::Panic;
 use rq_core::{Failure, Retry};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_bytes::{ByteBuf, Bytes};
+
+use crate::process;
 
 /// The largest frame: a job's record and its result have their own limits below this.
 pub(crate) const FRAME_BYTES_MAX: usize = 512 << 20;
@@ -175,6 +179,26 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
         Ok((message, _)) => Ok(message),
         Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
     }
+}
+
+/// Receives a packet, and the descriptor that may come with it. `rights` is room for that.
+pub(crate) fn receive(
+    socket: &OwnedFd,
+    packet: &mut [u8],
+    rights: &mut [u8],
+) -> io::Result<(usize, Option<OwnedFd>)> {
+    let mut slices = [IoSliceMut::new(packet)];
+    // A program that a job starts must not hold a horse's socket open: nobody would learn that the horse is gone.
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(rights), flags)?;
+    let mut descriptor = None;
+    // An error says that the system had no room for the descriptor.
+    for part in message.cmsgs().into_iter().flatten() {
+        if let ControlMessageOwned::ScmRights(descriptors) = part {
+            descriptor = descriptors.into_iter().map(process::adopt).next_back();
+        }
+    }
+    Ok((message.bytes, descriptor))
 }
 
 /// The bytes of a frame with its length before it.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+use nix::unistd::{Pid, setpgid};
 use rq_core::link::BlockingLink;
 use rq_core::steps::Claimed;
 use rq_core::steps::claim::save_meta;
@@ -21,7 +23,8 @@ use serde_bytes::{ByteBuf, Bytes};
 use crate::RETURN_GRACE;
 use crate::frames::{ExecutionFrame, HorseOrder, HorseReport, Outcome, RemoteFailure, frame, read, write};
 use crate::inbox::{Assignment, Inbox};
-use crate::process::{self, SingleThreaded, Title};
+use crate::process::{self, Inherited, SingleThreaded, Title};
+use crate::server::HORSE_NAME;
 
 /// What every horse inherits from the fork server.
 pub(crate) struct HorseConfig {
@@ -36,6 +39,27 @@ pub(crate) struct HorseConfig {
     pub(crate) title: Option<Title>,
     /// Whether the title may show the function that the job calls.
     pub(crate) shows_calls: bool,
+}
+
+/// A process that is to be a horse.
+pub(crate) struct NewHorse {
+    pub(crate) master: Pid,
+    pub(crate) socket: OwnedFd,
+    pub(crate) single_threaded: SingleThreaded,
+}
+
+impl NewHorse {
+    pub(crate) fn become_horse(&self, inherited: &Inherited) -> io::Result<()> {
+        // First of all: a server that dies from here on takes this horse along.
+        process::die_with(self.master)?;
+        let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
+        // The horse adopts what its job starts, or the server would kill that as left behind while the horse lives.
+        process::adopt_orphans()?;
+        // The server's mask would keep SIGCHLD from jobs.
+        inherited.restore_mask()?;
+        process::name_process(HORSE_NAME);
+        Ok(())
+    }
 }
 
 /// The variable with the job's id, for the job and the processes that it starts; as in RQ (docs/cli.md §2).

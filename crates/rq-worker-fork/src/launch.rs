@@ -12,7 +12,7 @@ use nix::sys::socket::{
 use nix::unistd::{Pid, dup2_stdin};
 use rq_worker::{HELPER_VARIABLE, Jobs, LaunchError, Options, Preloads};
 
-use crate::frames::{REPORT_BYTES_MAX, Report, decode};
+use crate::frames::{self, REPORT_BYTES_MAX, Report, decode};
 use crate::horse::HorseConfig;
 use crate::process::{self, Forked, Inherited, SingleThreaded, Title};
 use crate::rules::Rules;
@@ -103,7 +103,7 @@ fn serve_parent(config: ServerConfig) -> io::Error {
         // The parent's socket is this process's standard input.
         let socket = io::stdin().as_fd().try_clone_to_owned()?;
         // Jobs inherit standard input, and must not read what the worker sends.
-        let (_, stdin) = server::receive(&socket, &mut [0], &mut cmsg_space!(RawFd))?;
+        let (_, stdin) = frames::receive(&socket, &mut [0], &mut cmsg_space!(RawFd))?;
         dup2_stdin(stdin.ok_or_else(|| io::Error::other("no standard input came with the first packet"))?)?;
         let single_threaded = SingleThreaded::make_sure_soon()?;
         process::forget_variable(&single_threaded, HELPER_VARIABLE);

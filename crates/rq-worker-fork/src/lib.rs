@@ -14,6 +14,7 @@
 //!
 //! The variables `RQ_WORKER_ID` and, where a horse runs one job, `RQ_JOB_ID`; processes that a job starts inherit them.
 //! `ps` shows the job in the place of the command line, so `std::env::args` is not what the program was called with.
+//! A job runs on the second thread of its process; the first takes signals, which would break off what the job waits in.
 //! A horse passes over SIGTERM until the worker means it, as one for a whole control group is not for jobs, and SIGINT. What
 //! it starts finds the signals as the worker did (docs/operations.md). A horse ends without the program's exit handlers.
 

@@ -9,7 +9,7 @@
 
 use std::borrow::Cow;
 use std::ffi::CStr;
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -21,15 +21,15 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, killpg, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
+use nix::sys::socket::{MsgFlags, send};
 use nix::unistd::{Pid, getpgrp, setpgid};
 use rq_worker::{Preloads, last_words, want};
 
 use crate::TERM_GRACE;
 use crate::frames::{
-    DEATHS_MAX, Death, Exit, HorseId, REQUEST_BYTES_MAX, Report, ServerRequest, decode, encode_in,
+    self, DEATHS_MAX, Death, Exit, HorseId, REQUEST_BYTES_MAX, Report, ServerRequest, decode, encode_in,
 };
-use crate::horse::{self, HorseConfig};
+use crate::horse::{self, HorseConfig, NewHorse};
 use crate::memory::MemoryLimit;
 use crate::oom::OomKills;
 use crate::process::{self, Children, Forked, Inherited, SingleThreaded};
@@ -144,13 +144,6 @@ enum Served {
     Unready,
     /// This process is no server any more, but has just been forked by one.
     Forked(NewHorse),
-}
-
-/// A process that is to be a horse.
-struct NewHorse {
-    master: Pid,
-    socket: OwnedFd,
-    single_threaded: SingleThreaded,
 }
 
 impl ForkServer {
@@ -273,7 +266,7 @@ impl ForkServer {
     /// Carries out a request of the worker.
     fn answer(&mut self) -> io::Result<Option<Served>> {
         let mut packet = [0; REQUEST_BYTES_MAX];
-        let (length, socket) = receive(&self.control, &mut packet, &mut self.rights)?;
+        let (length, socket) = frames::receive(&self.control, &mut packet, &mut self.rights)?;
         // The other end is closed: the worker is gone, however it ended.
         if length == 0 {
             self.end_all();
@@ -420,26 +413,6 @@ impl ForkServer {
     }
 }
 
-/// Receives a packet, and the descriptor that may come with it. `rights` is room for that.
-pub(crate) fn receive(
-    socket: &OwnedFd,
-    packet: &mut [u8],
-    rights: &mut [u8],
-) -> io::Result<(usize, Option<OwnedFd>)> {
-    let mut slices = [IoSliceMut::new(packet)];
-    // A program that a job starts must not hold a horse's socket open: nobody would learn that the horse is gone.
-    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-    let message = recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(rights), flags)?;
-    let mut descriptor = None;
-    // An error says that the system had no room for the descriptor.
-    for part in message.cmsgs().into_iter().flatten() {
-        if let ControlMessageOwned::ScmRights(descriptors) = part {
-            descriptor = descriptors.into_iter().map(process::adopt).next_back();
-        }
-    }
-    Ok((message.bytes, descriptor))
-}
-
 impl Horse {
     /// Sends its group SIGTERM, once.
     fn terminate(&mut self) {
@@ -449,19 +422,5 @@ impl Horse {
             process::take_termination(self.pid);
             self.kill_at = Some(Instant::now() + TERM_GRACE);
         }
-    }
-}
-
-impl NewHorse {
-    fn become_horse(&self, inherited: &Inherited) -> io::Result<()> {
-        // First of all: a server that dies from here on takes this horse along.
-        process::die_with(self.master)?;
-        let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
-        // The horse adopts what its job starts, or the server would kill that as left behind while the horse lives.
-        process::adopt_orphans()?;
-        // The server's mask would keep SIGCHLD from jobs.
-        inherited.restore_mask()?;
-        process::name_process(HORSE_NAME);
-        Ok(())
     }
 }

@@ -3,7 +3,8 @@
 //! `RQ_TEST_APP` says what else it is: `empty`, as the stock `rq`, which has no jobs; `watched`, which says what its
 //! preload, death penalties and exception handlers see; `service`, which runs two workers in a runtime of its own;
 //! `late-service`, which gets to that too late; `async-main`, which calls `rq_cli::main` in a runtime; `plain`, a worker
-//! without a command line and without a Redis; `states`, which has all kinds of them; `broken-state` and `panic-in-preload`,
+//! without a command line and without a Redis; `states`, which has all kinds of them; `model`, which has a file for
+//! one; `broken-state` and `panic-in-preload`,
 //! which cannot start; `thread-in-main`, which starts a thread first of all; `joined-thread-in-main`, which waits for its
 //! end; or `thread-in-preload`, whose fork server cannot fork.
 
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
             App::new(jobs::handlers()).preload(|| drop(std::thread::spawn(std::thread::park)))
         }
         Ok("states") => jobs::states::app(jobs::handlers()),
+        Ok("model") => jobs::states::model_app(jobs::handlers()),
         Ok("broken-state") => jobs::states::broken_app(jobs::handlers()),
         Ok("panic-in-preload") => App::new(jobs::handlers()).preload(|| panic!("no model")),
         Ok("thread-in-main") => {

@@ -61,6 +61,12 @@ pub fn app(handlers: Handlers) -> App {
         .try_state(|| Err::<Broken, _>(io::Error::other("no such database")))
 }
 
+/// An app with a preloaded state that is read from the file which the variable `RQ_TEST_MODEL` names.
+pub fn model_app(handlers: Handlers) -> App {
+    let read = || std::fs::read(std::env::var_os("RQ_TEST_MODEL").unwrap_or_default());
+    App::new(handlers).preloaded_state(read)
+}
+
 /// An app with a preloaded state that cannot be made.
 pub fn broken_app(handlers: Handlers) -> App {
     App::new(handlers).preloaded_state(|| Err::<Broken, _>(io::Error::other("no such file")))

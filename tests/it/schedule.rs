@@ -201,7 +201,7 @@ fn a_broken_record_stops_no_other_job() {
     scratch.query::<()>("DEL", [job("bad-type")]);
     scratch.query::<()>("SET", [job("bad-type"), "mine".into()]);
     let log = RqTest::new(&scratch).drain(&["-s"]);
-    assert!(log.contains("1 scheduled jobs were not enqueued"), "{log}");
+    assert!(log.contains("1 scheduled job not enqueued"), "{log}");
     for id in ["a", "z"] {
         let handle = handles.iter().find(|handle| handle.id() == id).unwrap();
         assert_eq!(handle.result().unwrap(), Some(5), "{id}");

@@ -126,7 +126,7 @@ pub(super) fn a_worker_ends_by_itself_when_told_to(executor: &'static str) {
     check(&["--max-jobs", "3", "--concurrency", "2"], "finished executing 3 jobs, quitting", 3);
     assert_eq!(stage.scratch.waiting("default").len(), 2);
     check(&["--burst"], "done, quitting", 5);
-    let took = check(&["--max-idle-time", "1"], "idle for 1 seconds, quitting", 5);
+    let took = check(&["--max-idle-time", "1"], "idle for 1 second, quitting", 5);
     assert!(took >= Duration::from_secs(1));
 }
 

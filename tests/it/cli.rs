@@ -254,6 +254,14 @@ fn arguments_that_make_no_sense_are_refused_before_anything_is_done() {
         (&["worker", "--max-idle-time", "-1"], "it must be at least 1"),
         (&["worker", "--stop-timeout", "0"], "it must be at least 1"),
         (&["worker", "--concurrency", "0"], "it must be at least 1"),
+        (
+            &["worker", "--log-format", "%(thread)s"],
+            "Invalid value for '--log-format': behind % it takes one of",
+        ),
+        (
+            &["worker", "--date-format", "%!"],
+            "Invalid value for '--date-format': '%!' is no format of a time",
+        ),
         (&["worker", "--lease", "nan"], "it must be at least 0.1"),
         (&["worker", "--pid", ""], "--pid"),
     ] {

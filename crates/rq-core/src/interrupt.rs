@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use crate::counted::Counted;
+
 /// Why a running job has to end. Passed on with `?` it becomes the job's failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Interrupted {
     /// The job has reached its time limit.
-    #[error("job exceeded its time limit of {} seconds", limit.as_secs_f64())]
+    #[error("job exceeded its time limit of {}", Counted(limit.as_secs_f64(), "second"))]
     JobTimeout {
         /// The limit it had.
         limit: Duration,

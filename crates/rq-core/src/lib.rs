@@ -80,6 +80,7 @@ mod call;
 mod cancel;
 mod conclusion;
 mod context;
+mod counted;
 mod death_penalty;
 mod dependency;
 mod entry;
@@ -132,6 +133,8 @@ pub use cancel::Cancel;
 #[cfg(feature = "worker")]
 pub use conclusion::{Conclusion, Next, Settled};
 pub use context::{Context, Host, PROGRESS_KEY, PROGRESS_NOTE_KEY};
+#[cfg(feature = "worker")]
+pub use counted::Counted;
 pub use death_penalty::{DeathPenalty, Guard};
 pub use dependency::Dependency;
 pub use entry::Entry;

@@ -117,10 +117,8 @@ impl Declaration {
 fn is_context_by_value(ty: &Type) -> bool {
     let Type::Path(path) = ty else { return false };
     let segments: Vec<String> = path.path.segments.iter().map(|segment| segment.ident.to_string()).collect();
-    match segments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["Context"] | ["rq_core" | "rq_cli", "Context"] => true,
-        _ => false,
-    }
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    matches!(segments.as_slice(), ["Context"] | ["rq_core" | "rq_cli", "Context"])
 }
 
 fn is_context(ty: &Type) -> bool {

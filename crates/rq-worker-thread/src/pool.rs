@@ -184,8 +184,10 @@ impl Executor for Pool {
 
     fn exhausted(&self) -> Option<String> {
         let stuck = self.stuck;
-        (stuck >= self.stuck_max())
-            .then(|| format!("{stuck} threads are stuck in jobs that ignore their time limits"))
+        (stuck >= self.stuck_max()).then(|| match stuck {
+            1 => "a thread is stuck in a job that ignores its time limit".to_owned(),
+            _ => format!("{stuck} threads are stuck in jobs that ignore their time limits"),
+        })
     }
 }
 

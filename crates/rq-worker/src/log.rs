@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use rq_core::{Job, Shown, Timestamp, Ttl, without_argument};
+use rq_core::{Counted, Job, Shown, Timestamp, Ttl, without_argument};
 
 use crate::event::{Observer, ReapedFate, WorkerEvent};
 
@@ -321,16 +321,6 @@ fn reaped(worker: &str, job: &Job, fate: ReapedFate) {
     }
 }
 
-/// How many of something there are: `1 job`, `2 jobs`.
-struct Counted<N>(N, &'static str);
-
-impl<N: fmt::Display + PartialEq + From<u8>> fmt::Display for Counted<N> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plural = if self.0 == N::from(1) { "" } else { "s" };
-        write!(f, "{} {}{plural}", self.0, self.1)
-    }
-}
-
 /// A duration as Python prints one: `0:00:00.002798`.
 struct Clock(Duration);
 
@@ -344,12 +334,6 @@ impl fmt::Display for Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_is_no_plural() {
-        assert_eq!(Counted(1_usize, "job").to_string(), "1 job");
-        assert_eq!(Counted(0_u64, "second").to_string(), "0 seconds");
-    }
 
     #[test]
     fn of_a_long_failure_both_ends_are_kept() {

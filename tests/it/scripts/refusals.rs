@@ -11,7 +11,7 @@ use rq_core::steps::job::{Cursor, Release, release};
 use rq_core::steps::maintenance::{
     Scope, bury, expire, free_slots, pick_up, prune, push_ready, take_round, tidy_group, undefer,
 };
-use rq_core::steps::management::{RequeueFrom, cancel, delete, requeue};
+use rq_core::steps::management::{RequeueFrom, cancel, delete, requeue, write_meta};
 use rq_core::steps::queue::{Place, empty, enqueue};
 use rq_core::steps::schedule::{due, leave};
 use rq_core::steps::silent::{Evidence, abandon};
@@ -220,6 +220,10 @@ const STEPS: &[(&str, Prepare)] = &[
         stage.run("HSET job:a status deferred");
         stage.run("ZADD deferred:q 1 a");
         ready(undefer(&stage.keys, QUEUE, &[b"a".to_vec()]))
+    }),
+    ("write_meta", |stage| {
+        stage.enqueue(&["a"]);
+        ready(write_meta(&stage.keys, "a", b"", b"{}"))
     }),
 ];
 

@@ -202,8 +202,7 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
     // All that can be wrong with the arguments comes first, before anything is connected, logged or forked.
     let (prepare, remark) = executor(&app.executors, args.executor.as_deref(), &args.own)?;
     let dequeue = dequeue_strategy(args.dequeue_strategy.as_deref())?;
-    let format = Format::new(&args.logging.log_format, &args.logging.date_format)
-        .map_err(|reason| Refusal::usage(NAME, format!("Invalid value for a format: {reason}.")))?;
+    let format = args.logging.format()?;
     let server = args.shared.server()?;
     let is_python_class = remark.is_some();
     if let Some(remark) = remark {
@@ -285,6 +284,16 @@ impl Args {
 }
 
 impl Logging {
+    fn format(&self) -> Result<Format, Refusal> {
+        let made = |date, option| {
+            Format::new(&self.log_format, date)
+                .map_err(|reason| Refusal::usage(NAME, format!("Invalid value for '{option}': {reason}.")))
+        };
+        // With a date that is well, what is wrong is the line.
+        made(log::DATE_DEFAULT, "--log-format")?;
+        made(&self.date_format, "--date-format")
+    }
+
     fn level(&self) -> Level {
         match (self.verbose, self.quiet) {
             (true, _) => Level::DEBUG,

@@ -222,7 +222,8 @@ impl Write for &Stream {
 
 fn about_dropped(lines: &Lines, dropped: u64) -> String {
     let mut line = String::new();
-    let message = format_args!("{dropped} lines of this log were dropped: nobody has read it for a while");
+    let lines_were = if dropped == 1 { "line of this log was" } else { "lines of this log were" };
+    let message = format_args!("{dropped} {lines_were} dropped: nobody has read it for a while");
     // A string takes whatever is written.
     let _ = lines.write_line(Level::WARN, module_path!(), &mut |out| out.write_fmt(message), &mut line);
     line

@@ -1,5 +1,5 @@
-//! [`Shortage`]: the worker takes on fewer jobs, or none for a while, where what it takes to run them is short; what did
-//! not begin for that goes back.
+//! [`Shortage`]: the worker takes on fewer jobs, or none for a while, where what it takes to run them is short; what
+//! did not begin for that goes back.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! Starved hosts: descriptors, processes, memory, and disk for the log are short, under each executor. No job fails that
-//! never began, none is lost, and the worker says why.
+//! Starved hosts: descriptors, processes, memory, and disk for the log are short, under each executor. No job fails
+//! that never began, none is lost, and the worker says why.
 //!
 //! `cargo xtask rig starved` runs all of it. `cargo test` runs a sample, whatever takes seconds.
 
@@ -7,7 +7,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rq_core::Call;
-use rq_tests::{Child, Scratch, Stream};
+use rq_tests::{Child, Process, Scratch, Stream};
 
 use crate::dice;
 use crate::rq_test::{Books, LIMIT, RqTest};
@@ -178,6 +178,27 @@ fn with_little_room_for_stacks_fewer_coroutines_run_at_once() {
     assert_exit(&worker, status, 0);
     host.assert_all_ran(&worker);
     assert_says_once(&worker, "no coroutine could be started");
+}
+
+/// A fork server that died cannot be replaced for want of descriptors: the worker tries again, and counts that as no
+/// further death.
+#[test]
+fn a_fork_server_that_cannot_be_replaced_is_tried_again() {
+    let host = Host::new("fork");
+    let mut worker = host.worker(&["--max-jobs", &JOBS.to_string()]);
+    allow_no_more_files(worker.id());
+    let server = Process::all_on(&host.scratch).into_iter().find(|process| process.name == "rq-fork-server");
+    let status = Command::new("kill").args(["-KILL", &server.expect("there is one").id.to_string()]).status();
+    assert!(status.expect("every system has it").success());
+    host.enqueue(sleep(1));
+    worker.wait_for_line(SHORT, LIMIT);
+    // More tries than servers may die.
+    std::thread::sleep(Duration::from_secs(4));
+    limit(worker.id(), "nofile=1024:1024");
+    let status = worker.wait(LIMIT);
+    assert_exit(&worker, status, 0);
+    host.assert_all_ran(&worker);
+    assert_says_once(&worker, "no process could be had for a job");
 }
 
 #[test]

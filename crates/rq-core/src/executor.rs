@@ -47,8 +47,8 @@ pub struct Ended {
     pub ran: Duration,
 }
 
-/// Why an execution did not begin, and will not: what it takes to run a job is short. Nothing of its job has run, so that
-/// this is nobody's failure, and the worker gives the job back.
+/// Why an execution did not begin, and will not: what it takes to run a job is short. Nothing of its job has run, so
+/// that this is nobody's failure, and the worker gives the job back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Want {

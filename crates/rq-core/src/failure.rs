@@ -64,8 +64,8 @@ pub enum Failure {
     ShutDown,
     /// The process that ran the job was ended by a signal for want of memory.
     OutOfMemory {
-        /// Where the job held more than it may. `None` where the system counted a kill for want of memory in the worker's
-        /// control group.
+        /// Where the job held more than it may. `None` where the system counted a kill for want of memory in the
+        /// worker's control group.
         over: Option<OverMemory>,
         /// The signal's number.
         signal: i32,
@@ -296,8 +296,8 @@ impl Failure {
             Failure::OutOfMemory { over: Some(OverMemory { held_bytes, limit_mb }), signal, usage } => push(
                 &mut text,
                 format_args!(
-                    "the job and the processes it started held {} MB of memory and may hold {limit_mb} MB: they were ended by \
-                     signal {signal}\n{usage}",
+                    "the job and the processes it started held {} MB of memory and may hold {limit_mb} MB: they were \
+                     ended by signal {signal}\n{usage}",
                     held_bytes >> 20
                 ),
             ),

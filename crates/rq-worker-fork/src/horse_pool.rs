@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use nix::sys::signal::Signal;
 use nix::sys::socket::{Shutdown, shutdown};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use rq_core::{Ended, Execution, ExecutionId, Executor, Failure, OverMemory, Stop, Usage, Want};
+use nix::unistd::Pid;
+use rq_core::{Ended, Execution, ExecutionId, Executor, Failure, OverMemory, Stop, Usage, Want, panics};
 use rq_worker::want;
 use serde_bytes::{ByteBuf, Bytes};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -54,6 +55,8 @@ pub(crate) struct HorsePool {
     /// The signals that the worker was started with.
     inherited: Inherited,
     server: ServerHandle,
+    /// The last dead server whose remains were seen to.
+    buried: Option<Pid>,
     /// The way to the server, opened with the first execution: there is a runtime by then.
     controls: Option<watch::Sender<Control>>,
     idle: Vec<HorseHandle>,
@@ -111,6 +114,7 @@ impl HorsePool {
             helper_mark,
             inherited,
             server,
+            buried: None,
             controls: None,
             idle: Vec::new(),
             spent: VecDeque::new(),
@@ -148,15 +152,7 @@ impl HorsePool {
 
     /// The server is dead: another takes its place, unless too many have died of late.
     fn replace_server(&mut self) -> io::Result<()> {
-        let dead = self.server.pid;
-        let worker = self.worker.clone();
-        // The jobs of a dead server have started processes which are the worker's children now, and which nobody else
-        // ends.
-        tokio::task::spawn_blocking(move || {
-            // Its children become the worker's only once it has ended.
-            let _ = waitpid(dead, None);
-            orphans::end(&worker);
-        });
+        self.bury_server();
         // Horses die with their server.
         self.idle.clear();
         // Servers that die now and then are replaced without end; a program whose servers die at once is given up.
@@ -165,12 +161,31 @@ impl HorsePool {
             let told = format!("{RESTARTS_MAX} fork servers have died within {RESTARTS_WITHIN:?}");
             return Err(io::Error::other(self.broken.insert(told).clone()));
         }
-        self.restarts.push(Instant::now());
-        // Not forked: the worker has threads by now.
-        // Where the system is short of what it takes, the next job has it tried again.
+        let dead = self.server.pid;
+        // Not forked: the worker has threads by now. Where the system is short of what it takes, the next job has it
+        // tried again.
         self.server = launch::execute_server(&self.helper_mark, self.inherited)?;
+        self.restarts.push(Instant::now());
         tracing::warn!("the fork server (PID {dead}) has died; another runs with PID {}", self.server.pid);
         Ok(())
+    }
+
+    /// The jobs of a dead server have started processes which are the worker's children now, and which nobody else
+    /// ends.
+    fn bury_server(&mut self) {
+        let (dead, worker) = (self.server.pid, self.worker.clone());
+        if self.buried == Some(dead) {
+            return;
+        }
+        let bury = move || {
+            // Its children become the worker's only once it has ended.
+            let _ = waitpid(dead, None);
+            orphans::end(&worker);
+        };
+        // tokio panics where it cannot have a thread: that is for the next try.
+        if panics::catch(|| drop(tokio::task::spawn_blocking(bury))).is_ok() {
+            self.buried = Some(dead);
+        }
     }
 
     /// Has horses ready for the jobs to come, as many as the rules say.
@@ -442,7 +457,8 @@ impl Supervision {
     }
 }
 
-/// Whether an error says that the server at the other end is dead; others are of this process, which is short of something.
+/// Whether an error says that the server at the other end is dead; others are of this process, which is short of
+/// something.
 fn is_of_gone_server(error: &io::Error) -> bool {
     matches!(
         error.kind(),

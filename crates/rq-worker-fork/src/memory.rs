@@ -15,8 +15,8 @@ const PROCESSES_MAX: usize = 1_000;
 /// What a job and the processes that it has started may hold in memory: what is resident, not what is mapped, of which
 /// runtimes such as Node's or Java's reserve gigabytes and use little.
 ///
-/// It is sampled. A control group would count exactly, but the worker could make none beside itself: in version 2 a group
-/// that has processes has no groups with a limit, and the worker's own is its service manager's.
+/// It is sampled. A control group would count exactly, but the worker could make none beside itself: in version 2 a
+/// group that has processes has no groups with a limit, and the worker's own is its service manager's.
 pub(crate) struct MemoryLimit {
     bytes: u64,
     look_at: Instant,

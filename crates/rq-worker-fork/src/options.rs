@@ -13,8 +13,8 @@ pub struct ForkOptions {
     pub horse_jobs: usize,
     /// How many processes are forked ahead of the jobs they will run: none.
     pub spare_horses: usize,
-    /// How much memory, in MB, a job and the processes that it starts may hold together; as much as there is where it is
-    /// `None`. What is resident counts, and not what is mapped. It is looked at ten times a second.
+    /// How much memory, in MB, a job and the processes that it starts may hold together; `None` for as much as there is.
+    /// What is resident counts, and not what is mapped. It is looked at ten times a second.
     pub job_memory_mb: Option<u64>,
     /// How long a job that was asked to end may take before its process is ended: 5 s.
     pub job_grace: Duration,
@@ -76,8 +76,8 @@ impl ExecutorOptions for ForkOptions {
         ExecutorOption {
             name: "job-memory",
             value_name: "MB",
-            help: "How many megabytes of memory a job and the processes that it starts may hold together [default: as many as \
-                   there are]",
+            help: "How many megabytes of memory a job and the processes that it starts may hold together [default: as \
+                   many as there are]",
             set: |options, text| {
                 options.job_memory_mb = Some(number::count(text)?);
                 Ok(())

@@ -4,17 +4,17 @@
 
 use std::hint::black_box;
 
-/// From how many bytes on a block is a map of its own, which is given back when it is freed, and how many free bytes may
-/// lie at the end of a heap. Left alone, glibc raises both to the largest block that was ever freed, up to 32 and 64 MB,
-/// and keeps as much for each of its heaps, of which there are eight a processor.
+/// From how many bytes on a block is a map of its own, which is given back when it is freed, and how many free bytes
+/// may lie at the end of a heap. Left alone, glibc raises both to the largest block that was ever freed, up to 32 and
+/// 64 MB, and keeps as much for each of its heaps, of which there are eight a processor.
 #[cfg(target_env = "gnu")]
 const KEPT_BYTES_MAX: i32 = 256 << 10;
-/// As much as makes glibc look at the end of the heap when it is freed (`FASTBIN_CONSOLIDATION_THRESHOLD`), and less than
-/// makes it a map.
+/// As much as makes glibc look at the end of the heap when it is freed (`FASTBIN_CONSOLIDATION_THRESHOLD`), and less
+/// than makes it a map.
 const LOOK_BYTES: usize = 80 << 10;
 
-/// Has the allocator keep little of what is freed, in a process that is a worker's alone; unless its operator has decided
-/// otherwise (mallopt(3)).
+/// Has the allocator keep little of what is freed, in a process that is a worker's alone; unless its operator has
+/// decided otherwise (mallopt(3)).
 pub(crate) fn keep_little() {
     #[cfg(target_env = "gnu")]
     {

@@ -175,8 +175,8 @@ pub enum WorkerEvent<'a> {
         /// Why.
         reason: &'a str,
     },
-    /// What it takes to run a job is short. Jobs that cannot begin go back to the heads of their queues, and the worker takes
-    /// on fewer at once until they can. Told once, until that is over.
+    /// What it takes to run a job is short. Jobs that cannot begin go back to the heads of their queues, and the worker
+    /// takes on fewer at once until they can. Told once, until that is over.
     Short {
         /// What is short, and what can be done.
         reason: &'a str,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rq_core::steps::settlement::Settlement;
-use rq_core::{ExceptionHandler, Failure, Job};
+use rq_core::{ExceptionHandler, Failure, Job, panics};
 
 use super::Dispatcher;
 
@@ -24,9 +24,15 @@ impl Exceptions {
         }
         // Handlers may block as long as they like, and the loop has leases to renew.
         let handlers = self.handlers.clone();
-        let shown = tokio::task::spawn_blocking(move || show(&handlers, &job, &failure));
-        // If no thread could be started, the job is settled all the same.
-        Some(async move { drop(shown.await) })
+        let show = move || show(&handlers, &job, &failure);
+        // tokio panics where it cannot have a thread: the job is settled all the same.
+        match panics::catch(|| tokio::task::spawn_blocking(show)) {
+            Ok(shown) => Some(async move { drop(shown.await) }),
+            Err(panic) => {
+                tracing::error!("no exception handler was called: {}", panic.message);
+                None
+            }
+        }
     }
 }
 
@@ -34,7 +40,7 @@ impl Exceptions {
 fn show(handlers: &[Arc<dyn ExceptionHandler>], job: &Job, failure: &Failure) {
     let handle = || handlers.iter().any(|handler| handler.handle(job, failure).is_break());
     // A panic of theirs is theirs alone: the job is settled all the same.
-    if let Err(panic) = rq_core::panics::catch(handle) {
+    if let Err(panic) = panics::catch(handle) {
         tracing::error!("an exception handler panicked: {}", panic.message);
     }
 }

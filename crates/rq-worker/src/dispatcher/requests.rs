@@ -71,8 +71,8 @@ impl Dispatcher {
     /// Reports the worker's state to the observers, for an operator who asks.
     fn tell_state(&self) {
         let text = format!(
-            "{}; {} of {} slots taken ({} wait for room for their payloads), {} being fetched, {} to be settled in {} steps under way, {} steps under way in all; \
-             queues empty: {}, suspended: {}; {} messages ignored",
+            "{}; {} of {} slots taken ({} wait for room for their payloads), {} being fetched, {} to be settled in {} \
+             steps under way, {} steps under way in all; queues empty: {}, suspended: {}; {} messages ignored",
             self.shutdown.phase(),
             self.running.occupied(),
             self.executor.slots(),

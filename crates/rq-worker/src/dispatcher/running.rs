@@ -161,8 +161,8 @@ impl Running {
         }
     }
 
-    /// Frees the slot of an execution that did not begin; none if it was free already. Until Redis has it back it is held
-    /// as this worker's, by its lease. Also when the executor got it.
+    /// Frees the slot of an execution that did not begin; none if it was free already. Until Redis has it back it is
+    /// held as this worker's, by its lease. Also when the executor got it.
     pub(crate) fn call_off(&mut self, id: &ExecutionId) -> Option<(Instant, Claimed)> {
         let run = self.runs.get_mut(id)?;
         if !std::mem::replace(&mut run.occupies, false) {

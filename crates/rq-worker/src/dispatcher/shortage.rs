@@ -1,5 +1,5 @@
-//! [`Shortage`]: the worker takes on fewer jobs, or none for a while, where what it takes to run them is short; what did
-//! not begin for that goes back.
+//! [`Shortage`]: the worker takes on fewer jobs, or none for a while, where what it takes to run them is short; what
+//! did not begin for that goes back.
 
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,8 @@ const PAUSE_FIRST: Duration = Duration::from_millis(100);
 const PAUSE_LONGEST: Duration = Duration::from_secs(5);
 /// How long jobs must go on beginning before the worker takes on more of them at once.
 const PROOF: Duration = Duration::from_millis(100);
+/// How long every job must have begun before the worker is no longer short: one that comes and goes is told of once.
+const CALM: Duration = Duration::from_secs(10);
 /// How long a worker that can begin nothing at all tries, while there is work, before it leaves.
 const LASTS_LONGEST: Duration = Duration::from_secs(60);
 
@@ -24,6 +26,8 @@ struct Episode {
     /// How many jobs the worker takes on at once.
     slots: usize,
     phase: Phase,
+    /// When a job did not begin last.
+    last_at: Instant,
     /// How long the last pause was.
     paused: Duration,
     /// Whether some job has begun since the last one that did not, or runs beside that.
@@ -60,11 +64,11 @@ impl Shortage {
         let Some(episode) = &mut self.0 else {
             let phase = Phase::Pausing(now + PAUSE_FIRST);
             let (paused, lasts, is_proven) = (PAUSE_FIRST, Duration::ZERO, others > 0);
-            self.0 = Some(Episode { slots: manages, phase, paused, is_proven, lasts });
+            self.0 = Some(Episode { slots: manages, phase, last_at: now, paused, is_proven, lasts });
             return Sign::Begins;
         };
         episode.slots = episode.slots.min(manages);
-        episode.is_proven = others > 0;
+        (episode.is_proven, episode.last_at) = (others > 0, now);
         // It was started before the pause: that was one try with those before it.
         if matches!(episode.phase, Phase::Pausing(_)) {
             return Sign::Lasts;
@@ -109,12 +113,13 @@ impl Shortage {
                     episode.slots = episode.slots.saturating_mul(2).min(slots);
                 }
                 let (is_all, is_proven) = (episode.slots >= slots, episode.is_proven);
-                if is_all && is_proven {
+                if is_all && is_proven && episode.last_at + CALM <= now {
                     self.0 = None;
                     return true;
                 }
-                let goes_on = !is_all && (is_proven || occupied > 0);
-                episode.phase = Phase::Trying(goes_on.then_some(now + PROOF));
+                let next = if is_all { episode.last_at + CALM } else { now + PROOF };
+                let goes_on = is_proven || !is_all && occupied > 0;
+                episode.phase = Phase::Trying(goes_on.then_some(next));
             }
             _ => {}
         }
@@ -224,7 +229,7 @@ mod tests {
             limits.push(shortage.limited(SLOTS));
             assert_eq!(shortage.on_look(4, SLOTS, look_at), shortage.next_look().is_none());
         }
-        assert_eq!(limits, [4, 8]);
+        assert_eq!(limits, [4, 8, SLOTS], "and is calm for a while");
         assert_eq!(shortage.limited(SLOTS), SLOTS);
     }
 

@@ -1,7 +1,7 @@
 //! [`Thrift`]: a worker that has nothing to do gives back the memory that its jobs have left with the allocator.
 //!
-//! The system's allocator keeps what is freed: after a few payloads of megabytes on a few threads, hundreds of megabytes,
-//! for as long as the process lives.
+//! The system's allocator keeps what is freed: after a few payloads of megabytes on a few threads, hundreds of
+//! megabytes, for as long as the process lives.
 
 use std::time::{Duration, Instant};
 

@@ -63,7 +63,9 @@ fn unquiet(scratch: &Scratch) -> Option<String> {
         return Some(format!("{waiting:?} in the queue"));
     }
     ["wip:default", "leases", "scheduled:default", "deferred:default"].iter().find_map(|book| {
-        let held: Vec<String> = scratch.query("ZRANGE", [scratch.key(book), "0".into(), "-1".into()]);
+        let mut held: Vec<String> = scratch.query("ZRANGE", [scratch.key(book), "0".into(), "-1".into()]);
+        // Python leaves an id there that it enqueues anew; maintenance takes it off.
+        held.retain(|id| *book != "deferred:default" || scratch.status(id) == "deferred");
         let job = |member: &String| {
             let id = member.split(':').next().unwrap_or_default();
             format!("{member}: {:?}", scratch.hash(&format!("job:{id}")))

@@ -40,7 +40,8 @@ def produce(conn, path, seed, ids, deeds):
     def drop(id, deed):
         try:
             deed(Job.fetch(id, connection=conn))
-        except (NoSuchJobError, InvalidJobOperation):
+        except (NoSuchJobError, InvalidJobOperation, ValueError):
+            # A ValueError is of an execution that has ended since Python listed it; nothing was done then.
             return
         _append(path, f'drop {id}\n')
 

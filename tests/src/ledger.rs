@@ -363,7 +363,7 @@ mod tests {
         check("rq:job:x has no data", &|b| b.hash("rq:job:x", &[("status", "queued")]));
         check("rq:worker:v has no birth", &|b| b.hash("rq:worker:v", &[("state", "busy")]));
         check("rq:deferred:q is of the wrong type", &|b| b.set("rq:deferred:q"));
-        check("rq:results:x cannot be read: field `type`: \"9\" is no kind of result", &|b| {
+        check("rq:results:x cannot be read: field `type`: 9 is no kind of result", &|b| {
             b.results("x", &[&[("type", "9")]])
         });
         check("rq:job:x cannot be read: field `status`: \"lost\" is no status of RQ", &|b| {

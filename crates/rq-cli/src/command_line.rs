@@ -219,7 +219,7 @@ mod tests {
             ("rq nosuch", None, "No such command 'nosuch'."),
             ("rq inf", None, "No such command 'inf'. Did you mean 'info'?"),
             ("rq --nosuch", None, "No such option '--nosuch'."),
-            ("rq worker --nosuch", Some("worker"), "No such option '--nosuch'."),
+            ("rq worker --zzz", Some("worker"), "No such option '--zzz'."),
             (
                 "rq info --only-queue",
                 Some("info"),

@@ -54,6 +54,7 @@ const HARMLESS: &[(&str, &[&str])] = &[
     ("SSCAN", &["0"]),
     ("TTL", &[]),
     ("XADD", &["MAXLEN", "~", "x", "*", "f", "v"]),
+    ("XREVRANGE", &["+", "-", "COUNT", "1"]),
     ("ZADD", &["x", "m"]),
     ("ZCARD", &[]),
     ("ZCOUNT", &["0", "1"]),

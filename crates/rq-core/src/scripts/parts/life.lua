@@ -12,8 +12,8 @@ local function is_in_list(list, id)
     -- An error, too: the record is left alone where it is not known to be nobody's.
     if redis.pcall('LPOS', list, id, 'RANK', rank, 'MAXLEN', SEARCHED_MAX) then return true end
   end
-  local length = redis.pcall('LLEN', list)
-  return type(length) ~= 'number' or length > 2 * SEARCHED_MAX
+  local beyond = redis.pcall('LRANGE', list, 2 * SEARCHED_MAX, 2 * SEARCHED_MAX)
+  return beyond.err ~= nil or #beyond > 0
 end
 
 -- Whether a job that says it waits is where such jobs wait. Programs that fetch a job, change it and save it whole write

@@ -14,7 +14,7 @@ use crate::rq_test::{Books, LIMIT, RqTest};
 fn it_is_what_a_worker_does_when_nothing_is_said() {
     let scratch = Scratch::new();
     let worker = RqTest::new(&scratch).worker(&[]);
-    worker.wait_for_line("jobs at once (fork)", LIMIT);
+    worker.wait_for_line("1 job at once (fork)", LIMIT);
 }
 
 #[test]

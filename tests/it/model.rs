@@ -18,7 +18,8 @@ use rq_core::steps::schedule::{Scheduler, due};
 use rq_core::steps::settlement::{SettleReply, Settlement};
 use rq_core::steps::silent::{AbandonReply, Evidence, abandon, remains};
 use rq_core::{
-    BoxError, CRASHES_MAX, Cancel, Conclusion, Failure, Job, OnCrash, Retry, Settled, Status, Timestamp, Ttl,
+    BoxError, CRASHES_MAX, Cancel, Conclusion, ExecutionId, Failure, Job, OnCrash, Retry, Settled, Status,
+    Timestamp, Ttl,
 };
 use rq_tests::fixture::Value;
 
@@ -41,16 +42,46 @@ const DAMAGES: &[&[&str]] = &[&["wip:q"], &["leases"], &["wip:q", "leases"]];
 /// What can happen. Numbers of jobs and executions are taken modulo what there is.
 #[derive(Clone, Debug)]
 enum Operation {
-    Enqueue { job: u8, how: Enqueue },
-    Claim { worker: usize, want: usize },
-    Begin { worker: usize },
-    Abandonment { worker: usize, nth: usize, outcome: Outcome },
-    PutBack { worker: usize },
-    Crash { worker: usize },
-    Damage { books: &'static [&'static str] },
-    Cancel { job: u8, releases: bool },
-    Delete { job: u8 },
-    Requeue { job: u8, at_front: bool },
+    Enqueue {
+        job: u8,
+        how: Enqueue,
+    },
+    Claim {
+        worker: usize,
+        want: usize,
+    },
+    Begin {
+        worker: usize,
+    },
+    Abandonment {
+        worker: usize,
+        nth: usize,
+        outcome: Outcome,
+    },
+    PutBack {
+        worker: usize,
+    },
+    Crash {
+        worker: usize,
+    },
+    Damage {
+        books: &'static [&'static str],
+    },
+    Cancel {
+        job: u8,
+        releases: bool,
+    },
+    Delete {
+        job: u8,
+    },
+    /// Python enqueues the id of a job that runs.
+    Anew {
+        job: u8,
+    },
+    Requeue {
+        job: u8,
+        at_front: bool,
+    },
     Due,
 }
 
@@ -90,6 +121,7 @@ fn operation() -> impl Strategy<Value = (Operation, bool)> {
         2 => prop::sample::select(DAMAGES).prop_map(|books| Operation::Damage { books }),
         1 => (job.clone(), any::<bool>()).prop_map(|(job, releases)| Operation::Cancel { job, releases }),
         1 => job.clone().prop_map(|job| Operation::Delete { job }),
+        3 => job.clone().prop_map(|job| Operation::Anew { job }),
         2 => (job, any::<bool>()).prop_map(|(job, at_front)| Operation::Requeue { job, at_front }),
         2 => Just(Operation::Due),
     ];
@@ -351,6 +383,8 @@ struct Play<'a> {
     workers: Vec<Worker<'a>>,
     hands: Vec<Hands>,
     world: World,
+    /// Runs of a life that the record is in no more.
+    earlier: Vec<ExecutionId>,
 }
 
 fn name(id: u8) -> String {
@@ -369,6 +403,7 @@ impl<'a> Play<'a> {
             workers,
             hands: WORKERS.iter().map(|_| Hands::default()).collect(),
             world: World::default(),
+            earlier: Vec::new(),
         }
     }
 
@@ -392,6 +427,7 @@ impl<'a> Play<'a> {
             Operation::Damage { books } => self.damage(books, twice),
             Operation::Cancel { job, releases } => self.cancel(*job, *releases, twice),
             Operation::Delete { job } => self.delete(*job, twice),
+            Operation::Anew { job } => self.anew(*job),
             Operation::Requeue { job, at_front } => self.requeue(*job, *at_front, twice),
             Operation::Due => self.due(twice),
         }
@@ -448,12 +484,18 @@ impl<'a> Play<'a> {
         let mut gone = Vec::new();
         for ((index, claimed), fields) in waiting.into_iter().zip(claimed).zip(begun) {
             let id = number(claimed.id.job_id());
-            let runs = self.is_ours(worker, &claimed);
+            let is_earlier = self.earlier.contains(&claimed.id);
+            let runs = is_earlier || self.is_ours(worker, &claimed);
             assert_eq!(fields.is_some(), runs, "whether j{id} may begin");
             match fields {
+                // A run of an earlier life whose record is gone has nothing to run.
+                Some(fields) if fields.is_empty() => gone.push(index),
                 Some(fields) => {
                     let job = Job::from_fields(claimed.id.job_id(), fields).expect("a job");
                     self.hands[worker].claimed[index].1 = Some(job);
+                    if is_earlier {
+                        continue;
+                    }
                     self.world.jobs.get_mut(&id).expect("it runs").place =
                         Place::Running { worker, begun: true };
                 }
@@ -497,7 +539,13 @@ impl<'a> Play<'a> {
         let end = Settlement { conclusion, ..settlement(&claimed, Settled::Exhausted, Ttl::Forever) };
         let answer = self.take(&self.workers[worker].settle_step(&[end]), twice).remove(0);
         let id = number(claimed.id.job_id());
-        if ours {
+        if self.forget_earlier(&claimed.id) {
+            let expected = match self.world.jobs.contains_key(&id) {
+                true => SettleReply::Superseded,
+                false => SettleReply::Deleted,
+            };
+            assert_eq!(answer, expected, "an earlier life of j{id} ended");
+        } else if ours {
             assert_eq!(answer, SettleReply::Done, "j{id} ended");
             self.world.end(id, outcome);
         } else {
@@ -516,6 +564,7 @@ impl<'a> Play<'a> {
         }
         assert_eq!(self.take(&put_back(&self.workers[worker].who, &claimed), twice), ours);
         for (claimed, ours) in claimed.iter().zip(ours) {
+            self.forget_earlier(&claimed.id);
             if ours {
                 self.world.jobs.get_mut(&number(claimed.id.job_id())).expect("it ran").place = Place::Queued;
             }
@@ -533,7 +582,8 @@ impl<'a> Play<'a> {
         }
         let silent = self.stage.silent();
         let running = self.world.running(worker);
-        assert_eq!(silent.len(), running.len(), "each run has a lease");
+        let earlier = silent.iter().filter(|silent| self.earlier.contains(&silent.id)).count();
+        assert_eq!(silent.len(), running.len() + earlier, "each run has a lease");
         if silent.is_empty() {
             return;
         }
@@ -543,6 +593,10 @@ impl<'a> Play<'a> {
         let answers = self.take(&abandon(&self.stage.keys, Evidence::Lease, &ends), twice);
         for (silent, answer) in silent.iter().zip(answers) {
             let id = number(silent.id.job_id());
+            if self.forget_earlier(&silent.id) {
+                assert_eq!(answer, AbandonReply::Cleared, "an earlier life of j{id}");
+                continue;
+            }
             let Place::Running { begun, .. } = self.world.jobs[&id].place else { panic!("j{id} ran") };
             let expected = if begun { AbandonReply::Concluded } else { AbandonReply::PutBack };
             assert_eq!(answer, expected, "j{id}");
@@ -553,6 +607,10 @@ impl<'a> Play<'a> {
     /// Somebody deletes books of running jobs, and the workers renew their leases: what is theirs is there again, and
     /// what they have lost is not.
     fn damage(&mut self, books: &[&str], twice: bool) {
+        // Without its entry nothing says that such a run is still its worker's: it is lost.
+        if !self.earlier.is_empty() {
+            return;
+        }
         books.iter().for_each(|book| self.stage.run(&format!("DEL {book}")));
         for worker in 0..WORKERS.len() {
             let claimed: Vec<Claimed> =
@@ -570,6 +628,7 @@ impl<'a> Play<'a> {
             Some(job) if job.place == Place::Canceled => assert_eq!(answer, Canceled::Already),
             Some(job) => {
                 assert_eq!(answer, Canceled::Done);
+                self.earlier.retain(|run| number(run.job_id()) != id);
                 (job.place, job.released) = (Place::Canceled, releases);
                 if releases {
                     self.world.release(id, true, true);
@@ -580,8 +639,28 @@ impl<'a> Play<'a> {
 
     fn delete(&mut self, id: u8, twice: bool) {
         assert_eq!(self.take(&delete(&self.stage.keys, &[name(id)]), twice), [Deleted::Done]);
-        self.world.jobs.remove(&id);
+        if self.world.jobs.remove(&id).is_some() {
+            self.earlier.retain(|run| number(run.job_id()) != id);
+        }
         self.world.release(id, true, true);
+    }
+
+    /// What Python's enqueue writes of an id that it does not know to run.
+    fn anew(&mut self, id: u8) {
+        let Some(job) = self.world.jobs.get_mut(&id) else { return };
+        let Place::Running { worker, .. } = job.place else { return };
+        job.place = Place::Queued;
+        let newest = self.hands[worker].claimed.iter().rev().find(|(held, _)| number(held.id.job_id()) == id);
+        self.earlier.push(newest.expect("it runs").0.id.clone());
+        self.stage.run(&format!("HSET job:{} status queued worker_name ", name(id)));
+        self.stage.run(&format!("RPUSH queue:q {}", name(id)));
+    }
+
+    /// Whether a run was one of an earlier life, which it is no more.
+    fn forget_earlier(&mut self, run: &ExecutionId) -> bool {
+        let before = self.earlier.len();
+        self.earlier.retain(|earlier| earlier != run);
+        self.earlier.len() < before
     }
 
     fn requeue(&mut self, id: u8, at_front: bool, twice: bool) {
@@ -630,6 +709,7 @@ impl<'a> Play<'a> {
                     expected.push("finished:q");
                 }
             }
+            expected.extend(self.earlier.iter().filter(|run| number(run.job_id()) == id).map(|_| "wip:q"));
             expected.sort_unstable();
             assert_eq!(books_in(&dump, &name(id)), expected, "j{id}: {:?}", self.world.jobs.get(&id));
             let job = dump.get(&format!("rq:job:{}", name(id)));
@@ -639,8 +719,9 @@ impl<'a> Play<'a> {
             assert_eq!(status, place, "j{id}");
         }
         // Nothing is left of runs that are over.
-        let running: BTreeSet<String> =
-            (0..WORKERS.len()).flat_map(|worker| self.world.running(worker)).map(name).collect();
+        let running = (0..WORKERS.len()).flat_map(|worker| self.world.running(worker)).map(name);
+        let earlier = self.earlier.iter().map(|run| run.job_id().to_owned());
+        let running: BTreeSet<String> = running.chain(earlier).collect();
         let mut found = BTreeSet::new();
         for (key, held) in &dump {
             let members: Vec<&str> = match (key.trim_start_matches("rq:"), &held.value) {

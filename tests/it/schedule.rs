@@ -80,6 +80,23 @@ fn jobs_run_when_they_are_due_and_not_before() {
 }
 
 #[test]
+fn info_counts_what_waits_for_its_time_and_says_who_schedules_it() {
+    let scratch = Scratch::new();
+    let queue = scratch.queue("default");
+    let parent = queue.enqueue_in(LATER, jobs::add::call(1, 1)).unwrap();
+    queue.enqueue(jobs::add::call(1, 1).depends_on(parent.id())).unwrap();
+    let info = || RqTest::new(&scratch).run(&["info", "-Q"]);
+    let line = |text: &str| text.lines().next().unwrap_or_default().to_owned();
+    assert!(line(&info()).ends_with("0 failed, 1 scheduled, 1 deferred"), "{}", info());
+    let worker = scheduling_worker(&scratch, "w");
+    let who = format!("; scheduler {} {}", scratch.hash("worker:w")["hostname"], worker.id());
+    assert!(line(&info()).ends_with(&who), "{who}: {}", info());
+    let json = RqTest::new(&scratch).run(&["info", "--json", "-Q"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["queues"][0]["scheduler"]["name"].as_str(), holder(&scratch).as_deref());
+}
+
+#[test]
 fn a_failed_job_runs_again_after_its_pause() {
     let scratch = Scratch::new();
     let retry = rq_core::Retry::up_to(1).every(secs(1));

@@ -90,7 +90,10 @@ pub(super) fn two_lives_at_once_keep_their_ends(executor: &'static str) {
     let first = Call::<String>::to("test.gate").arg(gates[0].key()).job_id("tick").result_ttl(secs(1));
     stage.queue().enqueue(first).unwrap();
     gates[0].wait_for_arrival();
-    python.run(&format!("Queue(connection=conn).enqueue('test.gate', {:?}, job_id='tick')", gates[1].key()));
+    python.run(&format!(
+        "Queue(connection=conn).enqueue('test.gate', {:?}, job_id='tick', result_ttl=500)",
+        gates[1].key()
+    ));
     gates[1].wait_for_arrival();
     gates[0].open(1);
     worker.wait_for_line("job tick was enqueued anew while it ran", LIMIT);

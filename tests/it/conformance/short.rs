@@ -6,7 +6,7 @@ use rq_core::{Call, Codec, Payload, Value, zlib};
 use rq_tests::{Journal, Line, Scratch, Signal, eventually};
 
 use super::{SOON, Stage, assert_exit};
-use crate::rq_test::Books;
+use crate::rq_test::{Books, LIMIT};
 use crate::starved::{SHORT, allow_no_more_files, assert_says_once, in_status, limit};
 
 /// Under `-w fork` a process for it cannot be had, and else a runtime for async jobs.
@@ -130,7 +130,7 @@ pub(super) fn what_waits_for_its_turn_goes_back_in_a_cold_stop(executor: &'stati
     let ids: Vec<String> = (0..5).map(|number| format!("large-{number}")).collect();
     enqueue_large(scratch, &ids, &journal, 60_000, BYTES);
     let mut worker = stage.worker(&["--concurrency", "20"]);
-    eventually("as many to run as fit", SOON, || (journal.began().len() == 3).then_some(()));
+    eventually("as many to run as fit", LIMIT, || (journal.began().len() == 3).then_some(()));
     worker.signal(Signal::SIGTERM);
     worker.wait_for_line("warm shut down requested", SOON);
     // Signals within a second are one.

@@ -22,7 +22,7 @@ const SENT_BY_MANAGERS: &[&str] = &[
     "DEL", "HEXISTS", "HMGET", "LLEN", "LPOS", "LRANGE", "LREM", "PUBLISH", "SCARD", "SET", "SMEMBERS",
     "SUNION", "ZCARD", "ZRANGE", "ZSCORE",
 ];
-const SENT_BY_INFO: &[&str] = &["HGETALL", "LLEN", "SMEMBERS", "SUNION", "ZCARD"];
+const SENT_BY_INFO: &[&str] = &["GET", "HGETALL", "HMGET", "LLEN", "SMEMBERS", "SUNION", "ZCARD"];
 /// What a worker can do without and should: it shows passwords.
 const UNADVISED: &str = "CONFIG|GET";
 

@@ -68,19 +68,21 @@ fn jobs_that_we_scheduled_go_on_as_they_were_under_python() {
         Call::<i64>::to("interop.add").arg(2).kwarg("y", 3).job_id("j").meta("k", [1, 2]).ttl(secs(1000));
     let job =
         scratch.queue("default").enqueue_at(past, call.result_ttl(secs(77)).description("read")).unwrap();
-    // Python deflates the call anew; that it is the same shows when it runs.
+    // Python deflates the call anew, and pickles the meta; that they are the same shows when it runs.
+    let meta = || Python::new(&scratch).run("print(Job.fetch('j', connection=conn).meta)");
     let without_data = || {
         let mut hash = untouched(&scratch, "j");
         hash.remove("data");
+        hash.remove("meta");
         hash
     };
-    let before = without_data();
+    let (before, meta_before) = (without_data(), meta());
     assert_eq!(Python::new(&scratch).run(PYTHONS_PASS), "{'default'}\n");
     assert_eq!(
         (scratch.waiting("default"), scratch.status("j")),
         (vec!["j".to_string()], "queued".to_string())
     );
-    assert_eq!(without_data(), before);
+    assert_eq!((without_data(), meta()), (before, meta_before));
     RqTest::new(&scratch).drain(&[]);
     assert_eq!(job.result().unwrap(), Some(5));
 }

@@ -42,7 +42,8 @@ The object of --json, on one line (with --interval, one line each time):
   prefix    what all keys begin with
   updated   when, in UTC
   queues    of each its name and how many jobs are queued, started, finished,
-            failed, deferred, scheduled, canceled
+            failed, deferred, scheduled, canceled; scheduler: the name, hostname
+            and pid of who schedules it, or null
   workers   of each its name, state, queues, hostname, ip_address, pid, version,
             birth, last_heartbeat, successful_job_count, failed_job_count,
             total_working_time_s; null where a worker's record lacks the field

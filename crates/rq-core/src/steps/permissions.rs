@@ -24,6 +24,7 @@ pub const OPTIONAL: &[&str] = &[
     "INFO",
     "LLEN",
     "PING",
+    "PUBSUB|NUMSUB",
 ];
 
 /// What follows a command and its key so that running it changes nothing: it fails by this, or finds nothing.

@@ -169,6 +169,36 @@ fn read_tick(numbers: &[i64]) -> Result<QueueTick, Error> {
     Ok(QueueTick { holder, moved: count(moved)?, dropped: count(dropped)?, more: more == 1 })
 }
 
+/// Who holds the lock of each of these queues (`GET`): the name of a scheduler, of ours or Python's; `None` where nobody
+/// does.
+pub fn holders(keys: &Keys, queues: &[String]) -> Step<Vec<Option<String>>> {
+    const NAME: &str = "look for schedulers";
+    let mut pipeline = redis::pipe();
+    for queue in queues {
+        pipeline.cmd("GET").arg(keys.scheduler_lock(queue));
+    }
+    Step::new(NAME, pipeline, |answers: Answers| {
+        let holder = |lock| {
+            // A key of another type is nobody's lock, and a user who may not look sees none.
+            let name = read::<Option<Vec<u8>>>(NAME, lock).unwrap_or_default();
+            name.map(|name| String::from_utf8_lossy(&name).into_owned())
+        };
+        Ok(answers.into_iter().map(holder).collect())
+    })
+}
+
+/// Where each of these schedulers runs, and as which process, as far as their records say (`HMGET`).
+pub fn whereabouts(keys: &Keys, names: &[String]) -> Step<Vec<(Option<String>, Option<String>)>> {
+    const NAME: &str = "look at schedulers";
+    let mut pipeline = redis::pipe();
+    for name in names {
+        pipeline.cmd("HMGET").arg(keys.scheduler(name)).arg("hostname").arg("pid");
+    }
+    Step::new(NAME, pipeline, |answers: Answers| {
+        Ok(answers.into_iter().map(|record| read(NAME, record).unwrap_or_default()).collect())
+    })
+}
+
 /// The scheduler's end: frees its locks and removes its record. Returns how many locks it held.
 pub fn leave(who: &Scheduler) -> Step<usize> {
     leave_of(who, &who.queues)

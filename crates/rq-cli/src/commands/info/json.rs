@@ -34,6 +34,14 @@ struct QueueInfo<'a> {
     deferred: usize,
     scheduled: usize,
     canceled: usize,
+    scheduler: Option<SchedulerInfo<'a>>,
+}
+
+#[derive(Serialize)]
+struct SchedulerInfo<'a> {
+    name: &'a str,
+    hostname: Option<&'a str>,
+    pid: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -67,7 +75,7 @@ pub(super) fn render(snapshot: &Snapshot, server: &Server, shows: Shows) -> Resu
 
 impl<'a> From<&'a Queue> for QueueInfo<'a> {
     fn from(queue: &'a Queue) -> QueueInfo<'a> {
-        let Queue { name, counts } = queue;
+        let Queue { name, counts, scheduler } = queue;
         QueueInfo {
             name,
             queued: counts.queued,
@@ -77,6 +85,11 @@ impl<'a> From<&'a Queue> for QueueInfo<'a> {
             deferred: counts.deferred,
             scheduled: counts.scheduled,
             canceled: counts.canceled,
+            scheduler: scheduler.as_ref().map(|scheduler| SchedulerInfo {
+                name: &scheduler.name,
+                hostname: scheduler.hostname.as_deref(),
+                pid: scheduler.pid.as_deref(),
+            }),
         }
     }
 }
@@ -122,12 +135,13 @@ mod tests {
             queues: vec![Queue {
                 name: "q".to_owned(),
                 counts: Counts { queued: 2, failed: 1, ..Counts::default() },
+                scheduler: None,
             }],
             workers: vec![WorkerRecord::from_fields("w", fields).unwrap()],
         };
         let server = Server::at("redis://:secret@h/0", Keys::default()).unwrap();
         let head = r#"{"schema":1,"url":"redis://:***@h:6379/0","prefix":"rq","updated":"1970-01-01T00:00:00.000000Z""#;
-        let queues = r#","queues":[{"name":"q","queued":2,"started":0,"finished":0,"failed":1,"deferred":0,"scheduled":0,"canceled":0}]"#;
+        let queues = r#","queues":[{"name":"q","queued":2,"started":0,"finished":0,"failed":1,"deferred":0,"scheduled":0,"canceled":0,"scheduler":null}]"#;
         let workers = r#","workers":[{"name":"w","state":"idle","queues":["q"],"hostname":null,"ip_address":null,"pid":7,"version":null,"birth":null,"last_heartbeat":null,"successful_job_count":0,"failed_job_count":0,"total_working_time_s":1.5}]"#;
         for (shows, expected) in [
             (Shows::Both, format!("{head}{queues}{workers}}}\n")),

@@ -1,8 +1,10 @@
 //! [`Snapshot`]: queues and workers as Redis had them a moment ago.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use rq_core::link::BlockingLink;
 use rq_core::steps::queue::{self, Counts};
-use rq_core::steps::roster;
+use rq_core::steps::{roster, schedule};
 use rq_core::{Error, Keys, Timestamp, WorkerRecord};
 
 /// Queues and workers as Redis had them a moment ago.
@@ -20,6 +22,16 @@ pub(super) struct Snapshot {
 pub(super) struct Queue {
     pub(super) name: String,
     pub(super) counts: Counts,
+    /// Who schedules it, if anybody.
+    pub(super) scheduler: Option<Scheduler>,
+}
+
+/// A scheduler that holds a queue's lock.
+#[derive(Clone, Debug)]
+pub(super) struct Scheduler {
+    pub(super) name: String,
+    pub(super) hostname: Option<String>,
+    pub(super) pid: Option<String>,
 }
 
 impl Snapshot {
@@ -32,7 +44,22 @@ impl Snapshot {
         let workers = link.run(&roster::names(keys, &names))?;
         let workers =
             if workers.is_empty() { Vec::new() } else { link.run(&roster::records(keys, &workers))? };
-        let queues = names.into_iter().zip(counts).map(|(name, counts)| Queue { name, counts }).collect();
+        let schedulers = schedulers(link, keys, &names)?;
+        let queues = names.into_iter().zip(counts).zip(schedulers);
+        let queues = queues.map(|((name, counts), scheduler)| Queue { name, counts, scheduler }).collect();
         Ok(Snapshot { taken: Timestamp::now(), queues, workers })
     }
+}
+
+/// Who schedules each of `queues`.
+fn schedulers(link: &BlockingLink, keys: &Keys, queues: &[String]) -> Result<Vec<Option<Scheduler>>, Error> {
+    let holders = if queues.is_empty() { Vec::new() } else { link.run(&schedule::holders(keys, queues))? };
+    let names: Vec<String> = holders.iter().flatten().collect::<BTreeSet<_>>().into_iter().cloned().collect();
+    let known = if names.is_empty() { Vec::new() } else { link.run(&schedule::whereabouts(keys, &names))? };
+    let known: BTreeMap<&String, (Option<String>, Option<String>)> = names.iter().zip(known).collect();
+    let scheduler = |name: String| {
+        let (hostname, pid) = known.get(&name).cloned().unwrap_or_default();
+        Scheduler { name, hostname, pid }
+    };
+    Ok(holders.into_iter().map(|holder| holder.map(scheduler)).collect())
 }

@@ -4,7 +4,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use rq_core::{Shown, WorkerRecord};
 
 use super::Shows;
-use super::snapshot::{Queue, Snapshot};
+use super::snapshot::{Queue, Scheduler, Snapshot};
 use crate::paint::{Colour, Paint};
 use crate::text::{Text, text};
 
@@ -70,7 +70,7 @@ fn queue_lines(snapshot: &Snapshot, layout: &Layout, lines: &mut Vec<Text>) {
     }
 }
 
-fn queue_line(Queue { name, counts }: &Queue, longest: usize, layout: &Layout) -> Text {
+fn queue_line(Queue { name, counts, scheduler }: &Queue, longest: usize, layout: &Layout) -> Text {
     let name = Shown::name(name);
     let numbers = format!(
         "{}, {} executing, {} finished, {} failed",
@@ -80,7 +80,22 @@ fn queue_line(Queue { name, counts }: &Queue, longest: usize, layout: &Layout) -
         return text!("queue {name} {numbers}");
     }
     let bar = text!("|{}", "█".repeat(blocks(counts.queued, longest, layout.columns)));
-    text!("{name:<NAME_WIDTH$} ") + layout.paint.paint(Colour::Green, bar) + text!(" {numbers}")
+    let line = text!("{name:<NAME_WIDTH$} ") + layout.paint.paint(Colour::Green, bar) + text!(" {numbers}");
+    // Beyond RQ's text, and only where there is something to say.
+    let counted = [(counts.scheduled, "scheduled"), (counts.deferred, "deferred")];
+    let counted = counted.into_iter().filter(|(count, _)| *count > 0);
+    let line = counted.fold(line, |line, (count, what)| line + text!(", {count} {what}"));
+    match scheduler {
+        Some(scheduler) => line + text!("; scheduler ") + scheduler_text(scheduler),
+        None => line,
+    }
+}
+
+fn scheduler_text(Scheduler { name, hostname, pid }: &Scheduler) -> Text {
+    match (hostname, pid) {
+        (Some(hostname), Some(pid)) => text!("{} {}", Shown::name(hostname), Shown::name(pid)),
+        _ => text!("{}", Shown::name(name)),
+    }
 }
 
 /// How long the bar of `count` jobs is where the longest queue has `longest`. In floating point, as Python rounds.
@@ -163,7 +178,11 @@ mod tests {
         Layout { shows: Shows::Both, raw: false, by_queue: false, paint: Paint::Plain, columns: 80 };
 
     fn queue(name: &str, queued: usize, started: usize) -> Queue {
-        Queue { name: name.to_owned(), counts: Counts { queued, started, ..Counts::default() } }
+        Queue {
+            name: name.to_owned(),
+            counts: Counts { queued, started, ..Counts::default() },
+            scheduler: None,
+        }
     }
 
     fn worker(name: &str, fields: &[(&str, &str)]) -> WorkerRecord {

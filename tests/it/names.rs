@@ -81,3 +81,15 @@ fn the_name_of_one_of_pythons_that_was_killed_is_free_soon() {
     let (next, took) = start(&scratch, &["--lease", "1"]);
     assert!(took < AT_ONCE, "{took:?}: {}", next.report());
 }
+
+#[test]
+fn a_record_that_nobody_can_read_keeps_no_name() {
+    let scratch = Scratch::new();
+    let (killed, _) = start(&scratch, &["--lease", "1"]);
+    kill(killed);
+    for (field, value) in [("pid", "None"), ("last_heartbeat", "yesterday"), ("queues", "")] {
+        scratch.query::<()>("HSET", [scratch.key("worker:w"), field.into(), value.into()]);
+    }
+    let (next, took) = start(&scratch, &["--lease", "1"]);
+    assert!(took < AT_ONCE, "{took:?}: {}", next.report());
+}

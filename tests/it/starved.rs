@@ -245,3 +245,21 @@ fn a_worker_that_can_begin_nothing_leaves_with_the_cause() {
         }
     });
 }
+
+#[test]
+fn a_worker_that_can_have_no_threads_of_its_own_says_so() {
+    let Some(uid) = stranger() else { return };
+    for executor in ["fork", "thread", "green"] {
+        for processes in ["--nproc=1:1", "--nproc=2:2", "--nproc=4:4", "--nproc=8:8"] {
+            let host = Host::new(executor);
+            let mut worker = host.under(&with_processes(&uid, processes), &["--burst"]);
+            let status = worker.wait(LIMIT);
+            let said = worker.text(Stream::Stderr);
+            assert!(
+                status.success() || !said.trim().is_empty(),
+                "{executor}, {processes}: {}",
+                worker.report()
+            );
+        }
+    }
+}

@@ -12,6 +12,7 @@
 //! | `test.pending`, `test.stubborn` | take long and do not |
 //! | `test.gate`, `test.report` | wait at a [`Gate`](crate::Gate) |
 //! | `test.journal` | takes its time, and says in a [`Journal`](crate::Journal) when it began and ended |
+//! | `test.poll` | enqueues its own id anew while it runs |
 //! | `test.deadline`, `test.who`, `test.count`, `test.meta` | tell what their context says |
 //! | `test.spread` | enqueues more work |
 //! | `test.surroundings` | tells what the system knows of its process |
@@ -51,7 +52,8 @@ pub fn handlers() -> Handlers {
     let like_pythons = handlers![interop_add, interop_echo, interop_fail, interop_journal, flaky];
     let results = handlers![add, operator_add, repr, record, none, unserializable, greet];
     let failures = handlers![fail, fail_with_causes, panic, panic_async, ask_again];
-    let long = handlers![sleep, sleep_async, check, pending, stubborn, gate, report, journal_run, weigh];
+    let long =
+        handlers![sleep, sleep_async, check, pending, stubborn, gate, report, journal_run, weigh, poll];
     let contexts = handlers![deadline, who, count, meta, spread, surroundings];
     let ours = like_pythons.merge(results).merge(failures).merge(long).merge(contexts);
     ours.merge(programs::handlers())
@@ -284,6 +286,23 @@ pub fn journal_run(ctx: &Context, path: String, ms: u64, signal: Option<String>)
     ctx.sleep(Duration::from_millis(ms))?;
     journal::end(path, id)?;
     Ok(id.clone())
+}
+
+/// Polls: its first run enqueues its own id anew, as Python's producers do it, over a connection of its own to that Redis.
+/// Writes into the [`Journal`](crate::Journal) as `test.journal` does.
+#[job("test.poll")]
+pub fn poll(ctx: &Context, url: String, prefix: String, path: String) -> Result<()> {
+    let (path, job) = (Path::new(&path), ctx.job());
+    journal::begin(path, &job.id)?;
+    if journal::beginnings(path, &job.id)? == 1 {
+        let mut connection = redis::Client::open(url)?.get_connection()?;
+        let record = ["status", "queued", "worker_name", "", "started_at", "", "last_heartbeat", ""];
+        let mut enqueue = redis::pipe();
+        enqueue.atomic().cmd("HSET").arg(format!("{prefix}:job:{}", job.id)).arg(&record);
+        enqueue.cmd("RPUSH").arg(format!("{prefix}:queue:{}", job.origin)).arg(&job.id);
+        enqueue.exec(&mut connection)?;
+    }
+    Ok(journal::end(path, &job.id)?)
 }
 
 /// As `test.journal`, with something to carry. Returns how many bytes that has.

@@ -95,7 +95,9 @@ impl Ledger {
             violations.push(Violation::StatusDisagrees { id: id(), status, place: place() });
         }
         let results = self.final_results(&job.id);
-        if results.len() != 1 {
+        // Where a worker dies, an earlier life may end before it gives the id another one.
+        let fewest = if excuse == Excuse::None { job.lives } else { 1 };
+        if !(fewest..=job.lives).contains(&results.len()) {
             violations.push(Violation::FinalResults { id: id(), count: results.len() });
         }
         let tells_why =
@@ -114,6 +116,9 @@ impl Ledger {
             return Some(Violation::RanAgain { id, runs: runs.began, allowed });
         }
         let is_in = |book| self.entries_of(&job.id).iter().any(|entry| entry.book == book);
+        if job.lives > 1 && excuse == Excuse::None && runs.began < job.runs {
+            return Some(Violation::NeverRan { id });
+        }
         let fails_unrun = is_in(Book::Failed) && runs.began == 0 && !job.may_fail(excuse);
         let finishes_unrun = is_in(Book::Finished) && runs.ended == 0;
         (fails_unrun || finishes_unrun).then_some(Violation::NeverRan { id })

@@ -106,9 +106,15 @@ impl Watched {
     }
 }
 
-/// A line of `INFO`.
+/// How long a server may take to answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+
+/// A line of `INFO`; none from a server that cuts its connections just now, as one that becomes the primary does.
 fn said(redis: &PrivateRedis, section: &str, name: &str) -> Option<String> {
-    let info: String = redis::cmd("INFO").arg(section).query(&mut redis.connection()).ok()?;
+    let mut connection =
+        redis::Client::open(redis.url()).ok()?.get_connection_with_timeout(ANSWER_LIMIT).ok()?;
+    connection.set_read_timeout(Some(ANSWER_LIMIT)).ok()?;
+    let info: String = redis::cmd("INFO").arg(section).query(&mut connection).ok()?;
     let mut pairs = info.lines().filter_map(|line| line.split_once(':'));
     pairs.find(|(known, _)| *known == name).map(|(_, value)| value.trim().to_owned())
 }

@@ -256,6 +256,11 @@ pub enum WorkerEvent<'a> {
         /// The queue.
         queue: &'a str,
     },
+    /// The worker's scheduler has taken many queues at once, of which each is not told by itself.
+    SchedulerLocksAcquired {
+        /// How many queues.
+        queues: usize,
+    },
     /// The worker begins maintenance of the registries of many queues, of which each is not told by itself.
     CleaningQueues {
         /// How many queues.

@@ -1,9 +1,12 @@
 //! [`last_words`]: what a process says at its end, read or not.
 
 use std::io::{self, Write};
-use std::sync::mpsc;
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// How long a process that ends waits for somebody to read what it says: one that reads at all does so at once.
 const WAIT_MAX: Duration = Duration::from_millis(500);
@@ -17,16 +20,36 @@ pub fn last_words(say: impl FnOnce() + Send + 'static) {
     let words: [Box<dyn FnOnce() + Send>; 2] = [Box::new(say), Box::new(flush)];
     let (unsaid, said) = mpsc::channel::<()>();
     for say in words {
-        let unsaid = unsaid.clone();
-        // Where the system allows no thread, the exit code has to do.
-        let _ = thread::Builder::new().spawn(move || {
-            say();
+        let say = Arc::new(Mutex::new(Some(say)));
+        let (unsaid, said_there) = (unsaid.clone(), Arc::clone(&say));
+        let spawned = thread::Builder::new().spawn(move || {
+            speak(&said_there);
             drop(unsaid);
         });
+        // The system may allow no thread, which may be just what is to be said.
+        if spawned.is_err() && somebody_reads() {
+            speak(&say);
+        }
     }
     drop(unsaid);
     // It ends with the last sender.
     let _ = said.recv_timeout(WAIT_MAX);
+}
+
+type Words = Mutex<Option<Box<dyn FnOnce() + Send>>>;
+
+fn speak(words: &Words) {
+    let words = words.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(say) = words {
+        say();
+    }
+}
+
+/// Whether both outputs take something at once.
+fn somebody_reads() -> bool {
+    let (stdout, stderr) = (io::stdout(), io::stderr());
+    let mut outputs = [stdout.as_fd(), stderr.as_fd()].map(|output| PollFd::new(output, PollFlags::POLLOUT));
+    poll(&mut outputs, PollTimeout::ZERO) == Ok(2)
 }
 
 #[cfg(test)]

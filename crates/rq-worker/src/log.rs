@@ -157,6 +157,9 @@ impl Observer for Log {
             WorkerEvent::SchedulerLockAcquired { queue } => {
                 info!(queue, "Acquired scheduler lock for {queue}");
             }
+            WorkerEvent::SchedulerLocksAcquired { queues } => {
+                info!("Acquired scheduler locks for {}", Counted(queues, "queue"));
+            }
             WorkerEvent::SchedulerLockLost { queue } => {
                 warn!(queue, "Scheduler lock for {queue} was taken over by another scheduler");
             }

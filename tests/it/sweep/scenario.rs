@@ -83,6 +83,18 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         enqueue: |producer| vec![producer.schedule("default", "a")],
     },
     Scenario {
+        name: "two-lives",
+        queues: &["default"],
+        options: &[],
+        enqueue: |producer| {
+            let scratch = producer.scratch;
+            let path = producer.journal.path().to_string();
+            let call = jobs::poll::call(scratch.url().to_string(), scratch.prefix().to_string(), path);
+            producer.send("default", "a", call);
+            vec![Acknowledged::finishes("a").with_lives(2)]
+        },
+    },
+    Scenario {
         name: "dependent",
         queues: &["default"],
         options: &[],

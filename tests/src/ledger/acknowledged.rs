@@ -9,6 +9,8 @@ pub struct Acknowledged {
     pub(super) end: End,
     pub(super) runs: usize,
     pub(super) parent: Option<String>,
+    /// How many lives its id is given, each of which has a result.
+    pub(super) lives: usize,
     spare_retries: usize,
 }
 
@@ -36,7 +38,7 @@ pub enum Excuse {
 impl Acknowledged {
     /// It must finish, after one run.
     pub fn finishes(id: &str) -> Self {
-        Self { id: id.to_string(), end: End::Finished, runs: 1, spare_retries: 0, parent: None }
+        Self { id: id.to_string(), end: End::Finished, runs: 1, spare_retries: 0, parent: None, lives: 1 }
     }
 
     /// It must fail, after one run.
@@ -52,6 +54,11 @@ impl Acknowledged {
     /// It takes so many runs, since the first ones fail.
     pub fn after_runs(self, runs: usize) -> Self {
         Self { runs, ..self }
+    }
+
+    /// Its id is enqueued anew while it runs, so often that it has so many lives; each takes one run.
+    pub fn with_lives(self, lives: usize) -> Self {
+        Self { lives, runs: lives, ..self }
     }
 
     /// It may be retried so often beyond that: the death of a worker is then a reason to retry it, not to fail it.

@@ -7,7 +7,6 @@ use redis::{InfoDict, Value as Reply};
 
 use crate::error::Error;
 use crate::execution::Claimed;
-use crate::fields::FieldError;
 use crate::keys::Keys;
 use crate::link::{Answers, Step};
 use crate::scripts;
@@ -73,7 +72,7 @@ pub fn birth(who: &Identity, record: &WorkerRecord) -> Step<bool> {
 }
 
 /// As [`birth`], in the place of a worker of that name that was born at `gone`, and died without a word.
-pub fn birth_after(who: &Identity, record: &WorkerRecord, gone: Option<Timestamp>) -> Step<bool> {
+pub fn birth_after(who: &Identity, record: &WorkerRecord, gone: Option<&str>) -> Step<bool> {
     const NAME: &str = "birth";
     let keys = &who.keys;
     let first = &record.queues[..record.queues.len().min(QUEUES_MAX)];
@@ -86,7 +85,7 @@ pub fn birth_after(who: &Identity, record: &WorkerRecord, gone: Option<Timestamp
     // name.
     cmd.arg(who.worker_key_ttl_s()).arg(record.birth.map(|birth| birth.to_string()));
     cmd.arg(first.len());
-    cmd.arg(gone.map(|birth| birth.to_string()).unwrap_or_default());
+    cmd.arg(gone.unwrap_or_default());
     for (field, value) in record.to_fields().iter() {
         cmd.arg(field).arg(value);
     }
@@ -108,11 +107,16 @@ pub fn join_more_queues(who: &Identity, queues: &[String]) -> Option<Step<()>> {
     }))
 }
 
+/// The field of a worker's record that says which process it is; of our own, as Python has none.
+pub const PROCESS: &str = "process";
+
 /// A worker that has a name already.
 #[derive(Clone, Debug)]
 pub struct Namesake {
-    /// Its record.
-    pub record: WorkerRecord,
+    /// When it was born, as its record says it.
+    pub birth: String,
+    /// Which process it is, if its record says so.
+    pub process: Option<String>,
     /// How many listen for its commands, which a worker does as long as it lives; `None` where Redis does not say.
     pub listeners: Option<usize>,
     /// How long its record still lives. It rises with every sign of life.
@@ -131,19 +135,18 @@ pub fn namesake(who: &Identity) -> Step<Option<Namesake>> {
     pipeline.cmd("PUBSUB").arg("NUMSUB").arg(keys.pubsub(&who.name));
     pipeline.cmd("PTTL").arg(keys.worker(&who.name));
     pipeline.cmd("SMEMBERS").arg(keys.worker_executions(&who.name));
-    let name = who.name.clone();
-    Step::new(NAME, pipeline, move |answers| {
+    Step::new(NAME, pipeline, |answers| {
         let [hash, listeners, lives_ms, executions] = exactly(NAME, answers)?;
-        let unexpected = |error: FieldError| Error::UnexpectedReply { step: NAME, got: error.to_string() };
-        let record = WorkerRecord::from_fields(&*name, read_hash(NAME, hash)?).map_err(unexpected)?;
-        if record.birth.is_none() || record.death.is_some() {
-            return Ok(None);
-        }
+        // The rest of the record may be whatever: a name must not be taken for ever for a field that nobody can read.
+        let fields = read_hash(NAME, hash)?;
+        let text = |field: &str| fields.get(field).map(|text| String::from_utf8_lossy(text).into_owned());
+        let Some(birth) = text("birth").filter(|_| text("death").is_none()) else { return Ok(None) };
+        let process = text(PROCESS);
         // A user may lack that command: it is of use here alone.
         let listeners = read::<(Vec<u8>, usize)>(NAME, listeners).ok().map(|(_, listeners)| listeners);
         let record_lives = Duration::from_millis(read::<i64>(NAME, lives_ms)?.max(0).unsigned_abs());
         let executions = read(NAME, executions).unwrap_or_default();
-        Ok(Some(Namesake { record, listeners, record_lives, executions }))
+        Ok(Some(Namesake { birth, process, listeners, record_lives, executions }))
     })
 }
 

@@ -9,7 +9,7 @@ use rq_core::link::{Link, Step};
 use rq_core::steps::claim::{self as steps, Claim};
 use rq_core::steps::worker::Identity;
 use rq_core::steps::{BATCH_MAX, Claimed};
-use rq_core::{Ended, Error, Execution, ExecutionId, Fields};
+use rq_core::{Ended, Error, Execution, ExecutionId, Fields, Status};
 
 use super::Dispatcher;
 use super::order::QueueOrder;
@@ -25,6 +25,8 @@ const CLAIMS_MAX: usize = 2;
 const UNSETTLED_PER_SLOT_MAX: usize = 4;
 /// How many queues one claim looks at: Redis serves nobody else meanwhile. A worker of more looks at them part by part.
 const QUEUES_MAX: usize = 256;
+/// Of how many jobs it is remembered that their callbacks were told of.
+const CALLBACKS_TOLD_MAX: usize = 10_000;
 /// How often a suspended or refused worker tries to claim.
 const CLAIM_PAUSE: Duration = Duration::from_secs(1);
 
@@ -55,6 +57,8 @@ pub(super) struct Claiming {
     suspended: bool,
     /// The queues whose key holds no list, each of which has been reported.
     wrong_lists: HashSet<String>,
+    /// The jobs of which was told that their callbacks are not called: a retried one is told of once.
+    callbacks_told: HashSet<String>,
     /// No claim before then.
     not_before: Option<Instant>,
     jobs_begun: u64,
@@ -95,6 +99,7 @@ impl Claiming {
             refilled: false,
             suspended: false,
             wrong_lists: HashSet::new(),
+            callbacks_told: HashSet::new(),
             not_before: None,
             jobs_begun: 0,
             jobs_max: options.max_jobs,
@@ -200,6 +205,14 @@ impl Claiming {
         if is_list && is_idle {
             self.not_before = Some(Instant::now() + CLAIM_PAUSE);
         }
+    }
+
+    /// Whether nothing was told of this job's callbacks yet, as far as is remembered.
+    fn is_first_told(&mut self, id: &str) -> bool {
+        if self.callbacks_told.len() == CALLBACKS_TOLD_MAX {
+            self.callbacks_told.clear();
+        }
+        self.callbacks_told.insert(id.to_owned())
     }
 
     /// Waits until a queue may hold a job. Cancel-safe.
@@ -322,6 +335,15 @@ fn place_of(number: u64) -> usize {
     (number % CLAIMS_MAX as u64) as usize
 }
 
+/// Whether a job's record is still that of this run, as the claim wrote it. A record that is gone tells nothing.
+fn names_run(fields: &Fields, claimed: &Claimed, worker: &str) -> bool {
+    let says = |field: &str, value: &str| fields.get(field) == Some(value.as_bytes());
+    fields.is_empty()
+        || (says("status", Status::Started.as_str())
+            && says("execution", claimed.id.x())
+            && says("worker_name", worker))
+}
+
 impl Dispatcher {
     pub(super) fn start_claims(&mut self) {
         let capacity = self.capacity();
@@ -359,12 +381,19 @@ impl Dispatcher {
             // None of them has reached the executor, whatever became of the step, so they may still go back.
             return self.start_putting_back(claimed);
         };
+        let mut overwritten = Vec::new();
         for (claimed, fields) in claimed.into_iter().zip(fetched) {
             match fields {
+                // Somebody has enqueued the id anew since the claim, and what this run would have run is gone: the other
+                // life runs, or the job goes back if the record was only saved by somebody (docs/design/lives.md).
+                Some(fields) if !names_run(&fields, &claimed, &self.who.name) => overwritten.push(claimed),
                 Some(fields) => self.begin(claimed, fields),
                 // Canceled, deleted or put back since the claim: by the script's word nothing is left to settle.
                 None => self.observers.tell(WorkerEvent::JobCalledOff { id: claimed.id.job_id() }),
             }
+        }
+        if !overwritten.is_empty() {
+            self.start_putting_back(overwritten);
         }
     }
 
@@ -390,8 +419,9 @@ impl Dispatcher {
     /// Hands an execution to the executor.
     pub(super) fn start(&mut self, execution: Execution, queue: &str) {
         self.observers.tell(WorkerEvent::JobBegan { job: &execution.job, queue });
-        if execution.job.has_callbacks() || execution.job.has_webhooks() {
-            self.observers.tell(WorkerEvent::CallbacksIgnored { job: &execution.job });
+        let job = &execution.job;
+        if (job.has_callbacks() || job.has_webhooks()) && self.claiming.is_first_told(&job.id) {
+            self.observers.tell(WorkerEvent::CallbacksIgnored { job });
         }
         self.shortage.on_started(Instant::now());
         self.executor.start(execution);

@@ -4,7 +4,9 @@
 use std::fs;
 use std::time::Duration;
 
-use rq_core::Timestamp;
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 use rq_core::link::Link;
 use rq_core::steps::worker::{self as steps, Identity, Namesake};
 use tokio::time::Instant;
@@ -12,8 +14,6 @@ use tokio::time::Instant;
 use crate::error::WorkerError;
 use crate::event::{Observers, WorkerEvent};
 
-/// The field of a worker's record that says which process it is; of our own, as Python has none.
-pub(super) const PROCESS: &str = "process";
 /// How often the other worker is looked at.
 const PAUSE: Duration = Duration::from_millis(300);
 /// How long it is looked at before its name counts as taken.
@@ -53,17 +53,30 @@ impl Process {
 
     /// Whether it is known to have ended: it was one of this system, and is there no more.
     fn has_ended(&self, own: &Process) -> bool {
-        self.boot == own.boot
-            && self.pid_namespace == own.pid_namespace
-            && began(self.pid).as_ref() != Some(&self.began)
+        self.boot == own.boot && self.pid_namespace == own.pid_namespace && !self.may_be_there()
+    }
+
+    /// Whether it, and no later process of that number, may be there. The system may hide other users' processes.
+    fn may_be_there(&self) -> bool {
+        match fs::read_to_string(format!("/proc/{}/stat", self.pid)) {
+            Ok(stat) => began_in(&stat).as_ref() == Some(&self.began),
+            // Asked by a signal that is none: only where there is no process is it gone.
+            Err(_) => {
+                i32::try_from(self.pid).is_ok_and(|pid| kill(Pid::from_raw(pid), None) != Err(Errno::ESRCH))
+            }
+        }
     }
 }
 
-/// When the process of that number began; `None` if there is none, or it is a zombie.
+/// When the process of that number began, as far as the system says; `None` for a zombie.
 fn began(pid: u32) -> Option<String> {
+    began_in(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// The same, in what the system says of it.
+fn began_in(stat: &str) -> Option<String> {
     // proc(5): the name is in parentheses and may hold any, the state and then the 20th field behind that follow.
     const BEGAN: usize = 19;
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, fields) = stat.rsplit_once(')')?;
     let fields: Vec<&str> = fields.split_whitespace().collect();
     let is_running = !matches!(fields.first(), Some(&"Z" | &"X"));
@@ -84,14 +97,14 @@ pub(super) async fn wait_until_gone(
     who: &Identity,
     tells_listeners: bool,
     observers: &Observers,
-) -> Result<Option<Timestamp>, WorkerError> {
+) -> Result<Option<String>, WorkerError> {
     let own = Process::own();
     let began = Instant::now();
     let mut lived = Duration::MAX;
     while began.elapsed() < WAIT_LONGEST {
         let Some(other) = link.run(&steps::namesake(who)).await? else { return Ok(None) };
         if is_ended_process(&other, own.as_ref()) {
-            return Ok(other.record.birth);
+            return Ok(Some(other.birth));
         }
         let is_silent = tells_listeners && other.listeners == Some(0) && other.record_lives <= lived;
         if !is_silent {
@@ -99,7 +112,7 @@ pub(super) async fn wait_until_gone(
         }
         lived = other.record_lives;
         if began.elapsed() >= who.lease && link.run(&steps::leases_are_over(who, &other.executions)).await? {
-            return Ok(other.record.birth);
+            return Ok(Some(other.birth));
         }
         if began.elapsed() < PAUSE {
             observers.tell(WorkerEvent::NameAwaited { lease: who.lease });
@@ -110,7 +123,7 @@ pub(super) async fn wait_until_gone(
 }
 
 fn is_ended_process(other: &Namesake, own: Option<&Process>) -> bool {
-    let process = other.record.other.get(PROCESS).and_then(|text| std::str::from_utf8(text).ok());
+    let process = other.process.as_deref();
     process.and_then(Process::from_wire).zip(own).is_some_and(|(process, own)| process.has_ended(own))
 }
 
@@ -125,7 +138,8 @@ mod tests {
         assert!(!own.has_ended(&own));
         let earlier = Process { began: "1".to_owned(), ..own.clone() };
         assert!(earlier.has_ended(&own));
-        let never = Process { pid: u32::MAX, ..own.clone() };
+        // Beyond any process's number.
+        let never = Process { pid: 1 << 30, ..own.clone() };
         assert!(never.has_ended(&own));
         // Of another system, or another container of this one, nothing is known.
         let elsewhere = Process { boot: "other".to_owned(), ..never.clone() };

@@ -160,11 +160,11 @@ async fn register_after(
     link: &Link,
     who: &Identity,
     queues: &[String],
-    gone: Option<Timestamp>,
+    gone: Option<String>,
 ) -> Result<(), WorkerError> {
     let address = link.run(&steps::introduce(&who.name)).await?;
     let record = record(who, queues, address);
-    if !link.run(&steps::birth_after(who, &record, gone)).await? {
+    if !link.run(&steps::birth_after(who, &record, gone.as_deref())).await? {
         return Err(WorkerError::NameTaken { name: who.name.clone() });
     }
     if let Some(join) = steps::join_more_queues(who, queues) {
@@ -192,7 +192,7 @@ fn record(who: &Identity, queues: &[String], address: String) -> WorkerRecord {
     record.python_version = Some(format!("none: rq in Rust {}", env!("CARGO_PKG_VERSION")));
     record.state = Some("started".to_owned());
     if let Some(process) = Process::own() {
-        record.other.set(namesake::PROCESS, process.to_wire());
+        record.other.set(steps::PROCESS, process.to_wire());
     }
     record
 }

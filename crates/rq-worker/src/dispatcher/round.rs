@@ -18,7 +18,7 @@ use crate::event::{Observers, WorkerEvent};
 /// More pages than any registry has: a walk that takes more goes in circles.
 const PAGES_MAX: usize = 10_000_000;
 /// The most queues of which each is told by itself.
-const QUEUES_NAMED_MAX: usize = 20;
+pub(super) const QUEUES_NAMED_MAX: usize = 20;
 /// For which part of the interval no other worker takes a round; the rest is the leeway for a worker's own next one.
 const EXCLUSIVE: (u32, u32) = (9, 10);
 

@@ -10,6 +10,7 @@ use rq_core::steps::schedule::{Holder, QueueTick, Scheduler};
 use rq_core::{Error, Timestamp};
 
 use self::look::{Look, Looked, leave, next_turn};
+use super::round::QUEUES_NAMED_MAX;
 use super::{Dispatcher, registration};
 use crate::event::{Observers, WorkerEvent};
 use crate::options::{Options, Scheduling};
@@ -203,6 +204,7 @@ impl Schedule {
     }
 
     fn tell_holders(&mut self, ticks: &[(usize, QueueTick)], observers: &Observers) {
+        let mut acquired = Vec::new();
         for (number, tick) in ticks {
             let queue = self.who.queues[*number].as_str();
             let before = self.holders[*number].replace(tick.holder);
@@ -212,7 +214,7 @@ impl Schedule {
                 (before, now) if before == Some(now) => {}
                 // What is nobody's is no lock of this worker's.
                 (_, Holder::Us | Holder::Another) if !self.locks => {}
-                (_, Holder::Us) => observers.tell(WorkerEvent::SchedulerLockAcquired { queue }),
+                (_, Holder::Us) => acquired.push(queue),
                 (Some(Holder::Us), Holder::Another) => {
                     observers.tell(WorkerEvent::SchedulerLockLost { queue });
                 }
@@ -225,6 +227,12 @@ impl Schedule {
                     observers.tell(not_scheduled("its schedule is no sorted set"));
                 }
             }
+        }
+        if acquired.len() > QUEUES_NAMED_MAX {
+            return observers.tell(WorkerEvent::SchedulerLocksAcquired { queues: acquired.len() });
+        }
+        for queue in acquired {
+            observers.tell(WorkerEvent::SchedulerLockAcquired { queue });
         }
     }
 }

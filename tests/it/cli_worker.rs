@@ -5,7 +5,7 @@ use std::io::Read;
 use std::time::{Duration, Instant};
 
 use rq_core::Call;
-use rq_tests::{Child, Gate, Journal, PrivateRedis, Python, PythonRq, Scratch, Signal, eventually};
+use rq_tests::{Child, Gate, Journal, Line, PrivateRedis, Python, PythonRq, Scratch, Signal, eventually};
 
 use crate::rq_test::{Books, LEAVES_WITHIN, LIMIT, RqTest};
 
@@ -49,6 +49,22 @@ fn check_times(args: &[&str], times: &Times) {
     match times.result_s {
         -1 => assert_eq!(kept_s, -1),
         result_s => assert_about("the result", kept_s, result_s),
+    }
+}
+
+/// As in RQ: who enqueues one job after the other counts on it.
+#[test]
+fn a_worker_that_is_told_nothing_runs_one_job_at_a_time_in_order() {
+    for args in [&[][..], &["-w", "rq.Worker"], &["-w", "rq.SimpleWorker"]] {
+        let scratch = Scratch::new();
+        let journal = Journal::new(&scratch);
+        let call = |id: &&str| Call::<String>::to("test.journal").arg(journal.path()).arg(30).job_id(*id);
+        let ids = ["a", "b", "c", "d"];
+        scratch.queue("default").enqueue_many(ids.iter().map(call)).unwrap();
+        RqTest::new(&scratch).drain(args);
+        let expected =
+            ids.iter().flat_map(|id| [Line::Began((*id).to_owned()), Line::Ended((*id).to_owned())]);
+        assert_eq!(journal.lines(), expected.collect::<Vec<_>>(), "{args:?}");
     }
 }
 

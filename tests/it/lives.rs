@@ -153,21 +153,15 @@ impl Told {
         }
         let intended = self.lines.iter().position(|(what, whose)| what == "intend" && whose == token)?;
         let mut starts: BTreeMap<&str, usize> = BTreeMap::new();
-        let mut again_since = None;
-        for (at, (what, whose)) in self.lines.iter().enumerate() {
-            match what.as_str() {
-                "start" if id_of(whose) == id => {
-                    let count = starts.entry(whose).or_default();
-                    *count += 1;
-                    // Python's worker has put the arguments of the life that it ran back: that one's are run again.
-                    if at > intended && (whose == token || *count > 1) {
-                        again_since = Some(at);
-                    }
-                }
-                _ => {}
-            }
+        let mut was_run = false;
+        let begun = |(_, (what, whose)): &(usize, &(String, String))| what == "start" && id_of(whose) == id;
+        for (at, (_, whose)) in self.lines.iter().enumerate().filter(begun) {
+            let count = starts.entry(whose).or_default();
+            *count += 1;
+            // Python's worker has put the arguments of the life that it ran back: that one's are run again.
+            was_run |= at > intended && (whose == token || *count > 1);
         }
-        if again_since.is_some() {
+        if was_run {
             return None;
         }
         let job = scratch.hash(&format!("job:{id}"));

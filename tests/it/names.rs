@@ -24,15 +24,20 @@ fn kill(mut worker: Child) {
     worker.wait(LIMIT);
 }
 
+/// Starts a worker with that lease, and kills it while it runs a job.
+fn kill_at_work(scratch: &Scratch, lease_s: &str) {
+    let gate = Gate::new(scratch, "gate");
+    let (worker, _) = start(scratch, &["--lease", lease_s]);
+    scratch.queue("default").enqueue(Call::<String>::to("test.gate").arg(gate.key())).unwrap();
+    gate.wait_for_arrival();
+    kill(worker);
+}
+
 #[test]
 fn a_worker_that_was_killed_is_started_again_under_its_name_at_once() {
     let scratch = Scratch::new();
-    let gate = Gate::new(&scratch, "gate");
     // Longer than the second start may take.
-    let (killed, _) = start(&scratch, &["--lease", "30"]);
-    scratch.queue("default").enqueue(Call::<String>::to("test.gate").arg(gate.key())).unwrap();
-    gate.wait_for_arrival();
-    kill(killed);
+    kill_at_work(&scratch, "30");
     let (next, took) = start(&scratch, &[]);
     assert!(took < AT_ONCE, "{took:?}: {}", next.report());
     assert_eq!(scratch.hash("worker:w")["pid"], next.id().to_string());
@@ -42,11 +47,7 @@ fn a_worker_that_was_killed_is_started_again_under_its_name_at_once() {
 #[test]
 fn the_name_of_one_that_died_elsewhere_is_free_when_its_leases_are_over() {
     let scratch = Scratch::new();
-    let gate = Gate::new(&scratch, "gate");
-    let (killed, _) = start(&scratch, &["--lease", "3"]);
-    scratch.queue("default").enqueue(Call::<String>::to("test.gate").arg(gate.key())).unwrap();
-    gate.wait_for_arrival();
-    kill(killed);
+    kill_at_work(&scratch, "3");
     scratch.query::<()>("HSET", [scratch.key("worker:w"), "process".into(), ELSEWHERE.into()]);
     let (next, took) = start(&scratch, &["--lease", "1"]);
     next.wait_for_line("another worker has that name and seems to be gone", LIMIT);

@@ -62,6 +62,24 @@ fn read<T: FromRedisValue>(step: &'static str, answer: RedisResult<Reply>) -> Re
     T::from_redis_value(reply).map_err(|error| Error::UnexpectedReply { step, got: error.to_string() })
 }
 
+/// The answer to a step's first command, and those to the others, however many.
+#[cfg(feature = "worker")]
+fn first_of(
+    step: &'static str,
+    answers: Answers,
+) -> Result<(RedisResult<Reply>, impl Iterator<Item = RedisResult<Reply>>), Error> {
+    let mut answers = answers.into_iter();
+    let first = answers.next().ok_or(Error::UnexpectedReply { step, got: "nothing".to_owned() })?;
+    Ok((first, answers))
+}
+
+/// The answer to `TIME`, in whole milliseconds, rounded down as the scripts do that write leases and look at them again.
+#[cfg(feature = "worker")]
+fn read_clock_ms(step: &'static str, answer: RedisResult<Reply>) -> Result<f64, Error> {
+    let (now_s, now_us): (f64, f64) = read(step, answer)?;
+    Ok(now_s * 1e3 + (now_us / 1e3).floor())
+}
+
 /// A set of full keys as the names behind their prefix, sorted: sets come in any order.
 fn names_of(step: &'static str, answers: Answers, prefix: &str) -> Result<Vec<String>, Error> {
     let members: Vec<Vec<u8>> = single(step, answers)?;

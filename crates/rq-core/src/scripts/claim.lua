@@ -51,12 +51,12 @@ local function is_pythons(id, x, record)
     and redis.pcall('HGET', EXECUTION .. id .. ':' .. x, 'worker_name') == record.worker
 end
 
-local function runs(id, record)
+local function runs(id, origin, record)
   local xs = redis.pcall('ZRANGE', EXECUTIONS .. id, 0, -1)
   if xs.err then return false end
   local is_live = false
   for _, x in ipairs(xs) do
-    if tonumber(redis.pcall('ZSCORE', P .. ':wip:' .. record.origin, id .. ':' .. x)) then
+    if tonumber(redis.pcall('ZSCORE', P .. ':wip:' .. origin, id .. ':' .. x)) then
       if is_pythons(id, x, record) then return false end
       is_live = true
     end
@@ -66,23 +66,23 @@ end
 
 -- Whether the end that the record shows is one that a worker of ours wrote. Python's worker writes the record of its own
 -- life over whatever life the job has been given since: what is in the list after that is a life that nobody has begun.
-local function is_end_of_ours(id, record)
+local function is_end_of_ours(id, settled)
   local last = redis.pcall('XREVRANGE', P .. ':results:' .. id, '+', '-', 'COUNT', 1)
   if last.err or not last[1] then return true end
   local fields = last[1][2]
   for k = 1, #fields, 2 do
-    if fields[k] == 'execution_id' then return fields[k + 1] == record.settled end
+    if fields[k] == 'execution_id' then return fields[k + 1] == settled end
   end
   return false
 end
 
 -- Whether the copy in the list is one too many: an execution runs the job already, or a registry provably has it.
-local function elsewhere(id, record)
-  local status = record.status
-  if status == 'started' then return runs(id, record) end
-  local registry = REGISTRY[status] and P .. REGISTRY[status] .. record.origin
+local function elsewhere(id, job, status, origin)
+  local was = redis.pcall('HMGET', job, 'execution', 'settled', 'worker_name')
+  if status == 'started' then return runs(id, origin, {execution = was[1], worker = was[3]}) end
+  local registry = REGISTRY[status] and P .. REGISTRY[status] .. origin
   if not registry or not tonumber(redis.pcall('ZSCORE', registry, id)) then return false end
-  if not ENDED[status] or status == 'canceled' or is_end_of_ours(id, record) then return true end
+  if not ENDED[status] or status == 'canceled' or is_end_of_ours(id, was[2]) then return true end
   redis.pcall('ZREM', registry, id)
   return false
 end
@@ -126,7 +126,7 @@ local members, ours = {}, {}
 
 -- The origin, if the id may be claimed; else nil and the reason.
 local function claimable(id, job, queue)
-  local was = redis.pcall('HMGET', job, 'status', 'origin', 'execution', 'settled', 'worker_name')
+  local was = redis.pcall('HMGET', job, 'status', 'origin')
   if was.err then return nil, 'wrongtype' end
   if redis.pcall('HEXISTS', job, 'data') ~= 1 then return nil, 'gone' end
   local status, origin = was[1], was[2]
@@ -141,10 +141,7 @@ local function claimable(id, job, queue)
     file_as_failed(id, queue, T)
     return nil, 'badorigin'
   end
-  if status and status ~= 'queued' then
-    local record = {status = status, origin = origin, execution = was[3], settled = was[4], worker = was[5]}
-    if ours[id] or elsewhere(id, record) then return nil, status end
-  end
+  if status and status ~= 'queued' and (ours[id] or elsewhere(id, job, status, origin)) then return nil, status end
   if not book.usable then
     file_as_failed(id, origin, T)
     return nil, 'badkeys'

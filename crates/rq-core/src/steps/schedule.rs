@@ -7,7 +7,7 @@ use crate::error_class::ErrorClass;
 use crate::keys::Keys;
 use crate::link::Step;
 use crate::scripts;
-use crate::steps::{Answers, read, single};
+use crate::steps::{Answers, first_of, read, read_clock_ms, single};
 use crate::time::Timestamp;
 
 /// The most due jobs one tick looks at, whatever the number of queues: Redis serves nobody else meanwhile, for two to
@@ -127,11 +127,11 @@ pub fn have_due(keys: &Keys, queues: &[String]) -> Step<Vec<bool>> {
         pipeline.cmd("ZRANGE").arg(keys.scheduled(queue)).arg(0).arg(0).arg("WITHSCORES");
     }
     Step::new(NAME, pipeline, |answers: Answers| {
-        let mut answers = answers.into_iter();
-        let clock = answers.next().ok_or(Error::UnexpectedReply { step: NAME, got: "nothing".to_owned() })?;
-        let (now_s, _): (f64, f64) = read(NAME, clock)?;
+        let (clock, firsts) = first_of(NAME, answers)?;
+        // As the script has it, which looks for whole seconds.
+        let now_s = (read_clock_ms(NAME, clock)? / 1e3).floor();
         let is_due = |first: Vec<(Vec<u8>, f64)>| first.first().is_some_and(|(_, due_s)| *due_s <= now_s);
-        let looked = answers.map(|first| match read(NAME, first) {
+        let looked = firsts.map(|first| match read(NAME, first) {
             Ok(first) => Ok(is_due(first)),
             // The tick says what is wrong with a key of another type.
             Err(error) if error.class() == ErrorClass::Fault => Ok(true),

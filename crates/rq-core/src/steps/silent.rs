@@ -16,7 +16,7 @@ use crate::scripts;
 use crate::steps::settlement::{Settlement, push_conclusion};
 use crate::steps::worker::Identity;
 use crate::steps::{BATCH_MAX, Claimed};
-use crate::steps::{exactly, read, read_record, single};
+use crate::steps::{exactly, read, read_clock_ms, read_record, single};
 use crate::time::Timestamp;
 
 /// The most silent executions one look finds; the next one finds the rest.
@@ -120,9 +120,7 @@ pub fn first_leases(who: &Identity) -> Step<FirstLeases> {
     Step::new(NAME, pipeline, |answers: Answers| {
         let [written, clock, leases] = exactly(NAME, answers)?;
         let _: i64 = read(NAME, written)?;
-        let (now_s, now_us): (f64, f64) = read(NAME, clock)?;
-        // Whole milliseconds, rounded down as the scripts do that write leases and look at them again.
-        let clock_ms = now_s * 1e3 + (now_us / 1e3).floor();
+        let clock_ms = read_clock_ms(NAME, clock)?;
         let leases: Vec<(Vec<u8>, f64)> = read(NAME, leases)?;
         let leases = leases.into_iter();
         let until_ms =

@@ -10,7 +10,7 @@ use crate::execution::Claimed;
 use crate::keys::Keys;
 use crate::link::{Answers, Step};
 use crate::scripts;
-use crate::steps::{exactly, read, read_hash, single};
+use crate::steps::{exactly, first_of, read, read_clock_ms, read_hash, single};
 use crate::time::Timestamp;
 use crate::worker_record::WorkerRecord;
 
@@ -159,11 +159,9 @@ pub fn leases_are_over(who: &Identity, executions: &[Vec<u8>]) -> Step<bool> {
         pipeline.cmd("ZSCORE").arg(who.keys.leases()).arg(execution);
     }
     Step::new(NAME, pipeline, |answers: Answers| {
-        let mut answers = answers.into_iter();
-        let clock = answers.next().ok_or(Error::UnexpectedReply { step: NAME, got: "nothing".to_owned() })?;
-        let (now_s, now_us): (f64, f64) = read(NAME, clock)?;
-        let now_ms = now_s * 1e3 + now_us / 1e3;
-        let until = answers.map(|until| read::<Option<f64>>(NAME, until));
+        let (clock, until) = first_of(NAME, answers)?;
+        let now_ms = read_clock_ms(NAME, clock)?;
+        let until = until.map(|until| read::<Option<f64>>(NAME, until));
         let until = until.collect::<Result<Vec<Option<f64>>, Error>>()?;
         Ok(until.into_iter().flatten().all(|until_ms| until_ms <= now_ms))
     })
@@ -295,7 +293,6 @@ pub fn death(who: &Identity, queues: &[String], state: &str) -> Step<()> {
     }
     Step::new(NAME, pipeline, |answers: Answers| {
         // Those to what follows the script are errors where keys are of another type, which harm nobody.
-        let first = answers.into_iter().next();
-        read(NAME, first.ok_or(Error::UnexpectedReply { step: NAME, got: "nothing".to_owned() })?)
+        read(NAME, first_of(NAME, answers)?.0)
     })
 }

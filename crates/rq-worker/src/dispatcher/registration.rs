@@ -55,10 +55,13 @@ pub(crate) async fn check_permissions(
         Some(lack) => refused(user, vec![lack]),
         None => error.into(),
     };
-    for some in queues.chunks(ASKED_MAX) {
+    for (part, some) in queues.chunks(ASKED_MAX).enumerate() {
         let Permissions { user, mut lacks, is_complete } =
             link.run(&permissions(who, some)).await.map_err(|error| missing(error, None))?;
-        if !is_complete && let Err(error) = link.subscribe(&channel).await {
+        if part == 0
+            && !is_complete
+            && let Err(error) = link.subscribe(&channel).await
+        {
             // Other errors pass: the subscription is tried again whenever it breaks.
             lacks.extend(lack_in(&error, who));
         }

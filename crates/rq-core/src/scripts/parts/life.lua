@@ -18,7 +18,9 @@ end
 
 -- Whether a job that says it waits is where such jobs wait. Programs that fetch a job, change it and save it whole write
 -- an old status back; such a record waits nowhere.
-local function waits_somewhere(id, status, origin, rate_limit_key)
+local function waits_somewhere(id, status)
+  local was = ask('HMGET', PREFIX .. ':job:' .. id, 'origin', 'rate_limit_key')
+  local origin, rate_limit_key = was[1] or '', was[2] or ''
   if status == 'queued' then
     local queue = PREFIX .. ':queue:' .. origin
     return is_in_list(queue, id) or is_in_list(queue .. ':intermediate', id)
@@ -30,9 +32,9 @@ end
 
 -- Whether the record is still of the life in which `worker` runs execution x. Of a record that is gone it is.
 local function has_record(id, x, worker)
-  local was = ask('HMGET', PREFIX .. ':job:' .. id, 'status', 'worker_name', 'execution', 'origin', 'rate_limit_key')
+  local was = ask('HMGET', PREFIX .. ':job:' .. id, 'status', 'worker_name', 'execution')
   if was.err then return true end
   local status = was[1]
   if status == 'started' then return was[2] == worker and was[3] == x end
-  return not ENDED[status] and not waits_somewhere(id, status, was[4] or '', was[5] or '')
+  return not ENDED[status] and not waits_somewhere(id, status)
 end

@@ -8,7 +8,9 @@ use rq_core::{Error, ErrorClass};
 
 use crate::event::{Observers, WorkerEvent};
 
-/// The pauses between two attempts: whoever waits for Redis goes on within five seconds.
+/// How soon whoever waits for Redis goes on once it is there.
+pub(super) const BACK_WITHIN: Duration = Duration::from_secs(5);
+/// The pauses between two attempts, which with an attempt that fails stay within that.
 const PAUSES: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
 /// How long a step is tried that will be taken later. An operator has noticed the outage by then.
 const OUTAGE_LONGEST: Duration = Duration::from_secs(3600);

@@ -17,13 +17,15 @@ use rq_core::{Conclusion, Error, ExecutionId, Failure, Job, Keys, OnCrash};
 use tokio::time::Interval;
 
 use super::leases::RENEWALS_PER_LEASE;
+use super::outage::BACK_WITHIN;
 use super::running::Held;
 use super::{Dispatcher, every};
 use crate::event::{ReapedFate, WorkerEvent};
 use crate::options::Options;
 
-/// How many looks may be missed; after more, this worker was away, not the workers whose leases are over.
-const LOOKS_MISSED_MAX: u32 = 2;
+/// How many periods later than planned a look may be answered. A worker renews every period a lease that lasts for three, the
+/// last time up to a period before the look that was answered: after an outage of two, its lease is over.
+const PERIODS_LATE_MAX: u32 = 1;
 /// How many periods pass until the next look where nobody holds a lease: a lease that is made now lasts for three.
 const PERIODS_WITHOUT_LEASES: u32 = 2;
 /// For how many leases a burst worker stays to see whether those that are over are renewed.
@@ -86,10 +88,11 @@ impl Reaping {
             self.guard.on_failed_look();
             return Vec::new();
         };
-        let may_end = self.guard.on_look(now, period);
+        // No lease made from now on can be over before then, and an idle worker is to send next to nothing.
+        let next = if found.is_none() { period * PERIODS_WITHOUT_LEASES } else { period };
+        let may_end = self.guard.on_look(now, next + period * PERIODS_LATE_MAX);
         let Some(leases) = found else {
-            // No lease made from now on can be over before then, and an idle worker is to send next to nothing.
-            self.interval.reset_after(period * PERIODS_WITHOUT_LEASES);
+            self.interval.reset_after(next);
             self.saw_more = false;
             return Vec::new();
         };
@@ -148,10 +151,11 @@ impl WatchedLeases {
 /// Decides whether executions whose leases are over may be ended.
 ///
 /// While Redis was away or took no writes, or this worker was stopped, all leases may have run out: then nothing is ended
-/// for one lease, in which the workers that live renew theirs.
+/// for one lease and the time in which the workers that live find Redis again, and renew theirs.
 struct AbsenceGuard {
     lease: Duration,
-    looked_at: Option<Instant>,
+    /// Until when the next answer is in time.
+    answer_until: Option<Instant>,
     /// Whether a look has failed since.
     failed: bool,
     hold_until: Option<Instant>,
@@ -159,7 +163,7 @@ struct AbsenceGuard {
 
 impl AbsenceGuard {
     fn new(lease: Duration) -> AbsenceGuard {
-        AbsenceGuard { lease, looked_at: None, failed: false, hold_until: None }
+        AbsenceGuard { lease, answer_until: None, failed: false, hold_until: None }
     }
 
     /// Notes a look without an answer, or one that Redis has refused.
@@ -167,13 +171,13 @@ impl AbsenceGuard {
         self.failed = true;
     }
 
-    /// Notes a look that was answered at `now`, looks being made every `period`. Whether what it found may be ended.
-    fn on_look(&mut self, now: Instant, period: Duration) -> bool {
+    /// Notes a look that was answered at `now`, and the next one of which is to be answered within `next`. Whether what it
+    /// found may be ended.
+    fn on_look(&mut self, now: Instant, next: Duration) -> bool {
         // Between answers, not between questions: an outage delays the one, and a stopped worker the other.
-        let before = self.looked_at.replace(now);
-        let has_missed = before.is_some_and(|before| now - before > period * (LOOKS_MISSED_MAX + 1));
-        if std::mem::take(&mut self.failed) || has_missed {
-            self.hold_until = Some(now + self.lease);
+        let is_late = self.answer_until.replace(now + next).is_some_and(|until| until < now);
+        if std::mem::take(&mut self.failed) || is_late {
+            self.hold_until = Some(now + self.lease + BACK_WITHIN);
         }
         self.hold_until.is_none_or(|until| until <= now)
     }
@@ -211,8 +215,8 @@ impl Reaper {
         }
         // Not repeated through an outage: the next look finds the same executions again.
         let Remains { uptime, jobs } = self.link.run(&silent::remains(&self.keys, &found)).await?;
-        // While Redis was down nobody could renew a lease: the workers that live get one lease to do so.
-        if uptime < self.lease {
+        // While Redis was down nobody could renew a lease: the workers that live get time to find it and do so.
+        if uptime < self.lease + BACK_WITHIN {
             return Ok(reaped);
         }
         // What is decided from these records still holds in the script: only fenced steps change retries and crashes.
@@ -351,16 +355,17 @@ mod tests {
     const PERIOD: Duration = Duration::from_secs(3);
 
     #[test]
-    fn nothing_is_ended_for_a_lease_after_an_absence() {
+    fn nothing_is_ended_after_an_absence_until_the_living_can_have_renewed() {
         let begin = Instant::now();
         let mut guard = AbsenceGuard::new(LEASE);
-        let looks = [(0, true), (3, true), (7, true), (30, false), (33, false), (39, false), (42, true)];
+        // In time, then 7 s after the one before: one that was renewed 3 s before that one is over by now.
+        let looks = [(0, true), (3, true), (9, true), (16, false), (22, false), (28, false), (31, true)];
         for (after_s, may_end) in looks {
-            assert_eq!(guard.on_look(begin + after_s * SECOND, PERIOD), may_end, "{after_s} s");
+            assert_eq!(guard.on_look(begin + after_s * SECOND, 2 * PERIOD), may_end, "{after_s} s");
         }
         guard.on_failed_look();
-        for (after_s, may_end) in [(45, false), (54, false), (57, true)] {
-            assert_eq!(guard.on_look(begin + after_s * SECOND, PERIOD), may_end, "{after_s} s");
+        for (after_s, may_end) in [(34, false), (40, false), (46, false), (49, true)] {
+            assert_eq!(guard.on_look(begin + after_s * SECOND, 2 * PERIOD), may_end, "{after_s} s");
         }
     }
 

@@ -34,7 +34,7 @@
 //! * extenders: [`Executor`] with [`Host`] and [`Interrupt`], [`DeathPenalty`], [`ExceptionHandler`]
 //! * workers and tools of RQ, with the feature `worker`: `steps` and `link`, what is sent to Redis and how;
 //!   `Conclusion`, what becomes of a job that ran; `Prepared`, a job about to run; `panics`, which catches the panics
-//!   of jobs
+//!   of jobs; `current`, where an executor keeps the context of the job that runs
 //!
 //! # What operators ask, and Python's names for it
 //!
@@ -81,6 +81,10 @@ mod cancel;
 mod conclusion;
 mod context;
 mod counted;
+#[cfg(feature = "worker")]
+pub mod current;
+#[cfg(not(feature = "worker"))]
+mod current;
 mod death_penalty;
 mod dependency;
 mod entry;
@@ -183,4 +187,5 @@ pub use worker_record::WorkerRecord;
 #[doc(hidden)]
 pub mod __private {
     pub use crate::handlers::{Arguments, Handler, Outcome, Returned, Returns, Run, Running, same_params};
+    pub use crate::queue::Delays;
 }

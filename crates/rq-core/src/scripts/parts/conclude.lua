@@ -10,6 +10,7 @@
 --   slot     the key of the rate limit the job has a slot of, empty for none
 --   next     where the job goes afterwards: empty for nowhere, `L` or `R` into its queue, else the second it is due
 --   n, then n times field and value: what changes in the job hash beside
+-- and behind them what the part post takes.
 -- What can be written once for many jobs is gathered: `registered` and `unregistered` hold registries with their
 -- entries, which `write_registries` writes.
 local registered, unregistered = {}, {}
@@ -169,7 +170,13 @@ local function conclude(o, id, x, worker, i, T, I, alone)
   return left == '0' and 1 or 4
 end
 
--- How many arguments `conclude` takes from index i on.
+-- Where the arguments of the part post begin, of a conclusion that begins at index i.
+local function posts_at(i)
+  return i + 12 + 2 * tonumber(ARGV[i + 11])
+end
+
+-- How many arguments a conclusion takes from index i on, with those.
 local function conclusion_len(i)
-  return 12 + 2 * tonumber(ARGV[i + 11])
+  local posts = posts_at(i)
+  return posts - i + 1 + 2 * tonumber(ARGV[posts])
 end

@@ -283,6 +283,7 @@ impl Run {
             ran: ended.ran,
             // What was still in the box is newer than what was sent, which this may overtake.
             meta: meta.or_else(|| self.meta.clone()),
+            posts: Vec::new(),
         };
         (settlement, failure)
     }

@@ -25,8 +25,8 @@
 //! # Layout
 //!
 //! * producers: [`Call`], [`Queue`], [`JobHandle`], [`blocking`], [`Retry`], [`Repeat`], [`Dependency`], [`OnCrash`],
-//!   [`Ttl`]
-//! * job authors: [`job`], [`handlers!`], [`Handlers`], [`Context`], [`States`], [`Failure`]
+//!   [`Ttl`], [`Callback`]
+//! * job authors: [`job`], [`callback`](macro@callback) with [`End`], [`handlers!`], [`Handlers`], [`Context`], [`States`], [`Failure`]
 //! * managing jobs: [`Cancel`], [`Registry`], [`Requeued`]
 //! * inspecting Redis: [`Job`], [`JobResult`], [`ExecutionRecord`], [`WorkerRecord`], [`Status`], [`Keys`]
 //! * texts for people: [`Shown`], for what others have written
@@ -77,12 +77,14 @@ extern crate self as rq_core;
 
 pub mod blocking;
 mod call;
+mod callback;
 mod cancel;
 mod conclusion;
 mod context;
 mod counted;
 mod death_penalty;
 mod dependency;
+mod end;
 mod entry;
 mod error;
 mod error_class;
@@ -129,6 +131,7 @@ mod ttl;
 mod worker_record;
 
 pub use call::Call;
+pub use callback::{CALLBACK_TIMEOUT_DEFAULT, Callback, CallbackKind};
 pub use cancel::Cancel;
 #[cfg(feature = "worker")]
 pub use conclusion::{Conclusion, Next, Settled};
@@ -137,12 +140,13 @@ pub use context::{Context, Host, PROGRESS_KEY, PROGRESS_NOTE_KEY};
 pub use counted::Counted;
 pub use death_penalty::{DeathPenalty, Guard};
 pub use dependency::Dependency;
+pub use end::{End, EndFailure, EndValue};
 pub use entry::Entry;
 pub use error::Error;
 pub use error_class::ErrorClass;
 pub use exception_handler::ExceptionHandler;
 pub use execution::{ExecutionId, ExecutionRecord};
-pub use executor::{Ended, Execution, Executor, Stop, Want};
+pub use executor::{Ended, Execution, Executor, Stop, Task, Want};
 #[cfg(feature = "worker")]
 pub use failure::without_argument;
 pub use failure::{ArgumentError, BoxError, Failure, OverMemory, Result, Usage};
@@ -152,7 +156,7 @@ pub use handle::asynchronous::JobHandle;
 pub use handlers::Prepared;
 pub use handlers::{Handlers, Perform};
 pub use interrupt::{Interrupt, Interrupted};
-pub use job::{Callback, Job, TIMEOUT_DEFAULT, Timeout};
+pub use job::{Job, TIMEOUT_DEFAULT, Timeout};
 pub use keys::Keys;
 pub use link::BlockingLink;
 pub use on_crash::{CRASHES_MAX, OnCrash};
@@ -165,7 +169,7 @@ pub use registry_kind::RegistryKind;
 pub use repeat::Repeat;
 pub use result::{JobResult, ResultKind};
 pub use retry::Retry;
-pub use rq_macros::job;
+pub use rq_macros::{callback, job};
 pub use rq_wire::{Codec, CodecError, Payload, Value, ValueError, zlib};
 pub use shown::Shown;
 #[cfg(feature = "worker")]
@@ -179,8 +183,10 @@ pub use time::{TimeSpan, Timestamp, TimestampError, days, hours, minutes, secs};
 pub use ttl::Ttl;
 pub use worker_record::WorkerRecord;
 
-/// What the code that `#[job]` writes names. Other code must not: it changes with the macro.
+/// What the code that `#[job]` and `#[callback]` write names. Other code must not: it changes with the macro.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::handlers::{Arguments, Handler, Outcome, Returned, Returns, Run, Running, same_params};
+    pub use crate::handlers::{
+        Arguments, Handler, Outcome, Returned, Returns, Run, Running, called_back, same_params,
+    };
 }

@@ -340,7 +340,7 @@ mod tests {
         causes.iter().for_each(|cause| running.give_cause(&id, *cause));
         let outcome = Err(told.unwrap_or_else(|| running.end_by_force(&id)));
         let run = running.end(&id, ran).unwrap();
-        run.settlement(Ended { outcome, ran }, &Options::default(), None).1.unwrap()
+        run.settlement(Ended { outcome, ran, called_back: false }, &Options::default(), None).1.unwrap()
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::repeat::Repeat;
 use crate::retry::Retry;
 use crate::time::TimeSpan;
 use crate::ttl::{Ttl, whole_seconds};
+use crate::webhook::{self, Webhook};
 
 /// What to run, with which arguments and options; yields a `T`.
 ///
@@ -52,6 +53,7 @@ struct Options {
     at_front: bool,
     codec: Option<Codec>,
     meta: Vec<(Value, Value)>,
+    webhooks: Vec<Webhook>,
 }
 
 impl<T> Clone for Call<T> {
@@ -199,6 +201,12 @@ impl<T> Call<T> {
         self
     }
 
+    /// Adds a request that is sent when the job has ended; 16 at most.
+    pub fn webhook(mut self, webhook: Webhook) -> Call<T> {
+        self.options.webhooks.push(webhook);
+        self
+    }
+
     /// The function's name.
     pub fn function(&self) -> &str {
         &self.payload.func
@@ -251,6 +259,7 @@ impl<T> Call<T> {
             set_dependency(&mut job, &dependency)?;
         }
         job.on_crash = options.on_crash;
+        job.webhooks = webhook::to_field(&options.webhooks)?;
         if !options.meta.is_empty() {
             job.meta = Some(codec.encode_value(&Value::Dict(options.meta))?);
         }

@@ -17,6 +17,7 @@ use crate::repeat::Repeat;
 use crate::retry::Retry;
 use crate::time::TimeSpan;
 use crate::ttl::{Ttl, whole_seconds};
+use crate::webhook::{self, Webhook};
 
 /// What to run, with which arguments and options; yields a `T`.
 ///
@@ -54,6 +55,7 @@ struct Options {
     at_front: bool,
     codec: Option<Codec>,
     meta: Vec<(Value, Value)>,
+    webhooks: Vec<Webhook>,
 }
 
 impl<T> Clone for Call<T> {
@@ -223,6 +225,12 @@ impl<T> Call<T> {
         self
     }
 
+    /// Adds a request that is sent when the job has ended; 16 at most.
+    pub fn webhook(mut self, webhook: Webhook) -> Call<T> {
+        self.options.webhooks.push(webhook);
+        self
+    }
+
     /// The function's name.
     pub fn function(&self) -> &str {
         &self.payload.func
@@ -279,6 +287,7 @@ impl<T> Call<T> {
             callback.check(kind)?;
             job.set_callback(kind, callback);
         }
+        job.webhooks = webhook::to_field(&options.webhooks)?;
         if !options.meta.is_empty() {
             job.meta = Some(codec.encode_value(&Value::Dict(options.meta))?);
         }

@@ -320,7 +320,7 @@ pub(crate) fn settlement(claimed: &Claimed, settled: Settled, ttl: Ttl) -> Settl
     const RAN: Duration = Duration::from_millis(10);
     let ended_at = Timestamp::now();
     let claimed_at = ended_at.before(2 * RAN);
-    let conclusion = Conclusion { settled, ttl, next: None, changes: Vec::new() };
+    let conclusion = Conclusion { settled, ttl, filed: true, next: None, changes: Vec::new() };
     let claimed = claimed.clone();
     Settlement { claimed, conclusion, slot: None, claimed_at, ended_at, ran: RAN, meta: None, posts: Vec::new() }
 }

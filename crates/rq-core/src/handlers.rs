@@ -253,8 +253,8 @@ impl Prepared {
                 self.handler.name
             )));
         };
-        let outcome =
-            panics::catch(|| run(context, self.arguments)).unwrap_or_else(|panic| Err(Failure::Panic(panic)));
+        let outcome = panics::catch(|| context.enter(|| run(context, self.arguments)))
+            .unwrap_or_else(|panic| Err(Failure::Panic(panic)));
         settled(self.codec, outcome, context)
     }
 
@@ -263,8 +263,8 @@ impl Prepared {
     /// Dropping the future ends an async handler at its next `await`.
     pub async fn run_async(self, context: &Context) -> Result<Option<Vec<u8>>, Failure> {
         let Run::Async(run) = self.handler.run else { return self.run(context) };
-        let outcome = match panics::catch(|| run(context, self.arguments)) {
-            Ok(running) => panics::catch_async(running).await,
+        let outcome = match panics::catch(|| context.enter(|| run(context, self.arguments))) {
+            Ok(running) => panics::catch_async(context.enter_async(running)).await,
             Err(panic) => Err(panic),
         };
         settled(self.codec, outcome.unwrap_or_else(|panic| Err(Failure::Panic(panic))), context)

@@ -35,7 +35,8 @@
 //! * extenders: [`Executor`] with [`Host`] and [`Interrupt`], [`DeathPenalty`], [`ExceptionHandler`]
 //! * workers and tools of RQ, with the feature `worker`: `steps` and `link`, what is sent to Redis and how;
 //!   `Conclusion`, what becomes of a job that ran; `Prepared`, a job about to run; `panics`, which catches the panics
-//!   of jobs; `Letter`, a webhook to be sent
+//!   of jobs; `current`, where an executor keeps the context of the job that runs; `Letter`, a webhook to be sent;
+//!   `DueCall`, a callback to be called
 //!
 //! # What operators ask, and Python's names for it
 //!
@@ -83,6 +84,10 @@ mod cancel;
 mod conclusion;
 mod context;
 mod counted;
+#[cfg(feature = "worker")]
+pub mod current;
+#[cfg(not(feature = "worker"))]
+mod current;
 mod death_penalty;
 mod dependency;
 mod end;
@@ -197,4 +202,5 @@ pub mod __private {
     pub use crate::handlers::{
         Arguments, Handler, Outcome, Returned, Returns, Run, Running, called_back, same_params,
     };
+    pub use crate::queue::Delays;
 }

@@ -124,6 +124,14 @@ impl<L: Launch> Worker<L> {
         self
     }
 
+    /// Whether failures are filed, as they are by default: with `false`, a job that has failed for good, or was stopped, gets
+    /// its status and nothing else, neither an entry in a registry nor a result nor a time to live. For programs whose
+    /// exception handlers keep the books.
+    pub fn default_exception_handler(mut self, files: bool) -> Worker<L> {
+        self.options.default_exception_handler = files;
+        self
+    }
+
     /// In which order the queues are served.
     pub fn dequeue_strategy(mut self, strategy: DequeueStrategy) -> Worker<L> {
         self.options.dequeue = strategy;

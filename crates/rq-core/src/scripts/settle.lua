@@ -20,7 +20,7 @@ local WIP, EXECUTIONS, EXECUTION, JOB = P .. ':wip:', P .. ':executions:', P .. 
 local runner = worker ~= '' and worker or 'sync'
 local answers, execution_keys, members, ids, ats = {}, {}, {}, {}, {}
 local finished, failed, seconds_run = 0, 0, 0
--- Whether one of these jobs runs again, has a slot or is not kept, which takes more than most ends do.
+-- Whether one of these jobs runs again, has a slot, or is not kept or filed, which takes more than most ends do.
 local waits_again = false
 -- Whether one of them leaves something in the outbox.
 local posts = false
@@ -29,7 +29,7 @@ while i <= #ARGV do
   local k, id = #ids + 1, ARGV[i + 1]
   local m = id .. ':' .. ARGV[i + 2]
   ats[k], ids[k], members[k], execution_keys[k] = i, id, m, EXECUTION .. m
-  waits_again = waits_again or ARGV[i + 13] ~= '' or ARGV[i + 14] ~= '' or tonumber(ARGV[i + 6]) <= 0
+  waits_again = waits_again or ARGV[i + 13] ~= '' or ARGV[i + 14] ~= '' or (tonumber(ARGV[i + 6]) or 0) <= 0
   posts = posts or ARGV[posts_at(i + 4)] ~= '0'
   i = i + 4 + conclusion_len(i + 4)
 end

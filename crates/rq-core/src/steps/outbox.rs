@@ -119,7 +119,9 @@ pub fn due(keys: &Keys, boxes: &[OutBox], now_ms: f64) -> Step<Vec<Vec<String>>>
         // A box that is no sorted set has nothing for anybody.
         let names = |answer| read::<Vec<Vec<u8>>>(NAME, answer).unwrap_or_default();
         let names = answers.into_iter().map(names);
-        Ok(names.map(|names| names.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect()).collect())
+        Ok(names
+            .map(|names| names.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect())
+            .collect())
     })
 }
 

@@ -99,7 +99,14 @@ pub(super) fn push_conclusion(cmd: &mut redis::Cmd, settlement: &Settlement) {
         Settled::Exhausted => ("failed", None),
         Settled::Again(text) => ("again", text.as_deref().map(result::encode_failure_text)),
     };
-    cmd.arg(status).arg(conclusion.settled.kind().to_wire()).arg(conclusion.ttl.to_wire());
+    cmd.arg(status);
+    let payload = if conclusion.filed {
+        cmd.arg(conclusion.settled.kind().to_wire()).arg(conclusion.ttl.to_wire());
+        payload
+    } else {
+        cmd.arg("").arg("");
+        None
+    };
     // The result's `execution_started_at` is the time of the claim (docs/wire.md §24.3); the job's `started_at` is
     // that of the run, the end less what it took.
     cmd.arg(payload.unwrap_or_default()).arg(claimed_at.epoch_text());

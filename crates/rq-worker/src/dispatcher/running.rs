@@ -274,6 +274,8 @@ impl Run {
                 Conclusion::of(&self.job, outcome, ended_at, options.result_ttl)
             }
         };
+        let conclusion =
+            if options.default_exception_handler { conclusion } else { conclusion.without_default_handler() };
         let settlement = Settlement {
             claimed: self.claimed.clone(),
             conclusion,

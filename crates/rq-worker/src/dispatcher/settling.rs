@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rq_core::steps::BATCH_MAX;
 use rq_core::steps::job::{self as job_steps, Cursor, Release};
 use rq_core::steps::settlement::{self as steps, SettleReply, Settlement};
-use rq_core::{Ended, Error, ErrorClass, ExecutionId, Job, Next, Settled, Timestamp, Ttl};
+use rq_core::{Conclusion, Ended, Error, ErrorClass, ExecutionId, Job, Next, Settled, Timestamp, Ttl};
 
 use super::Dispatcher;
 use super::claiming::Capacity;
@@ -214,7 +214,8 @@ impl Dispatcher {
     fn start_releasing(&mut self, job_id: &str, settlement: &Settlement) {
         // A job with ttl 0 that will not run again keeps its record while dependents are left; the last page takes it
         // away.
-        let discarded = settlement.conclusion.ttl == Ttl::Seconds(0) && settlement.conclusion.next.is_none();
+        let Conclusion { ttl, filed, next, .. } = settlement.conclusion;
+        let discarded = filed && ttl == Ttl::Seconds(0) && next.is_none();
         let why = if discarded { Release::Discarded } else { Release::Ended };
         let (link, outage) = (self.link.clone(), Arc::clone(&self.outage));
         let (keys, id) = (self.who.keys.clone(), job_id.to_owned());

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rq_wire::{Codec, CodecError, Payload, Value, ValueError, zlib};
 use serde::Serialize;
 
+use crate::callback::{Callback, CallbackKind};
 use crate::dependency::{DEPENDENCIES_MAX, Dependency};
 use crate::error::Error;
 use crate::job::{Job, TIMEOUT_DEFAULT, Timeout};
@@ -16,6 +17,7 @@ use crate::repeat::Repeat;
 use crate::retry::Retry;
 use crate::time::TimeSpan;
 use crate::ttl::{Ttl, whole_seconds};
+use crate::webhook::{self, Webhook};
 
 /// What to run, with which arguments and options; yields a `T`.
 ///
@@ -49,10 +51,12 @@ struct Options {
     repeat: Option<Repeat>,
     dependency: Option<Dependency>,
     on_crash: Option<OnCrash>,
+    callbacks: Vec<(CallbackKind, Callback)>,
     queue: Option<String>,
     at_front: bool,
     codec: Option<Codec>,
     meta: Vec<(Value, Value)>,
+    webhooks: Vec<Webhook>,
 }
 
 /// What a queue says of calls that do not say it themselves.
@@ -180,6 +184,28 @@ impl<T> Call<T> {
         self
     }
 
+    /// What to call when the job has returned a value, before that is stored: `page::callback()` of a function marked
+    /// `#[callback]`, [`Callback::to`] one by name, or [`Callback::python`] one that Python imports. One of each is kept; a
+    /// second one replaces the first. docs/callbacks.md says what they get and what their own failure does.
+    pub fn on_success(self, callback: impl Into<Callback>) -> Call<T> {
+        self.on_end(CallbackKind::Success, callback.into())
+    }
+
+    /// The same when an attempt of the job has failed, before that is stored, also where it is tried again.
+    pub fn on_failure(self, callback: impl Into<Callback>) -> Call<T> {
+        self.on_end(CallbackKind::Failure, callback.into())
+    }
+
+    /// The same when somebody has stopped the job.
+    pub fn on_stopped(self, callback: impl Into<Callback>) -> Call<T> {
+        self.on_end(CallbackKind::Stopped, callback.into())
+    }
+
+    fn on_end(mut self, kind: CallbackKind, callback: Callback) -> Call<T> {
+        self.options.callbacks.push((kind, callback));
+        self
+    }
+
     /// Puts the job at the head of the queue.
     pub fn at_front(mut self) -> Call<T> {
         self.options.at_front = true;
@@ -224,6 +250,12 @@ impl<T> Call<T> {
             self.options.meta.retain(|(known, _)| *known != key);
             self.options.meta.push((key, value));
         }
+        self
+    }
+
+    /// Adds a request that is sent when the job has ended; 16 at most.
+    pub fn webhook(mut self, webhook: Webhook) -> Call<T> {
+        self.options.webhooks.push(webhook);
         self
     }
 
@@ -285,6 +317,11 @@ impl<T> Call<T> {
             set_dependency(&mut job, &dependency)?;
         }
         job.on_crash = options.on_crash;
+        for (kind, callback) in options.callbacks {
+            callback.check(kind)?;
+            job.set_callback(kind, callback);
+        }
+        job.webhooks = webhook::to_field(&options.webhooks)?;
         if !options.meta.is_empty() {
             job.meta = Some(codec.encode_value(&Value::Dict(options.meta))?);
         }

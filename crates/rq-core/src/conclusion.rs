@@ -99,6 +99,12 @@ impl Conclusion {
         Conclusion { settled, ttl, filed: true, next, changes }
     }
 
+    /// Whether the job runs again because it bears a second run, and not because an attempt of it has failed.
+    pub fn is_given_back(&self) -> bool {
+        let takes_retry = self.changes.iter().any(|(field, _)| *field == "retries_left");
+        matches!(self.settled, Settled::Again(Some(_))) && !takes_retry
+    }
+
     /// The rules for an execution that was cut off because its worker was shut down. A job that may run again whenever
     /// its worker dies does so here too, and no crash is counted. `default` is for jobs without an `on_crash` of their
     /// own.

@@ -1,6 +1,8 @@
-//! The `#[job]` attribute of RQ. Use it through `rq_core::job`, which documents it. `#[both_fronts]` is rq-core's own.
+//! The `#[job]` and `#[callback]` attributes of RQ. Use them through `rq_core::job` and `rq_core::callback`, which
+//! document them. `#[both_fronts]` is rq-core's own.
 
 mod attribute;
+mod callback;
 mod declaration;
 mod defaults;
 mod expand;
@@ -161,6 +163,73 @@ fn expanded(rq: proc_macro2::TokenStream, attribute: TokenStream, item: TokenStr
     let expanded = syn::parse(attribute)
         .and_then(|attribute| Ok((attribute, syn::parse(item)?)))
         .and_then(|(attribute, declaration)| expand::job(&rq, &attribute, &declaration));
+    expanded.unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Makes a function a callback: something that a worker calls when a job has ended.
+///
+/// ```ignore
+/// /// Tells whoever is on duty.
+/// #[callback("alerts.page")]                              // the name on the wire, written, never derived
+/// fn page(ctx: &Context, end: End) -> rq_core::Result<()> { .. }
+///
+/// #[callback("reports.publish")]                          // without a context; async works the same
+/// async fn publish(end: End) -> anyhow::Result<()> { .. }
+///
+/// let call = monthly::call(2026).on_failure(page::callback().timeout(secs(5))).on_success(publish::callback());
+/// let handlers = handlers![monthly, page, publish];       // the worker has to know them, as it does jobs
+/// ```
+///
+/// Beside the function `page` stands a type `page` with `NAME` and `callback()`, a `Callback` for `on_success`,
+/// `on_failure` and `on_stopped` of a `Call`. A job that Python has enqueued calls it by its name as well.
+///
+/// # What does not compile
+///
+/// A callback that is no `Result`, since it may fail:
+/// ```compile_fail
+/// #[rq_core::callback("alerts.page")]
+/// fn page(end: rq_core::End) {}
+/// ```
+/// One with a value, which nobody would read:
+/// ```compile_fail
+/// #[rq_core::callback("alerts.page")]
+/// fn page(end: rq_core::End) -> rq_core::Result<i64> { Ok(1) }
+/// ```
+/// One that is not told how the job ended, or is told more:
+/// ```compile_fail
+/// #[rq_core::callback("alerts.page")]
+/// fn page(ctx: &rq_core::Context) -> rq_core::Result<()> { Ok(()) }
+/// ```
+/// ```compile_fail
+/// #[rq_core::callback("alerts.page")]
+/// fn page(end: rq_core::End, number: i64) -> rq_core::Result<()> { Ok(()) }
+/// ```
+/// One that takes something else for the end:
+/// ```compile_fail
+/// #[rq_core::callback("alerts.page")]
+/// fn page(end: String) -> rq_core::Result<()> { Ok(()) }
+/// ```
+/// A name that is no dotted path:
+/// ```compile_fail
+/// #[rq_core::callback("alerts page")]
+/// fn page(end: rq_core::End) -> rq_core::Result<()> { Ok(()) }
+/// ```
+#[proc_macro_attribute]
+pub fn callback(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    callback_expanded(quote!(::rq_core), attribute, item)
+}
+
+/// [`callback`](macro@callback) for programs that depend on `rq-cli` alone, which exports it under that name.
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn callback_by_rq_cli(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    callback_expanded(quote!(::rq_cli::__private::rq_core), attribute, item)
+}
+
+fn callback_expanded(rq: proc_macro2::TokenStream, attribute: TokenStream, item: TokenStream) -> TokenStream {
+    let expanded = syn::parse(attribute)
+        .and_then(|name| Ok((name, syn::parse(item)?)))
+        .and_then(|(name, declaration)| callback::callback(&rq, &name, &declaration));
     expanded.unwrap_or_else(syn::Error::into_compile_error).into()
 }
 

@@ -42,7 +42,7 @@ impl Parse for Identity {
 }
 
 /// Python imports what stands before the last dot, so the name must be a dotted path of identifiers.
-fn check(name: &LitStr) -> Result<()> {
+pub(crate) fn check(name: &LitStr) -> Result<()> {
     let text = name.value();
     let is_identifier = |part: &str| {
         let mut chars = part.chars();

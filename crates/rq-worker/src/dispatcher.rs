@@ -50,6 +50,7 @@ mod shortage;
 mod shutdown;
 mod thrift;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -103,6 +104,8 @@ pub(crate) struct Parts {
     /// The executor's word for `-w`.
     pub(crate) executor_name: &'static str,
     pub(crate) executor: Box<dyn Executor>,
+    /// The callbacks that the program has.
+    pub(crate) callback_names: BTreeSet<&'static str>,
     pub(crate) exception_handlers: Vec<Arc<dyn ExceptionHandler>>,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
 }

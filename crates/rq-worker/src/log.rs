@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use rq_core::{Counted, Job, Shown, Timestamp, Ttl, without_argument};
+use rq_core::{Callback, CallbackKind, Counted, Job, Shown, Timestamp, Ttl, without_argument};
 
 use crate::event::{Observer, ReapedFate, WorkerEvent};
 
@@ -267,13 +267,10 @@ fn abridged(text: &str) -> Cow<'_, str> {
 
 fn callbacks_ignored(worker: &str, job: &Job) {
     let id = Shown::name(&job.id);
-    let callbacks = [
-        ("on_success", &job.success_callback),
-        ("on_failure", &job.failure_callback),
-        ("on_stopped", &job.stopped_callback),
-    ];
-    let callbacks = callbacks.into_iter().filter_map(|(option, callback)| {
-        callback.as_ref().map(|callback| format!("{option} ({})", Shown::name(&callback.name)))
+    let callbacks = CallbackKind::ALL.into_iter().flat_map(|kind| {
+        let named =
+            move |callback: &Callback| format!("on_{} ({})", kind.as_str(), Shown::name(&callback.name));
+        job.callbacks(kind).map(named)
     });
     let ignored: Vec<String> = callbacks.chain(job.has_webhooks().then(|| "webhooks".to_owned())).collect();
     warn!("Worker {worker}: job {id} has what this worker does not call yet: {}", ignored.join(", "));

@@ -330,10 +330,12 @@ fn launch<L: Launch>(
     let mut observers: Vec<Arc<dyn Observer>> =
         vec![Arc::new(Log { descriptions: options.log_descriptions })];
     observers.append(&mut program.observers);
+    let callback_names = program.handlers.callback_names().collect();
     let executor = L::launch(program, &options, own).map_err(|error| match error {
         LaunchError::NoHandlers => WorkerError::NoHandlers,
         source => WorkerError::Launch { executor: L::NAME, source },
     })?;
-    let parts = Parts { options, executor_name: L::NAME, executor, exception_handlers, observers };
+    let parts =
+        Parts { options, executor_name: L::NAME, executor, callback_names, exception_handlers, observers };
     Ok(PreparedWorker { parts: Some(parts) })
 }

@@ -411,7 +411,7 @@ impl Dispatcher {
             }
             Begun::Malformed(failure) => {
                 // Redis counts it as begun, so it has to be settled, as a failure of the job.
-                self.on_ended(&id, Ended { outcome: Err(failure), ran: Duration::ZERO });
+                self.on_ended(&id, Ended { outcome: Err(failure), ran: Duration::ZERO, called_back: false });
             }
         }
     }

@@ -285,6 +285,7 @@ impl Run {
             ran: ended.ran,
             // What was still in the box is newer than what was sent, which this may overtake.
             meta: meta.or_else(|| self.meta.clone()),
+            posts: Vec::new(),
         };
         (settlement, failure)
     }
@@ -341,7 +342,7 @@ mod tests {
         causes.iter().for_each(|cause| running.give_cause(&id, *cause));
         let outcome = Err(told.unwrap_or_else(|| running.end_by_force(&id)));
         let run = running.end(&id, ran).unwrap();
-        run.settlement(Ended { outcome, ran }, &Options::default(), None).1.unwrap()
+        run.settlement(Ended { outcome, ran, called_back: false }, &Options::default(), None).1.unwrap()
     }
 
     #[test]

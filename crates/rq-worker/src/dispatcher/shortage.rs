@@ -155,7 +155,10 @@ impl Dispatcher {
             }
             // Whoever had it stopped has had that done.
             Err(_) if self.running.is_asked_to_end(id) => {
-                self.on_ended(id, Ended { outcome: Err(Failure::Stopped), ran: Duration::ZERO });
+                self.on_ended(
+                    id,
+                    Ended { outcome: Err(Failure::Stopped), ran: Duration::ZERO, called_back: false },
+                );
             }
             Err(want) => self.on_unbegun(id, &want),
         }

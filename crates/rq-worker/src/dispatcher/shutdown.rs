@@ -164,7 +164,7 @@ impl Dispatcher {
         for claimed in self.running.all() {
             let outcome = Err(self.running.end_by_force(&claimed.id));
             // Does nothing for those that have ended by themselves and only wait for Redis.
-            self.on_ended(&claimed.id, Ended { outcome, ran: Duration::ZERO });
+            self.on_ended(&claimed.id, Ended { outcome, ran: Duration::ZERO, called_back: false });
         }
     }
 

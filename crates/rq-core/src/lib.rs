@@ -90,6 +90,8 @@ pub mod current;
 mod current;
 mod death_penalty;
 mod dependency;
+#[cfg(feature = "worker")]
+mod due_call;
 mod end;
 mod entry;
 mod error;
@@ -147,6 +149,8 @@ pub use context::{Context, Host, PROGRESS_KEY, PROGRESS_NOTE_KEY};
 pub use counted::Counted;
 pub use death_penalty::{DeathPenalty, Guard};
 pub use dependency::Dependency;
+#[cfg(feature = "worker")]
+pub use due_call::{CallsFor, DUE_CALL_LIMIT_MAX, DueCall, DueCallError};
 pub use end::{End, EndFailure, EndValue};
 pub use entry::Entry;
 pub use error::Error;

@@ -26,7 +26,7 @@ pub const WEBHOOK_URL_BYTES_MAX: usize = 2048;
 /// The most bytes of the headers of a webhook, names and values.
 pub const WEBHOOK_HEADERS_BYTES_MAX: usize = 8 << 10;
 /// The longest time that a request may take, in seconds.
-pub const WEBHOOK_TIMEOUT_S_MAX: u64 = 300;
+pub const WEBHOOK_TIMEOUT_S_MAX: u64 = 60;
 /// How long a request may take that says nothing of it, in seconds.
 const TIMEOUT_S_DEFAULT: u64 = 10;
 

@@ -27,6 +27,7 @@ mod signal_threads;
 mod signals;
 mod want;
 mod watch;
+mod webhooks;
 mod worker;
 
 pub use dispatcher::INFLATED_BYTES_MAX;
@@ -46,4 +47,5 @@ pub use signal_threads::start_signal_threads;
 pub use signals::signals;
 pub use want::want;
 pub use watch::{RETURN_GRACE, Watch};
+pub use webhooks::{ATTEMPTS_MAX, Allow, AllowError, Secret, SendError, Sender, WebhookOptions, pause_after};
 pub use worker::{PreparedWorker, Worker, prepare};

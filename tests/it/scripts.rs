@@ -322,7 +322,16 @@ pub(crate) fn settlement(claimed: &Claimed, settled: Settled, ttl: Ttl) -> Settl
     let claimed_at = ended_at.before(2 * RAN);
     let conclusion = Conclusion { settled, ttl, filed: true, next: None, changes: Vec::new() };
     let claimed = claimed.clone();
-    Settlement { claimed, conclusion, slot: None, claimed_at, ended_at, ran: RAN, meta: None, posts: Vec::new() }
+    Settlement {
+        claimed,
+        conclusion,
+        slot: None,
+        claimed_at,
+        ended_at,
+        ran: RAN,
+        meta: None,
+        posts: Vec::new(),
+    }
 }
 
 /// One that ended with the value 5 in JSON, kept for RQ's 500 s.

@@ -81,7 +81,7 @@ impl Webhook {
         self
     }
 
-    /// How long the request may take, in whole seconds from 1 to 300; by default 10 s.
+    /// How long the request may take, in whole seconds from 1 to 60; by default 10 s.
     pub fn timeout(mut self, limit: impl Into<TimeSpan>) -> Webhook {
         self.timeout_s = whole_seconds(limit.into().duration());
         self
@@ -119,7 +119,7 @@ impl Webhook {
             return refuse("a URL can have 2,048 bytes at most");
         }
         if !(1..=WEBHOOK_TIMEOUT_S_MAX).contains(&self.timeout_s) {
-            return refuse("a request needs a second at least, and may take 300 at most");
+            return refuse("a request needs a second at least, and may take 60 at most");
         }
         let headers_bytes: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
         if headers_bytes > WEBHOOK_HEADERS_BYTES_MAX {

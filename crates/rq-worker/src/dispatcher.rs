@@ -12,7 +12,7 @@
 //! | writes that the worker is alive, and what it does | `heartbeats.rs`, `registration.rs`, `namesake.rs` |
 //! | renews the leases of the jobs that run, so that no other worker takes them | `leases.rs` |
 //! | ends what workers held that stopped heartbeating | `reaping.rs` |
-//! | sends webhooks, and has callbacks called that were not called where the job ran | `outbox.rs` |
+//! | sends webhooks, and has callbacks called that were not called where the job ran | `posts.rs`, `outbox.rs` |
 //! | stores the meta that running jobs save | `meta.rs`, `meta_box.rs` |
 //! | queues scheduled jobs that are due | `schedule.rs` |
 //! | repairs registries, queues and rate limits | `maintenance.rs`, `round.rs` |
@@ -41,6 +41,7 @@ mod order;
 mod outage;
 mod outbox;
 mod pace;
+mod posts;
 mod reaping;
 mod registration;
 mod requests;
@@ -81,6 +82,7 @@ use maintenance::Maintenance;
 use meta::Meta;
 use outage::{Outage, until_answered};
 use outbox::Outbox;
+use posts::Posts;
 use reaping::Reaping;
 use running::Running;
 use schedule::Schedule;
@@ -211,6 +213,7 @@ struct Dispatcher {
     heartbeats: Heartbeats,
     leases: Leases,
     reaping: Reaping,
+    posts: Posts,
     outbox: Outbox,
     meta: Meta,
     /// In a worker that has a scheduler, until that has left.
@@ -243,7 +246,8 @@ impl Dispatcher {
             heartbeats: Heartbeats::new(&options),
             leases: Leases::new(&options),
             reaping: Reaping::new(&options),
-            outbox: Outbox::new(&options, callback_names),
+            outbox: Outbox::new(&options, callback_names.iter().copied()),
+            posts: Posts::new(callback_names),
             meta: Meta::new(&options),
             schedule: Schedule::new(&options),
             maintenance: Maintenance::new(&options),

@@ -18,7 +18,10 @@ pub(super) fn post(to: OutBox) -> Post {
 }
 
 fn posting(claimed: &Claimed) -> Settlement {
-    Settlement { posts: vec![post(OutBox::Webhooks), post(callbacks()), post(OutBox::Webhooks)], ..failed(claimed) }
+    Settlement {
+        posts: vec![post(OutBox::Webhooks), post(callbacks()), post(OutBox::Webhooks)],
+        ..failed(claimed)
+    }
 }
 
 fn callbacks() -> OutBox {
@@ -156,6 +159,9 @@ fn an_entry_without_a_body_is_taken_off() {
     let stage = Stage::new();
     let [(from, name), _] = posted(&stage);
     stage.run(&format!("DEL outbox:entry:{name}"));
-    assert_eq!(stage.take_twice(&take(&stage.keys, &from, std::slice::from_ref(&name), HOLD)), [Take::Nothing]);
+    assert_eq!(
+        stage.take_twice(&take(&stage.keys, &from, std::slice::from_ref(&name), HOLD)),
+        [Take::Nothing]
+    );
     assert!(!names_due(&stage, &from).contains(&name));
 }

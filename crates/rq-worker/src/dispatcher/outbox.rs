@@ -13,7 +13,10 @@ use rq_core::steps::BATCH_MAX;
 use rq_core::steps::job as job_steps;
 use rq_core::steps::outbox::{self as steps, OutBox, Take, Taken};
 use rq_core::steps::settlement::Settlement;
-use rq_core::{DUE_CALL_LIMIT_MAX, DueCall, Ended, Error, Execution, ExecutionId, Fields, Host, Job, Letter, Stop, WEBHOOK_TIMEOUT_S_MAX, Want, panics};
+use rq_core::{
+    DUE_CALL_LIMIT_MAX, DueCall, Ended, Error, Execution, ExecutionId, Fields, Host, Job, Letter, Stop,
+    WEBHOOK_TIMEOUT_S_MAX, Want, panics,
+};
 use tokio::time::Interval;
 
 use super::{Dispatcher, every};
@@ -93,7 +96,7 @@ impl Outbox {
             has_looked: false,
             webhooks: Noted::default(),
             calls: Noted::default(),
-            sender: Arc::new(Sender::new(&options.webhooks)),
+            sender: Arc::new(Sender::new(options.webhooks.clone())),
             delivering: 0,
             called: HashMap::new(),
         }
@@ -178,7 +181,8 @@ impl Dispatcher {
         if self.shutdown.is_cold() || self.outage.is_refused() || self.outbox.is_empty() {
             return;
         }
-        while let Some((from, names)) = self.outbox.webhooks.next(SENDS_MAX - self.outbox.webhooks.under_way) {
+        while let Some((from, names)) = self.outbox.webhooks.next(SENDS_MAX - self.outbox.webhooks.under_way)
+        {
             self.take(from, names, HOLD_WEBHOOK);
         }
         if self.shortage.is_pausing() {
@@ -255,10 +259,11 @@ impl Dispatcher {
         // tokio panics where it cannot have a thread.
         match panics::catch(|| tokio::task::spawn_blocking(move || sender.send(&sent, attempt))) {
             Ok(sending) => self.beside(sending, move |worker, sent| {
-                let sent = sent.unwrap_or_else(|_| Err(SendError::Unsent("the request was cut off".to_owned())));
+                let sent =
+                    sent.unwrap_or_else(|_| Err(SendError::Network("the request was cut off".to_owned())));
                 worker.on_sent(&taken, &letter, sent);
             }),
-            Err(panic) => self.on_sent(&taken, &letter, Err(SendError::Unsent(panic.message))),
+            Err(panic) => self.on_sent(&taken, &letter, Err(SendError::Network(panic.message))),
         }
     }
 
@@ -305,7 +310,11 @@ impl Dispatcher {
             Ok(Ended { outcome: Ok(_), .. }) => self.end_taken(&taken, None),
             Ok(Ended { outcome: Err(failure), .. }) => {
                 let text = failure.text();
-                self.observers.tell(WorkerEvent::CallbackFailed { id: &call.job_id, name: &call.name, text: &text });
+                self.observers.tell(WorkerEvent::CallbackFailed {
+                    id: &call.job_id,
+                    name: &call.name,
+                    text: &text,
+                });
                 self.end_taken(&taken, None);
             }
             Err(_) => self.end_taken(&taken, Some(UNBEGUN_PAUSE)),

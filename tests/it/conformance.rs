@@ -12,6 +12,7 @@
 //! | `short` | what becomes of jobs that cannot begin |
 //! | `stops` | what signals do |
 //! | `log` | what it takes that somebody reads the log: nothing |
+//! | `outbox` | what is done outside of Redis once a job has ended |
 //! | `outages` | what is lost when the worker or Redis dies: nothing |
 
 mod again;
@@ -23,6 +24,7 @@ mod lives;
 mod log;
 mod order;
 mod outages;
+mod outbox;
 mod short;
 mod stops;
 
@@ -74,6 +76,15 @@ macro_rules! suite {
                 outages::cut_connections_neither_lose_nor_repeat_a_job
                 outages::a_restart_of_redis_neither_loses_nor_repeats_a_job
                 outages::deleted_registries_neither_end_nor_lose_a_running_job
+                outbox::a_stopped_job_has_its_callback_called_once_it_is_stopped
+                outbox::the_callback_of_a_job_whose_worker_died_is_called_by_whoever_reaps_it
+                outbox::what_a_cold_stop_cuts_off_is_told_by_another_worker
+                outbox::a_callback_that_a_worker_died_with_is_not_called_again
+                outbox::a_callback_that_nobody_here_knows_leaves_the_end_alone_and_is_told_once
+                outbox::webhooks_are_sent_when_the_end_is_written_and_before_a_burst_is_over
+                outbox::a_webhook_outlives_the_worker_that_sends_it
+                outbox::a_webhook_is_sent_again_until_it_is_taken_or_given_up
+                outbox::a_webhook_to_an_address_of_ones_own_is_refused
                 life::a_worker_leaves_its_record_idle
                 life::a_worker_says_what_it_is_at
                 short::what_cannot_begin_goes_back_in_order_and_runs_when_it_can

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Error;
 use crate::fields::{FieldError, Fields};
 use crate::job::Timeout;
@@ -13,7 +15,7 @@ use crate::ttl::whole_seconds;
 pub const CALLBACK_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
 
 /// At which end of a job a callback is called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum CallbackKind {
     /// The job has returned a value.
     Success,

@@ -17,6 +17,7 @@ use crate::repeat::Repeat;
 use crate::retry::Retry;
 use crate::time::TimeSpan;
 use crate::ttl::{Ttl, whole_seconds};
+use crate::webhook::{self, Webhook};
 
 /// What to run, with which arguments and options; yields a `T`.
 ///
@@ -51,9 +52,24 @@ struct Options {
     dependency: Option<Dependency>,
     on_crash: Option<OnCrash>,
     callbacks: Vec<(CallbackKind, Callback)>,
+    queue: Option<String>,
     at_front: bool,
     codec: Option<Codec>,
     meta: Vec<(Value, Value)>,
+    webhooks: Vec<Webhook>,
+}
+
+/// What a queue says of calls that do not say it themselves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Defaults {
+    pub(crate) codec: Codec,
+    pub(crate) timeout: Timeout,
+}
+
+impl Defaults {
+    pub(crate) fn new(codec: Codec) -> Defaults {
+        Defaults { codec, timeout: TIMEOUT_DEFAULT }
+    }
 }
 
 impl<T> Clone for Call<T> {
@@ -109,7 +125,8 @@ impl<T> Call<T> {
         self
     }
 
-    /// How long the job may run, in whole seconds; by default 180 s. See [`Call::no_timeout`] for no limit.
+    /// How long the job may run, in whole seconds; by default the queue's
+    /// [`default_timeout`](crate::Queue::default_timeout), 180 s. See [`Call::no_timeout`] for no limit.
     pub fn timeout(mut self, limit: impl Into<TimeSpan>) -> Call<T> {
         self.options.timeout = Some(Timeout::Seconds(whole_seconds(limit.into().duration())));
         self
@@ -140,9 +157,9 @@ impl<T> Call<T> {
         self
     }
 
-    /// Runs the job again when it fails.
-    pub fn retry(mut self, retry: Retry) -> Call<T> {
-        self.options.retry = Some(retry);
+    /// Runs the job again when it fails: a [`Retry`], or how often.
+    pub fn retry(mut self, retry: impl Into<Retry>) -> Call<T> {
+        self.options.retry = Some(retry.into());
         self
     }
 
@@ -195,6 +212,19 @@ impl<T> Call<T> {
         self
     }
 
+    /// Puts the job at the tail of the queue, as is done anyway unless its declaration says otherwise.
+    pub fn at_back(mut self) -> Call<T> {
+        self.options.at_front = false;
+        self
+    }
+
+    /// The queue that [`Queue::delay`](crate::Queue::delay) puts the job into: the one of its declaration,
+    /// `#[job(.., queue = "..")]`, unless this says another. [`Queue::enqueue`](crate::Queue::enqueue) does not ask.
+    pub fn queue(mut self, name: impl Into<String>) -> Call<T> {
+        self.options.queue = Some(name.into());
+        self
+    }
+
     /// Writes the call, and its worker the result, in `codec`; by default in that of the queue.
     pub fn codec(mut self, codec: Codec) -> Call<T> {
         self.options.codec = Some(codec);
@@ -223,6 +253,12 @@ impl<T> Call<T> {
         self
     }
 
+    /// Adds a request that is sent when the job has ended; 16 at most.
+    pub fn webhook(mut self, webhook: Webhook) -> Call<T> {
+        self.options.webhooks.push(webhook);
+        self
+    }
+
     /// The function's name.
     pub fn function(&self) -> &str {
         &self.payload.func
@@ -233,19 +269,25 @@ impl<T> Call<T> {
         self.options.job_id.as_deref()
     }
 
+    /// The queue that was declared, or set with [`Call::queue`].
+    pub fn queue_name(&self) -> Option<&str> {
+        self.options.queue.as_deref()
+    }
+
     /// Whether the job goes to the head of the queue.
     pub(crate) fn is_at_front(&self) -> bool {
         self.options.at_front
     }
 
-    /// The job this call becomes in the queue `origin`, ready to be written; in `codec`, unless it has its own.
-    pub(crate) fn into_job(self, origin: &str, codec: Codec) -> Result<Job, Error> {
+    /// The job this call becomes in the queue `origin`, ready to be written; with the `defaults` of that where it has
+    /// nothing of its own.
+    pub(crate) fn into_job(self, origin: &str, defaults: Defaults) -> Result<Job, Error> {
         // Only now: the methods that add arguments give back the call, so that they can be chained.
         if let Some(error) = self.broken {
             return Err(error.into());
         }
         let Call { payload, options, .. } = self;
-        let codec = options.codec.unwrap_or(codec);
+        let codec = options.codec.unwrap_or(defaults.codec);
         let id = match options.job_id {
             Some(id) => {
                 check_job_id(&id)?;
@@ -257,7 +299,7 @@ impl<T> Call<T> {
         let mut job = Job::new(id, origin, encode(&payload, codec)?);
         // Never left out: a Python worker on a terminal ends on a job without one (docs/wire.md §21-3).
         job.description = Some(options.description.unwrap_or_else(|| payload.description()));
-        job.timeout = Some(checked_timeout(options.timeout)?);
+        job.timeout = Some(checked_timeout(options.timeout.unwrap_or(defaults.timeout))?);
         job.result_ttl = options.result_ttl;
         job.failure_ttl = options.failure_ttl;
         job.ttl_s = checked_ttl(options.ttl)?;
@@ -279,6 +321,7 @@ impl<T> Call<T> {
             callback.check(kind)?;
             job.set_callback(kind, callback);
         }
+        job.webhooks = webhook::to_field(&options.webhooks)?;
         if !options.meta.is_empty() {
             job.meta = Some(codec.encode_value(&Value::Dict(options.meta))?);
         }
@@ -333,14 +376,13 @@ fn set_dependency(job: &mut Job, dependency: &Dependency) -> Result<(), Error> {
     Ok(())
 }
 
-fn checked_timeout(timeout: Option<Timeout>) -> Result<Timeout, Error> {
+fn checked_timeout(timeout: Timeout) -> Result<Timeout, Error> {
     match timeout {
-        Some(Timeout::Seconds(0)) => Err(Error::Option {
+        Timeout::Seconds(0) => Err(Error::Option {
             option: "timeout",
             reason: "a job needs at least a second; use no_timeout() for no limit",
         }),
-        Some(timeout) => Ok(timeout),
-        None => Ok(TIMEOUT_DEFAULT),
+        timeout => Ok(timeout),
     }
 }
 
@@ -361,7 +403,7 @@ mod tests {
     use crate::{days, secs};
 
     fn job(call: Call<()>) -> Result<Job, Error> {
-        call.into_job("default", Codec::Json)
+        call.into_job("default", Defaults::new(Codec::Json))
     }
 
     #[test]
@@ -406,7 +448,8 @@ mod tests {
 
     #[test]
     fn the_codec_of_a_call_has_precedence() {
-        let codec = |call: Call<()>| call.into_job("q", Codec::Pickle).unwrap().payload().unwrap().0;
+        let codec =
+            |call: Call<()>| call.into_job("q", Defaults::new(Codec::Pickle)).unwrap().payload().unwrap().0;
         assert_eq!(codec(Call::to("f")), Codec::Pickle);
         assert_eq!(codec(Call::to("f").codec(Codec::Json)), Codec::Json);
     }

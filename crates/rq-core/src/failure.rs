@@ -331,7 +331,7 @@ impl Failure {
             Failure::Arguments(error) => push(&mut text, format_args!("{error}")),
             Failure::Lost(reason) | Failure::Executor(reason) => text.push_str(reason),
         }
-        shortened(text)
+        shortened(text, TEXT_BYTES_MAX)
     }
 }
 
@@ -350,11 +350,12 @@ fn signal_name(signal: i32) -> &'static str {
     }
 }
 
-fn shortened(mut text: String) -> String {
-    if text.len() > TEXT_BYTES_MAX {
+/// The beginning of a text that has more than so many bytes.
+pub(crate) fn shortened(mut text: String, bytes_max: usize) -> String {
+    if text.len() > bytes_max {
         let whole_bytes = text.len();
         // Between characters: a `String` cut inside of one panics.
-        text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
+        text.truncate(text.floor_char_boundary(bytes_max));
         push(&mut text, format_args!("… (of {whole_bytes} bytes)"));
     }
     text

@@ -322,8 +322,8 @@ impl Prepared {
     /// `None` is Python's `None`, which the results stream leaves out.
     pub fn run(self, context: &Context) -> JobOutcome {
         let outcome = match self.ready {
-            Ready::Sync(run, arguments) => panics::catch(|| run(context, arguments)),
-            Ready::Callback(run, end) => panics::catch(|| run(context, end)),
+            Ready::Sync(run, arguments) => panics::catch(|| context.enter(|| run(context, arguments))),
+            Ready::Callback(run, end) => panics::catch(|| context.enter(|| run(context, end))),
             Ready::Async(..) | Ready::AsyncCallback(..) => {
                 return Err(Failure::Executor(format!(
                     "`{}` is an async handler, which needs a runtime; use the async queue or a worker",
@@ -339,12 +339,12 @@ impl Prepared {
     /// Dropping the future ends an async handler at its next `await`.
     pub async fn run_async(self, context: &Context) -> JobOutcome {
         let begun = match self.ready {
-            Ready::Async(run, arguments) => panics::catch(|| run(context, arguments)),
-            Ready::AsyncCallback(run, end) => panics::catch(|| run(context, end)),
+            Ready::Async(run, arguments) => panics::catch(|| context.enter(|| run(context, arguments))),
+            Ready::AsyncCallback(run, end) => panics::catch(|| context.enter(|| run(context, end))),
             Ready::Sync(..) | Ready::Callback(..) => return self.run(context),
         };
         let outcome = match begun {
-            Ok(running) => panics::catch_async(running).await,
+            Ok(running) => panics::catch_async(context.enter_async(running)).await,
             Err(panic) => Err(panic),
         };
         settled(self.codec, outcome.unwrap_or_else(|panic| Err(Failure::Panic(panic))), context)

@@ -137,6 +137,7 @@ impl InlineRun<'_> {
             ended_at,
             ran,
             meta: self.saved.take(),
+            posts: Vec::new(),
         }
     }
 }

@@ -25,8 +25,9 @@
 //! # Layout
 //!
 //! * producers: [`Call`], [`Queue`], [`JobHandle`], [`blocking`], [`Retry`], [`Repeat`], [`Dependency`], [`OnCrash`],
-//!   [`Ttl`], [`Callback`]
-//! * job authors: [`job`], [`callback`](macro@callback) with [`End`], [`handlers!`], [`Handlers`], [`Context`], [`States`], [`Failure`]
+//!   [`Ttl`], [`Callback`], [`Webhook`]
+//! * job authors: [`job`], [`callback`](macro@callback) with [`End`], [`handlers!`], [`Handlers`], [`Context`], [`States`],
+//!   [`Failure`]
 //! * managing jobs: [`Cancel`], [`Registry`], [`Requeued`]
 //! * inspecting Redis: [`Job`], [`JobResult`], [`ExecutionRecord`], [`WorkerRecord`], [`Status`], [`Keys`]
 //! * texts for people: [`Shown`], for what others have written
@@ -34,7 +35,8 @@
 //! * extenders: [`Executor`] with [`Host`] and [`Interrupt`], [`DeathPenalty`], [`ExceptionHandler`]
 //! * workers and tools of RQ, with the feature `worker`: `steps` and `link`, what is sent to Redis and how;
 //!   `Conclusion`, what becomes of a job that ran; `Prepared`, a job about to run; `panics`, which catches the panics
-//!   of jobs
+//!   of jobs; `current`, where an executor keeps the context of the job that runs; `Letter`, a webhook to be sent;
+//!   `DueCall`, a callback to be called
 //!
 //! # What operators ask, and Python's names for it
 //!
@@ -82,8 +84,14 @@ mod cancel;
 mod conclusion;
 mod context;
 mod counted;
+#[cfg(feature = "worker")]
+pub mod current;
+#[cfg(not(feature = "worker"))]
+mod current;
 mod death_penalty;
 mod dependency;
+#[cfg(feature = "worker")]
+mod due_call;
 mod end;
 mod entry;
 mod error;
@@ -128,6 +136,7 @@ pub mod steps;
 mod steps;
 mod time;
 mod ttl;
+mod webhook;
 mod worker_record;
 
 pub use call::Call;
@@ -140,6 +149,8 @@ pub use context::{Context, Host, PROGRESS_KEY, PROGRESS_NOTE_KEY};
 pub use counted::Counted;
 pub use death_penalty::{DeathPenalty, Guard};
 pub use dependency::Dependency;
+#[cfg(feature = "worker")]
+pub use due_call::{CallsFor, DUE_CALL_LIMIT_MAX, DueCall, DueCallError};
 pub use end::{End, EndFailure, EndValue};
 pub use entry::Entry;
 pub use error::Error;
@@ -181,6 +192,12 @@ pub use status::Status;
 pub use steps::management::Requeued;
 pub use time::{TimeSpan, Timestamp, TimestampError, days, hours, minutes, secs};
 pub use ttl::Ttl;
+#[cfg(feature = "worker")]
+pub use webhook::{Composed, EXC_INFO_BYTES_MAX, Letter, LetterError, Unsendable, compose};
+pub use webhook::{
+    WEBHOOK_HEADERS_BYTES_MAX, WEBHOOK_TIMEOUT_S_MAX, WEBHOOK_URL_BYTES_MAX, WEBHOOKS_MAX, Webhook,
+    WebhooksError,
+};
 pub use worker_record::WorkerRecord;
 
 /// What the code that `#[job]` and `#[callback]` write names. Other code must not: it changes with the macro.
@@ -189,4 +206,5 @@ pub mod __private {
     pub use crate::handlers::{
         Arguments, Handler, Outcome, Returned, Returns, Run, Running, called_back, same_params,
     };
+    pub use crate::queue::Delays;
 }

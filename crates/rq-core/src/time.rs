@@ -81,6 +81,13 @@ impl Timestamp {
         format!("{:?}", self.epoch_us as f64 / 1e6)
     }
 
+    /// As Python's `isoformat` has it: `2026-11-22T01:48:39.413834+00:00`, without a fraction where that is zero.
+    pub fn iso_text(self) -> String {
+        let text = self.to_string();
+        let text = text.trim_end_matches('Z');
+        format!("{}+00:00", text.strip_suffix(".000000").unwrap_or(text))
+    }
+
     /// `self - earlier`, or zero where that is negative.
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_micros(u64::try_from(self.epoch_us - earlier.epoch_us).unwrap_or(0))

@@ -28,6 +28,7 @@ mod signals;
 mod site;
 mod want;
 mod watch;
+mod webhooks;
 mod worker;
 
 pub use dispatcher::INFLATED_BYTES_MAX;
@@ -48,4 +49,5 @@ pub use signals::signals;
 pub use site::Site;
 pub use want::want;
 pub use watch::{RETURN_GRACE, Watch};
+pub use webhooks::{ATTEMPTS_MAX, Allow, AllowError, Secret, SendError, Sender, WebhookOptions, pause_after};
 pub use worker::{PreparedWorker, Worker, prepare};

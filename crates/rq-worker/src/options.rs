@@ -6,6 +6,7 @@ use std::time::Duration;
 use rq_core::{Keys, OnCrash, RedisUrl, Ttl};
 
 use crate::error::LaunchError;
+use crate::webhooks::WebhookOptions;
 
 /// The queue served where none is named.
 pub const QUEUE_DEFAULT: &str = "default";
@@ -61,12 +62,18 @@ pub struct Options {
     pub lease: Duration,
     /// What becomes of a job whose worker, or process, died while it ran, where the job has no `on_crash` of its own.
     pub on_crash: OnCrash,
+    /// Whether failures are filed: in the registry of failed jobs, with a result, and with a time to live. Without, a job that
+    /// has failed for good, or was stopped, gets its status and nothing else: for programs whose exception handlers keep
+    /// the books themselves. RQ's `--disable-default-exception-handler`.
+    pub default_exception_handler: bool,
     /// In which order queues are served.
     pub dequeue: DequeueStrategy,
     /// How often the worker does maintenance, which repairs what other workers have left: 600 s.
     pub maintenance_interval: Duration,
     /// What this worker does about scheduled jobs.
     pub scheduling: Scheduling,
+    /// How webhooks are sent, and where to.
+    pub webhooks: WebhookOptions,
     /// Log what is called with which arguments, not the job's id alone.
     pub log_descriptions: bool,
     /// Which of the workers that this process prepares it is, from 0.
@@ -139,9 +146,11 @@ impl Default for Options {
             monitoring_interval: Duration::from_secs(30),
             lease: LEASE_DEFAULT,
             on_crash: OnCrash::default(),
+            default_exception_handler: true,
             dequeue: DequeueStrategy::default(),
             maintenance_interval: Duration::from_secs(600),
             scheduling: Scheduling::default(),
+            webhooks: WebhookOptions::default(),
             log_descriptions: true,
             ordinal: 0,
         }

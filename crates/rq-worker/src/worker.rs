@@ -25,6 +25,7 @@ use crate::program::Program;
 use crate::program_methods;
 use crate::request::{self, Request};
 use crate::signals::signals;
+use crate::webhooks::{Allow, Secret};
 
 /// A worker whose jobs run in `L`. Each executor's crate exports it as its own `Worker`.
 ///
@@ -124,6 +125,14 @@ impl<L: Launch> Worker<L> {
         self
     }
 
+    /// Whether failures are filed, as they are by default: with `false`, a job that has failed for good, or was stopped, gets
+    /// its status and nothing else, neither an entry in a registry nor a result nor a time to live. For programs whose
+    /// exception handlers keep the books.
+    pub fn default_exception_handler(mut self, files: bool) -> Worker<L> {
+        self.options.default_exception_handler = files;
+        self
+    }
+
     /// In which order the queues are served.
     pub fn dequeue_strategy(mut self, strategy: DequeueStrategy) -> Worker<L> {
         self.options.dequeue = strategy;
@@ -145,6 +154,18 @@ impl<L: Launch> Worker<L> {
     /// Makes the worker a scheduler, which locks its queues: [`Scheduling::Scheduler`].
     pub fn with_scheduler(self) -> Worker<L> {
         self.scheduling(Scheduling::Scheduler)
+    }
+
+    /// Lets webhooks be sent to addresses that are refused otherwise: private ones, or those of a network.
+    pub fn webhook_allow(mut self, allow: Allow) -> Worker<L> {
+        self.options.webhooks.allow.push(allow);
+        self
+    }
+
+    /// Signs webhooks with this secret, which their receivers know.
+    pub fn webhook_secret(mut self, secret: impl Into<Secret>) -> Worker<L> {
+        self.options.webhooks.secret = Some(secret.into());
+        self
     }
 
     /// What concerns the executor alone.

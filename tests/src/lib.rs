@@ -45,6 +45,7 @@ mod python;
 mod resp;
 mod scratch;
 mod server;
+mod told;
 mod trouble;
 mod watched;
 
@@ -63,5 +64,6 @@ pub use proxy::{Fault, Proxy};
 pub use python::{Python, PythonRq};
 pub use scratch::Scratch;
 pub use server::{Server, server};
+pub use told::Told;
 pub use trouble::{Trouble, TroubledRedis};
 pub use watched::Watched;

@@ -191,10 +191,11 @@ impl Job {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::Defaults;
     use crate::{Call, secs};
 
     fn written(call: Call<()>) -> Result<String, Error> {
-        let job = call.into_job("default", Codec::Json)?;
+        let job = call.into_job("default", Defaults::new(Codec::Json))?;
         Ok(String::from_utf8(job.webhooks.unwrap_or_default()).unwrap())
     }
 
@@ -224,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_job_without_webhooks_has_no_field() {
-        assert_eq!(call().into_job("q", Codec::Json).unwrap().webhooks, None);
+        assert_eq!(call().into_job("q", Defaults::new(Codec::Json)).unwrap().webhooks, None);
     }
 
     #[test]
@@ -233,7 +234,7 @@ mod tests {
             .post()
             .header("X-A", "ü")
             .header("x-a", "ß");
-        let job = call().webhook(webhook.clone()).into_job("q", Codec::Json).unwrap();
+        let job = call().webhook(webhook.clone()).into_job("q", Defaults::new(Codec::Json)).unwrap();
         assert_eq!(job.webhooks(), (vec![webhook], None));
     }
 

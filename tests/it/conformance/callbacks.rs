@@ -36,7 +36,7 @@ pub(super) fn a_success_callback_sees_the_value_before_it_is_stored(executor: &'
     let stage = Stage::new(executor);
     let told = Told::new(&stage.scratch);
     let none = Call::to("test.none").job_id("none").on_success(to("told.end"));
-    let list = Call::to("interop.echo").arg([1, 2]).job_id("list").on_success(to("told.end_async"));
+    let list = Call::to("interop.echo").arg(vec![1, 2]).job_id("list").on_success(to("told.end_async"));
     let both = add("both").on_success(to("told.end")).on_failure(to("told.end"));
     let jobs = stage.queue().enqueue_many([none, list, both]).unwrap();
     stage.drain(&[]);
@@ -162,9 +162,10 @@ pub(super) fn a_callback_has_the_context_of_its_job_and_a_limit_of_its_own(execu
 pub(super) fn callbacks_end_at_their_limit(executor: &'static str) {
     let stage = Stage::new(executor);
     let told = Told::new(&stage.scratch);
-    let names = ["told.sleep", "told.sleep_async", "told.check", "told.pending"];
-    let good = names.map(|name| add(&format!("good-{name}")).on_success(to(name)));
-    let bad = names.map(|name| fail(&format!("bad-{name}")).on_failure(to(name)));
+    let names = ["sleep", "sleep_async", "check", "pending"];
+    let of = |name| to(&format!("told.{name}"));
+    let good = names.map(|name| add(&format!("good-{name}")).on_success(of(name)));
+    let bad = names.map(|name| fail(&format!("bad-{name}")).on_failure(of(name)));
     // Its failure is the job's, and is told in turn.
     let both = add("both").on_success(to("told.sleep")).on_failure(to("told.end"));
     let jobs = stage.queue().enqueue_many(good.into_iter().chain(bad).chain([both])).unwrap();

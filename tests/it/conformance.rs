@@ -3,6 +3,7 @@
 //! | file | asks |
 //! |---|---|
 //! | `again` | what runs again, what waits for others, and what people stop |
+//! | `callbacks` | what is called where a job ran, once it has ended |
 //! | `calls` | how calls end, in which codec, and what is kept of them |
 //! | `order` | which jobs are run, and in which order |
 //! | `limits` | what happens at a job's time limit |
@@ -16,6 +17,7 @@
 //! | `outages` | what is lost when the worker or Redis dies: nothing |
 
 mod again;
+mod callbacks;
 mod calls;
 mod contexts;
 mod life;
@@ -49,6 +51,18 @@ macro_rules! suite {
                 again::a_shutdown_command_is_a_warm_stop
                 calls::calls_end_as_they_should
                 calls::results_and_failures_are_kept_as_long_as_asked
+                callbacks::a_success_callback_sees_the_value_before_it_is_stored
+                callbacks::a_success_callback_that_fails_fails_the_job
+                callbacks::a_failure_callback_is_called_however_the_job_failed
+                callbacks::a_failure_callback_that_fails_replaces_the_failure
+                callbacks::each_attempt_that_fails_is_told_and_a_retry_is_not
+                callbacks::one_callback_is_called_that_the_program_has
+                callbacks::a_python_producer_names_callbacks
+                callbacks::a_callback_has_the_context_of_its_job_and_a_limit_of_its_own
+                callbacks::callbacks_end_at_their_limit
+                callbacks::a_callback_that_ignores_its_limit_is_cut_short_and_not_called_again
+                callbacks::a_success_callback_that_is_cut_short_fails_the_job
+                callbacks::a_stop_ends_a_callback
                 contexts::meta_and_progress_are_saved_during_the_run_and_after_it
                 contexts::jobs_enqueue_more_work
                 contexts::state_is_made_once_and_shared

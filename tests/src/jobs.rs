@@ -23,7 +23,9 @@
 //! | `green.*` | wait as coroutines should, or should not: see [`green`] |
 //! | `pages.fetch` | is the example's: see [`rq_examples::fetch`] |
 //! | `zoo.*` | harm the process they run in: see [`zoo`] |
+//! | `told.*` | are callbacks: see [`callbacks`] |
 
+pub mod callbacks;
 pub mod due;
 pub mod green;
 pub mod programs;
@@ -64,6 +66,7 @@ pub fn handlers() -> Handlers {
         .merge(green::handlers())
         .merge(rq_examples::fetch::handlers())
         .merge(zoo::handlers())
+        .merge(callbacks::handlers())
         .merge(due::handlers())
 }
 

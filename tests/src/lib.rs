@@ -49,6 +49,7 @@ mod python;
 mod resp;
 mod scratch;
 mod server;
+mod told;
 mod trouble;
 mod watched;
 
@@ -69,5 +70,6 @@ pub use proxy::{Fault, Proxy};
 pub use python::{Python, PythonRq};
 pub use scratch::Scratch;
 pub use server::{Server, server};
+pub use told::Told;
 pub use trouble::{Trouble, TroubledRedis};
 pub use watched::Watched;

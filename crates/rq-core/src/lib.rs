@@ -164,7 +164,7 @@ pub use failure::{ArgumentError, BoxError, Failure, OverMemory, Result, Usage};
 pub use fields::{FieldError, Fields};
 pub use handle::asynchronous::JobHandle;
 #[cfg(feature = "worker")]
-pub use handlers::Prepared;
+pub use handlers::{DueCallback, JobOutcome, Prepared};
 pub use handlers::{Handlers, Perform};
 pub use interrupt::{Interrupt, Interrupted};
 pub use job::{Job, TIMEOUT_DEFAULT, Timeout};

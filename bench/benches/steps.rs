@@ -163,9 +163,10 @@ fn finished(claimed: &Claimed) -> Settlement {
     const RAN: Duration = Duration::from_micros(10);
     let ended_at = Timestamp::now();
     let settled = Settled::Finished(Some(b"5".to_vec()));
-    let conclusion = Conclusion { settled, ttl: Ttl::RESULT_DEFAULT, next: None, changes: Vec::new() };
+    let conclusion =
+        Conclusion { settled, ttl: Ttl::RESULT_DEFAULT, filed: true, next: None, changes: Vec::new() };
     let (claimed, claimed_at) = (claimed.clone(), ended_at.before(2 * RAN));
-    Settlement { claimed, conclusion, slot: None, claimed_at, ended_at, ran: RAN, meta: None }
+    Settlement { claimed, conclusion, slot: None, claimed_at, ended_at, ran: RAN, meta: None, posts: Vec::new() }
 }
 
 /// Six figures, six seconds each, of which the measured step has about a quarter.

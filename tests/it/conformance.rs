@@ -53,6 +53,9 @@ macro_rules! suite {
                 contexts::states_are_made_where_and_when_they_should_be
                 contexts::a_state_that_cannot_be_made_says_why
                 contexts::handlers_and_penalties_are_called_in_order
+                contexts::a_failure_is_shown_once_through_an_outage
+                contexts::the_context_is_current_in_its_job_alone
+                calls::failures_that_nobody_files_leave_a_status
                 life::a_worker_keeps_a_record_of_itself
                 life::heartbeats_keep_the_worker_and_its_jobs_alive
                 life::a_name_is_taken_once

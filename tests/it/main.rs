@@ -10,6 +10,7 @@ mod cli_worker;
 mod codec_interop;
 mod conformance;
 mod connections;
+mod declared;
 mod deployments;
 mod dev;
 mod dice;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `scripts/<name>.rs` | the script of that name |
 //! | `scripts/due.rs` | `due` and `leave` |
+//! | `scripts/outbox.rs` | `take` and `deliver`, and what `settle` and `abandon` post |
 //! | `scripts/registration.rs` | `birth` and `death` |
 //! | `scripts/lives.rs` | those of a running job, whose id has been enqueued anew |
 //! | `scripts/damage.rs` | those of a running job, whose books somebody has deleted |
@@ -46,6 +47,7 @@ mod free_slots;
 mod full_memory;
 mod heartbeat;
 mod lives;
+mod outbox;
 mod pick_up;
 mod prune;
 mod push_ready;
@@ -318,9 +320,18 @@ pub(crate) fn settlement(claimed: &Claimed, settled: Settled, ttl: Ttl) -> Settl
     const RAN: Duration = Duration::from_millis(10);
     let ended_at = Timestamp::now();
     let claimed_at = ended_at.before(2 * RAN);
-    let conclusion = Conclusion { settled, ttl, next: None, changes: Vec::new() };
+    let conclusion = Conclusion { settled, ttl, filed: true, next: None, changes: Vec::new() };
     let claimed = claimed.clone();
-    Settlement { claimed, conclusion, slot: None, claimed_at, ended_at, ran: RAN, meta: None }
+    Settlement {
+        claimed,
+        conclusion,
+        slot: None,
+        claimed_at,
+        ended_at,
+        ran: RAN,
+        meta: None,
+        posts: Vec::new(),
+    }
 }
 
 /// One that ended with the value 5 in JSON, kept for RQ's 500 s.

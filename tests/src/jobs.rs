@@ -14,6 +14,7 @@
 //! | `test.journal` | takes its time, and says in a [`Journal`](crate::Journal) when it began and ended |
 //! | `test.poll` | enqueues its own id anew while it runs |
 //! | `test.deadline`, `test.who`, `test.count`, `test.meta` | tell what their context says |
+//! | `test.current`, `test.current_async` | tell whether code without a context finds theirs |
 //! | `test.spread` | enqueues more work |
 //! | `test.surroundings` | tells what the system knows of its process |
 //! | `programs.*` | start programs: see [`programs`] |
@@ -54,7 +55,7 @@ pub fn handlers() -> Handlers {
     let failures = handlers![fail, fail_with_causes, panic, panic_async, ask_again];
     let long =
         handlers![sleep, sleep_async, check, pending, stubborn, gate, report, journal_run, weigh, poll];
-    let contexts = handlers![deadline, who, count, meta, spread, surroundings];
+    let contexts = handlers![deadline, who, count, meta, spread, surroundings, current, current_async];
     let ours = like_pythons.merge(results).merge(failures).merge(long).merge(contexts);
     ours.merge(programs::handlers())
         .merge(states::handlers())
@@ -333,6 +334,41 @@ pub struct Counter(AtomicU64);
 #[job("test.count")]
 pub fn count(ctx: &Context) -> Result<u64> {
     Ok(ctx.state::<Counter>().0.fetch_add(1, Ordering::Relaxed) + 1)
+}
+
+/// What code finds that is not given its job's context.
+fn found() -> Option<String> {
+    Context::current().map(|ctx| ctx.execution().x().to_owned())
+}
+
+/// Asks for its context before and after it slept for so many milliseconds, and on threads of its own; panics if it
+/// should.
+#[job("test.current")]
+pub fn current(ctx: &Context, ms: u64, panics: bool) -> Result<()> {
+    let own = Some(ctx.execution().x().to_owned());
+    assert_eq!(found(), own, "as it begins");
+    ctx.sleep(Duration::from_millis(ms))?;
+    assert_eq!(found(), own, "behind a sleep");
+    let passed_on = ctx.clone();
+    let of_thread = std::thread::spawn(move || (found(), passed_on.enter(found), found()));
+    assert_eq!(of_thread.join().expect("it does nothing"), (None, own, None), "on another thread");
+    assert!(!panics, "as was asked");
+    Ok(())
+}
+
+/// Asks for its context before and after it waited for so many milliseconds.
+#[job("test.current_async")]
+pub async fn current_async(ctx: &Context, ms: u64, panics: bool) -> Result<()> {
+    let own = Some(ctx.execution().x().to_owned());
+    assert_eq!(found(), own, "as it begins");
+    ctx.sleep_async(Duration::from_millis(ms)).await?;
+    assert_eq!(found(), own, "behind a wait");
+    tokio::task::yield_now().await;
+    assert_eq!(found(), own, "behind another one");
+    let elsewhere = tokio::spawn(async { found() }).await?;
+    assert_eq!(elsewhere, None, "in another task");
+    assert!(!panics, "as was asked");
+    Ok(())
 }
 
 /// Enqueues a job of its own kind with one less, until there is none; returns how many follow.

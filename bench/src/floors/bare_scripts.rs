@@ -81,6 +81,7 @@ fn settlement(claimed: Claimed, fields: Fields) -> Result<Settlement> {
         ended_at,
         ran: Duration::ZERO,
         meta: None,
+        posts: Vec::new(),
         claimed,
     })
 }

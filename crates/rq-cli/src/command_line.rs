@@ -283,7 +283,7 @@ mod tests {
                 other => panic!("{line}: {other:?}"),
             }
         }
-        assert_eq!(refused("rq worker -dsrandom").1, "No such option '-d'.");
+        assert_eq!(refused("rq worker -dsrandom").1, "No such option '-r'.");
     }
 
     #[test]

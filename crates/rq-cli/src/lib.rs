@@ -50,19 +50,20 @@ mod usage;
 pub use app::App;
 /// What jobs and `main` are written with; all else of a producer's is in `rq-core`.
 pub use rq_core::{
-    ArgumentError, BoxError, Call, Codec, Context, DeathPenalty, ExceptionHandler, Failure, Guard, Handlers,
-    Job, Payload, Repeat, Result, Retry, StateError, States, Value, handlers,
+    ArgumentError, BoxError, Call, Callback, Codec, Context, DeathPenalty, End, EndFailure, EndValue,
+    ExceptionHandler, Failure, Guard, Handlers, Job, Payload, Repeat, Result, Retry, StateError, States,
+    Value, handlers,
 };
 /// What an executor of the program's own is made of, for [`App::executor`].
-pub use rq_core::{Ended, Execution, ExecutionId, Executor, Host, Interrupt, Stop};
-pub use rq_macros::job_by_rq_cli as job;
+pub use rq_core::{CallbackKind, Ended, Execution, ExecutionId, Executor, Host, Interrupt, Stop, Task};
+pub use rq_macros::{callback_by_rq_cli as callback, job_by_rq_cli as job};
 /// What an executor's launch gets, and the observers of a worker.
 pub use rq_worker::{
     ExecutorOption, ExecutorOptions, Jobs, Launch, LaunchError, Observer, Options, Preload, Preloads,
     Program, WorkerEvent,
 };
 
-/// What the code that [`job`] writes names.
+/// What the code that [`job`] and [`callback`](macro@callback) write names.
 #[doc(hidden)]
 pub mod __private {
     pub use rq_core;

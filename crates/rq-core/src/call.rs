@@ -7,6 +7,7 @@ use std::time::Duration;
 use rq_wire::{Codec, CodecError, Payload, Value, ValueError, zlib};
 use serde::Serialize;
 
+use crate::callback::{Callback, CallbackKind};
 use crate::dependency::{DEPENDENCIES_MAX, Dependency};
 use crate::error::Error;
 use crate::job::{Job, TIMEOUT_DEFAULT, Timeout};
@@ -50,10 +51,25 @@ struct Options {
     repeat: Option<Repeat>,
     dependency: Option<Dependency>,
     on_crash: Option<OnCrash>,
+    callbacks: Vec<(CallbackKind, Callback)>,
+    queue: Option<String>,
     at_front: bool,
     codec: Option<Codec>,
     meta: Vec<(Value, Value)>,
     webhooks: Vec<Webhook>,
+}
+
+/// What a queue says of calls that do not say it themselves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Defaults {
+    pub(crate) codec: Codec,
+    pub(crate) timeout: Timeout,
+}
+
+impl Defaults {
+    pub(crate) fn new(codec: Codec) -> Defaults {
+        Defaults { codec, timeout: TIMEOUT_DEFAULT }
+    }
 }
 
 impl<T> Clone for Call<T> {
@@ -109,7 +125,8 @@ impl<T> Call<T> {
         self
     }
 
-    /// How long the job may run, in whole seconds; by default 180 s. See [`Call::no_timeout`] for no limit.
+    /// How long the job may run, in whole seconds; by default the queue's
+    /// [`default_timeout`](crate::Queue::default_timeout), 180 s. See [`Call::no_timeout`] for no limit.
     pub fn timeout(mut self, limit: impl Into<TimeSpan>) -> Call<T> {
         self.options.timeout = Some(Timeout::Seconds(whole_seconds(limit.into().duration())));
         self
@@ -140,9 +157,9 @@ impl<T> Call<T> {
         self
     }
 
-    /// Runs the job again when it fails.
-    pub fn retry(mut self, retry: Retry) -> Call<T> {
-        self.options.retry = Some(retry);
+    /// Runs the job again when it fails: a [`Retry`], or how often.
+    pub fn retry(mut self, retry: impl Into<Retry>) -> Call<T> {
+        self.options.retry = Some(retry.into());
         self
     }
 
@@ -167,9 +184,44 @@ impl<T> Call<T> {
         self
     }
 
+    /// What to call when the job has returned a value, before that is stored: `page::callback()` of a function marked
+    /// `#[callback]`, [`Callback::to`] one by name, or [`Callback::python`] one that Python imports. One of each is kept; a
+    /// second one replaces the first. docs/callbacks.md says what they get and what their own failure does.
+    pub fn on_success(self, callback: impl Into<Callback>) -> Call<T> {
+        self.on_end(CallbackKind::Success, callback.into())
+    }
+
+    /// The same when an attempt of the job has failed, before that is stored, also where it is tried again.
+    pub fn on_failure(self, callback: impl Into<Callback>) -> Call<T> {
+        self.on_end(CallbackKind::Failure, callback.into())
+    }
+
+    /// The same when somebody has stopped the job.
+    pub fn on_stopped(self, callback: impl Into<Callback>) -> Call<T> {
+        self.on_end(CallbackKind::Stopped, callback.into())
+    }
+
+    fn on_end(mut self, kind: CallbackKind, callback: Callback) -> Call<T> {
+        self.options.callbacks.push((kind, callback));
+        self
+    }
+
     /// Puts the job at the head of the queue.
     pub fn at_front(mut self) -> Call<T> {
         self.options.at_front = true;
+        self
+    }
+
+    /// Puts the job at the tail of the queue, as is done anyway unless its declaration says otherwise.
+    pub fn at_back(mut self) -> Call<T> {
+        self.options.at_front = false;
+        self
+    }
+
+    /// The queue that [`Queue::delay`](crate::Queue::delay) puts the job into: the one of its declaration,
+    /// `#[job(.., queue = "..")]`, unless this says another. [`Queue::enqueue`](crate::Queue::enqueue) does not ask.
+    pub fn queue(mut self, name: impl Into<String>) -> Call<T> {
+        self.options.queue = Some(name.into());
         self
     }
 
@@ -217,19 +269,25 @@ impl<T> Call<T> {
         self.options.job_id.as_deref()
     }
 
+    /// The queue that was declared, or set with [`Call::queue`].
+    pub fn queue_name(&self) -> Option<&str> {
+        self.options.queue.as_deref()
+    }
+
     /// Whether the job goes to the head of the queue.
     pub(crate) fn is_at_front(&self) -> bool {
         self.options.at_front
     }
 
-    /// The job this call becomes in the queue `origin`, ready to be written; in `codec`, unless it has its own.
-    pub(crate) fn into_job(self, origin: &str, codec: Codec) -> Result<Job, Error> {
+    /// The job this call becomes in the queue `origin`, ready to be written; with the `defaults` of that where it has
+    /// nothing of its own.
+    pub(crate) fn into_job(self, origin: &str, defaults: Defaults) -> Result<Job, Error> {
         // Only now: the methods that add arguments give back the call, so that they can be chained.
         if let Some(error) = self.broken {
             return Err(error.into());
         }
         let Call { payload, options, .. } = self;
-        let codec = options.codec.unwrap_or(codec);
+        let codec = options.codec.unwrap_or(defaults.codec);
         let id = match options.job_id {
             Some(id) => {
                 check_job_id(&id)?;
@@ -241,7 +299,7 @@ impl<T> Call<T> {
         let mut job = Job::new(id, origin, encode(&payload, codec)?);
         // Never left out: a Python worker on a terminal ends on a job without one (docs/wire.md §21-3).
         job.description = Some(options.description.unwrap_or_else(|| payload.description()));
-        job.timeout = Some(checked_timeout(options.timeout)?);
+        job.timeout = Some(checked_timeout(options.timeout.unwrap_or(defaults.timeout))?);
         job.result_ttl = options.result_ttl;
         job.failure_ttl = options.failure_ttl;
         job.ttl_s = checked_ttl(options.ttl)?;
@@ -259,6 +317,10 @@ impl<T> Call<T> {
             set_dependency(&mut job, &dependency)?;
         }
         job.on_crash = options.on_crash;
+        for (kind, callback) in options.callbacks {
+            callback.check(kind)?;
+            job.set_callback(kind, callback);
+        }
         job.webhooks = webhook::to_field(&options.webhooks)?;
         if !options.meta.is_empty() {
             job.meta = Some(codec.encode_value(&Value::Dict(options.meta))?);
@@ -314,14 +376,13 @@ fn set_dependency(job: &mut Job, dependency: &Dependency) -> Result<(), Error> {
     Ok(())
 }
 
-fn checked_timeout(timeout: Option<Timeout>) -> Result<Timeout, Error> {
+fn checked_timeout(timeout: Timeout) -> Result<Timeout, Error> {
     match timeout {
-        Some(Timeout::Seconds(0)) => Err(Error::Option {
+        Timeout::Seconds(0) => Err(Error::Option {
             option: "timeout",
             reason: "a job needs at least a second; use no_timeout() for no limit",
         }),
-        Some(timeout) => Ok(timeout),
-        None => Ok(TIMEOUT_DEFAULT),
+        timeout => Ok(timeout),
     }
 }
 
@@ -342,7 +403,7 @@ mod tests {
     use crate::{days, secs};
 
     fn job(call: Call<()>) -> Result<Job, Error> {
-        call.into_job("default", Codec::Json)
+        call.into_job("default", Defaults::new(Codec::Json))
     }
 
     #[test]
@@ -387,7 +448,8 @@ mod tests {
 
     #[test]
     fn the_codec_of_a_call_has_precedence() {
-        let codec = |call: Call<()>| call.into_job("q", Codec::Pickle).unwrap().payload().unwrap().0;
+        let codec =
+            |call: Call<()>| call.into_job("q", Defaults::new(Codec::Pickle)).unwrap().payload().unwrap().0;
         assert_eq!(codec(Call::to("f")), Codec::Pickle);
         assert_eq!(codec(Call::to("f").codec(Codec::Json)), Codec::Json);
     }

@@ -70,6 +70,9 @@ pub struct Conclusion {
     pub settled: Settled,
     /// How long that is kept.
     pub ttl: Ttl,
+    /// Whether it is filed: in a registry, with a result, and with a time to live. Of an end that is not, the job has the
+    /// status alone.
+    pub filed: bool,
     /// Where the job goes, if it runs again.
     pub next: Option<Next>,
     /// What changes in the job hash because of that.
@@ -93,7 +96,14 @@ impl Conclusion {
             Err(failure) => retried_or_failed(job, failure.text(), now),
         };
         let ttl = settled.ttl(job, result_ttl);
-        Conclusion { settled, ttl, next, changes }
+        Conclusion { settled, ttl, filed: true, next, changes }
+    }
+
+    /// Whether the job runs again because it bears a second run, and not because an attempt of it has failed.
+    #[cfg(any(feature = "worker", test))]
+    pub fn is_given_back(&self) -> bool {
+        let takes_retry = self.changes.iter().any(|(field, _)| *field == "retries_left");
+        matches!(self.settled, Settled::Again(Some(_))) && !takes_retry
     }
 
     /// The rules for an execution that was cut off because its worker was shut down. A job that may run again whenever
@@ -110,7 +120,7 @@ impl Conclusion {
         };
         // Of no effect here: what was cut off has no value, and every other end is kept for `failure_ttl`.
         let ttl = settled.ttl(job, Ttl::RESULT_DEFAULT);
-        Conclusion { settled, ttl, next, changes }
+        Conclusion { settled, ttl, filed: true, next, changes }
     }
 
     /// The rules for an execution that may have begun, and that what ran it did not outlive: its worker stopped heartbeating,
@@ -134,7 +144,20 @@ impl Conclusion {
         changes.push(("crashes", crashes.to_string()));
         // No value here either, so that `failure_ttl` decides.
         let ttl = settled.ttl(job, Ttl::RESULT_DEFAULT);
-        Conclusion { settled, ttl, next, changes }
+        Conclusion { settled, ttl, filed: true, next, changes }
+    }
+}
+
+#[cfg(any(feature = "worker", test))]
+impl Conclusion {
+    /// The same for a worker without RQ's default exception handler, which is what files failures: a job that has failed for
+    /// good, or was stopped, gets its status and nothing else (docs/wire.md §10.6). One that asked to be run again too
+    /// often is filed all the same, as in RQ.
+    pub fn without_default_handler(mut self) -> Conclusion {
+        if let Settled::Failed(_) | Settled::Stopped(_) = self.settled {
+            self.filed = false;
+        }
+        self
     }
 }
 
@@ -300,6 +323,21 @@ mod tests {
         let job = job(|job| job.retries_left = Some(3));
         let stopped = Conclusion::of(&job, Err(&Failure::Stopped), now(), Ttl::RESULT_DEFAULT);
         assert!(matches!(stopped.settled, Settled::Stopped(_)) && stopped.next.is_none());
+    }
+
+    #[test]
+    fn without_the_default_handler_failures_are_not_filed() {
+        let of = |job: &Job, outcome| {
+            Conclusion::of(job, outcome, now(), Ttl::RESULT_DEFAULT).without_default_handler()
+        };
+        let (boom, retry) = (Failure::Executor("boom".into()), Failure::Retry(Retry::up_to(0)));
+        let (plain, retried) = (job(|_| {}), job(|job| job.retries_left = Some(1)));
+        assert!(!of(&plain, Err(&boom)).filed);
+        assert!(!of(&plain, Err(&Failure::Stopped)).filed);
+        assert!(of(&plain, Ok(None)).filed);
+        assert!(of(&plain, Err(&retry)).filed, "RQ files those that asked too often");
+        let again = of(&retried, Err(&boom));
+        assert!(again.filed && again.next == Some(Next::Tail), "a retry is as ever");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rq_wire::{Codec, CodecError, Value};
 use serde::Serialize;
 
+use crate::current;
 use crate::error::Error;
 use crate::execution::ExecutionId;
 use crate::failure::BoxError;
@@ -52,7 +53,13 @@ pub trait Host: Send + Sync {
 /// }
 /// shrink(&Context::for_test(), vec!["a".into()]).map_err(|failure| failure.text()).unwrap();
 /// ```
-pub struct Context {
+///
+/// Code further down that is not given it asks for [`Context::current`]. Cloning is cheap: all clones are of one run, and
+/// share what it has set.
+#[derive(Clone)]
+pub struct Context(Arc<Parts>);
+
+struct Parts {
     job: Arc<Job>,
     execution: ExecutionId,
     interrupt: Arc<Interrupt>,
@@ -72,7 +79,8 @@ impl Context {
         host: Arc<dyn Host>,
         states: Arc<States>,
     ) -> Context {
-        Context { job, execution, interrupt, host, states, meta: Mutex::new(None), codec: OnceLock::new() }
+        let (meta, codec) = (Mutex::new(None), OnceLock::new());
+        Context(Arc::new(Parts { job, execution, interrupt, host, states, meta, codec }))
     }
 
     /// A context for unit tests of a job: no Redis, no time limit, no state; saved meta stays in it.
@@ -93,34 +101,62 @@ impl Context {
         Context::new(job.into(), execution, Interrupt::new(None).into(), Arc::new(Nowhere), states.into())
     }
 
+    /// The context of the job that runs here, for code that is not given it: RQ's `get_current_job()`. `None` outside of
+    /// a job, and on threads and in tasks that a job starts; give those a clone of its context, and let them
+    /// [`enter`](Context::enter) it.
+    ///
+    /// ```
+    /// use rq_core::{job, Context};
+    /// /// Logs on behalf of whatever job runs.
+    /// fn audit(what: &str) -> String {
+    ///     Context::current().map_or_else(|| what.to_owned(), |ctx| format!("{}: {what}", ctx.job().id))
+    /// }
+    /// assert_eq!(audit("read"), "read");
+    /// assert_eq!(Context::for_test().enter(|| audit("read")), "test: read");
+    /// ```
+    pub fn current() -> Option<Context> {
+        current::current()
+    }
+
+    /// Runs `f` with this as the [current](Context::current) context: for unit tests, and for threads that a job starts.
+    /// Whichever was current before is so again afterwards.
+    pub fn enter<T>(&self, f: impl FnOnce() -> T) -> T {
+        current::within(self, f)
+    }
+
+    /// [`enter`](Context::enter) for async code, around each of its polls, whichever thread polls it; and around its drop.
+    pub async fn enter_async<F: Future>(&self, future: F) -> F::Output {
+        current::within_async(self, future).await
+    }
+
     /// The job's record as it was when the run began.
     pub fn job(&self) -> &Job {
-        &self.job
+        &self.0.job
     }
 
     /// This run: a key under which effects outside of Redis can be made once.
     pub fn execution(&self) -> &ExecutionId {
-        &self.execution
+        &self.0.execution
     }
 
     /// When the job's time is up; `None` for no limit.
     pub fn deadline(&self) -> Option<Instant> {
-        self.interrupt.deadline()
+        self.0.interrupt.deadline()
     }
 
     /// Fails once the job has to end: its time is up, or it was asked to stop.
     pub fn check(&self) -> Result<(), Interrupted> {
-        self.interrupt.check()
+        self.0.interrupt.check()
     }
 
     /// Sleeps, waking early with an error when the job has to end. For sync handlers.
     pub fn sleep(&self, duration: Duration) -> Result<(), Interrupted> {
-        self.host.sleep(&self.interrupt, duration)
+        self.0.host.sleep(&self.0.interrupt, duration)
     }
 
     /// [`sleep`](Context::sleep) for async handlers.
     pub async fn sleep_async(&self, duration: Duration) -> Result<(), Interrupted> {
-        self.interrupt.sleep_async(duration).await
+        self.0.interrupt.sleep_async(duration).await
     }
 
     /// What the program shares among its jobs, made the first time a job asks for it.
@@ -130,7 +166,7 @@ impl Context {
     /// this call. [`try_state`](Context::try_state) returns the second as an error.
     #[track_caller]
     pub fn state<T: Send + Sync + 'static>(&self) -> &T {
-        self.states.get()
+        self.0.states.get()
     }
 
     /// [`state`](Context::state), where making it may fail; docs/states.md has the kinds there are. The next job that asks has
@@ -140,13 +176,13 @@ impl Context {
     /// If the program added no `T`.
     #[track_caller]
     pub fn try_state<T: Send + Sync + 'static>(&self) -> Result<&T, StateError> {
-        self.states.try_get()
+        self.0.states.try_get()
     }
 
     /// The job's meta: a dict, as it was at the start with what this run has set; `{'unserialized': bytes}` where that
     /// cannot be decoded, as in RQ.
     pub fn meta(&self) -> Result<Value, Error> {
-        Ok(self.locked_meta().clone().unwrap_or_else(|| self.job.meta_or_raw()))
+        Ok(self.locked_meta().clone().unwrap_or_else(|| self.0.job.meta_or_raw()))
     }
 
     /// Sets one key of the job's meta and saves it. Meta that cannot be decoded is not written over: an error.
@@ -176,39 +212,40 @@ impl Context {
             }
         }
         let encoded = self.codec().encode_value(&Value::Dict(dict.clone()))?;
-        self.host.save_meta(&self.execution, encoded).map_err(Error::MetaNotSaved)
+        self.0.host.save_meta(&self.0.execution, encoded).map_err(Error::MetaNotSaved)
     }
 
     /// Meta is written in the codec of the job, which is read from its payload once.
     pub(crate) fn codec(&self) -> Codec {
         // The context of a unit test has no payload, and keeps its meta in the default codec.
-        let detect = || self.job.inflated().and_then(|inflated| Codec::detect(&inflated)).unwrap_or_default();
-        *self.codec.get_or_init(detect)
+        let detect =
+            || self.0.job.inflated().and_then(|inflated| Codec::detect(&inflated)).unwrap_or_default();
+        *self.0.codec.get_or_init(detect)
     }
 
     fn loaded<'a>(&self, meta: &'a mut Option<Value>) -> Result<&'a mut Value, Error> {
         match meta {
             Some(meta) => Ok(meta),
-            None => Ok(meta.insert(self.job.meta()?)),
+            None => Ok(meta.insert(self.0.job.meta()?)),
         }
     }
 
     fn locked_meta(&self) -> MutexGuard<'_, Option<Value>> {
-        self.meta.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.meta.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn host(&self) -> &dyn Host {
-        &*self.host
+        &*self.0.host
     }
 
     pub(crate) fn interrupt(&self) -> &Interrupt {
-        &self.interrupt
+        &self.0.interrupt
     }
 }
 
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Context").field("execution", &self.execution).finish_non_exhaustive()
+        f.debug_struct("Context").field("execution", &self.0.execution).finish_non_exhaustive()
     }
 }
 

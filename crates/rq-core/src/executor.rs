@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::callback::CallbackKind;
 use crate::context::Host;
+use crate::end::End;
 use crate::execution::ExecutionId;
 use crate::failure::Failure;
 use crate::job::Job;
 
-/// One run of one job, handed to an executor. The payload stays encoded: the executor decodes it where the job runs.
+/// One run of one job, or of one callback of it, handed to an executor. The payload stays encoded: the executor decodes it where the job runs.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Execution {
@@ -23,12 +25,44 @@ pub struct Execution {
     pub limit: Option<Duration>,
     /// Stores the meta that the running job saves. Executors that run jobs outside of this process bring their own.
     pub host: Arc<dyn Host>,
+    /// What runs.
+    pub task: Task,
+}
+
+/// What an execution runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Task {
+    /// The job itself, and behind it those of its callbacks that the program has.
+    Job,
+    /// A callback alone, of a job that has ended.
+    Callback {
+        /// At which end it is called.
+        kind: CallbackKind,
+        /// Its name, which the program knows.
+        name: String,
+        /// How the job ended.
+        end: End,
+    },
 }
 
 impl Execution {
-    /// A run that has not begun. Workers make it.
+    /// A run of a job that has not begun. Workers make it.
     pub fn new(id: ExecutionId, job: Arc<Job>, limit: Option<Duration>, host: Arc<dyn Host>) -> Execution {
-        Execution { id, job, limit, host }
+        Execution { id, job, limit, host, task: Task::Job }
+    }
+
+    /// A run of a callback that has not begun. Workers make it.
+    pub fn callback(
+        id: ExecutionId,
+        job: Arc<Job>,
+        limit: Option<Duration>,
+        host: Arc<dyn Host>,
+        kind: CallbackKind,
+        name: impl Into<String>,
+        end: End,
+    ) -> Execution {
+        Execution { id, job, limit, host, task: Task::Callback { kind, name: name.into(), end } }
     }
 }
 
@@ -41,10 +75,14 @@ impl fmt::Debug for Execution {
 /// How an execution ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// The value in the job's codec, `None` being Python's `None`; or why there is none.
+    /// The value in the job's codec, `None` being Python's `None`; or why there is none. Of a callback alone: `None`, or its
+    /// failure.
     pub outcome: Result<Option<Vec<u8>>, Failure>,
-    /// How long the job itself ran.
+    /// How long the job itself ran, without its callbacks.
     pub ran: Duration,
+    /// Whether its failure callback has begun where the job ran, so that nobody else must call one. Also where it was
+    /// cut short.
+    pub called_back: bool,
 }
 
 /// Why an execution did not begin, and will not: what it takes to run a job is short. Nothing of its job has run, so

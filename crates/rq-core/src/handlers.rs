@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::context::Context;
+use crate::end::End;
 use crate::failure::{ArgumentError, Failure};
 use crate::job::Job;
 use crate::panics;
@@ -45,9 +46,20 @@ pub enum Run {
     Sync(fn(&Context, Arguments) -> Outcome),
     /// As a future that needs a tokio runtime.
     Async(for<'a> fn(&'a Context, Arguments) -> Running<'a>),
+    /// On the calling thread, when a job has ended.
+    Callback(fn(&Context, End) -> Outcome),
+    /// The same as a future that needs a tokio runtime.
+    AsyncCallback(for<'a> fn(&'a Context, End) -> Running<'a>),
 }
 
-/// A job that can run here: `#[job]` implements it for the type beside the function.
+impl Handler {
+    /// Whether it is called when a job has ended, and is no job.
+    fn is_callback(&self) -> bool {
+        matches!(self.run, Run::Callback(_) | Run::AsyncCallback(_))
+    }
+}
+
+/// A job or a callback that can run here: `#[job]` and `#[callback]` implement it for the type beside the function.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot run here: declared without a body, or not marked `#[job]`",
     label = "a worker needs the function's body"
@@ -81,7 +93,17 @@ impl<T: Serialize, E: Into<Failure>> Returns for Result<T, E> {
     }
 }
 
-/// The functions a worker can run, by their names on the wire.
+/// What a callback's function returned, as the outcome of a handler. The code that `#[callback]` writes calls it.
+pub fn called_back<E: Into<Failure>>(returned: Result<(), E>) -> Outcome {
+    match returned.map_err(Into::into) {
+        Ok(()) => Ok(Ok(Value::Null)),
+        // Its job has ended, and a callback is called once.
+        Err(Failure::Retry(_)) => Err("a callback cannot ask for another run; its job can".into()),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// The functions a worker can run, by their names on the wire: jobs and callbacks.
 ///
 /// Made by [`handlers!`](crate::handlers); a module offers its own as a value and [`merge`](Handlers::merge) puts
 /// them together.
@@ -97,7 +119,7 @@ impl Handlers {
         Handlers::default()
     }
 
-    /// Adds the job `J`.
+    /// Adds the job, or the callback, `J`.
     ///
     /// # Panics
     /// If there is a handler of that name already: one of the two would never run.
@@ -129,14 +151,19 @@ impl Handlers {
         );
     }
 
-    /// The handler named `name`.
+    /// The job named `name`.
     fn get(&self, name: &str) -> Option<&Handler> {
-        self.by_name.get(name)
+        self.by_name.get(name).filter(|handler| !handler.is_callback())
     }
 
-    /// The names, sorted.
-    pub fn names(&self) -> impl ExactSizeIterator<Item = &'static str> {
-        self.by_name.keys().copied()
+    /// The names of the jobs, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.by_name.values().filter(|handler| !handler.is_callback()).map(|handler| handler.name)
+    }
+
+    /// The names of the callbacks, sorted.
+    pub fn callback_names(&self) -> impl Iterator<Item = &'static str> {
+        self.by_name.values().filter(|handler| handler.is_callback()).map(|handler| handler.name)
     }
 
     /// Whether there is no handler.
@@ -170,7 +197,7 @@ impl Handlers {
     }
 }
 
-/// Makes [`Handlers`] of jobs: `handlers![math::add, web::fetch]`.
+/// Makes [`Handlers`] of jobs and callbacks: `handlers![math::add, web::fetch, alerts::page]`.
 ///
 /// ```
 /// use rq_core::{handlers, job};
@@ -226,8 +253,8 @@ impl Prepared {
                 self.handler.name
             )));
         };
-        let outcome =
-            panics::catch(|| run(context, self.arguments)).unwrap_or_else(|panic| Err(Failure::Panic(panic)));
+        let outcome = panics::catch(|| context.enter(|| run(context, self.arguments)))
+            .unwrap_or_else(|panic| Err(Failure::Panic(panic)));
         settled(self.codec, outcome, context)
     }
 
@@ -236,8 +263,8 @@ impl Prepared {
     /// Dropping the future ends an async handler at its next `await`.
     pub async fn run_async(self, context: &Context) -> Result<Option<Vec<u8>>, Failure> {
         let Run::Async(run) = self.handler.run else { return self.run(context) };
-        let outcome = match panics::catch(|| run(context, self.arguments)) {
-            Ok(running) => panics::catch_async(running).await,
+        let outcome = match panics::catch(|| context.enter(|| run(context, self.arguments))) {
+            Ok(running) => panics::catch_async(context.enter_async(running)).await,
             Err(panic) => Err(panic),
         };
         settled(self.codec, outcome.unwrap_or_else(|panic| Err(Failure::Panic(panic))), context)
@@ -312,7 +339,7 @@ impl Arguments {
 }
 
 /// `value` as a `T`; a `T` that is a [`Value`] gets it as it came, dates and sets included.
-fn convert<T: DeserializeOwned + 'static>(value: Value) -> Result<T, ValueError> {
+pub(crate) fn convert<T: DeserializeOwned + 'static>(value: Value) -> Result<T, ValueError> {
     // serde knows neither dates nor sets, so a handler that takes a `Value` must not get it by way of serde.
     if TypeId::of::<T>() != TypeId::of::<Value>() {
         return value.deserialize_into();

@@ -115,6 +115,7 @@ impl InlineRun<'_> {
             ended_at,
             ran: began.elapsed(),
             meta: self.saved.take(),
+            posts: Vec::new(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rq_wire::{Codec, CodecError, Payload, Value, zlib};
 
+use crate::callback::{self, Callback, CallbackKind};
 use crate::fields::{FieldError, Fields};
 use crate::on_crash::OnCrash;
 use crate::status::Status;
@@ -55,16 +56,6 @@ impl Timeout {
     }
 }
 
-/// A function to call when a job ends (docs/wire.md §4.6).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Callback {
-    /// Its dotted name.
-    pub name: String,
-    /// How many seconds it may take; `None` where the hash does not say (60 by default).
-    pub timeout_s: Option<i64>,
-}
-
 /// The record of a job in Redis, untyped: for code that inspects or runs jobs.
 ///
 /// All fields of docs/wire.md §3 by their names there. Fields we do not know are kept in `other`, so that reading and
@@ -87,6 +78,7 @@ pub struct Job {
     pub ended_at: Option<Timestamp>,
     pub last_heartbeat: Option<Timestamp>,
     pub worker_name: Option<String>,
+    /// What Python can import, and `failure_callback` and `stopped_callback` as well. See [`Job::callbacks`].
     pub success_callback: Option<Callback>,
     pub failure_callback: Option<Callback>,
     pub stopped_callback: Option<Callback>,
@@ -123,6 +115,10 @@ pub struct Job {
     pub on_crash: Option<OnCrash>,
     /// A field of this project: how often what ran the job has died.
     pub crashes: Option<i64>,
+    /// A field of this project, and `on_failure` and `on_stopped` as well: the callback that a Rust program has.
+    pub on_success: Option<Callback>,
+    pub on_failure: Option<Callback>,
+    pub on_stopped: Option<Callback>,
     /// Whatever else the hash holds.
     pub other: Fields,
 }
@@ -168,6 +164,9 @@ impl Job {
             exc_info: None,
             on_crash: None,
             crashes: None,
+            on_success: None,
+            on_failure: None,
+            on_stopped: None,
             other: Fields::default(),
         }
     }
@@ -192,9 +191,9 @@ impl Job {
             ended_at: f.take_time("ended_at")?,
             last_heartbeat: f.take_time("last_heartbeat")?,
             worker_name: f.take_text("worker_name")?,
-            success_callback: take_callback(f, "success_callback_name", "success_callback_timeout")?,
-            failure_callback: take_callback(f, "failure_callback_name", "failure_callback_timeout")?,
-            stopped_callback: take_callback(f, "stopped_callback_name", "stopped_callback_timeout")?,
+            success_callback: callback::take_python(f, CallbackKind::Success)?,
+            failure_callback: callback::take_python(f, CallbackKind::Failure)?,
+            stopped_callback: callback::take_python(f, CallbackKind::Stopped)?,
             // `take_text` takes empty for missing, and the hash would not come back as it was.
             group_id: match f.get("group_id") {
                 Some(_) => Some(f.take_text("group_id")?.unwrap_or_default()),
@@ -222,6 +221,9 @@ impl Job {
             exc_info: f.take("exc_info"),
             on_crash: f.take_text("on_crash")?.as_deref().and_then(OnCrash::parse),
             crashes: f.take_int("crashes")?,
+            on_success: callback::take_own(f, CallbackKind::Success),
+            on_failure: callback::take_own(f, CallbackKind::Failure),
+            on_stopped: callback::take_own(f, CallbackKind::Stopped),
             other: fields,
         })
     }
@@ -247,24 +249,9 @@ impl Job {
         f.set_or_empty("ended_at", self.ended_at);
         f.set_or_empty("last_heartbeat", self.last_heartbeat);
         f.set_or_empty("worker_name", self.worker_name.as_deref());
-        set_callback(
-            &mut f,
-            "success_callback_name",
-            "success_callback_timeout",
-            self.success_callback.as_ref(),
-        );
-        set_callback(
-            &mut f,
-            "failure_callback_name",
-            "failure_callback_timeout",
-            self.failure_callback.as_ref(),
-        );
-        set_callback(
-            &mut f,
-            "stopped_callback_name",
-            "stopped_callback_timeout",
-            self.stopped_callback.as_ref(),
-        );
+        callback::set_python(&mut f, CallbackKind::Success, self.success_callback.as_ref());
+        callback::set_python(&mut f, CallbackKind::Failure, self.failure_callback.as_ref());
+        callback::set_python(&mut f, CallbackKind::Stopped, self.stopped_callback.as_ref());
         f.set_some("group_id", self.group_id.as_deref());
         f.set_some("result_ttl", self.result_ttl.map(Ttl::to_wire));
         f.set_some("failure_ttl", self.failure_ttl.map(Ttl::to_wire));
@@ -287,6 +274,9 @@ impl Job {
         set_bytes(&mut f, "exc_info", self.exc_info.as_deref());
         f.set_some("on_crash", self.on_crash.map(OnCrash::as_str));
         f.set_some("crashes", self.crashes);
+        callback::set_own(&mut f, CallbackKind::Success, self.on_success.as_ref());
+        callback::set_own(&mut f, CallbackKind::Failure, self.on_failure.as_ref());
+        callback::set_own(&mut f, CallbackKind::Stopped, self.on_stopped.as_ref());
         f
     }
 
@@ -337,9 +327,33 @@ impl Job {
         self.description.as_deref().unwrap_or(&self.id)
     }
 
+    /// What may be called at an end of this kind, ours before RQ's: the first whose name a program knows is called, one at
+    /// most.
+    pub fn callbacks(&self, kind: CallbackKind) -> impl Iterator<Item = &Callback> {
+        let (ours, of_python) = match kind {
+            CallbackKind::Success => (&self.on_success, &self.success_callback),
+            CallbackKind::Failure => (&self.on_failure, &self.failure_callback),
+            CallbackKind::Stopped => (&self.on_stopped, &self.stopped_callback),
+        };
+        [ours, of_python].into_iter().flatten()
+    }
+
+    /// Sets what to call at an end of this kind: a Rust program's beside Python's, and instead of one of its own.
+    pub fn set_callback(&mut self, kind: CallbackKind, callback: Callback) {
+        let field = match (kind, callback.is_python()) {
+            (CallbackKind::Success, false) => &mut self.on_success,
+            (CallbackKind::Failure, false) => &mut self.on_failure,
+            (CallbackKind::Stopped, false) => &mut self.on_stopped,
+            (CallbackKind::Success, true) => &mut self.success_callback,
+            (CallbackKind::Failure, true) => &mut self.failure_callback,
+            (CallbackKind::Stopped, true) => &mut self.stopped_callback,
+        };
+        *field = Some(callback);
+    }
+
     /// Whether something is to be called when it has ended (docs/wire.md §4.6).
     pub fn has_callbacks(&self) -> bool {
-        self.success_callback.is_some() || self.failure_callback.is_some() || self.stopped_callback.is_some()
+        CallbackKind::ALL.into_iter().any(|kind| self.callbacks(kind).next().is_some())
     }
 
     /// Whether something is to be sent when it has ended (docs/wire.md §13).
@@ -360,16 +374,6 @@ fn take_status(f: &mut Fields) -> Result<Status, FieldError> {
 fn shortened(text: &str) -> String {
     const SHOWN_CHARS: usize = 40;
     text.chars().take(SHOWN_CHARS).collect()
-}
-
-fn take_callback(f: &mut Fields, name: &str, timeout: &str) -> Result<Option<Callback>, FieldError> {
-    let timeout_s = f.take_present_int(timeout)?;
-    Ok(f.take_text(name)?.map(|name| Callback { name, timeout_s }))
-}
-
-fn set_callback(f: &mut Fields, name: &str, timeout: &str, callback: Option<&Callback>) {
-    f.set_or_empty(name, callback.map(|callback| callback.name.as_str()));
-    f.set_some(timeout, callback.and_then(|callback| callback.timeout_s));
 }
 
 fn set_bytes(f: &mut Fields, field: &str, bytes: Option<&[u8]>) {

@@ -183,6 +183,11 @@ keys! {
     /// Ours: sorted set of the executions our workers hold, `<id>:<x>` by the millisecond of Redis TIME until which
     /// their lease lasts.
     leases() = ":leases";
+    /// Ours: sorted set of entries of the outbox, by the millisecond of Redis TIME when they are due. A box is `webhooks`,
+    /// or `callbacks:<name>`.
+    outbox(box_name) = ":outbox:", box_name;
+    /// Ours: hash of one entry of the outbox.
+    outbox_entry(name) = ":outbox:entry:", name;
     /// Ours: which worker did a round of maintenance for a queue last, until the next one is due.
     maintained(queue) = ":maintained:", queue;
     /// Ours: the same for what belongs to no queue.

@@ -25,8 +25,9 @@
 //! # Layout
 //!
 //! * producers: [`Call`], [`Queue`], [`JobHandle`], [`blocking`], [`Retry`], [`Repeat`], [`Dependency`], [`OnCrash`],
-//!   [`Ttl`], [`Webhook`]
-//! * job authors: [`job`], [`handlers!`], [`Handlers`], [`Context`], [`States`], [`Failure`]
+//!   [`Ttl`], [`Callback`], [`Webhook`]
+//! * job authors: [`job`], [`callback`](macro@callback) with [`End`], [`handlers!`], [`Handlers`], [`Context`], [`States`],
+//!   [`Failure`]
 //! * managing jobs: [`Cancel`], [`Registry`], [`Requeued`]
 //! * inspecting Redis: [`Job`], [`JobResult`], [`ExecutionRecord`], [`WorkerRecord`], [`Status`], [`Keys`]
 //! * texts for people: [`Shown`], for what others have written
@@ -34,7 +35,8 @@
 //! * extenders: [`Executor`] with [`Host`] and [`Interrupt`], [`DeathPenalty`], [`ExceptionHandler`]
 //! * workers and tools of RQ, with the feature `worker`: `steps` and `link`, what is sent to Redis and how;
 //!   `Conclusion`, what becomes of a job that ran; `Prepared`, a job about to run; `panics`, which catches the panics
-//!   of jobs; `Letter`, a webhook to be sent
+//!   of jobs; `current`, where an executor keeps the context of the job that runs; `Letter`, a webhook to be sent;
+//!   `DueCall`, a callback to be called
 //!
 //! # What operators ask, and Python's names for it
 //!
@@ -77,12 +79,20 @@ extern crate self as rq_core;
 
 pub mod blocking;
 mod call;
+mod callback;
 mod cancel;
 mod conclusion;
 mod context;
 mod counted;
+#[cfg(feature = "worker")]
+pub mod current;
+#[cfg(not(feature = "worker"))]
+mod current;
 mod death_penalty;
 mod dependency;
+#[cfg(feature = "worker")]
+mod due_call;
+mod end;
 mod entry;
 mod error;
 mod error_class;
@@ -130,6 +140,7 @@ mod webhook;
 mod worker_record;
 
 pub use call::Call;
+pub use callback::{CALLBACK_TIMEOUT_DEFAULT, Callback, CallbackKind};
 pub use cancel::Cancel;
 #[cfg(feature = "worker")]
 pub use conclusion::{Conclusion, Next, Settled};
@@ -138,12 +149,15 @@ pub use context::{Context, Host, PROGRESS_KEY, PROGRESS_NOTE_KEY};
 pub use counted::Counted;
 pub use death_penalty::{DeathPenalty, Guard};
 pub use dependency::Dependency;
+#[cfg(feature = "worker")]
+pub use due_call::{CallsFor, DUE_CALL_LIMIT_MAX, DueCall, DueCallError};
+pub use end::{End, EndFailure, EndValue};
 pub use entry::Entry;
 pub use error::Error;
 pub use error_class::ErrorClass;
 pub use exception_handler::ExceptionHandler;
 pub use execution::{ExecutionId, ExecutionRecord};
-pub use executor::{Ended, Execution, Executor, Stop, Want};
+pub use executor::{Ended, Execution, Executor, Stop, Task, Want};
 #[cfg(feature = "worker")]
 pub use failure::without_argument;
 pub use failure::{ArgumentError, BoxError, Failure, OverMemory, Result, Usage};
@@ -153,7 +167,7 @@ pub use handle::asynchronous::JobHandle;
 pub use handlers::Prepared;
 pub use handlers::{Handlers, Perform};
 pub use interrupt::{Interrupt, Interrupted};
-pub use job::{Callback, Job, TIMEOUT_DEFAULT, Timeout};
+pub use job::{Job, TIMEOUT_DEFAULT, Timeout};
 pub use keys::Keys;
 pub use link::BlockingLink;
 pub use on_crash::{CRASHES_MAX, OnCrash};
@@ -166,7 +180,7 @@ pub use registry_kind::RegistryKind;
 pub use repeat::Repeat;
 pub use result::{JobResult, ResultKind};
 pub use retry::Retry;
-pub use rq_macros::job;
+pub use rq_macros::{callback, job};
 pub use rq_wire::{Codec, CodecError, Payload, Value, ValueError, zlib};
 pub use shown::Shown;
 #[cfg(feature = "worker")]
@@ -186,8 +200,11 @@ pub use webhook::{
 };
 pub use worker_record::WorkerRecord;
 
-/// What the code that `#[job]` writes names. Other code must not: it changes with the macro.
+/// What the code that `#[job]` and `#[callback]` write names. Other code must not: it changes with the macro.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::handlers::{Arguments, Handler, Outcome, Returned, Returns, Run, Running, same_params};
+    pub use crate::handlers::{
+        Arguments, Handler, Outcome, Returned, Returns, Run, Running, called_back, same_params,
+    };
+    pub use crate::queue::Delays;
 }

@@ -2,9 +2,11 @@
 //!
 //! `both_fronts` makes the blocking one of it.
 
+use std::pin::Pin;
+
 use rq_wire::Codec;
 
-use crate::call::Call;
+use crate::call::{Call, Defaults};
 use crate::context::Context;
 use crate::error::Error;
 use crate::job::Job;
@@ -23,20 +25,21 @@ pub(crate) mod asynchronous {
     use std::sync::Arc;
 
     use super::{all_enqueued, begins_inline, codec_from_env, unconfirmed, with_due, with_place};
-    use crate::call::Call;
+    use crate::call::{Call, Defaults};
     use crate::dependency::parents_first;
     use crate::error::Error;
     use crate::front::asynchronous::{SharedLink, open};
     use crate::handle::asynchronous::JobHandle;
     use crate::handlers::Handlers;
     use crate::inline::Inline;
-    use crate::job::Job;
+    use crate::job::{Job, Timeout};
     use crate::keys::{Keys, check_queue_name};
     use crate::steps;
     use crate::steps::job::{FETCHED_PER_ROUND_TRIP_MAX, Release};
     use crate::steps::queue::{EMPTIED_PER_SCRIPT_MAX, JOBS_PER_ROUND_TRIP_MAX, Place};
     use crate::steps::settlement::SettleReply;
     use crate::time::{TimeSpan, Timestamp};
+    use crate::ttl::whole_seconds;
     use rq_wire::Codec;
 
     /// Where calls go: a named queue in one Redis.
@@ -58,7 +61,7 @@ pub(crate) mod asynchronous {
         pub(super) link: SharedLink,
         pub(super) keys: Keys,
         pub(super) name: Arc<str>,
-        codec: Codec,
+        defaults: Defaults,
         inline: Option<Arc<Inline>>,
     }
 
@@ -72,8 +75,8 @@ pub(crate) mod asynchronous {
 
         pub(super) fn over_shared(link: SharedLink, name: &str) -> Result<Queue, Error> {
             check_queue_name(name)?;
-            let (name, codec) = (name.into(), codec_from_env()?);
-            let queue = Queue { link, keys: Keys::default(), name, codec, inline: None };
+            let (name, defaults) = (name.into(), Defaults::new(codec_from_env()?));
+            let queue = Queue { link, keys: Keys::default(), name, defaults, inline: None };
             Ok(queue.keys(Keys::from_env()?))
         }
 
@@ -88,7 +91,14 @@ pub(crate) mod asynchronous {
         ///
         /// Workers read any, and answer each job in its own. [`Call::codec`] has precedence.
         pub fn codec(mut self, codec: Codec) -> Queue {
-            self.codec = codec;
+            self.defaults.codec = codec;
+            self
+        }
+
+        /// How long jobs may run that neither their calls nor their declarations give a time limit, in whole seconds: RQ's
+        /// `default_timeout`. By default 180 s.
+        pub fn default_timeout(mut self, limit: impl Into<TimeSpan>) -> Queue {
+            self.defaults.timeout = Timeout::Seconds(whole_seconds(limit.into().duration()));
             self
         }
 
@@ -113,12 +123,27 @@ pub(crate) mod asynchronous {
             &self.name
         }
 
-        /// Enqueues one call. The job is in Redis when this returns.
+        /// Enqueues one call in this queue, whichever its declaration names. The job is in Redis when this returns.
         pub async fn enqueue<T>(&self, call: Call<T>) -> Result<JobHandle<T>, Error> {
             if let Some(inline) = &self.inline {
                 return self.run_inline(inline, call).await;
             }
-            self.enqueue_one(with_place(call, &self.name, self.codec)?).await
+            self.enqueue_one(with_place(call, &self.name, self.defaults)?).await
+        }
+
+        /// Enqueues one call in the queue that its declaration names, `#[job(.., queue = "low")]`, or that
+        /// [`Call::queue`] does; in this one where neither does. All else is as with this queue: connection, keys, codec,
+        /// default time limit, inline handlers.
+        ///
+        /// Of a call without further options `add::delay(&queue, 2, 3)` is short for `queue.delay(add::call(2, 3))`.
+        ///
+        /// # Errors
+        /// As [`enqueue`](Queue::enqueue), and [`Error::Name`] for a name that no queue can have.
+        pub async fn delay<T>(&self, call: Call<T>) -> Result<JobHandle<T>, Error> {
+            match call.queue_name() {
+                Some(name) if name != self.name() => self.named(name)?.enqueue(call).await,
+                _ => self.enqueue(call).await,
+            }
         }
 
         /// Enqueues one call when `due` has come: a worker with a scheduler moves it into the queue then, within a
@@ -140,7 +165,7 @@ pub(crate) mod asynchronous {
             due: impl Into<Timestamp>,
             call: Call<T>,
         ) -> Result<JobHandle<T>, Error> {
-            self.enqueue_one(with_due(call, &self.name, self.codec, due.into())?).await
+            self.enqueue_one(with_due(call, &self.name, self.defaults, due.into())?).await
         }
 
         /// Enqueues one call after `delay`, in whole seconds: [`enqueue_at`](Queue::enqueue_at) counted from now. A
@@ -175,7 +200,7 @@ pub(crate) mod asynchronous {
                 }
                 return Ok(handles);
             }
-            let jobs = calls.into_iter().map(|call| with_place(call, &self.name, self.codec));
+            let jobs = calls.into_iter().map(|call| with_place(call, &self.name, self.defaults));
             let jobs = jobs.collect::<Result<Vec<_>, Error>>()?;
             // Before the order changes: the caller gets them in its own.
             let handles = jobs.iter().map(|(job, _)| self.handle(&job.id)).collect();
@@ -198,7 +223,7 @@ pub(crate) mod asynchronous {
         }
 
         async fn run_inline<T>(&self, inline: &Inline, call: Call<T>) -> Result<JobHandle<T>, Error> {
-            let run = inline.begin(call.into_job(&self.name, self.codec)?);
+            let run = inline.begin(call.into_job(&self.name, self.defaults)?);
             let job = run.as_enqueued();
             let enqueue = steps::queue::enqueue(&self.keys, &self.name, &job);
             let enqueued = self.link.run(&enqueue).await?;
@@ -288,9 +313,36 @@ pub(crate) mod asynchronous {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.debug_struct("Queue")
                 .field("name", &self.name)
-                .field("codec", &self.codec)
+                .field("codec", &self.defaults.codec)
                 .finish_non_exhaustive()
         }
+    }
+}
+
+/// Both fronts' queues, for what `#[job]` writes beside a function: `add::delay(&queue, 2, 3)`.
+pub trait Delays {
+    /// What comes of it: a future of the receipt, or the receipt.
+    type Delayed<'a, T: 'a>
+    where
+        Self: 'a;
+
+    /// [`Queue::delay`](crate::Queue::delay) of this front.
+    fn delay_call<'a, T: 'a>(&'a self, call: Call<T>) -> Self::Delayed<'a, T>;
+}
+
+impl Delays for asynchronous::Queue {
+    type Delayed<'a, T: 'a> = Pin<Box<dyn Future<Output = Result<crate::JobHandle<T>, Error>> + Send + 'a>>;
+
+    fn delay_call<'a, T: 'a>(&'a self, call: Call<T>) -> Self::Delayed<'a, T> {
+        Box::pin(self.delay(call))
+    }
+}
+
+impl Delays for blocking::Queue {
+    type Delayed<'a, T: 'a> = Result<crate::blocking::JobHandle<T>, Error>;
+
+    fn delay_call<'a, T: 'a>(&'a self, call: Call<T>) -> Self::Delayed<'a, T> {
+        self.delay(call)
     }
 }
 
@@ -325,7 +377,6 @@ impl Context {
     }
 }
 
-/// The job a call becomes, queued now, and its place.
 /// The codec that the environment names, as it names the prefix: a fleet whose Python runs with `-S json` says so once.
 fn codec_from_env() -> Result<Codec, Error> {
     match std::env::var(SERIALIZER_VARIABLE) {
@@ -334,18 +385,24 @@ fn codec_from_env() -> Result<Codec, Error> {
     }
 }
 
-fn with_place<T>(call: Call<T>, queue: &str, codec: Codec) -> Result<(Job, Place), Error> {
+/// The job a call becomes, queued now, and its place.
+fn with_place<T>(call: Call<T>, queue: &str, defaults: Defaults) -> Result<(Job, Place), Error> {
     let place = if call.is_at_front() { Place::Head } else { Place::Tail };
-    let mut job = call.into_job(queue, codec)?;
+    let mut job = call.into_job(queue, defaults)?;
     job.status = Status::Queued;
     job.enqueued_at = Some(Timestamp::now());
     Ok((job, place))
 }
 
 /// The job a call becomes, scheduled for `due`, and its place.
-fn with_due<T>(call: Call<T>, queue: &str, codec: Codec, due: Timestamp) -> Result<(Job, Place), Error> {
+fn with_due<T>(
+    call: Call<T>,
+    queue: &str,
+    defaults: Defaults,
+    due: Timestamp,
+) -> Result<(Job, Place), Error> {
     let at_front = call.is_at_front();
-    let mut job = call.into_job(queue, codec)?;
+    let mut job = call.into_job(queue, defaults)?;
     job.status = Status::Scheduled;
     if at_front {
         // Kept in the record, where whoever moves the job once it is due reads it: the schedule has no head
@@ -401,6 +458,7 @@ mod tests {
         let _ = |queue: Queue, handle: JobHandle<u8>| {
             check(Queue::connect("", ""));
             check(queue.enqueue(Call::<u8>::to("f")));
+            check(queue.delay(Call::<u8>::to("f")));
             check(queue.enqueue_many([Call::<u8>::to("f")]));
             check(queue.jobs());
             check(queue.workers());

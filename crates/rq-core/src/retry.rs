@@ -25,6 +25,13 @@ pub struct Retry {
     at_front: bool,
 }
 
+impl From<u32> for Retry {
+    /// [`Retry::up_to`].
+    fn from(max: u32) -> Retry {
+        Retry::up_to(max)
+    }
+}
+
 impl Retry {
     /// Runs again at once, at most `max` times.
     pub fn up_to(max: u32) -> Retry {

@@ -65,6 +65,7 @@ parts! {
     REMOVE = "remove",
     LIFE = "life",
     CONCLUDE = "conclude",
+    POST = "post",
     WITHDRAW = "withdraw",
 }
 
@@ -88,18 +89,19 @@ scripts! { OF_PRODUCERS:
     ENQUEUE = "enqueue" [PERMISSION, LIFETIME, OVER],
     RELEASE = "release" [REFUSAL, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE],
     REQUEUE = "requeue" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT],
-    SETTLE = "settle" [PERMISSION, REFUSAL, FENCE, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, LIFE, CONCLUDE],
+    SETTLE = "settle" [PERMISSION, REFUSAL, FENCE, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, LIFE, CONCLUDE, POST],
     WRITE_META = "write_meta" [],
 }
 
 #[cfg(feature = "worker")]
 scripts! { OF_WORKERS:
-    ABANDON = "abandon" [REFUSAL, FENCE, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, LIFE, CONCLUDE],
+    ABANDON = "abandon" [REFUSAL, FENCE, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, LIFE, CONCLUDE, POST],
     BEGIN = "begin" [PERMISSION, REFUSAL, FENCE],
     BIRTH = "birth" [],
     BURY = "bury" [REFUSAL, FENCE],
     CLAIM = "claim" [PERMISSION, REFUSAL, LIFETIME, PLACE, REMOVE],
     DEATH = "death" [REFUSAL],
+    DELIVER = "deliver" [REFUSAL],
     DUE = "due" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT],
     EXPIRE = "expire" [],
     FREE_SLOTS = "free_slots" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT],
@@ -112,6 +114,7 @@ scripts! { OF_WORKERS:
     PUT_BACK = "put_back" [REFUSAL, FENCE, LIFETIME, PLACE, REMOVE, LIFE],
     RENEW = "renew" [REFUSAL, FENCE],
     SAVE_META = "save_meta" [REFUSAL, FENCE, LIFETIME, PLACE, REMOVE, LIFE],
+    TAKE = "take" [REFUSAL],
     TAKE_ROUND = "take_round" [],
     TIDY_GROUP = "tidy_group" [],
     UNDEFER = "undefer" [REFUSAL, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING],

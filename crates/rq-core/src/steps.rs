@@ -8,6 +8,7 @@ pub mod job;
 #[cfg(feature = "worker")]
 pub mod maintenance;
 pub mod management;
+pub mod outbox;
 #[cfg(feature = "worker")]
 pub mod permissions;
 pub mod queue;

@@ -1,4 +1,4 @@
-//! [`Declaration`]: the function under `#[job]`, with or without a body.
+//! [`Declaration`]: the function under `#[job]` or `#[callback]`, with or without a body.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
@@ -121,7 +121,7 @@ fn is_context_by_value(ty: &Type) -> bool {
     matches!(segments.as_slice(), ["Context"] | ["rq_core" | "rq_cli", "Context"])
 }
 
-fn is_context(ty: &Type) -> bool {
+pub(crate) fn is_context(ty: &Type) -> bool {
     let Type::Reference(reference) = ty else { return false };
     match &*reference.elem {
         // By the last word alone: a macro sees names and no types, and the path may be anybody's.

@@ -5,14 +5,16 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Error, Result};
 
+use crate::attribute::Attribute;
 use crate::declaration::{Declaration, Parameters};
 use crate::name::Identity;
 
 /// The function if it has a body, the type beside it, and the code that runs it. `rq` is the path of `rq-core` in the
 /// crate that uses the attribute.
-pub(crate) fn job(rq: &TokenStream, identity: &Identity, declaration: &Declaration) -> Result<TokenStream> {
+pub(crate) fn job(rq: &TokenStream, attribute: &Attribute, declaration: &Declaration) -> Result<TokenStream> {
+    let Attribute { identity, .. } = attribute;
     let parameters = declaration.parameters()?;
-    let beside = type_beside(rq, identity, declaration, &parameters)?;
+    let beside = type_beside(rq, attribute, declaration, &parameters)?;
     if declaration.body.is_none() {
         // No function and no `Perform`: who shares the declaration can enqueue the job and not run it.
         return contract(identity, declaration, &parameters).map(|()| beside);
@@ -43,15 +45,26 @@ fn contract(identity: &Identity, declaration: &Declaration, parameters: &Paramet
 
 fn type_beside(
     rq: &TokenStream,
-    identity: &Identity,
+    attribute: &Attribute,
     declaration: &Declaration,
     parameters: &Parameters<'_>,
 ) -> Result<TokenStream> {
+    let Attribute { identity, defaults } = attribute;
     let Declaration { visibility, signature, .. } = declaration;
     let (name, ident, docs) = (identity.name(), &signature.ident, declaration.docs());
     let Parameters { names, types, .. } = parameters;
     let params = names.iter().map(|name| name.to_string());
     let yields = yields(rq, declaration)?;
+    // Those of a contract are set once, in the contract's own `call`.
+    let call = match identity {
+        Identity::Name(_) => {
+            let options = defaults.methods(rq)?;
+            quote!(#rq::Call::to(Self::NAME)#(.arg(#names))* #options)
+        }
+        Identity::Contract(path) => quote!(#path::call(#(#names),*)),
+    };
+    // Hygienic, so that a parameter of the same name is no trouble.
+    let queue = Ident::new("queue", Span::mixed_site());
     // A type and a function may have one name, so that `add(2, 3)` stays a plain call; without variants nobody can
     // make a value of it.
     Ok(quote! {
@@ -66,9 +79,18 @@ fn type_beside(
             /// The names of its parameters.
             #visibility const PARAMS: &'static [&'static str] = &[#(#params),*];
 
-            /// The call with these arguments, to be enqueued.
+            /// The call with these arguments and what the declaration says of all calls, to be enqueued.
             #visibility fn call(#(#names: #types),*) -> #rq::Call<#yields> {
-                #rq::Call::to(Self::NAME)#(.arg(#names))*
+                #call
+            }
+
+            /// Enqueues the call in the queue that the declaration names, over the connection and with the settings of
+            /// this one; in this one where the declaration names none.
+            #visibility fn delay<'a, Q: #rq::__private::Delays>(
+                #queue: &'a Q,
+                #(#names: #types),*
+            ) -> Q::Delayed<'a, #yields> {
+                #rq::__private::Delays::delay_call(#queue, Self::call(#(#names),*))
             }
         }
     })

@@ -1,9 +1,9 @@
-//! [`Identity`]: what stands in the parentheses of `#[job(..)]`.
+//! [`Identity`]: what stands first in the parentheses of `#[job(..)]`.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::parse::{Parse, ParseStream};
-use syn::{Error, LitStr, Path, Result};
+use syn::{Error, Ident, LitStr, Path, Result, Token};
 
 /// How a job gets its name.
 pub(crate) enum Identity {
@@ -28,22 +28,21 @@ impl Parse for Identity {
         if input.is_empty() {
             return Err(input.error("a job needs its name on the wire, as in `#[job(\"math.add\")]`"));
         }
-        let identity = if input.peek(LitStr) {
+        if input.peek(Ident) && input.peek2(Token![=]) {
+            return Err(input
+                .error("the name on the wire comes first, as in `#[job(\"math.add\", queue = \"low\")]`"));
+        }
+        if input.peek(LitStr) {
             let name: LitStr = input.parse()?;
             check(&name)?;
-            Identity::Name(name)
-        } else {
-            Identity::Contract(input.parse()?)
-        };
-        if !input.is_empty() {
-            return Err(input.error("`#[job(..)]` takes one thing; options belong to the call, as in `add::call(2, 3).timeout(..)`"));
+            return Ok(Identity::Name(name));
         }
-        Ok(identity)
+        Ok(Identity::Contract(input.parse()?))
     }
 }
 
 /// Python imports what stands before the last dot, so the name must be a dotted path of identifiers.
-fn check(name: &LitStr) -> Result<()> {
+pub(crate) fn check(name: &LitStr) -> Result<()> {
     let text = name.value();
     let is_identifier = |part: &str| {
         let mut chars = part.chars();

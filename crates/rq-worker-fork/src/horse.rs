@@ -223,7 +223,7 @@ fn run(
         }
     };
     let host = Arc::new(HorseHost::new(Arc::clone(connection), &job));
-    let Ended { outcome, ran } = config.jobs.run(&id, &job, &interrupt, host, RETURN_GRACE, drive)?;
+    let Ended { outcome, ran, .. } = config.jobs.run(&id, &job, &interrupt, host, RETURN_GRACE, drive)?;
     Ok(Outcome { outcome: outcome.map(|value| value.map(ByteBuf::from)).map_err(RemoteFailure::from), ran })
 }
 

@@ -317,7 +317,7 @@ impl Drop for HorsePool {
 }
 
 fn failed(failure: Failure, ran: Duration) -> Result<Ended, Want> {
-    Ok(Ended { outcome: Err(failure), ran })
+    Ok(Ended { outcome: Err(failure), ran, called_back: false })
 }
 
 /// What the task that supervises one execution has.
@@ -479,7 +479,7 @@ fn ended(report: HorseReport) -> Result<Ended, Want> {
     match report {
         HorseReport::Ended(Outcome { outcome, ran }) => {
             let outcome = outcome.map(|value| value.map(ByteBuf::into_vec)).map_err(Failure::from);
-            Ok(Ended { outcome, ran })
+            Ok(Ended { outcome, ran, called_back: false })
         }
         HorseReport::Unbegun(reason) => Err(Want::new(reason)),
     }

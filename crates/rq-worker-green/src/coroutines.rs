@@ -190,7 +190,7 @@ impl Watched {
             Some(generator::Error::StackErr) => Failure::StackOverflow { stack_kb: carriers.stack_kb() },
             _ => Failure::Executor("the job's coroutine ended without an outcome".to_owned()),
         };
-        Some(Ended { outcome: Err(failure), ran: self.sent_at.elapsed() })
+        Some(Ended { outcome: Err(failure), ran: self.sent_at.elapsed(), called_back: false })
     }
 
     fn is_to_be_cut(&self, now: Instant) -> bool {
@@ -213,7 +213,7 @@ impl Watched {
         let goes_on = !self.task.forbid();
         let failure = self.task.watch.give_up()?;
         let ran = if goes_on { self.sent_at.elapsed() } else { Duration::ZERO };
-        Some((Ended { outcome: Err(failure), ran }, goes_on))
+        Some((Ended { outcome: Err(failure), ran, called_back: false }, goes_on))
     }
 
     /// Whether the job will not get a carrier any more, all having been blocked for so long.

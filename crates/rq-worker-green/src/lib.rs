@@ -49,8 +49,8 @@ mod watchdog;
 
 use std::cell::RefCell;
 
-use rq_core::Executor;
 use rq_core::panics::{self, Memory};
+use rq_core::{Context, Executor, current};
 pub use rq_worker::RETURN_GRACE;
 use rq_worker::{Jobs, Launch, LaunchError, Options, Program};
 
@@ -102,7 +102,8 @@ impl Launch for Green {
     ) -> Result<Box<dyn Executor>, LaunchError> {
         let (jobs, preloads) = Jobs::of(program)?;
         let slots = slots::slots(options, Carriers::running().map_or(0, Carriers::jobs))?;
-        panics::remember_by(swap);
+        panics::remember_by(swap_memory);
+        current::keep_by(swap_context);
         let carriers = Carriers::start(own.job_stack_kb)?;
         Clock::start(carriers)?;
         let watchdog = Watchdog::start(carriers)?;
@@ -115,6 +116,14 @@ may::coroutine_local!(static MEMORY: RefCell<Memory> = RefCell::default());
 
 /// What a job remembers of its panics goes with its coroutine; outside of them it stays with the thread.
 #[inline(never)]
-fn swap(memory: Memory) -> Memory {
+fn swap_memory(memory: Memory) -> Memory {
     MEMORY.with(|place| place.replace(memory))
+}
+
+may::coroutine_local!(static CONTEXT: RefCell<Option<Context>> = RefCell::default());
+
+/// The current context goes with its coroutine, too: behind a wait that may be on another thread.
+#[inline(never)]
+fn swap_context(context: Option<Context>) -> Option<Context> {
+    CONTEXT.with(|place| place.replace(context))
 }

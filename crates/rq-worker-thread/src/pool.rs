@@ -113,7 +113,7 @@ impl Pool {
         // started.
         self.stuck += 1;
         self.threads -= 1;
-        Some(Ended { outcome: Err(failure), ran })
+        Some(Ended { outcome: Err(failure), ran, called_back: false })
     }
 
     /// How many threads may be stuck before a fresh process is the better choice.

@@ -62,6 +62,10 @@ pub struct Options {
     pub lease: Duration,
     /// What becomes of a job whose worker, or process, died while it ran, where the job has no `on_crash` of its own.
     pub on_crash: OnCrash,
+    /// Whether failures are filed: in the registry of failed jobs, with a result, and with a time to live. Without, a job that
+    /// has failed for good, or was stopped, gets its status and nothing else: for programs whose exception handlers keep
+    /// the books themselves. RQ's `--disable-default-exception-handler`.
+    pub default_exception_handler: bool,
     /// In which order queues are served.
     pub dequeue: DequeueStrategy,
     /// How often the worker does maintenance, which repairs what other workers have left: 600 s.
@@ -142,6 +146,7 @@ impl Default for Options {
             monitoring_interval: Duration::from_secs(30),
             lease: LEASE_DEFAULT,
             on_crash: OnCrash::default(),
+            default_exception_handler: true,
             dequeue: DequeueStrategy::default(),
             maintenance_interval: Duration::from_secs(600),
             scheduling: Scheduling::default(),

@@ -92,7 +92,7 @@ impl Jobs {
         if job.data.len() > SMALL_BYTES {
             allocator::give_back_own();
         }
-        Ok(Ended { outcome, ran: began.elapsed() })
+        Ok(Ended { outcome, ran: began.elapsed(), called_back: false })
     }
 }
 

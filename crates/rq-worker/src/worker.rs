@@ -125,6 +125,14 @@ impl<L: Launch> Worker<L> {
         self
     }
 
+    /// Whether failures are filed, as they are by default: with `false`, a job that has failed for good, or was stopped, gets
+    /// its status and nothing else, neither an entry in a registry nor a result nor a time to live. For programs whose
+    /// exception handlers keep the books.
+    pub fn default_exception_handler(mut self, files: bool) -> Worker<L> {
+        self.options.default_exception_handler = files;
+        self
+    }
+
     /// In which order the queues are served.
     pub fn dequeue_strategy(mut self, strategy: DequeueStrategy) -> Worker<L> {
         self.options.dequeue = strategy;
@@ -335,10 +343,12 @@ fn launch<L: Launch>(
     let mut observers: Vec<Arc<dyn Observer>> =
         vec![Arc::new(Log { descriptions: options.log_descriptions })];
     observers.append(&mut program.observers);
+    let callback_names = program.handlers.callback_names().collect();
     let executor = L::launch(program, &options, own).map_err(|error| match error {
         LaunchError::NoHandlers => WorkerError::NoHandlers,
         source => WorkerError::Launch { executor: L::NAME, source },
     })?;
-    let parts = Parts { options, executor_name: L::NAME, executor, exception_handlers, observers };
+    let parts =
+        Parts { options, executor_name: L::NAME, executor, callback_names, exception_handlers, observers };
     Ok(PreparedWorker { parts: Some(parts) })
 }

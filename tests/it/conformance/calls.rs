@@ -305,3 +305,29 @@ fn check_kept(stage: &Stage, call: &Call<()>, id: &str, kept: Kept) {
     let wanted = if score_s > 0.0 { now_s + score_s } else { score_s };
     assert!(score == wanted || (wanted - score).abs() <= 20.0, "{id}: {score} for {wanted}");
 }
+
+pub(super) fn failures_that_nobody_files_leave_a_status(executor: &'static str) {
+    let stage = Stage::new(executor);
+    let calls = [
+        Call::<()>::to("test.fail").arg("x").job_id("bad"),
+        Call::to("test.panic").arg("x").job_id("wild").failure_ttl(Ttl::Seconds(0)),
+        Call::to("no.such.function").job_id("unknown"),
+        Call::to("test.fail").arg("x").job_id("retried").retry(1),
+        Call::to("test.none").job_id("good"),
+    ];
+    stage.queue().enqueue_many(calls).unwrap();
+    stage.drain(&["--disable-default-exception-handler", "--name", "w"]);
+    for id in ["bad", "wild", "unknown", "retried"] {
+        assert_eq!(stage.scratch.status(id), "failed", "{id}");
+        assert_eq!(stage.scratch.ttl_s(&format!("job:{id}")), -1, "{id}");
+        // An attempt that was retried has its result, which Python does not write.
+        let results: usize = stage.scratch.query("XLEN", [stage.scratch.key(format!("results:{id}"))]);
+        assert_eq!(results, usize::from(id == "retried"), "{id}");
+    }
+    assert_eq!(stage.scratch.status("good"), "finished");
+    for registry in ["failed:default", "wip:default"] {
+        assert_eq!(stage.scratch.count(registry), 0, "{registry}");
+    }
+    let worker = stage.scratch.hash("worker:w");
+    assert_eq!((&*worker["failed_job_count"], &*worker["successful_job_count"]), ("5", "1"));
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rq_core::blocking::JobHandle;
 use rq_core::{Call, Codec, PROGRESS_KEY, PROGRESS_NOTE_KEY, Status, Value, secs};
 use rq_tests::jobs::states::Told;
-use rq_tests::{Gate, Stream, eventually};
+use rq_tests::{Fault, Gate, Proxy, Stream, eventually};
 
 use super::{LIMIT, SOON, Stage, assert_exit};
 use crate::rq_test::{Books, RqTest};
@@ -137,6 +137,55 @@ pub(super) fn handlers_and_penalties_are_called_in_order(executor: &'static str)
     assert!(said.contains("first handler: unknown ended by UnknownFunction"), "{said}");
     for id in ["bad", "slow", "wild", "unknown"] {
         assert_eq!(stage.scratch.status(id), "failed", "{id}");
+    }
+}
+
+/// The handlers run before the settlement is sent, which may then be sent as often as it takes.
+pub(super) fn a_failure_is_shown_once_through_an_outage(executor: &'static str) {
+    /// How often a worker may make its requests in another order than the one that was watched.
+    const TRIES: usize = 5;
+    let run = |faults: &[(usize, Fault)]| {
+        let stage = Stage::new(executor);
+        let proxy = Proxy::new(stage.scratch.url(), faults.iter().copied());
+        stage.queue().enqueue(Call::<()>::to("test.fail").arg("x").job_id("bad")).unwrap();
+        let mut worker = stage.worker_of("watched", &["--burst", "--url", proxy.url()]);
+        let status = worker.wait(LIMIT);
+        assert_exit(&worker, status, 0);
+        check_told(&worker.text(Stream::Stderr), "bad", "Some(180s)", &["first", "second", "third"], "Error");
+        let results: usize = stage.scratch.query("XLEN", [stage.scratch.key("results:bad")]);
+        assert_eq!(results, 1);
+        assert_eq!(stage.scratch.status("bad"), "failed");
+        proxy.requests()
+    };
+    let settles = |requests: &[String]| requests.iter().position(|request| request.contains("settle"));
+    for fault in [Fault::CutBefore, Fault::CutAfter] {
+        let struck = (0..TRIES).any(|_| {
+            let at = settles(&run(&[])).expect("the failure is settled");
+            settles(&run(&[(at + 1, fault)])) == Some(at)
+        });
+        assert!(struck, "{}: no settlement was hit", fault.name());
+    }
+}
+
+pub(super) fn the_context_is_current_in_its_job_alone(executor: &'static str) {
+    const JOBS: usize = 40;
+    let stage = Stage::new(executor);
+    // Of different lengths, so that they overtake each other wherever they share threads.
+    let calls = (0..JOBS).map(|n| {
+        let function = if n % 2 == 0 { "test.current" } else { "test.current_async" };
+        Call::<()>::to(function).arg(n * 7 % 50).arg(n % 5 == 0).job_id(format!("j{n}"))
+    });
+    stage.queue().enqueue_many(calls).unwrap();
+    let mut worker = stage.worker_of("watched", &["--burst", "--concurrency", "4"]);
+    let status = worker.wait(LIMIT);
+    assert_exit(&worker, status, 0);
+    let said = worker.text(Stream::Stderr);
+    assert!(!said.contains("has left its context"), "{said}");
+    for n in 0..JOBS {
+        let job = stage.queue().handle::<()>(&format!("j{n}"));
+        let text = job.latest_result().unwrap().unwrap().failure_text.unwrap_or_default();
+        let wanted = if n % 5 == 0 { "as was asked" } else { "" };
+        assert!(text.contains(wanted) && text.is_empty() == wanted.is_empty(), "j{n}: {text}");
     }
 }
 

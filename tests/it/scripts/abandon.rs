@@ -23,7 +23,8 @@ fn again(claimed: &Claimed, next: Next) -> Abandonment {
     let end = failing(claimed);
     let settled = Settled::Again(Some("silent".to_owned()));
     let changes = vec![("retries_left", "0".to_owned())];
-    let conclusion = Conclusion { settled, ttl: Ttl::FAILURE_DEFAULT, next: Some(next), changes };
+    let conclusion =
+        Conclusion { settled, ttl: Ttl::FAILURE_DEFAULT, filed: true, next: Some(next), changes };
     Abandonment { settlement: Settlement { conclusion, ..end.settlement.clone() }, ..end }
 }
 

@@ -102,6 +102,7 @@ fn an_outcome_that_was_kept_is_not_kept_twice() {
     let again = Conclusion {
         settled: Settled::Again(Some("boom".to_owned())),
         ttl: Ttl::FAILURE_DEFAULT,
+        filed: true,
         next: Some(Next::Tail),
         changes: Vec::new(),
     };

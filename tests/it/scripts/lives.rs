@@ -66,6 +66,7 @@ fn ends(claimed: &rq_core::steps::Claimed) -> [(Settlement, bool); 5] {
     let again = |next| Conclusion {
         settled: Settled::Again(Some("boom".to_owned())),
         ttl: Ttl::FAILURE_DEFAULT,
+        filed: true,
         next: Some(next),
         changes: vec![("retries_left", "0".to_owned())],
     };

@@ -12,6 +12,7 @@ use rq_core::steps::maintenance::{
     Scope, bury, expire, free_slots, pick_up, prune, push_ready, take_round, tidy_group, undefer,
 };
 use rq_core::steps::management::{RequeueFrom, cancel, delete, requeue, write_meta};
+use rq_core::steps::outbox::{deliver, take};
 use rq_core::steps::queue::{Place, empty, enqueue};
 use rq_core::steps::schedule::{due, leave};
 use rq_core::steps::silent::{Evidence, abandon};
@@ -21,6 +22,7 @@ use rq_tests::{PrivateRedis, Scratch, eventually};
 
 use super::abandon::{failing, fall_silent};
 use super::due::{schedule, scheduler};
+use super::outbox::{posted, taken};
 use super::release::child;
 use super::{QUEUE, Stage, Worker, assert_same, failed, finished};
 
@@ -126,6 +128,14 @@ const STEPS: &[(&str, Prepare)] = &[
         stage.enqueue(&["a"]);
         ready(delete(&stage.keys, &["a".to_owned()]))
     }),
+    ("deliver", |stage| {
+        let [entry, _] = posted(stage);
+        ready(deliver(&stage.keys, &taken(stage, &entry), None))
+    }),
+    ("deliver", |stage| {
+        let [entry, _] = posted(stage);
+        ready(deliver(&stage.keys, &taken(stage, &entry), Some(Duration::from_secs(1))))
+    }),
     ("due", |stage| {
         schedule(stage, "a", -1, |_| {});
         ready(due(&scheduler(stage, "s", &[QUEUE])))
@@ -205,6 +215,15 @@ const STEPS: &[(&str, Prepare)] = &[
     ("settle", |stage| {
         let (worker, claimed) = stage.worker_with(&["a"]);
         ready(worker.settle_step(&[finished(&claimed[0])]))
+    }),
+    ("take", |stage| {
+        let [(from, name), _] = posted(stage);
+        ready(take(&stage.keys, &from, &[name], Duration::from_secs(1)))
+    }),
+    ("take", |stage| {
+        let [(from, name), _] = posted(stage);
+        stage.run(&format!("DEL outbox:entry:{name}"));
+        ready(take(&stage.keys, &from, &[name], Duration::from_secs(1)))
     }),
     ("take_round", |stage| ready(take_round(&stage.keys, Scope::AtLarge, "w 1", 60_000))),
     ("tidy_group", |stage| {

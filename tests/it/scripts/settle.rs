@@ -366,3 +366,29 @@ fn each_outcome_has_its_entry() {
     check(Settled::Stopped("stopped".into()), ResultKind::Failed, "stopped", Some("stopped"));
     check(Settled::Exhausted, ResultKind::MaxRetriesExceeded, "failed", None);
 }
+
+/// As a worker without the default exception handler settles.
+#[test]
+fn an_end_that_is_not_filed_leaves_its_status_and_releases_dependents() {
+    for (settled, status, ttl) in [
+        (Settled::Failed("Error: boom".into()), "failed", Ttl::FAILURE_DEFAULT),
+        (Settled::Failed("Error: boom".into()), "failed", Ttl::Seconds(0)),
+        (Settled::Stopped("stopped".into()), "stopped", Ttl::FAILURE_DEFAULT),
+    ] {
+        let stage = Stage::new();
+        let (worker, claimed) = stage.worker_with(&["a"]);
+        let (started_at, ended_at) = (stage.field("a", "started_at"), stage.field("a", "ended_at"));
+        let mut end = settlement(&claimed[0], settled, ttl);
+        end.conclusion.filed = false;
+        end.meta = Some(b"{}".to_vec());
+        assert_eq!(stage.take_twice(&worker.settle_step(&[end])), [SettleReply::Done]);
+        assert_eq!(stage.books("a"), Vec::<String>::new());
+        assert_eq!(stage.field("a", "status").as_deref(), Some(status));
+        assert_eq!(stage.field("a", "meta").as_deref(), Some("{}"), "what it has saved is kept");
+        assert_eq!((stage.field("a", "started_at"), stage.field("a", "ended_at")), (started_at, ended_at));
+        assert_eq!(stage.ask::<i64>("TTL job:a"), -1);
+        assert_eq!(stage.ask::<i64>("EXISTS results:a"), 0);
+        assert_eq!(worker.count("failed_job_count"), Some(1));
+        nothing_of_the_executions_is_left(&stage, &claimed);
+    }
+}

@@ -139,6 +139,10 @@ struct Armed {
 impl DeathPenalty for Announced {
     fn arm(&self, ctx: &Context, limit: Option<Duration>) -> Box<dyn Guard> {
         let job_id = ctx.job().id.clone();
+        // It runs where jobs do, between one and the next.
+        if let Some(left) = Context::current() {
+            say(format!("{} has left its context", left.job().id));
+        }
         say(format!("{} penalty: {job_id} armed for {limit:?}", self.0));
         Box::new(Armed { name: self.0, job_id })
     }

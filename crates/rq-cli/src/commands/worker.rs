@@ -139,6 +139,10 @@ pub(crate) struct Args {
     /// has no retries left) or requeue, three times at most [default: fail].
     #[arg(long, value_name = "POLICY", value_parser = on_crash)]
     on_crash: Option<OnCrash>,
+    /// File no failures: a job that has failed for good, or was stopped, gets its status alone, and no registry, result or
+    /// time to live. For programs whose exception handlers keep the books.
+    #[arg(short = 'd', long)]
+    disable_default_exception_handler: bool,
     /// Write the process id to a file.
     #[arg(long, value_name = "PATH")]
     pid: Option<PathBuf>,
@@ -302,6 +306,7 @@ impl Args {
         options.maintenance_interval = self.maintenance_interval;
         options.lease = self.lease.unwrap_or(LEASE_DEFAULT);
         options.on_crash = self.on_crash.unwrap_or_default();
+        options.default_exception_handler = !self.disable_default_exception_handler;
         options.scheduling = match (self.with_scheduler, self.no_scheduler) {
             (true, _) => Scheduling::Scheduler,
             (false, true) => Scheduling::Nothing,

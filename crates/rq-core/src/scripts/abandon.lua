@@ -3,7 +3,7 @@
 -- KEYS  1 rq:leases
 -- ARGV  1 prefix   2 now (T)   3 now (I)   4 by what an execution counts as silent: `lease` (ours, its lease is over)
 --       or `wip` (Python's, its entry in rq:wip is over)   then per execution:
---       origin, id, x, worker name, and what the part conclude takes, for a job that may have begun
+--       origin, id, x, worker name, and what the parts conclude and post take, for a job that may have begun
 -- Effect  per execution: its records gone. A job that provably never began is back at the head of its queue; one that
 --         may have begun is concluded as the arguments say, which the caller has decided from the job's hash
 -- Result  per execution: 0 not silent, or not there · 1 concluded · 2 never began, put back · 3 the job is gone, or
@@ -71,8 +71,14 @@ local function abandon(i)
   if ENDED[status] then return 3 end
   local is_current = is_of_record(origin, id, x, worker, status)
   if unbegun then return is_current and put_back(id, origin) or 5 end
-  if not is_current then return conclude_earlier(id, x, '', i + 4, T, I) end
-  return conclude(origin, id, x, '', i + 4, T, I)
+  local answer
+  if is_current then
+    answer = conclude(origin, id, x, '', i + 4, T, I)
+  else
+    answer = conclude_earlier(id, x, '', i + 4, T, I)
+  end
+  if answer ~= 3 then post(id, x, posts_at(i + 4)) end
+  return answer
 end
 
 local answers = {}

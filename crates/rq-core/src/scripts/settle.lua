@@ -2,10 +2,10 @@
 --
 -- KEYS  1 worker hash   2 rq:worker:<w>:executions   3 rq:leases
 -- ARGV  1 prefix   2 worker name, empty for an inline run   3 now (T)   4 now (I)   then per execution:
---       origin, id, x, seconds run, and what the part conclude takes
+--       origin, id, x, seconds run, and what the parts conclude and post take
 -- Effect  per execution: its records gone, job hash, result entry; a registry, the queue or the schedule; TTLs;
---         dependents that wait no longer queued; rate-limit slot; counters. Where the job's record is in another
---         life by now: its records gone, result entry, rate-limit slot if it holds one, counters
+--         dependents that wait no longer queued; rate-limit slot; outbox; counters. Where the job's record is in another
+--         life by now: its records gone, result entry, rate-limit slot if it holds one, outbox, counters
 -- Result  per execution: 0 lost, nothing done but clearing our own records · 1 done · 2 done before, by us
 --         3 the job was deleted meanwhile · 4 done, and dependents are left: call release until it says none
 --         5 done, and the record was left to its other life
@@ -20,14 +20,17 @@ local WIP, EXECUTIONS, EXECUTION, JOB = P .. ':wip:', P .. ':executions:', P .. 
 local runner = worker ~= '' and worker or 'sync'
 local answers, execution_keys, members, ids, ats = {}, {}, {}, {}, {}
 local finished, failed, seconds_run = 0, 0, 0
--- Whether one of these jobs runs again, has a slot or is not kept, which takes more than most ends do.
+-- Whether one of these jobs runs again, has a slot, or is not kept or filed, which takes more than most ends do.
 local waits_again = false
+-- Whether one of them leaves something in the outbox.
+local posts = false
 local i = 5
 while i <= #ARGV do
   local k, id = #ids + 1, ARGV[i + 1]
   local m = id .. ':' .. ARGV[i + 2]
   ats[k], ids[k], members[k], execution_keys[k] = i, id, m, EXECUTION .. m
-  waits_again = waits_again or ARGV[i + 13] ~= '' or ARGV[i + 14] ~= '' or tonumber(ARGV[i + 6]) <= 0
+  waits_again = waits_again or ARGV[i + 13] ~= '' or ARGV[i + 14] ~= '' or (tonumber(ARGV[i + 6]) or 0) <= 0
+  posts = posts or ARGV[posts_at(i + 4)] ~= '0'
   i = i + 4 + conclusion_len(i + 4)
 end
 -- What the user may not run is refused as a whole: an outcome that is written by half would be in nobody's books.
@@ -42,6 +45,9 @@ local alone = stand_alone(ids)
 if waits_again or not alone then
   for _, command in ipairs({'HEXISTS', 'HMGET', 'LPUSH', 'PERSIST', 'RPUSH', 'SADD', 'SMEMBERS', 'SREM', 'SSCAN',
     'ZCARD', 'ZPOPMIN'}) do need(command, JOB) end
+end
+if posts then
+  for _, command in ipairs({'TIME', 'ZCARD'}) do need(command, JOB) end
 end
 
 -- How many results are looked at for that of an execution, the latest ones.
@@ -73,6 +79,7 @@ local function settle(k, at)
     answer = conclude_earlier(id, x, worker, at + 4, T, I)
   end
   if answer == 3 then return 3 end
+  post(id, x, posts_at(at + 4))
   if ARGV[at + 4] == 'finished' then finished = finished + 1 else failed = failed + 1 end
   seconds_run = seconds_run + tonumber(ARGV[at + 3])
   return answer

@@ -173,6 +173,8 @@ fn keys(who: &Identity, queues: &[String]) -> Vec<String> {
         keys.rate_limit(ID),
         keys.rate_limit_allowed(ID),
         keys.rate_limit_waiting(ID),
+        keys.outbox(ID),
+        keys.outbox_entry(ID),
     ];
     let of_queues = queues.iter().flat_map(|queue| {
         [

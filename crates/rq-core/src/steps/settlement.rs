@@ -9,6 +9,7 @@ use crate::keys::Keys;
 use crate::link::Step;
 use crate::result;
 use crate::scripts;
+use crate::steps::outbox::Post;
 use crate::steps::{BATCH_MAX, single};
 use crate::time::Timestamp;
 
@@ -29,10 +30,12 @@ pub struct Settlement {
     pub ran: Duration,
     /// The meta it saved while it ran, if it did.
     pub meta: Option<Vec<u8>>,
+    /// What is to be done outside of Redis because of this end.
+    pub posts: Vec<Post>,
 }
 
 impl Settlement {
-    /// How many bytes of value, text and meta it writes, before they are encoded for the stream.
+    /// How many bytes of value, text, meta and posts it writes, before they are encoded for the stream.
     #[cfg(feature = "worker")]
     pub fn len_bytes(&self) -> usize {
         let outcome = match &self.conclusion.settled {
@@ -41,7 +44,8 @@ impl Settlement {
             Settled::Again(text) => text.as_ref().map_or(0, String::len),
             Settled::Exhausted => 0,
         };
-        outcome + self.meta.as_ref().map_or(0, Vec::len)
+        let posts: usize = self.posts.iter().map(|post| post.body.len()).sum();
+        outcome + self.meta.as_ref().map_or(0, Vec::len) + posts
     }
 }
 
@@ -84,7 +88,7 @@ pub fn settle(keys: &Keys, worker: Option<&str>, settlements: &[Settlement]) -> 
     })
 }
 
-/// The arguments of the scripts' part `conclude`.
+/// The arguments of the scripts' parts `conclude` and `post`.
 pub(super) fn push_conclusion(cmd: &mut redis::Cmd, settlement: &Settlement) {
     let Settlement { conclusion, slot, claimed_at, ended_at, ran, meta, .. } = settlement;
     let (status, payload) = match &conclusion.settled {
@@ -95,7 +99,14 @@ pub(super) fn push_conclusion(cmd: &mut redis::Cmd, settlement: &Settlement) {
         Settled::Exhausted => ("failed", None),
         Settled::Again(text) => ("again", text.as_deref().map(result::encode_failure_text)),
     };
-    cmd.arg(status).arg(conclusion.settled.kind().to_wire()).arg(conclusion.ttl.to_wire());
+    cmd.arg(status);
+    let payload = if conclusion.filed {
+        cmd.arg(conclusion.settled.kind().to_wire()).arg(conclusion.ttl.to_wire());
+        payload
+    } else {
+        cmd.arg("").arg("");
+        None
+    };
     // The result's `execution_started_at` is the time of the claim (docs/wire.md §24.3); the job's `started_at` is
     // that of the run, the end less what it took.
     cmd.arg(payload.unwrap_or_default()).arg(claimed_at.epoch_text());
@@ -111,6 +122,10 @@ pub(super) fn push_conclusion(cmd: &mut redis::Cmd, settlement: &Settlement) {
     cmd.arg(conclusion.changes.len());
     for (field, value) in &conclusion.changes {
         cmd.arg(*field).arg(value);
+    }
+    cmd.arg(settlement.posts.len());
+    for Post { to, body } in &settlement.posts {
+        cmd.arg(to.name()).arg(body);
     }
 }
 

@@ -67,6 +67,7 @@ impl Silent {
             ran: now.since(claimed_at),
             // Empty leaves what is stored: what its worker had not stored by then has died with it.
             meta: None,
+            posts: Vec::new(),
         };
         Abandonment { job: Arc::new(job), worker, settlement }
     }

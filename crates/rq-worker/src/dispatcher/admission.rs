@@ -97,7 +97,7 @@ impl Dispatcher {
         match cause {
             Cause::Asked => {
                 let outcome = Err(Failure::Stopped);
-                self.on_ended(id, Ended { outcome, ran: std::time::Duration::ZERO });
+                self.on_ended(id, Ended { outcome, ran: std::time::Duration::ZERO, called_back: false });
             }
             Cause::ShutDown => {
                 self.give_back(id);

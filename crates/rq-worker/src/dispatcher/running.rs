@@ -274,6 +274,8 @@ impl Run {
                 Conclusion::of(&self.job, outcome, ended_at, options.result_ttl)
             }
         };
+        let conclusion =
+            if options.default_exception_handler { conclusion } else { conclusion.without_default_handler() };
         let settlement = Settlement {
             claimed: self.claimed.clone(),
             conclusion,
@@ -283,6 +285,7 @@ impl Run {
             ran: ended.ran,
             // What was still in the box is newer than what was sent, which this may overtake.
             meta: meta.or_else(|| self.meta.clone()),
+            posts: Vec::new(),
         };
         (settlement, failure)
     }
@@ -339,7 +342,7 @@ mod tests {
         causes.iter().for_each(|cause| running.give_cause(&id, *cause));
         let outcome = Err(told.unwrap_or_else(|| running.end_by_force(&id)));
         let run = running.end(&id, ran).unwrap();
-        run.settlement(Ended { outcome, ran }, &Options::default(), None).1.unwrap()
+        run.settlement(Ended { outcome, ran, called_back: false }, &Options::default(), None).1.unwrap()
     }
 
     #[test]

@@ -148,6 +148,9 @@ impl Shortage {
 impl Dispatcher {
     /// An execution has ended, or did not begin.
     pub(super) fn on_reported(&mut self, id: &ExecutionId, report: Result<Ended, Want>) {
+        if self.on_called(id, &report) {
+            return;
+        }
         match report {
             Ok(ended) => {
                 self.shortage.on_ended(Instant::now());
@@ -155,7 +158,10 @@ impl Dispatcher {
             }
             // Whoever had it stopped has had that done.
             Err(_) if self.running.is_asked_to_end(id) => {
-                self.on_ended(id, Ended { outcome: Err(Failure::Stopped), ran: Duration::ZERO });
+                self.on_ended(
+                    id,
+                    Ended { outcome: Err(Failure::Stopped), ran: Duration::ZERO, called_back: false },
+                );
             }
             Err(want) => self.on_unbegun(id, &want),
         }

@@ -4,12 +4,14 @@
 -- Takes from the arguments, beginning at index i:
 --   status   `finished` | `failed` | `stopped` (an end) | `again` (no end: `next` says where to)
 --   kind     type of the result entry (docs/wire.md §7), empty for none
---   ttl      how long the end is kept: seconds, negative for ever
+--   ttl      how long the end is kept: seconds, negative for ever; empty for an end that is not filed: the job hash has
+--            its status and stays as it is otherwise, and no registry has it (docs/wire.md §10.6)
 --   payload  of the result entry in the form of the stream; empty for none
 --   claimed at (E), started at (T), ended at (T), ended at (E), meta (empty: unchanged)
 --   slot     the key of the rate limit the job has a slot of, empty for none
 --   next     where the job goes afterwards: empty for nowhere, `L` or `R` into its queue, else the second it is due
 --   n, then n times field and value: what changes in the job hash beside
+-- and behind them what the part post takes.
 -- What can be written once for many jobs is gathered: `registered` and `unregistered` hold registries with their
 -- entries, which `write_registries` writes.
 local registered, unregistered = {}, {}
@@ -135,14 +137,17 @@ local function conclude(o, id, x, worker, i, T, I, alone)
 
   -- For most ends EXPIRE answers whether the job is there, and spares a HEXISTS. (A TTL beyond what Redis can count is
   -- an error if the job is there, and 0 if not.)
-  local is_end, is_kept = status ~= 'again', tonumber(ttl) > 0
+  local is_end, is_filed = status ~= 'again', ttl ~= ''
+  local is_kept = is_filed and tonumber(ttl) > 0
   local expires = is_end and is_kept and next == ''
   if expires and redis.pcall('EXPIRE', job, ttl) == 0 then return 3 end
   if not expires and redis.pcall('HEXISTS', job, 'data') ~= 1 then return 3 end
   if slot ~= '' and not stays_queued then give_up_slot(id, slot, T, I) end
   if ttl == '0' and next == '' then return end_without_trace(id, o, status, T, I) end
 
-  if is_end then
+  if not is_filed then
+    redis.pcall('HSET', job, 'settled', x, 'status', status)
+  elseif is_end then
     redis.pcall('HSET', job, 'started_at', started_t, 'ended_at', ended_t, 'last_heartbeat', ended_t, 'settled', x,
       'status', status)
   else
@@ -154,8 +159,10 @@ local function conclude(o, id, x, worker, i, T, I, alone)
 
   local left = '0'
   if is_end then
-    if ttl ~= '0' then register(PREFIX .. REGISTRY[status] .. o, score(status, ttl, I), id) end
-    unregister(PREFIX .. (status == 'finished' and ':failed:' or ':finished:') .. o, id)
+    if is_filed then
+      if ttl ~= '0' then register(PREFIX .. REGISTRY[status] .. o, score(status, ttl, I), id) end
+      unregister(PREFIX .. (status == 'finished' and ':failed:' or ':finished:') .. o, id)
+    end
     if not alone then
       if expires then expire(id, ttl) end
       left = release_dependents(id, '0', false, T, I)
@@ -169,7 +176,13 @@ local function conclude(o, id, x, worker, i, T, I, alone)
   return left == '0' and 1 or 4
 end
 
--- How many arguments `conclude` takes from index i on.
+-- Where the arguments of the part post begin, of a conclusion that begins at index i.
+local function posts_at(i)
+  return i + 12 + 2 * tonumber(ARGV[i + 11])
+end
+
+-- How many arguments a conclusion takes from index i on, with those.
 local function conclusion_len(i)
-  return 12 + 2 * tonumber(ARGV[i + 11])
+  local posts = posts_at(i)
+  return posts - i + 1 + 2 * tonumber(ARGV[posts])
 end

@@ -1,0 +1,343 @@
+//! [`Outbox`]: the worker does what ends of jobs call for outside of Redis: it sends webhooks, and has the executor call
+//! callbacks that were not called where the job ran.
+//!
+//! The step that ends an execution writes what is to be done into the outbox; whoever takes an entry does it
+//! (docs/design/outbox.md). A worker takes what it has posted itself at once, and looks for what others have left.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rq_core::steps::BATCH_MAX;
+use rq_core::steps::job as job_steps;
+use rq_core::steps::outbox::{self as steps, OutBox, Take, Taken};
+use rq_core::steps::settlement::Settlement;
+use rq_core::{
+    DUE_CALL_LIMIT_MAX, DueCall, Ended, Error, Execution, ExecutionId, Fields, Host, Job, Letter, Stop,
+    WEBHOOK_TIMEOUT_S_MAX, Want, panics,
+};
+use tokio::time::Interval;
+
+use super::{Dispatcher, every};
+use crate::event::WorkerEvent;
+use crate::options::Options;
+use crate::webhooks::{self, SendError, Sender};
+
+/// How often a worker looks for what others have left.
+const LOOK_PAUSE: Duration = Duration::from_secs(10);
+/// How many webhooks are sent at once.
+const SENDS_MAX: usize = 16;
+/// How many entries a worker remembers that it has posted; others are found by the next look.
+const NOTED_MAX: usize = 10_000;
+/// For how long an entry is taken: longer than a request may last, and a callback.
+const HOLD_WEBHOOK: Duration = Duration::from_secs(WEBHOOK_TIMEOUT_S_MAX + 30);
+const HOLD_CALLBACK: Duration = DUE_CALL_LIMIT_MAX.saturating_add(Duration::from_secs(60));
+/// How soon a callback is tried again that could not begin.
+const UNBEGUN_PAUSE: Duration = Duration::from_secs(10);
+/// How long a worker on its way out goes on taking what its jobs have called for.
+const PARTING: Duration = Duration::from_secs(10);
+
+/// What ends of jobs call for, as far as this worker knows of it and can do it.
+pub(super) struct Outbox {
+    /// The boxes whose entries it can deliver.
+    boxes: Vec<OutBox>,
+    interval: Interval,
+    is_looking: bool,
+    has_looked: bool,
+    /// Entries to be taken: requests, and calls.
+    webhooks: Noted,
+    calls: Noted,
+    sender: Arc<Sender>,
+    /// The steps under way that end entries.
+    delivering: usize,
+    /// The calls that the executor has.
+    called: HashMap<ExecutionId, (Taken, DueCall)>,
+}
+
+/// Entries of one kind that are due, and how many of them are being done.
+#[derive(Default)]
+struct Noted {
+    names: VecDeque<(OutBox, String)>,
+    under_way: usize,
+}
+
+impl Noted {
+    fn push(&mut self, from: &OutBox, name: String) {
+        if self.names.len() < NOTED_MAX {
+            self.names.push_back((from.clone(), name));
+        }
+    }
+
+    /// The next entries of one box, `room` at most, which count as under way.
+    fn next(&mut self, room: usize) -> Option<(OutBox, Vec<String>)> {
+        let (from, _) = self.names.front().filter(|_| room > 0)?;
+        let from = from.clone();
+        let mut names = Vec::new();
+        while names.len() < room.min(BATCH_MAX) {
+            let Some((_, name)) = self.names.pop_front_if(|(other, _)| *other == from) else { break };
+            names.push(name);
+        }
+        self.under_way += names.len();
+        Some((from, names))
+    }
+}
+
+impl Outbox {
+    pub(super) fn new(options: &Options, callback_names: impl IntoIterator<Item = &'static str>) -> Outbox {
+        let callbacks = callback_names.into_iter().map(|name| OutBox::Callbacks(name.to_owned()));
+        let mut interval = every(LOOK_PAUSE);
+        // The first look comes at once: a burst worker stays for it, as nobody else may do what the dead have left.
+        interval.reset_immediately();
+        Outbox {
+            boxes: [OutBox::Webhooks].into_iter().chain(callbacks).collect(),
+            interval,
+            is_looking: false,
+            has_looked: false,
+            webhooks: Noted::default(),
+            calls: Noted::default(),
+            sender: Arc::new(Sender::new(options.webhooks.clone())),
+            delivering: 0,
+            called: HashMap::new(),
+        }
+    }
+
+    /// Waits until it is time to look, and no other look under way. Cancel-safe.
+    pub(super) async fn due(&mut self) {
+        match self.is_looking {
+            true => std::future::pending().await,
+            false => drop(self.interval.tick().await),
+        }
+    }
+
+    /// How many slots of the executor calls have, or were promised.
+    pub(super) fn occupied(&self) -> usize {
+        self.calls.under_way
+    }
+
+    /// Whether this worker has looked for what others left, and nothing that it knows of is left to do.
+    pub(super) fn is_done(&self) -> bool {
+        self.has_looked && !self.is_looking && self.is_idle() && self.is_empty()
+    }
+
+    /// Whether nothing is being done.
+    fn is_idle(&self) -> bool {
+        self.webhooks.under_way == 0 && self.calls.under_way == 0 && self.delivering == 0
+    }
+
+    fn is_empty(&self) -> bool {
+        self.webhooks.names.is_empty() && self.calls.names.is_empty()
+    }
+
+    fn noted(&mut self, of: &OutBox) -> &mut Noted {
+        match of {
+            OutBox::Webhooks => &mut self.webhooks,
+            OutBox::Callbacks(_) => &mut self.calls,
+        }
+    }
+
+    fn note(&mut self, from: &OutBox, name: String) {
+        // What waits for another program's workers is theirs.
+        if self.boxes.contains(from) {
+            self.noted(from).push(from, name);
+        }
+    }
+}
+
+impl Dispatcher {
+    /// Notes what a settlement has posted, which is due.
+    pub(super) fn note_posts(&mut self, settlement: &Settlement) {
+        for (k, post) in settlement.posts.iter().enumerate() {
+            self.outbox.note(&post.to, steps::entry_name(&settlement.claimed.id, k));
+        }
+    }
+
+    pub(super) fn start_look_into_outbox(&mut self) {
+        self.outbox.is_looking = true;
+        let (link, keys, boxes) = (self.link.clone(), self.who.keys.clone(), self.outbox.boxes.clone());
+        let look = async move {
+            // Nearly always there is nothing: one `EXISTS` says so for all of them.
+            let (is_any, now_ms) = link.run(&steps::any(&keys, &boxes)).await?;
+            let due = if is_any { link.run(&steps::due(&keys, &boxes, now_ms)).await? } else { Vec::new() };
+            Ok(boxes.into_iter().zip(due).collect::<Vec<_>>())
+        };
+        self.beside(look, Dispatcher::on_looked_into_outbox);
+    }
+
+    fn on_looked_into_outbox(&mut self, found: Result<Vec<(OutBox, Vec<String>)>, Error>) {
+        (self.outbox.is_looking, self.outbox.has_looked) = (false, true);
+        // Not repeated: the next look comes soon.
+        for (from, names) in self.reported("looking into the outbox", found).unwrap_or_default() {
+            // There may be more behind them.
+            if names.len() == BATCH_MAX {
+                self.outbox.interval.reset_after(Duration::from_secs(1));
+            }
+            names.into_iter().for_each(|name| self.outbox.note(&from, name));
+        }
+    }
+
+    /// Takes what is due, as much as can be begun now.
+    pub(super) fn start_taking(&mut self) {
+        if self.shutdown.is_cold() || self.outage.is_refused() || self.outbox.is_empty() {
+            return;
+        }
+        while let Some((from, names)) = self.outbox.webhooks.next(SENDS_MAX - self.outbox.webhooks.under_way)
+        {
+            self.take(from, names, HOLD_WEBHOOK);
+        }
+        if self.shortage.is_pausing() {
+            return;
+        }
+        // A call takes a slot, as a job does, and comes before the next job.
+        while let Some((from, names)) = self.outbox.calls.next(self.free_slots()) {
+            self.take(from, names, HOLD_CALLBACK);
+        }
+    }
+
+    /// How many executions the executor can take now.
+    fn free_slots(&self) -> usize {
+        let capacity = self.capacity();
+        capacity.slots.saturating_sub(capacity.occupied + self.claiming.promised())
+    }
+
+    fn take(&mut self, from: OutBox, names: Vec<String>, hold: Duration) {
+        let step = steps::take(&self.who.keys, &from, &names, hold);
+        self.send(step, move |worker, takes| worker.on_taken(&from, names.len(), takes));
+    }
+
+    fn on_taken(&mut self, from: &OutBox, asked: usize, takes: Result<Vec<Take>, Error>) {
+        self.outbox.noted(from).under_way -= asked;
+        for take in self.accepted("taking from the outbox", takes).unwrap_or_default() {
+            match take {
+                Take::Nothing => {}
+                Take::Taken(taken) => self.begin_taken(taken),
+                Take::GivenUp(body) => {
+                    if let Ok(call) = DueCall::from_json(&body) {
+                        self.observers.tell(WorkerEvent::CallbackLost { id: &call.job_id, name: &call.name });
+                    }
+                }
+            }
+        }
+    }
+
+    fn begin_taken(&mut self, taken: Taken) {
+        self.outbox.noted(&taken.from).under_way += 1;
+        match taken.from {
+            OutBox::Webhooks => match Letter::from_json(taken.body.as_bytes()) {
+                Ok(letter) => self.start_sending(taken, letter),
+                Err(error) => self.drop_taken(&taken, &error),
+            },
+            OutBox::Callbacks(_) => match DueCall::from_json(&taken.body) {
+                Ok(call) => self.start_fetching(taken, call),
+                Err(error) => self.drop_taken(&taken, &error),
+            },
+        }
+    }
+
+    /// Drops an entry that cannot be read: another version of this program has written it, or nobody.
+    fn drop_taken(&mut self, taken: &Taken, error: &dyn fmt::Display) {
+        self.observers.step_failed("reading the outbox", error);
+        self.end_taken(taken, None);
+    }
+
+    /// Ends an entry that this worker has taken, or has it due again.
+    fn end_taken(&mut self, taken: &Taken, again_in: Option<Duration>) {
+        self.outbox.noted(&taken.from).under_way -= 1;
+        self.outbox.delivering += 1;
+        let step = steps::deliver(&self.who.keys, taken, again_in);
+        self.send(step, |worker, delivered| {
+            worker.outbox.delivering -= 1;
+            worker.accepted("delivering from the outbox", delivered);
+        });
+    }
+
+    /// Sends a request, on a thread beside the loop.
+    fn start_sending(&mut self, taken: Taken, letter: Letter) {
+        let (sender, attempt) = (Arc::clone(&self.outbox.sender), taken.attempt);
+        let letter = Arc::new(letter);
+        let sent = Arc::clone(&letter);
+        // tokio panics where it cannot have a thread.
+        match panics::catch(|| tokio::task::spawn_blocking(move || sender.send(&sent, attempt))) {
+            Ok(sending) => self.beside(sending, move |worker, sent| {
+                let sent =
+                    sent.unwrap_or_else(|_| Err(SendError::Network("the request was cut off".to_owned())));
+                worker.on_sent(&taken, &letter, sent);
+            }),
+            Err(panic) => self.on_sent(&taken, &letter, Err(SendError::Network(panic.message))),
+        }
+    }
+
+    fn on_sent(&mut self, taken: &Taken, letter: &Letter, sent: Result<(), SendError>) {
+        let Err(error) = sent else {
+            self.observers.tell(WorkerEvent::WebhookSent { letter });
+            return self.end_taken(taken, None);
+        };
+        let again_in = if error.is_final() { None } else { webhooks::pause_after(taken.attempt) };
+        self.observers.tell(WorkerEvent::WebhookFailed { letter, error: &error, again_in });
+        self.end_taken(taken, again_in);
+    }
+
+    /// Fetches the record of the job whose end calls for this.
+    fn start_fetching(&mut self, taken: Taken, call: DueCall) {
+        let step = job_steps::fetch_fields(&self.who.keys, std::slice::from_ref(&call.job_id));
+        self.send(step, |worker, fetched| {
+            // Called all the same where the record is gone or cannot be read: the call says what is known of it.
+            let fields = worker.accepted("fetching a job", fetched).and_then(|mut fetched| fetched.pop());
+            worker.start_call(taken, call, fields.unwrap_or_default());
+        });
+    }
+
+    fn start_call(&mut self, taken: Taken, call: DueCall, fields: Fields) {
+        // It has not begun, and others may call it.
+        if self.shutdown.is_cold() {
+            return self.end_taken(&taken, Some(Duration::ZERO));
+        }
+        let job = Job::from_fields(&*call.job_id, fields).unwrap_or_else(|_| call.job());
+        let id = ExecutionId::new(&call.job_id);
+        let (kind, name, end) = (call.kind, call.name.clone(), call.end.clone());
+        let host = Arc::clone(self.meta.host()) as Arc<dyn Host>;
+        let execution =
+            Execution::callback(id.clone(), Arc::new(job), Some(call.limit), host, kind, name, end);
+        self.observers.tell(WorkerEvent::CallbackBegan { id: &call.job_id, name: &call.name });
+        self.outbox.called.insert(id, (taken, call));
+        self.executor.start(execution);
+    }
+
+    /// Reads the executor's report on a call; `false` if it is on none.
+    pub(super) fn on_called(&mut self, id: &ExecutionId, report: &Result<Ended, Want>) -> bool {
+        let Some((taken, call)) = self.outbox.called.remove(id) else { return false };
+        match report {
+            Ok(Ended { outcome: Ok(_), .. }) => self.end_taken(&taken, None),
+            Ok(Ended { outcome: Err(failure), .. }) => {
+                let text = failure.text();
+                self.observers.tell(WorkerEvent::CallbackFailed {
+                    id: &call.job_id,
+                    name: &call.name,
+                    text: &text,
+                });
+                self.end_taken(&taken, None);
+            }
+            Err(_) => self.end_taken(&taken, Some(UNBEGUN_PAUSE)),
+        }
+        true
+    }
+
+    /// Has the executor end the calls that run: the worker stops cold.
+    pub(super) fn stop_calls(&mut self) {
+        for id in self.outbox.called.keys() {
+            self.executor.stop(id, Stop::Kill);
+        }
+    }
+
+    /// Whether a worker on its way out may leave, as far as it concerns what ends of jobs call for.
+    pub(super) fn has_emptied_outbox(&self, ended_since: Option<Instant>) -> bool {
+        let is_past = ended_since.is_some_and(|since| since.elapsed() >= PARTING);
+        let may_leave_rest = self.shutdown.is_cold() || is_past;
+        self.outbox.is_idle() && self.outbox.is_empty() || may_leave_rest && self.outbox.calls.under_way == 0
+    }
+
+    /// When a worker on its way out leaves what is left in the outbox to others.
+    pub(super) fn parting_ends_at(&self, ended_since: Option<Instant>) -> Option<Instant> {
+        ended_since.map(|since| since + PARTING).filter(|_| !self.outbox.is_idle() || !self.outbox.is_empty())
+    }
+}

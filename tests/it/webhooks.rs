@@ -1,13 +1,15 @@
 //! Webhooks as they arrive: from Python's workers and from our sender, at a server that answers as it is told.
 
+mod verify;
+
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
 use rq_core::{Call, Composed, Job, Letter, Status, Timestamp, Webhook, compose, secs};
-use rq_tests::{Answer, Authority, Folder, HookServer, Python, Received, Scratch, named};
+use rq_tests::{Answer, Authority, Child, Folder, HookServer, Python, Received, Scratch, named};
 use rq_worker::{Allow, SendError, Sender, WebhookOptions};
 
-use crate::rq_test::Books;
+use crate::rq_test::{Books, LIMIT, RqTest};
 
 /// One that may send to this machine.
 fn sender() -> Sender {
@@ -156,24 +158,51 @@ fn each_attempt_says_which_letter_it_is() {
     assert!(!first.headers.contains_key("rq-signature"));
 }
 
+/// What docs/webhooks.md shows receivers.
+const VERIFY_IN_PYTHON: &str = include_str!("webhooks/verify.py");
+const VERIFY_IN_RUST: &str = include_str!("webhooks/verify.rs");
+
 #[test]
-fn python_finds_a_signature_good() {
+fn receivers_that_do_as_documented_tell_good_signatures_from_bad_ones() {
+    let documented = include_str!("../../docs/webhooks.md");
+    assert!(documented.contains(VERIFY_IN_PYTHON));
+    assert!(documented.contains(&VERIFY_IN_RUST.replace("pub(crate) ", "")));
     let (scratch, server) = (Scratch::new(), HookServer::start());
     let mut options = options();
     options.secret = Some("whsec é".into());
     let sender = Sender::new(options);
     sender.send(&post(&server, "/post"), 1).unwrap();
     sender.send(&get(&server, "/get"), 1).unwrap();
-    let code = include_str!("webhooks/verify.py");
     for request in server.received() {
-        let arguments =
-            serde_json::to_string(&["whsec é", &request.headers["rq-signature"], &request.body]).unwrap();
-        let verified = Python::new(&scratch).run(&format!("{code}\nprint(verify(*{arguments}))"));
-        assert_eq!(verified, "True\n", "{request:?}");
-        let forged = serde_json::to_string(&["whsec é", &request.headers["rq-signature"], "forged"]).unwrap();
-        let verified = Python::new(&scratch).run(&format!("{code}\nprint(verify(*{forged}))"));
-        assert_eq!(verified, "False\n");
+        let signature = &request.headers["rq-signature"];
+        let later = signature.replacen("t=", "t=1", 1);
+        for (secret, signature, body, is_good) in [
+            ("whsec é", signature, request.body.as_str(), true),
+            ("another", signature, &request.body, false),
+            ("whsec é", signature, "forged", false),
+            ("whsec é", &later, &request.body, false),
+        ] {
+            let verified = verify::verify(secret, signature, body.as_bytes(), secs(300));
+            assert_eq!(verified, Some(is_good), "{request:?}");
+            let arguments = serde_json::to_string(&[secret, signature, body]).unwrap();
+            let code = format!("{VERIFY_IN_PYTHON}\nprint(verify(*{arguments}))");
+            let expected = if is_good { "True\n" } else { "False\n" };
+            assert_eq!(Python::new(&scratch).run(&code), expected, "{request:?}");
+        }
+        // Old ones are refused, however good.
+        let old =
+            verify::verify("whsec é", &old_signature(&request.body), request.body.as_bytes(), secs(300));
+        assert_eq!(old, Some(false));
     }
+}
+
+/// A signature of an hour ago.
+fn old_signature(body: &str) -> String {
+    let sent_s = Timestamp::now().before(secs(3600)).epoch_secs();
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, "whsec é".as_bytes());
+    let tag = ring::hmac::sign(&key, format!("{sent_s}.{body}").as_bytes());
+    let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("t={sent_s},v1={hex}")
 }
 
 #[test]
@@ -289,6 +318,32 @@ fn what_is_not_public_is_refused_by_address_name_and_redirect() {
     let narrow = Sender::new(options);
     narrow.send(&get(&server, "/named"), 1).unwrap();
     refused(&narrow, &format!("http://127.0.0.2:{port}/"));
+}
+
+#[test]
+fn a_worker_takes_no_secret_as_an_argument_and_shows_none() {
+    let scratch = Scratch::new();
+    let rq = RqTest::new(&scratch);
+    let (code, help, _) = rq.outcome(&["worker", "--help"]);
+    assert!(code == Some(0) && help.contains("--webhook-secret-file") && help.contains("RQ_WEBHOOK_SECRET"));
+    let mut command = rq.command(&["worker", "--help"]);
+    let help = Child::spawn(command.env("RQ_WEBHOOK_SECRET", "hush")).succeed(LIMIT);
+    assert!(help.contains("--webhook-allow") && !help.contains("hush"), "{help}");
+    let (code, _, errors) = rq.outcome(&["worker", "--burst", "--webhook-secret-file", "/no/such/file"]);
+    assert!(code == Some(1) && errors.contains("/no/such/file"), "{code:?} {errors}");
+    let (code, _, errors) = rq.outcome(&["worker", "--burst", "--webhook-allow", "localhost"]);
+    assert!(code == Some(2) && errors.contains("neither 'private' nor an address"), "{code:?} {errors}");
+    let mut command = rq.command(&[
+        "worker",
+        "--burst",
+        "-v",
+        "--webhook-allow",
+        "private",
+        "--webhook-allow",
+        "fe80::/10",
+    ]);
+    let log = Child::spawn(command.env("RQ_WEBHOOK_SECRET", "hush")).succeed(LIMIT);
+    assert!(!log.contains("hush"), "{log}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod verify;
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
-use rq_core::{Call, Composed, Job, Letter, Status, Timestamp, Webhook, compose, secs};
+use rq_core::{Call, Composed, Job, Letter, Retry, Status, Timestamp, Webhook, compose, secs};
 use rq_tests::{Answer, Authority, Child, Folder, HookServer, Python, Received, Scratch, named};
 use rq_worker::{Allow, SendError, Sender, WebhookOptions};
 
@@ -318,6 +318,59 @@ fn what_is_not_public_is_refused_by_address_name_and_redirect() {
     let narrow = Sender::new(options);
     narrow.send(&get(&server, "/named"), 1).unwrap();
     refused(&narrow, &format!("http://127.0.0.2:{port}/"));
+}
+
+#[test]
+fn a_worker_tells_of_each_end_what_python_would() {
+    let folder = Folder::new("webhooks");
+    let authority = Authority::new("ca.example");
+    std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
+    authority.certify(named("localhost"), &folder.path().join("server"));
+    for executor in ["thread", "fork", "green"] {
+        let (scratch, proxy) = (Scratch::new(), HookServer::start());
+        let server = HookServer::secured(&folder.path().join("server"));
+        let hooks = |call: Call<i64>| {
+            call.webhook(Webhook::finished(server.url("/finished")).post())
+                .webhook(Webhook::failed(server.url("/failed")).post())
+        };
+        let queue = scratch.queue("default");
+        queue.enqueue(hooks(Call::to("math.add").arg(2).arg(3)).job_id("good")).unwrap();
+        // Tells of its last attempt alone.
+        let bad = Call::to("math.add").arg("é").arg(3).retry(Retry::up_to(1));
+        queue.enqueue(hooks(bad).job_id("bad")).unwrap();
+        let mut worker = RqTest::new(&scratch).command(&[
+            "worker",
+            "--burst",
+            "-w",
+            executor,
+            "--webhook-allow",
+            "private",
+        ]);
+        worker.env("SSL_CERT_FILE", folder.path().join("ca.pem")).env("RQ_WEBHOOK_SECRET", "whsec");
+        for variable in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+            worker.env(variable, proxy.url(""));
+        }
+        Child::spawn(&mut worker).succeed(LIMIT);
+        let mut received = server.wait_for(2);
+        received.sort_by(|a, b| a.path.cmp(&b.path));
+        assert_eq!((received.len(), proxy.received().len()), (2, 0), "{executor}: {received:#?}");
+        let python = Python::new(&scratch);
+        for (request, id) in received.iter().zip(["bad", "good"]) {
+            let expected = python.run(&format!(
+                "job = Job.fetch('{id}', connection=conn)\n\
+                 hook = [hook for hook in job.webhooks if hook.job_status == job.get_status().value][0]\n\
+                 print(json.dumps(hook.get_payload(job, exc_string=job.latest_result().exc_string)))"
+            ));
+            assert_eq!(request.body, expected.trim_end(), "{executor}");
+            assert_eq!(
+                (request.headers["job-id"].as_str(), request.headers["rq-attempt"].as_str()),
+                (id, "1")
+            );
+            let signature = &request.headers["rq-signature"];
+            let verified = verify::verify("whsec", signature, request.body.as_bytes(), secs(300));
+            assert_eq!(verified, Some(true), "{executor}");
+        }
+    }
 }
 
 #[test]

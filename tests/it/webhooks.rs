@@ -1,13 +1,15 @@
 //! Webhooks as they arrive: from Python's workers and from our sender, at a server that answers as it is told.
 
+mod verify;
+
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
-use rq_core::{Call, Composed, Job, Letter, Status, Timestamp, Webhook, compose, secs};
-use rq_tests::{Answer, Authority, Folder, HookServer, Python, Received, Scratch, named};
+use rq_core::{Call, Composed, Job, Letter, Retry, Status, Timestamp, Webhook, compose, secs};
+use rq_tests::{Answer, Authority, Child, Folder, HookServer, Python, Received, Scratch, named};
 use rq_worker::{Allow, SendError, Sender, WebhookOptions};
 
-use crate::rq_test::Books;
+use crate::rq_test::{Books, LIMIT, RqTest};
 
 /// One that may send to this machine.
 fn sender() -> Sender {
@@ -62,7 +64,8 @@ fn python_sends_our_webhooks_and_we_send_the_same() {
 
     let (good, bad) = (good.job().unwrap().unwrap(), bad.job().unwrap().unwrap());
     assert_eq!((good.status, bad.status), (Status::Finished, Status::Failed));
-    let text = python.run("print(Job.fetch('bad', connection=conn).latest_result().exc_string, end='')");
+    let text = python.run("print(json.dumps(Job.fetch('bad', connection=conn).latest_result().exc_string))");
+    let text: String = serde_json::from_str(&text).unwrap();
     let composed = [
         compose(&good, good.status, good.ended_at, None),
         compose(&bad, bad.status, bad.ended_at, Some(&text)),
@@ -102,16 +105,15 @@ fn a_body_is_what_python_makes_of_the_same_job() {
             .exec(&mut scratch.connection())
             .unwrap();
         let job: Job = handle.job().unwrap().unwrap();
-        let exc_code = exc.map_or("None".to_owned(), |text| {
-            format!("json.loads({:?})", serde_json::to_string(text).unwrap())
-        });
+        // A text in JSON is one in Python, too.
+        let exc_code = exc.map_or("None".to_owned(), |text| serde_json::to_string(text).unwrap());
         let expected = python.run(&format!(
             "job = Job.fetch('{}', connection=conn)\n\
-             print(json.dumps(job.webhooks[0].get_payload(job, exc_string={exc_code})), end='')",
+             print(json.dumps(job.webhooks[0].get_payload(job, exc_string={exc_code})))",
             handle.id()
         ));
         let Composed { letters, wrong, .. } = compose(&job, Status::Failed, job.ended_at, exc);
-        assert_eq!((letters[0].body.as_deref(), wrong), (Some(expected.as_str()), None));
+        assert_eq!((letters[0].body.as_deref(), wrong), (Some(expected.trim_end()), None));
         let ended = ended_at.map(|text| Timestamp::parse(text).unwrap());
         assert_eq!(job.ended_at, ended);
     }
@@ -156,25 +158,51 @@ fn each_attempt_says_which_letter_it_is() {
     assert!(!first.headers.contains_key("rq-signature"));
 }
 
+/// What docs/webhooks.md shows receivers.
+const VERIFY_IN_PYTHON: &str = include_str!("webhooks/verify.py");
+const VERIFY_IN_RUST: &str = include_str!("webhooks/verify.rs");
+
 #[test]
-fn python_finds_a_signature_good() {
+fn receivers_that_do_as_documented_tell_good_signatures_from_bad_ones() {
+    let documented = include_str!("../../docs/webhooks.md");
+    assert!(documented.contains(VERIFY_IN_PYTHON));
+    assert!(documented.contains(&VERIFY_IN_RUST.replace("pub(crate) ", "")));
     let (scratch, server) = (Scratch::new(), HookServer::start());
     let mut options = options();
     options.secret = Some("whsec é".into());
     let sender = Sender::new(options);
     sender.send(&post(&server, "/post"), 1).unwrap();
     sender.send(&get(&server, "/get"), 1).unwrap();
-    let code = include_str!("webhooks/verify.py");
     for request in server.received() {
-        let arguments =
-            serde_json::to_string(&["whsec é", &request.headers["rq-signature"], &request.body]).unwrap();
-        let verified =
-            Python::new(&scratch).run(&format!("{code}\nprint(verify(*json.loads({arguments:?})))"));
-        assert_eq!(verified, "True\n", "{request:?}");
-        let forged = serde_json::to_string(&["whsec é", &request.headers["rq-signature"], "forged"]).unwrap();
-        let verified = Python::new(&scratch).run(&format!("{code}\nprint(verify(*json.loads({forged:?})))"));
-        assert_eq!(verified, "False\n");
+        let signature = &request.headers["rq-signature"];
+        let later = signature.replacen("t=", "t=1", 1);
+        for (secret, signature, body, is_good) in [
+            ("whsec é", signature, request.body.as_str(), true),
+            ("another", signature, &request.body, false),
+            ("whsec é", signature, "forged", false),
+            ("whsec é", &later, &request.body, false),
+        ] {
+            let verified = verify::verify(secret, signature, body.as_bytes(), secs(300));
+            assert_eq!(verified, Some(is_good), "{request:?}");
+            let arguments = serde_json::to_string(&[secret, signature, body]).unwrap();
+            let code = format!("{VERIFY_IN_PYTHON}\nprint(verify(*{arguments}))");
+            let expected = if is_good { "True\n" } else { "False\n" };
+            assert_eq!(Python::new(&scratch).run(&code), expected, "{request:?}");
+        }
+        // Old ones are refused, however good.
+        let old =
+            verify::verify("whsec é", &old_signature(&request.body), request.body.as_bytes(), secs(300));
+        assert_eq!(old, Some(false));
     }
+}
+
+/// A signature of an hour ago.
+fn old_signature(body: &str) -> String {
+    let sent_s = Timestamp::now().before(secs(3600)).epoch_secs();
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, "whsec é".as_bytes());
+    let tag = ring::hmac::sign(&key, format!("{sent_s}.{body}").as_bytes());
+    let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("t={sent_s},v1={hex}")
 }
 
 #[test]
@@ -293,9 +321,92 @@ fn what_is_not_public_is_refused_by_address_name_and_redirect() {
 }
 
 #[test]
+fn a_worker_tells_of_each_end_what_python_would() {
+    let folder = Folder::new("webhooks");
+    let authority = Authority::new("ca.example");
+    std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
+    authority.certify(named("localhost"), &folder.path().join("server"));
+    for executor in ["thread", "fork", "green"] {
+        let (scratch, proxy) = (Scratch::new(), HookServer::start());
+        let server = HookServer::secured(&folder.path().join("server"));
+        let hooks = |call: Call<i64>| {
+            call.webhook(Webhook::finished(server.url("/finished")).post())
+                .webhook(Webhook::failed(server.url("/failed")).post())
+        };
+        let queue = scratch.queue("default");
+        queue.enqueue(hooks(Call::to("math.add").arg(2).arg(3)).job_id("good")).unwrap();
+        // Tells of its last attempt alone.
+        let bad = Call::to("math.add").arg("é").arg(3).retry(Retry::up_to(1));
+        queue.enqueue(hooks(bad).job_id("bad")).unwrap();
+        let mut worker = RqTest::new(&scratch).command(&[
+            "worker",
+            "--burst",
+            "-w",
+            executor,
+            "--webhook-allow",
+            "private",
+        ]);
+        worker.env("SSL_CERT_FILE", folder.path().join("ca.pem")).env("RQ_WEBHOOK_SECRET", "whsec");
+        for variable in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+            worker.env(variable, proxy.url(""));
+        }
+        Child::spawn(&mut worker).succeed(LIMIT);
+        let mut received = server.wait_for(2);
+        received.sort_by(|a, b| a.path.cmp(&b.path));
+        assert_eq!((received.len(), proxy.received().len()), (2, 0), "{executor}: {received:#?}");
+        let python = Python::new(&scratch);
+        for (request, id) in received.iter().zip(["bad", "good"]) {
+            let expected = python.run(&format!(
+                "job = Job.fetch('{id}', connection=conn)\n\
+                 hook = [hook for hook in job.webhooks if hook.job_status == job.get_status().value][0]\n\
+                 print(json.dumps(hook.get_payload(job, exc_string=job.latest_result().exc_string)))"
+            ));
+            assert_eq!(request.body, expected.trim_end(), "{executor}");
+            assert_eq!(
+                (request.headers["job-id"].as_str(), request.headers["rq-attempt"].as_str()),
+                (id, "1")
+            );
+            let signature = &request.headers["rq-signature"];
+            let verified = verify::verify("whsec", signature, request.body.as_bytes(), secs(300));
+            assert_eq!(verified, Some(true), "{executor}");
+        }
+    }
+}
+
+#[test]
+fn a_worker_takes_no_secret_as_an_argument_and_shows_none() {
+    let scratch = Scratch::new();
+    let rq = RqTest::new(&scratch);
+    let (code, help, _) = rq.outcome(&["worker", "--help"]);
+    assert!(code == Some(0) && help.contains("--webhook-secret-file") && help.contains("RQ_WEBHOOK_SECRET"));
+    let mut command = rq.command(&["worker", "--help"]);
+    let help = Child::spawn(command.env("RQ_WEBHOOK_SECRET", "hush")).succeed(LIMIT);
+    assert!(help.contains("--webhook-allow") && !help.contains("hush"), "{help}");
+    let (code, _, errors) = rq.outcome(&["worker", "--burst", "--webhook-secret-file", "/no/such/file"]);
+    assert!(code == Some(1) && errors.contains("/no/such/file"), "{code:?} {errors}");
+    let (code, _, errors) = rq.outcome(&["worker", "--burst", "--webhook-allow", "localhost"]);
+    assert!(code == Some(2) && errors.contains("neither 'private' nor an address"), "{code:?} {errors}");
+    let mut command = rq.command(&[
+        "worker",
+        "--burst",
+        "-v",
+        "--webhook-allow",
+        "private",
+        "--webhook-allow",
+        "fe80::/10",
+    ]);
+    let log = Child::spawn(command.env("RQ_WEBHOOK_SECRET", "hush")).succeed(LIMIT);
+    assert!(!log.contains("hush"), "{log}");
+}
+
+#[test]
 fn no_error_shows_the_path_of_a_url() {
     let server = HookServer::start();
-    server.answer([Answer::Redirect(302, "http://[/hush".to_owned()), Answer::Status(500), Answer::Close]);
+    server.answer([
+        Answer::Redirect(302, "gopher://hush/hush".to_owned()),
+        Answer::Status(500),
+        Answer::Close,
+    ]);
     for _ in 0..3 {
         let error = sender().send(&get(&server, "/hush?hush"), 1).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hush"), "{error:?}");

@@ -13,7 +13,7 @@ mod signature;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use rq_core::{Letter, Timestamp};
+use rq_core::{Letter, Timestamp, WEBHOOK_TIMEOUT_S_MAX};
 use ureq::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use ureq::http::{HeaderMap, Method, Request};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
@@ -72,7 +72,8 @@ impl Sender {
     pub fn send(&self, letter: &Letter, attempt: u32) -> Result<(), SendError> {
         letter.check()?;
         let headers = self.headers(letter, attempt, Timestamp::now())?;
-        let limit = Duration::from_secs(letter.timeout_s);
+        // Anybody may have written it.
+        let limit = Duration::from_secs(letter.timeout_s.clamp(1, WEBHOOK_TIMEOUT_S_MAX));
         match &letter.body {
             Some(body) => self.run(Method::POST, letter, headers, limit, body.as_str()),
             None => self.run(Method::GET, letter, headers, limit, ()),

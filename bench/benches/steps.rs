@@ -166,7 +166,16 @@ fn finished(claimed: &Claimed) -> Settlement {
     let conclusion =
         Conclusion { settled, ttl: Ttl::RESULT_DEFAULT, filed: true, next: None, changes: Vec::new() };
     let (claimed, claimed_at) = (claimed.clone(), ended_at.before(2 * RAN));
-    Settlement { claimed, conclusion, slot: None, claimed_at, ended_at, ran: RAN, meta: None, posts: Vec::new() }
+    Settlement {
+        claimed,
+        conclusion,
+        slot: None,
+        claimed_at,
+        ended_at,
+        ran: RAN,
+        meta: None,
+        posts: Vec::new(),
+    }
 }
 
 /// Six figures, six seconds each, of which the measured step has about a quarter.

@@ -3,6 +3,7 @@
 //! | file | asks |
 //! |---|---|
 //! | `again` | what runs again, what waits for others, and what people stop |
+//! | `callbacks` | what is called where a job ran, once it has ended |
 //! | `calls` | how calls end, in which codec, and what is kept of them |
 //! | `order` | which jobs are run, and in which order |
 //! | `limits` | what happens at a job's time limit |
@@ -12,9 +13,11 @@
 //! | `short` | what becomes of jobs that cannot begin |
 //! | `stops` | what signals do |
 //! | `log` | what it takes that somebody reads the log: nothing |
+//! | `outbox` | what is done outside of Redis once a job has ended |
 //! | `outages` | what is lost when the worker or Redis dies: nothing |
 
 mod again;
+mod callbacks;
 mod calls;
 mod contexts;
 mod life;
@@ -23,6 +26,7 @@ mod lives;
 mod log;
 mod order;
 mod outages;
+mod outbox;
 mod short;
 mod stops;
 
@@ -47,6 +51,18 @@ macro_rules! suite {
                 again::a_shutdown_command_is_a_warm_stop
                 calls::calls_end_as_they_should
                 calls::results_and_failures_are_kept_as_long_as_asked
+                callbacks::a_success_callback_sees_the_value_before_it_is_stored
+                callbacks::a_success_callback_that_fails_fails_the_job
+                callbacks::a_failure_callback_is_called_however_the_job_failed
+                callbacks::a_failure_callback_that_fails_replaces_the_failure
+                callbacks::each_attempt_that_fails_is_told_and_a_retry_is_not
+                callbacks::one_callback_is_called_that_the_program_has
+                callbacks::a_python_producer_names_callbacks
+                callbacks::a_callback_has_the_context_of_its_job_and_a_limit_of_its_own
+                callbacks::callbacks_end_at_their_limit
+                callbacks::a_callback_that_ignores_its_limit_is_cut_short_and_not_called_again
+                callbacks::a_success_callback_that_is_cut_short_fails_the_job
+                callbacks::a_stop_ends_a_callback
                 contexts::meta_and_progress_are_saved_during_the_run_and_after_it
                 contexts::jobs_enqueue_more_work
                 contexts::state_is_made_once_and_shared
@@ -74,6 +90,15 @@ macro_rules! suite {
                 outages::cut_connections_neither_lose_nor_repeat_a_job
                 outages::a_restart_of_redis_neither_loses_nor_repeats_a_job
                 outages::deleted_registries_neither_end_nor_lose_a_running_job
+                outbox::a_stopped_job_has_its_callback_called_once_it_is_stopped
+                outbox::the_callback_of_a_job_whose_worker_died_is_called_by_whoever_reaps_it
+                outbox::what_a_cold_stop_cuts_off_is_told_by_another_worker
+                outbox::a_callback_that_a_worker_died_with_is_not_called_again
+                outbox::a_callback_that_nobody_here_knows_leaves_the_end_alone_and_is_told_once
+                outbox::webhooks_are_sent_when_the_end_is_written_and_before_a_burst_is_over
+                outbox::a_webhook_outlives_the_worker_that_sends_it
+                outbox::a_webhook_is_sent_again_until_it_is_taken_or_given_up
+                outbox::a_webhook_to_an_address_of_ones_own_is_refused
                 life::a_worker_leaves_its_record_idle
                 life::a_worker_says_what_it_is_at
                 short::what_cannot_begin_goes_back_in_order_and_runs_when_it_can

@@ -45,4 +45,5 @@ mod shown;
 mod starved;
 mod sweep;
 mod unconfirmed;
+mod webhooks;
 mod zoo;

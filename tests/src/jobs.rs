@@ -17,12 +17,16 @@
 //! | `test.current`, `test.current_async` | tell whether code without a context finds theirs |
 //! | `test.spread` | enqueues more work |
 //! | `test.surroundings` | tells what the system knows of its process |
+//! | `due.*` | callbacks: see [`due`] |
 //! | `programs.*` | start programs: see [`programs`] |
 //! | `states.*` | ask for what their program shares: see [`states`] |
 //! | `green.*` | wait as coroutines should, or should not: see [`green`] |
 //! | `pages.fetch` | is the example's: see [`rq_examples::fetch`] |
 //! | `zoo.*` | harm the process they run in: see [`zoo`] |
+//! | `told.*` | are callbacks: see [`callbacks`] |
 
+pub mod callbacks;
+pub mod due;
 pub mod green;
 pub mod programs;
 pub mod states;
@@ -62,6 +66,8 @@ pub fn handlers() -> Handlers {
         .merge(green::handlers())
         .merge(rq_examples::fetch::handlers())
         .merge(zoo::handlers())
+        .merge(callbacks::handlers())
+        .merge(due::handlers())
 }
 
 /// Adds two numbers.

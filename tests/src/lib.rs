@@ -17,6 +17,8 @@
 //! | [`Ledger`] | in which book every job is, and what is wrong with that |
 //! | [`Proxy`] | what breaks between a program and Redis, at a request of one's choice |
 //! | [`Gateway`] | the name by which a Redis is known, which may lead elsewhere, or nowhere |
+//! | [`HookServer`] | who receives webhooks, and answers as it is told |
+//! | [`Authority`] | who vouches for servers and clients of secured connections |
 //! | [`Clock`] | the clock of a `PrivateRedis`, for a test to set |
 //! | [`Trouble`] | what befalls a Redis for a while, by real means |
 //! | [`eventually()`] | waiting for what can only be asked for |
@@ -25,6 +27,7 @@
 //! Everything here panics when it cannot do its part, with a sentence that says why: in a test that is the report.
 //! Everything it starts is gone when the test program is, however that ends.
 
+mod authority;
 mod child;
 mod clock;
 mod cluster;
@@ -35,6 +38,7 @@ pub mod fixture;
 mod folder;
 mod gate;
 mod gateway;
+mod hook_server;
 pub mod jobs;
 mod journal;
 mod ledger;
@@ -45,9 +49,11 @@ mod python;
 mod resp;
 mod scratch;
 mod server;
+mod told;
 mod trouble;
 mod watched;
 
+pub use authority::{Authority, named};
 pub use child::{Child, Signal, Stream};
 pub use clock::Clock;
 pub use cluster::{Cluster, Migration};
@@ -55,6 +61,7 @@ pub use eventually::eventually;
 pub use folder::Folder;
 pub use gate::Gate;
 pub use gateway::Gateway;
+pub use hook_server::{Answer, HookServer, Received};
 pub use journal::{Journal, Line, Runs};
 pub use ledger::{Acknowledged, Excuse, Ledger, Violation};
 pub use private_redis::PrivateRedis;
@@ -63,5 +70,6 @@ pub use proxy::{Fault, Proxy};
 pub use python::{Python, PythonRq};
 pub use scratch::Scratch;
 pub use server::{Server, server};
+pub use told::Told;
 pub use trouble::{Trouble, TroubledRedis};
 pub use watched::Watched;

@@ -55,12 +55,14 @@ pub use rq_core::{
     Value, handlers,
 };
 /// What an executor of the program's own is made of, for [`App::executor`].
-pub use rq_core::{CallbackKind, Ended, Execution, ExecutionId, Executor, Host, Interrupt, Stop, Task};
+pub use rq_core::{
+    CallbackKind, Ended, Execution, ExecutionId, Executor, Host, Interrupt, JobOutcome, Stop, Task, Want,
+};
 pub use rq_macros::{callback_by_rq_cli as callback, job_by_rq_cli as job};
 /// What an executor's launch gets, and the observers of a worker.
 pub use rq_worker::{
     ExecutorOption, ExecutorOptions, Jobs, Launch, LaunchError, Observer, Options, Preload, Preloads,
-    Program, WorkerEvent,
+    Program, Site, WorkerEvent,
 };
 
 /// What the code that [`job`] and [`callback`](macro@callback) write names.

@@ -438,6 +438,40 @@ mod tests {
     }
 
     #[test]
+    fn callbacks_become_fields_ours_beside_pythons() {
+        let call = Call::<()>::to("f")
+            .on_failure(Callback::to("alerts.first"))
+            .on_failure(Callback::to("alerts.page").timeout(secs(5)))
+            .on_failure(Callback::python("hooks.failed"))
+            .on_success(Callback::to("reports.publish"));
+        let made = job(call).unwrap();
+        let fields = made.to_fields();
+        let field = |name| fields.get(name).map(|value| String::from_utf8_lossy(value).into_owned());
+        assert_eq!(field("on_failure").as_deref(), Some("alerts.page"));
+        assert_eq!(field("on_failure_timeout").as_deref(), Some("5"));
+        assert_eq!(field("failure_callback_name").as_deref(), Some("hooks.failed"));
+        assert_eq!(field("failure_callback_timeout").as_deref(), Some("60"), "as RQ writes it");
+        // What Python would import is none of ours, and what is not set is not there.
+        assert_eq!(field("success_callback_name").as_deref(), Some(""));
+        for absent in ["success_callback_timeout", "on_success_timeout", "on_stopped", "on_stopped_timeout"] {
+            assert_eq!(field(absent), None, "{absent}");
+        }
+        assert_eq!(Job::from_fields("j", fields.clone()).unwrap().to_fields(), fields);
+        let names = |kind| made.callbacks(kind).map(|callback| callback.name.as_str()).collect::<Vec<_>>();
+        assert_eq!(names(CallbackKind::Failure), ["alerts.page", "hooks.failed"]);
+        assert_eq!(names(CallbackKind::Stopped), [""; 0]);
+    }
+
+    #[test]
+    fn callbacks_that_nobody_could_call_are_refused() {
+        let call = || Call::<()>::to("f");
+        assert!(matches!(job(call().on_stopped(Callback::to("a b"))), Err(Error::Name(_))));
+        assert!(matches!(job(call().on_success(Callback::python(""))), Err(Error::Name(_))));
+        let none = Callback::to("f").timeout(Duration::ZERO);
+        assert!(matches!(job(call().on_success(none)), Err(Error::Option { option: "on_success", .. })));
+    }
+
+    #[test]
     fn what_rq_refuses_is_refused() {
         let call = || Call::<()>::to("f");
         assert!(matches!(job(call().timeout(Duration::ZERO)), Err(Error::Option { option: "timeout", .. })));

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Error;
 use crate::fields::{FieldError, Fields};
 use crate::job::Timeout;
@@ -13,7 +15,7 @@ use crate::ttl::whole_seconds;
 pub const CALLBACK_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
 
 /// At which end of a job a callback is called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum CallbackKind {
     /// The job has returned a value.
     Success,
@@ -99,7 +101,9 @@ impl Callback {
 
     /// A function that Python can import. A Rust worker that has a `#[callback]` of this name calls that.
     pub fn python(path: impl Into<String>) -> Callback {
-        Callback { name: path.into(), timeout_s: None, is_python: true }
+        // RQ always writes it (docs/wire.md §3).
+        let timeout_s = i64::try_from(CALLBACK_TIMEOUT_DEFAULT.as_secs()).ok();
+        Callback { name: path.into(), timeout_s, is_python: true }
     }
 
     /// How long it may take, in whole seconds; by default 60 s.
@@ -138,7 +142,7 @@ impl Callback {
 pub(crate) fn take_python(f: &mut Fields, kind: CallbackKind) -> Result<Option<Callback>, FieldError> {
     let (name, timeout) = kind.python_fields();
     let timeout_s = f.take_present_int(timeout)?;
-    Ok(f.take_text(name)?.map(|name| Callback { timeout_s, ..Callback::python(name) }))
+    Ok(f.take_text(name)?.map(|name| Callback { name, timeout_s, is_python: true }))
 }
 
 pub(crate) fn set_python(f: &mut Fields, kind: CallbackKind, callback: Option<&Callback>) {
@@ -152,7 +156,7 @@ pub(crate) fn set_python(f: &mut Fields, kind: CallbackKind, callback: Option<&C
 pub(crate) fn take_own(f: &mut Fields, kind: CallbackKind) -> Option<Callback> {
     let timeout_s = f.take_int(kind.option_timeout()).ok().flatten();
     let name = f.take_text(kind.option()).ok().flatten()?;
-    Some(Callback { timeout_s, ..Callback::to(name) })
+    Some(Callback { name, timeout_s, is_python: false })
 }
 
 pub(crate) fn set_own(f: &mut Fields, kind: CallbackKind, callback: Option<&Callback>) {

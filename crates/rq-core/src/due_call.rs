@@ -129,7 +129,13 @@ fn kind(failure: Option<&Failure>, conclusion: &Conclusion) -> Option<CallbackKi
     }
 }
 
-fn due(job: &Job, kind: CallbackKind, callback: &Callback, failure: Option<&Failure>, conclusion: &Conclusion) -> DueCall {
+fn due(
+    job: &Job,
+    kind: CallbackKind,
+    callback: &Callback,
+    failure: Option<&Failure>,
+    conclusion: &Conclusion,
+) -> DueCall {
     let end = match (failure, &conclusion.settled) {
         (None, Settled::Finished(value)) => {
             let codec = job.inflated().and_then(|inflated| Codec::detect(&inflated)).unwrap_or_default();

@@ -5,11 +5,13 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use rq_wire::{Codec, Payload, Value, ValueError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::callback::CallbackKind;
 use crate::context::Context;
 use crate::end::End;
 use crate::failure::{ArgumentError, Failure};
@@ -18,6 +20,9 @@ use crate::panics;
 
 /// What a handler's run yields before it is encoded.
 pub type Outcome = Result<Returned, Failure>;
+
+/// How a run ended: the value in the job's codec, `None` being Python's `None`; or why there is none.
+pub type JobOutcome = Result<Option<Vec<u8>>, Failure>;
 
 /// A running async handler.
 pub type Running<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
@@ -181,7 +186,47 @@ impl Handlers {
             return Err(Failure::UnknownFunction { name: payload.func, nearest });
         };
         let arguments = Arguments::bind(handler, payload).map_err(Failure::Arguments)?;
-        Ok(Prepared { handler: *handler, arguments, codec })
+        let ready = match handler.run {
+            Run::Sync(run) => Ready::Sync(run, arguments),
+            Run::Async(run) => Ready::Async(run, arguments),
+            Run::Callback(_) | Run::AsyncCallback(_) => unreachable!("`get` finds jobs alone"),
+        };
+        Ok(Prepared { name: handler.name, ready, codec })
+    }
+
+    /// The callback to call where a job has run, once it has ended with `outcome`: of this kind, where the outcome is of that
+    /// kind, the job names one, and the program has it.
+    ///
+    /// Called for success, and then for failure: a callback that fails is a failure of its job.
+    pub fn due_callback(
+        &self,
+        kind: CallbackKind,
+        context: &Context,
+        outcome: &JobOutcome,
+    ) -> Option<DueCallback> {
+        let is_due = match (kind, outcome) {
+            (CallbackKind::Success, Ok(_)) => true,
+            // A job that asks to be run again has not failed (docs/wire.md §4.6); what a stop is, its worker knows.
+            (CallbackKind::Failure, Err(failure)) => !matches!(failure, Failure::Retry(_) | Failure::Stopped),
+            _ => false,
+        };
+        let mut callbacks = context.job().callbacks(kind).filter(|_| is_due);
+        let (handler, limit) =
+            callbacks.find_map(|callback| Some((self.callback(&callback.name)?, callback.limit())))?;
+        let prepared = Prepared::callback(handler, End::of(outcome, context.codec()));
+        Some(DueCallback { limit, prepared })
+    }
+
+    /// The callback named `name`, to be called with `end`.
+    pub fn prepare_callback(&self, name: &str, end: End) -> Result<Prepared, Failure> {
+        let handler = self.callback(name);
+        let handler =
+            handler.ok_or_else(|| Failure::UnknownFunction { name: name.to_owned(), nearest: None })?;
+        Ok(Prepared::callback(handler, end))
+    }
+
+    fn callback(&self, name: &str) -> Option<&Handler> {
+        self.by_name.get(name).filter(|handler| handler.is_callback())
     }
 
     /// The known name that differs least from `name`, if by little.
@@ -223,47 +268,82 @@ macro_rules! handlers {
     };
 }
 
-/// A job whose handler was found and whose arguments were bound: ready to run once.
+/// A callback that is to be called where its job has run.
+#[must_use = "a callback that is due was not called"]
+#[derive(Debug)]
+pub struct DueCallback {
+    /// How long it may take.
+    pub limit: Option<Duration>,
+    /// The callback itself.
+    pub prepared: Prepared,
+}
+
+/// A job or a callback whose handler was found and whose arguments were bound: ready to run once.
 #[must_use = "a job that was prepared has not run"]
 #[derive(Debug)]
 pub struct Prepared {
-    handler: Handler,
-    arguments: Arguments,
+    name: &'static str,
+    ready: Ready,
     codec: Codec,
 }
 
+/// A handler's function, with what it is called with.
+#[derive(Debug)]
+enum Ready {
+    Sync(fn(&Context, Arguments) -> Outcome, Arguments),
+    Async(for<'a> fn(&'a Context, Arguments) -> Running<'a>, Arguments),
+    Callback(fn(&Context, End) -> Outcome, End),
+    AsyncCallback(for<'a> fn(&'a Context, End) -> Running<'a>, End),
+}
+
 impl Prepared {
+    fn callback(handler: &Handler, end: End) -> Prepared {
+        let ready = match handler.run {
+            Run::Callback(run) => Ready::Callback(run, end),
+            Run::AsyncCallback(run) => Ready::AsyncCallback(run, end),
+            Run::Sync(_) | Run::Async(_) => unreachable!("`callback` finds callbacks alone"),
+        };
+        // A callback has no value to be encoded.
+        Prepared { name: handler.name, ready, codec: Codec::default() }
+    }
+
     /// Whether it must be run by [`run_async`](Prepared::run_async).
     pub fn is_async(&self) -> bool {
-        matches!(self.handler.run, Run::Async(_))
+        matches!(self.ready, Ready::Async(..) | Ready::AsyncCallback(..))
     }
 
     /// The handler's name.
     pub fn name(&self) -> &'static str {
-        self.handler.name
+        self.name
     }
 
     /// Runs a sync handler here and now; the value comes back in the job's codec. A panic is a failure.
     ///
     /// `None` is Python's `None`, which the results stream leaves out.
-    pub fn run(self, context: &Context) -> Result<Option<Vec<u8>>, Failure> {
-        let Run::Sync(run) = self.handler.run else {
-            return Err(Failure::Executor(format!(
-                "`{}` is an async handler, which needs a runtime; use the async queue or a worker",
-                self.handler.name
-            )));
+    pub fn run(self, context: &Context) -> JobOutcome {
+        let outcome = match self.ready {
+            Ready::Sync(run, arguments) => panics::catch(|| context.enter(|| run(context, arguments))),
+            Ready::Callback(run, end) => panics::catch(|| context.enter(|| run(context, end))),
+            Ready::Async(..) | Ready::AsyncCallback(..) => {
+                return Err(Failure::Executor(format!(
+                    "`{}` is an async handler, which needs a runtime; use the async queue or a worker",
+                    self.name
+                )));
+            }
         };
-        let outcome = panics::catch(|| context.enter(|| run(context, self.arguments)))
-            .unwrap_or_else(|panic| Err(Failure::Panic(panic)));
-        settled(self.codec, outcome, context)
+        settled(self.codec, outcome.unwrap_or_else(|panic| Err(Failure::Panic(panic))), context)
     }
 
     /// Runs a handler of either kind; the value comes back in the job's codec. A panic is a failure.
     ///
     /// Dropping the future ends an async handler at its next `await`.
-    pub async fn run_async(self, context: &Context) -> Result<Option<Vec<u8>>, Failure> {
-        let Run::Async(run) = self.handler.run else { return self.run(context) };
-        let outcome = match panics::catch(|| context.enter(|| run(context, self.arguments))) {
+    pub async fn run_async(self, context: &Context) -> JobOutcome {
+        let begun = match self.ready {
+            Ready::Async(run, arguments) => panics::catch(|| context.enter(|| run(context, arguments))),
+            Ready::AsyncCallback(run, end) => panics::catch(|| context.enter(|| run(context, end))),
+            Ready::Sync(..) | Ready::Callback(..) => return self.run(context),
+        };
+        let outcome = match begun {
             Ok(running) => panics::catch_async(context.enter_async(running)).await,
             Err(panic) => Err(panic),
         };
@@ -273,7 +353,7 @@ impl Prepared {
 
 /// The value in the job's codec. An error after the job was asked to end is recorded as that interruption, even where
 /// the job, or `anyhow`, has wrapped it beyond recognition.
-fn settled(codec: Codec, outcome: Outcome, context: &Context) -> Result<Option<Vec<u8>>, Failure> {
+fn settled(codec: Codec, outcome: Outcome, context: &Context) -> JobOutcome {
     match (outcome, context.interrupt().told()) {
         (Ok(returned), _) => Ok(encode_returned(codec, returned)),
         // A panic, or a request to be run again, keeps its meaning: each says what it is.

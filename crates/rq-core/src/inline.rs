@@ -1,13 +1,14 @@
 //! [`Inline`]: running jobs in the producer, as they are enqueued (docs/wire.md §9.8).
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use crate::callback::CallbackKind;
 use crate::conclusion::Conclusion;
 use crate::context::{Context, Host};
 use crate::execution::ExecutionId;
-use crate::failure::{BoxError, Failure};
-use crate::handlers::Handlers;
+use crate::failure::BoxError;
+use crate::handlers::{Handlers, JobOutcome};
 use crate::interrupt::Interrupt;
 use crate::job::Job;
 use crate::states::States;
@@ -24,6 +25,9 @@ const WORKER_NAME: &str = "sync";
 const OVERDUE_S: i64 = 60;
 /// The same for a job without a time limit: a year.
 const UNLIMITED_S: i64 = 31_536_000;
+
+/// The callbacks that are called where the job has run: the second also where the first has failed.
+const CALLED_HERE: [CallbackKind; 2] = [CallbackKind::Success, CallbackKind::Failure];
 
 /// The functions an inline queue can run.
 pub(crate) struct Inline {
@@ -77,18 +81,36 @@ impl InlineRun<'_> {
     /// Runs the job on this thread.
     pub(crate) fn run(&self) -> Settlement {
         let (context, began) = (self.context(), Instant::now());
-        let outcome = self.inline.handlers.prepare(&self.job).and_then(|prepared| prepared.run(&context));
-        self.settlement(outcome, began)
+        let handlers = &self.inline.handlers;
+        let mut outcome = handlers.prepare(&self.job).and_then(|prepared| prepared.run(&context));
+        let ran = began.elapsed();
+        for kind in CALLED_HERE {
+            let Some(due) = handlers.due_callback(kind, &context, &outcome) else { continue };
+            context.interrupt().rearm(due.limit);
+            if let Err(failure) = due.prepared.run(&context) {
+                outcome = Err(failure);
+            }
+        }
+        self.settlement(outcome, ran)
     }
 
     /// Runs the job in this task.
     pub(crate) async fn run_async(&self) -> Settlement {
         let (context, began) = (self.context(), Instant::now());
-        let outcome = match self.inline.handlers.prepare(&self.job) {
+        let handlers = &self.inline.handlers;
+        let mut outcome = match handlers.prepare(&self.job) {
             Ok(prepared) => prepared.run_async(&context).await,
             Err(failure) => Err(failure),
         };
-        self.settlement(outcome, began)
+        let ran = began.elapsed();
+        for kind in CALLED_HERE {
+            let Some(due) = handlers.due_callback(kind, &context, &outcome) else { continue };
+            context.interrupt().rearm(due.limit);
+            if let Err(failure) = due.prepared.run_async(&context).await {
+                outcome = Err(failure);
+            }
+        }
+        self.settlement(outcome, ran)
     }
 
     fn context(&self) -> Context {
@@ -97,7 +119,7 @@ impl InlineRun<'_> {
         Context::new(job, self.execution.clone(), interrupt.into(), host, Arc::new(States::default()))
     }
 
-    fn settlement(&self, outcome: Result<Option<Vec<u8>>, Failure>, began: Instant) -> Settlement {
+    fn settlement(&self, outcome: JobOutcome, ran: Duration) -> Settlement {
         let ended_at = Timestamp::now();
         let (value, failure) = match outcome {
             Ok(value) => (value, None),
@@ -113,7 +135,7 @@ impl InlineRun<'_> {
             slot: self.job.rate_limit().map(|(key, _)| key.to_owned()),
             claimed_at: self.began_at,
             ended_at,
-            ran: began.elapsed(),
+            ran,
             meta: self.saved.take(),
             posts: Vec::new(),
         }

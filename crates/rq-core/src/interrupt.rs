@@ -26,10 +26,8 @@ pub enum Interrupted {
 /// How a running job learns that it has to end: its time limit, and a request to stop.
 ///
 /// The executor that runs the job makes one and keeps a share; the job sees it through its
-/// [`Context`](crate::Context).
+/// [`Context`](crate::Context), and so do the callbacks that run behind it.
 pub struct Interrupt {
-    limit: Option<Duration>,
-    deadline: Option<Instant>,
     state: Mutex<State>,
     stopped: Condvar,
     stopped_async: Notify,
@@ -42,18 +40,38 @@ type Listen = Box<dyn FnOnce() + Send>;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
+    limit: Option<Duration>,
+    deadline: Option<Instant>,
     stopped_at: Option<Instant>,
     told: Option<Interrupted>,
+}
+
+impl State {
+    fn armed(self, limit: Option<Duration>) -> State {
+        // A limit beyond what the clock can count is as good as none.
+        State { limit, deadline: limit.and_then(|limit| Instant::now().checked_add(limit)), ..self }
+    }
+
+    /// How long until `until` or the deadline, whichever is first; `None` once that is past.
+    fn left(self, until: Option<Instant>) -> Option<Duration> {
+        /// Far enough away to be for ever, near enough for every clock.
+        const FOREVER: Duration = Duration::from_secs(365 * 86_400);
+        let end = match (until, self.deadline) {
+            (Some(until), Some(deadline)) => Some(until.min(deadline)),
+            (until, deadline) => until.or(deadline),
+        };
+        match end {
+            Some(end) => Some(end.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero()),
+            None => Some(FOREVER),
+        }
+    }
 }
 
 impl Interrupt {
     /// For a job that begins now and may run for `limit`.
     pub fn new(limit: Option<Duration>) -> Interrupt {
         Interrupt {
-            limit,
-            // A limit beyond what the clock can count is as good as none.
-            deadline: limit.and_then(|limit| Instant::now().checked_add(limit)),
-            state: Mutex::default(),
+            state: Mutex::new(State::default().armed(limit)),
             stopped: Condvar::new(),
             stopped_async: Notify::new(),
             listen: Mutex::default(),
@@ -77,14 +95,21 @@ impl Interrupt {
         self.stopped_async.notify_waiters();
     }
 
-    /// When the job's time is up; `None` for no limit.
-    pub fn deadline(&self) -> Option<Instant> {
-        self.deadline
+    /// For a callback that begins now, once the job has ended, and may take `limit`. What the job was told is forgotten,
+    /// and a request to stop is not.
+    pub fn rearm(&self, limit: Option<Duration>) {
+        let mut state = self.state();
+        *state = State { told: None, ..state.armed(limit) };
     }
 
-    /// How long it may run.
+    /// When the job's time is up, or that of the callback behind it; `None` for no limit.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.state().deadline
+    }
+
+    /// How long the job may run, or the callback behind it.
     pub fn limit(&self) -> Option<Duration> {
-        self.limit
+        self.state().limit
     }
 
     /// Fails once the job has to end.
@@ -107,7 +132,7 @@ impl Interrupt {
         loop {
             // Under the lock that the wait gives up: a stop that came between a look and the wait would wake nobody.
             self.check_locked(&mut state)?;
-            let Some(left) = self.left(until) else { return self.check_locked(&mut state) };
+            let Some(left) = state.left(until) else { return self.check_locked(&mut state) };
             let (guard, _) = self.stopped.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
             state = guard;
             if until.is_some_and(|until| Instant::now() >= until) {
@@ -121,7 +146,9 @@ impl Interrupt {
         let stopped = self.stopped_async.notified();
         // Checked after `notified()` was made, so that a stop between the two is not missed.
         self.check()?;
-        if let Some(left) = self.left(Instant::now().checked_add(duration)) {
+        // Behind the lock, which must not be held across an await.
+        let left = self.state().left(Instant::now().checked_add(duration));
+        if let Some(left) = left {
             tokio::select! {
                 () = tokio::time::sleep(left) => {}
                 () = stopped => {}
@@ -130,23 +157,9 @@ impl Interrupt {
         self.check()
     }
 
-    /// How long until `until` or the deadline, whichever is first; `None` once that is past.
-    fn left(&self, until: Option<Instant>) -> Option<Duration> {
-        /// Far enough away to be for ever, near enough for every clock.
-        const FOREVER: Duration = Duration::from_secs(365 * 86_400);
-        let end = match (until, self.deadline) {
-            (Some(until), Some(deadline)) => Some(until.min(deadline)),
-            (until, deadline) => until.or(deadline),
-        };
-        match end {
-            Some(end) => Some(end.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero()),
-            None => Some(FOREVER),
-        }
-    }
-
     fn check_locked(&self, state: &mut State) -> Result<(), Interrupted> {
         let until = state.stopped_at.unwrap_or_else(Instant::now);
-        let interrupted = match (self.deadline, self.limit) {
+        let interrupted = match (state.deadline, state.limit) {
             // Whichever came first is why the job has to end.
             (Some(deadline), Some(limit)) if until >= deadline => Interrupted::JobTimeout { limit },
             _ if state.stopped_at.is_some() => Interrupted::JobStopped,
@@ -172,10 +185,7 @@ impl Interrupt {
 
 impl fmt::Debug for Interrupt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Interrupt")
-            .field("limit", &self.limit)
-            .field("state", &self.state)
-            .finish_non_exhaustive()
+        f.debug_struct("Interrupt").field("state", &self.state).finish_non_exhaustive()
     }
 }
 
@@ -224,6 +234,19 @@ mod tests {
         std::thread::sleep(Duration::from_millis(20));
         stopped.stop();
         assert_eq!(stopped.check(), Err(Interrupted::JobStopped));
+    }
+
+    #[test]
+    fn armed_anew_it_has_another_limit_and_hears_the_same_stop() {
+        let limit = Duration::from_millis(1);
+        let interrupt = Interrupt::new(Some(limit));
+        std::thread::sleep(limit);
+        assert!(interrupt.check().is_err());
+        interrupt.rearm(None);
+        assert_eq!((interrupt.check(), interrupt.told(), interrupt.deadline()), (Ok(()), None, None));
+        interrupt.stop();
+        interrupt.rearm(Some(Duration::from_secs(60)));
+        assert_eq!(interrupt.check(), Err(Interrupted::JobStopped));
     }
 
     #[test]

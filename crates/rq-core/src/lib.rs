@@ -90,6 +90,8 @@ pub mod current;
 mod current;
 mod death_penalty;
 mod dependency;
+#[cfg(feature = "worker")]
+mod due_call;
 mod end;
 mod entry;
 mod error;
@@ -147,6 +149,8 @@ pub use context::{Context, Host, PROGRESS_KEY, PROGRESS_NOTE_KEY};
 pub use counted::Counted;
 pub use death_penalty::{DeathPenalty, Guard};
 pub use dependency::Dependency;
+#[cfg(feature = "worker")]
+pub use due_call::{CallsFor, DUE_CALL_LIMIT_MAX, DueCall, DueCallError};
 pub use end::{End, EndFailure, EndValue};
 pub use entry::Entry;
 pub use error::Error;
@@ -160,7 +164,7 @@ pub use failure::{ArgumentError, BoxError, Failure, OverMemory, Result, Usage};
 pub use fields::{FieldError, Fields};
 pub use handle::asynchronous::JobHandle;
 #[cfg(feature = "worker")]
-pub use handlers::Prepared;
+pub use handlers::{DueCallback, JobOutcome, Prepared};
 pub use handlers::{Handlers, Perform};
 pub use interrupt::{Interrupt, Interrupted};
 pub use job::{Job, TIMEOUT_DEFAULT, Timeout};

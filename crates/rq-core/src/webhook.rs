@@ -26,7 +26,7 @@ pub const WEBHOOK_URL_BYTES_MAX: usize = 2048;
 /// The most bytes of the headers of a webhook, names and values.
 pub const WEBHOOK_HEADERS_BYTES_MAX: usize = 8 << 10;
 /// The longest time that a request may take, in seconds.
-pub const WEBHOOK_TIMEOUT_S_MAX: u64 = 300;
+pub const WEBHOOK_TIMEOUT_S_MAX: u64 = 60;
 /// How long a request may take that says nothing of it, in seconds.
 const TIMEOUT_S_DEFAULT: u64 = 10;
 
@@ -81,7 +81,7 @@ impl Webhook {
         self
     }
 
-    /// How long the request may take, in whole seconds from 1 to 300; by default 10 s.
+    /// How long the request may take, in whole seconds from 1 to 60; by default 10 s.
     pub fn timeout(mut self, limit: impl Into<TimeSpan>) -> Webhook {
         self.timeout_s = whole_seconds(limit.into().duration());
         self
@@ -119,7 +119,7 @@ impl Webhook {
             return refuse("a URL can have 2,048 bytes at most");
         }
         if !(1..=WEBHOOK_TIMEOUT_S_MAX).contains(&self.timeout_s) {
-            return refuse("a request needs a second at least, and may take 300 at most");
+            return refuse("a request needs a second at least, and may take 60 at most");
         }
         let headers_bytes: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
         if headers_bytes > WEBHOOK_HEADERS_BYTES_MAX {
@@ -191,10 +191,11 @@ impl Job {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::Defaults;
     use crate::{Call, secs};
 
     fn written(call: Call<()>) -> Result<String, Error> {
-        let job = call.into_job("default", Codec::Json)?;
+        let job = call.into_job("default", Defaults::new(Codec::Json))?;
         Ok(String::from_utf8(job.webhooks.unwrap_or_default()).unwrap())
     }
 
@@ -224,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_job_without_webhooks_has_no_field() {
-        assert_eq!(call().into_job("q", Codec::Json).unwrap().webhooks, None);
+        assert_eq!(call().into_job("q", Defaults::new(Codec::Json)).unwrap().webhooks, None);
     }
 
     #[test]
@@ -233,7 +234,7 @@ mod tests {
             .post()
             .header("X-A", "ü")
             .header("x-a", "ß");
-        let job = call().webhook(webhook.clone()).into_job("q", Codec::Json).unwrap();
+        let job = call().webhook(webhook.clone()).into_job("q", Defaults::new(Codec::Json)).unwrap();
         assert_eq!(job.webhooks(), (vec![webhook], None));
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use rq_core::panics::Panic;
-use rq_core::{Failure, Retry};
+use rq_core::{CallbackKind, End, EndFailure, EndValue, Failure, Retry, Task};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_bytes::{ByteBuf, Bytes};
@@ -98,11 +98,79 @@ pub(crate) struct ExecutionFrame<'a> {
     /// The rest of its hash.
     pub(crate) fields: Vec<(ByteBuf, ByteBuf)>,
     pub(crate) limit: Option<Duration>,
+    pub(crate) task: TaskFrame<'a>,
 }
 
+/// What an execution runs.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum TaskFrame<'a> {
+    Job,
+    Callback { kind: CallbackKind, name: Cow<'a, str>, end: EndFrame<'a> },
+}
+
+/// How a job ended, as its callback sees it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum EndFrame<'a> {
+    Finished { codec: Cow<'a, str>, bytes: Option<Cow<'a, Bytes>> },
+    Failed { kind: Cow<'a, str>, text: Cow<'a, str> },
+    Stopped,
+}
+
+impl<'a> From<&'a Task> for TaskFrame<'a> {
+    fn from(task: &'a Task) -> TaskFrame<'a> {
+        match task {
+            Task::Callback { kind, name, end } => {
+                TaskFrame::Callback { kind: *kind, name: name.into(), end: end.into() }
+            }
+            _ => TaskFrame::Job,
+        }
+    }
+}
+
+impl From<TaskFrame<'_>> for Task {
+    fn from(task: TaskFrame<'_>) -> Task {
+        match task {
+            TaskFrame::Job => Task::Job,
+            TaskFrame::Callback { kind, name, end } => {
+                Task::Callback { kind, name: name.into_owned(), end: end.into() }
+            }
+        }
+    }
+}
+
+impl<'a> From<&'a End> for EndFrame<'a> {
+    fn from(end: &'a End) -> EndFrame<'a> {
+        match end {
+            End::Finished(value) => EndFrame::Finished {
+                codec: value.codec().name().into(),
+                bytes: value.bytes().map(|bytes| Cow::Borrowed(Bytes::new(bytes))),
+            },
+            End::Failed(failure) => {
+                EndFrame::Failed { kind: failure.kind().into(), text: failure.text().into() }
+            }
+            _ => EndFrame::Stopped,
+        }
+    }
+}
+
+impl From<EndFrame<'_>> for End {
+    fn from(end: EndFrame<'_>) -> End {
+        match end {
+            EndFrame::Finished { codec, bytes } => {
+                // Written by the same program, which knows its codecs.
+                let codec = codec.parse().unwrap_or_default();
+                End::Finished(EndValue::new(codec, bytes.map(|bytes| bytes.into_owned().into_vec())))
+            }
+            EndFrame::Failed { kind, text } => End::Failed(EndFailure::new(kind, text)),
+            EndFrame::Stopped => End::Stopped,
+        }
+    }
+}
 /// Horse to worker.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum HorseReport {
+    /// Its job has returned or failed, and a callback of this kind begins, which may take `limit`.
+    CallsBack { kind: CallbackKind, limit: Option<Duration> },
     /// Its job has ended.
     Ended(Outcome),
     /// Its job has not begun and will not, as something is short, for this reason.
@@ -114,6 +182,7 @@ pub(crate) enum HorseReport {
 pub(crate) struct Outcome {
     pub(crate) outcome: Result<Option<ByteBuf>, RemoteFailure>,
     pub(crate) ran: Duration,
+    pub(crate) called_back: bool,
 }
 
 /// A failure as it passes between processes. Those that the worker decides by keep their fields, the rest is text.
@@ -268,6 +337,20 @@ mod tests {
         assert!(matches!(check(Failure::Panic(panic.clone())), Failure::Panic(back) if back == panic));
         let error = check(Failure::Error("boom".into()));
         assert_eq!((error.kind(), error.text()), ("Error", "Error: boom".to_owned()));
+    }
+
+    #[test]
+    fn tasks_pass_as_they_are() {
+        let value = EndValue::new(rq_core::Codec::Json, Some(b"[1]".to_vec()));
+        let failure = EndFailure::new("Error", "Error: boom");
+        let none = EndValue::new(rq_core::Codec::Pickle, None);
+        let ends = [End::Finished(value), End::Finished(none), End::Failed(failure), End::Stopped];
+        let callbacks =
+            ends.map(|end| Task::Callback { kind: CallbackKind::Failure, name: "a.b".into(), end });
+        for task in callbacks.into_iter().chain([Task::Job]) {
+            let told: TaskFrame<'_> = decode(&encode(&TaskFrame::from(&task)).unwrap()).unwrap();
+            assert_eq!(Task::from(told), task);
+        }
     }
 
     #[test]

@@ -15,13 +15,16 @@ use rq_core::link::BlockingLink;
 use rq_core::steps::Claimed;
 use rq_core::steps::claim::save_meta;
 use rq_core::{
-    BoxError, Ended, Error, ExecutionId, Failure, FieldError, Fields, Host, Interrupt, Job, Keys, Want,
+    BoxError, CallbackKind, Ended, Error, ExecutionId, Failure, FieldError, Fields, Host, Interrupt, Job,
+    JobOutcome, Keys, Want,
 };
-use rq_worker::{Jobs, LazyConnection, want};
+use rq_worker::{Jobs, LazyConnection, Site, want};
 use serde_bytes::{ByteBuf, Bytes};
 
 use crate::RETURN_GRACE;
-use crate::frames::{ExecutionFrame, HorseOrder, HorseReport, Outcome, RemoteFailure, frame, read, write};
+use crate::frames::{
+    ExecutionFrame, HorseOrder, HorseReport, Outcome, RemoteFailure, TaskFrame, frame, read, write,
+};
 use crate::inbox::{Assignment, Inbox};
 use crate::process::{self, Inherited, SingleThreaded, Title};
 use crate::server::HORSE_NAME;
@@ -123,7 +126,7 @@ impl Horse {
         let mut next = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
         for job in 1..=config.jobs_per_horse {
             let Some(assignment) = next.take() else { return 0 };
-            let report = match run(assignment, config, &connection) {
+            let report = match run(assignment, config, &connection, Some(self.inbox.socket())) {
                 Ok(outcome) => HorseReport::Ended(outcome),
                 Err(want) => HorseReport::Unbegun(want.to_string()),
             };
@@ -161,11 +164,12 @@ pub(crate) fn rehearse(config: &HorseConfig) {
         data: Cow::Borrowed(Bytes::new(br#"["rehearsal", null, [1], {"x": "y"}]"#)),
         fields: fields.into(),
         limit: None,
+        task: TaskFrame::Job,
     };
     let heard = frame(&HorseOrder::Run(task)).and_then(|frame| read(&mut frame.as_slice()));
     if let Ok(Some(HorseOrder::Run(task))) = heard {
         let interrupt = Arc::new(Interrupt::new(task.limit));
-        let outcome = run(Assignment { task, interrupt }, config, &connection);
+        let outcome = run(Assignment { task, interrupt }, config, &connection, None);
         // The outcome, that there is no such function, goes nowhere.
         drop(outcome.map(|outcome| frame(&HorseReport::Ended(outcome))));
     }
@@ -192,12 +196,13 @@ fn introduce(task: &ExecutionFrame<'_>, config: &HorseConfig, single_threaded: &
 fn tell(socket: &UnixStream, report: &HorseReport) -> io::Result<()> {
     match (write(&mut &*socket, report), report) {
         // A frame is made whole before it is written, so nothing of the one that is too large has been sent.
-        (Err(error), HorseReport::Ended(Outcome { ran, .. }))
+        (Err(error), HorseReport::Ended(Outcome { ran, called_back, .. }))
             if error.kind() == io::ErrorKind::InvalidData =>
         {
             let failure =
                 Failure::Executor(format!("the outcome of the job could not be passed on: {error}"));
-            let outcome = Outcome { outcome: Err(RemoteFailure::from(failure)), ran: *ran };
+            let outcome =
+                Outcome { outcome: Err(RemoteFailure::from(failure)), ran: *ran, called_back: *called_back };
             write(&mut &*socket, &HorseReport::Ended(outcome))
         }
         (told, _) => told,
@@ -208,8 +213,10 @@ fn run(
     assignment: Assignment,
     config: &HorseConfig,
     connection: &Arc<LazyConnection>,
+    worker: Option<&UnixStream>,
 ) -> Result<Outcome, Want> {
-    let Assignment { task: ExecutionFrame { job_id, x, data, fields, limit: _ }, interrupt } = assignment;
+    let Assignment { task: ExecutionFrame { job_id, x, data, fields, limit: _, task }, interrupt } =
+        assignment;
     let fields = fields.into_iter().map(|(name, value)| (name.into_vec(), value.into_vec()));
     let mut fields: Fields = fields.collect();
     fields.set("data", data.into_owned().into_vec());
@@ -219,19 +226,52 @@ fn run(
         Ok(job) => Arc::new(job),
         Err(FieldError { field, reason, .. }) => {
             let failure = Failure::Malformed { field, reason };
-            return Ok(Outcome { outcome: Err(RemoteFailure::from(failure)), ran: Duration::ZERO });
+            return Ok(Outcome {
+                outcome: Err(RemoteFailure::from(failure)),
+                ran: Duration::ZERO,
+                called_back: false,
+            });
         }
     };
     let host = Arc::new(HorseHost::new(Arc::clone(connection), &job));
-    let Ended { outcome, ran, .. } = config.jobs.run(&id, &job, &interrupt, host, RETURN_GRACE, drive)?;
-    Ok(Outcome { outcome: outcome.map(|value| value.map(ByteBuf::from)).map_err(RemoteFailure::from), ran })
+    let thread = JobThread { interrupt: &interrupt, worker };
+    let Ended { outcome, ran, called_back } = config.jobs.run(&id, &job, &task.into(), host, &thread)?;
+    let outcome = outcome.map(|value| value.map(ByteBuf::from)).map_err(RemoteFailure::from);
+    Ok(Outcome { outcome, ran, called_back })
 }
 
-/// Runs an async handler to its end, on a runtime of its own.
-fn drive<T>(handler: BoxFuture<'_, T>) -> Result<T, Want> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| want("the runtime for async jobs could not start", &error))?;
-    Ok(runtime.block_on(handler))
+/// The thread of a horse that runs its job.
+struct JobThread<'a> {
+    interrupt: &'a Arc<Interrupt>,
+    /// The way to the worker; none in a rehearsal.
+    worker: Option<&'a UnixStream>,
+}
+
+impl Site for JobThread<'_> {
+    fn interrupt(&self) -> &Arc<Interrupt> {
+        self.interrupt
+    }
+
+    fn return_grace(&self) -> Duration {
+        RETURN_GRACE
+    }
+
+    fn begin_callback(&self, kind: CallbackKind, limit: Option<Duration>) -> bool {
+        // A worker that does not know of the callback would end it at the job's limit, and have it called again.
+        let told =
+            self.worker.is_some_and(|worker| tell(worker, &HorseReport::CallsBack { kind, limit }).is_ok());
+        if told {
+            self.interrupt.rearm(limit);
+        }
+        told
+    }
+
+    /// On a runtime of its own.
+    fn drive(&self, handler: BoxFuture<'_, JobOutcome>) -> Result<JobOutcome, Want> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| want("the runtime for async jobs could not start", &error))?;
+        Ok(runtime.block_on(handler))
+    }
 }
 
 /// What a horse does for the job it runs.

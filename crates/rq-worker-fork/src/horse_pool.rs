@@ -11,7 +11,9 @@ use nix::sys::signal::Signal;
 use nix::sys::socket::{Shutdown, shutdown};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use rq_core::{Ended, Execution, ExecutionId, Executor, Failure, OverMemory, Stop, Usage, Want, panics};
+use rq_core::{
+    CallbackKind, Ended, Execution, ExecutionId, Executor, Failure, OverMemory, Stop, Usage, Want, panics,
+};
 use rq_worker::want;
 use serde_bytes::{ByteBuf, Bytes};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -316,10 +318,6 @@ impl Drop for HorsePool {
     }
 }
 
-fn failed(failure: Failure, ran: Duration) -> Result<Ended, Want> {
-    Ok(Ended { outcome: Err(failure), ran, called_back: false })
-}
-
 /// What the task that supervises one execution has.
 struct Supervision {
     /// The way to the newest server.
@@ -333,7 +331,6 @@ impl Supervision {
     /// Runs the execution to its end, whatever the job does. Where a process dies before the job began, another gets
     /// it; where none can be had, the job does not begin.
     async fn run(mut self, execution: Execution) -> (Result<Ended, Want>, After) {
-        let began = Instant::now();
         // The time until signals counts from here, the wait for a process with it; the horse tells its job by a clock
         // of its own, which begins with the job.
         let mut end = Ending::new(execution.limit, &self.rules);
@@ -341,7 +338,7 @@ impl Supervision {
             Ok(order) => order,
             Err(error) => {
                 let failure = Failure::Executor(format!("the job cannot be passed on: {error}"));
-                return (failed(failure, began.elapsed()), After::Gone);
+                return (end.failed(failure), After::Gone);
             }
         };
         let mut last_death = None;
@@ -351,16 +348,16 @@ impl Supervision {
                 Err(error) => return (Err(want(NO_PROCESS, &error)), After::Gone),
             };
             let has_read = match self.wait(&mut horse, &mut end).await {
-                Answer::Report(report) => {
+                Answer::Ended(ended) => {
                     horse.jobs_run += 1;
                     let goes_on = horse.jobs_run < self.rules.jobs_per_horse;
                     let after = if goes_on { After::Idle(horse) } else { After::Spent(horse.id) };
-                    return (ended(report), after);
+                    return (ended, after);
                 }
                 Answer::Gone { has_read } => has_read,
             };
             // Part of an order is no order: a horse begins nothing before it has read all of it.
-            end.began = is_ordered && has_read;
+            end.began |= is_ordered && has_read;
             // The horse is dead, or has closed its socket and cannot report the outcome any more. A signal does not
             // change how a dead one has ended.
             self.signal(&horse, Signal::SIGKILL).await;
@@ -371,13 +368,13 @@ impl Supervision {
                 Gone::WithServer => end.cause_unseen(),
             };
             if end.is_due() {
-                return (failed(failure, began.elapsed()), After::Gone);
+                return (end.failed(failure), After::Gone);
             }
         }
         // Memory that is short for a large job alone is that job's: given back, it would be in the way of all others.
         let is_large = order.len() >= LARGE_ORDER_BYTES;
         let ended = match last_death.filter(|death| is_large && death.is_for_memory()) {
-            Some(death) => failed(end.cause(death), began.elapsed()),
+            Some(death) => end.failed(end.cause(death)),
             None => Err(Want::new(format!("{ASSIGNMENTS_MAX} processes died before a job began"))),
         };
         (ended, After::Gone)
@@ -421,12 +418,17 @@ impl Supervision {
             tokio::select! {
                 // An outcome that is there counts, even if a stop has come or the time is up by now.
                 biased;
-                report = horse.receive() => return match report {
-                    Ok(Some(report)) => Answer::Report(report),
-                    Ok(None) => Answer::Gone { has_read: true },
+                report = horse.receive() => match report {
+                    // From now on it has the callback's time.
+                    Ok(Some(HorseReport::CallsBack { kind, limit })) => end.call_back(kind, limit),
+                    Ok(Some(HorseReport::Ended(outcome))) => return Answer::Ended(Ok(ended(outcome))),
+                    Ok(Some(HorseReport::Unbegun(reason))) => return Answer::Ended(Err(Want::new(reason))),
+                    Ok(None) => return Answer::Gone { has_read: true },
                     // A socket that is closed with bytes unread is reset: that is how the system reports that the horse
                     // has not read its order. What it has not read may be a stop, too; but then its end is due anyway.
-                    Err(error) => Answer::Gone { has_read: error.kind() != io::ErrorKind::ConnectionReset },
+                    Err(error) => {
+                        return Answer::Gone { has_read: error.kind() != io::ErrorKind::ConnectionReset };
+                    }
                 },
                 Some(command) = self.commands.recv() => match command {
                     // No cause is noted: the job ends as one whose process has crashed.
@@ -439,7 +441,7 @@ impl Supervision {
                         }
                         // A job that is only asked, as one that Redis has given to another worker, may take its time.
                         if how == Stop::Kill {
-                            end.steps.begin(Instant::now() + self.rules.job_grace);
+                            end.kill_from(Instant::now() + self.rules.job_grace);
                         }
                     }
                 },
@@ -469,20 +471,15 @@ fn is_of_gone_server(error: &io::Error) -> bool {
 /// What comes of waiting for a horse.
 enum Answer {
     /// Its job has ended, or does not begin.
-    Report(HorseReport),
+    Ended(Result<Ended, Want>),
     /// The horse is dead, or has closed its socket. If it has not read all of its order, the job has not begun.
     Gone { has_read: bool },
 }
 
-/// What a horse reports, as the worker's loop needs it.
-fn ended(report: HorseReport) -> Result<Ended, Want> {
-    match report {
-        HorseReport::Ended(Outcome { outcome, ran }) => {
-            let outcome = outcome.map(|value| value.map(ByteBuf::into_vec)).map_err(Failure::from);
-            Ok(Ended { outcome, ran, called_back: false })
-        }
-        HorseReport::Unbegun(reason) => Err(Want::new(reason)),
-    }
+/// What a horse reports of its job's end, as the worker's loop needs it.
+fn ended(Outcome { outcome, ran, called_back }: Outcome) -> Ended {
+    let outcome = outcome.map(|value| value.map(ByteBuf::into_vec)).map_err(Failure::from);
+    Ended { outcome, ran, called_back }
 }
 
 /// The frame that has a horse run the execution. Its `data` may be large: no copy is kept beside the frame.
@@ -497,29 +494,45 @@ fn run_order(execution: &Execution) -> io::Result<Vec<u8>> {
         data: Cow::Borrowed(Bytes::new(&job.data)),
         fields: fields.map(|(name, value)| (ByteBuf::from(name), ByteBuf::from(value))).collect(),
         limit: execution.limit,
+        task: (&execution.task).into(),
     };
     // A buffer that grew by doubling would copy large data several times.
     frame_in(Vec::with_capacity(job.data.len() + ROOM_BYTES), &HorseOrder::Run(task))
 }
 
-/// Why a job had to end, as far as the worker has asked or signaled it to.
+/// Why a job, or the callback behind it, had to end, as far as the worker has asked or signaled it to.
 struct Ending {
+    since: Instant,
     limit: Option<Duration>,
+    grace: Duration,
     memory_mb: Option<u64>,
     /// Whether it was asked to stop before it was sent a signal for its limit: whichever came first is why it ends.
     stopped: bool,
     /// Whether the job may have had effects.
     began: bool,
+    /// Whether a signal that was meant for the job, or an earlier callback, may still be on its way.
+    was_signaled: bool,
+    called_back: bool,
+    /// How long the job itself ran, once a callback has begun.
+    ran: Option<Duration>,
+    /// From when on it is signaled because it is to be killed.
+    kill_from: Option<Instant>,
     steps: SignalSteps,
 }
 
 impl Ending {
     fn new(limit: Option<Duration>, rules: &Rules) -> Ending {
         Ending {
+            since: Instant::now(),
             limit,
+            grace: rules.job_grace,
             memory_mb: rules.memory_mb,
             stopped: false,
             began: false,
+            was_signaled: false,
+            called_back: false,
+            ran: None,
+            kill_from: None,
             steps: SignalSteps::new(limit, rules.job_grace),
         }
     }
@@ -530,9 +543,38 @@ impl Ending {
         self.stopped |= self.steps.taken == 0;
     }
 
+    /// Notes that it is to be killed, however long it might take. The first request counts.
+    fn kill_from(&mut self, from: Instant) {
+        let from = *self.kill_from.get_or_insert(from);
+        self.steps.begin(from);
+    }
+
+    /// Notes that the job has returned or failed, and a callback begins.
+    fn call_back(&mut self, kind: CallbackKind, limit: Option<Duration>) {
+        self.began = true;
+        self.called_back |= kind == CallbackKind::Failure;
+        self.ran.get_or_insert_with(|| self.since.elapsed());
+        self.was_signaled |= self.steps.taken > 0;
+        self.limit = limit;
+        self.steps = SignalSteps::new(limit, self.grace);
+        if let Some(from) = self.kill_from {
+            self.steps.begin(from);
+        }
+    }
+
+    fn is_signaled(&self) -> bool {
+        self.steps.taken > 0 || self.was_signaled
+    }
+
+    /// The end with this failure.
+    fn failed(&self, failure: Failure) -> Result<Ended, Want> {
+        let ran = self.ran.unwrap_or_else(|| self.since.elapsed());
+        Ok(Ended { outcome: Err(failure), ran, called_back: self.called_back })
+    }
+
     /// Whether a process that is gone is the end of the job.
     fn is_due(&self) -> bool {
-        self.began || self.stopped || self.steps.taken > 0
+        self.began || self.stopped || self.is_signaled()
     }
 
     /// The failure of a job whose horse has died with its server, so that nobody can say how it ended.
@@ -540,7 +582,7 @@ impl Ending {
         match self.limit {
             // Its worker has asked for its end, whatever ended it then.
             _ if self.stopped => Failure::Stopped,
-            Some(limit) if self.steps.taken > 0 => Failure::Timeout { limit },
+            Some(limit) if self.is_signaled() => Failure::Timeout { limit },
             _ => Failure::Lost("the fork server has died, and the job's process with it".to_owned()),
         }
     }
@@ -551,7 +593,7 @@ impl Ending {
         match (death.exit, self.limit, death.held_bytes.zip(self.memory_mb)) {
             // Whatever the process then ended by: the worker has asked for it.
             _ if self.stopped => Failure::Stopped,
-            (Exit::Signal(_), Some(limit), _) if self.steps.taken > 0 => Failure::Timeout { limit },
+            (Exit::Signal(_), Some(limit), _) if self.is_signaled() => Failure::Timeout { limit },
             (Exit::Signal(signal), _, Some((held_bytes, limit_mb))) => {
                 Failure::OutOfMemory { over: Some(OverMemory { held_bytes, limit_mb }), signal, usage }
             }

@@ -145,7 +145,7 @@ mod tests {
     use rq_core::Interrupted;
 
     use super::*;
-    use crate::frames::frame;
+    use crate::frames::{TaskFrame, frame};
 
     fn task(job_id: &'static str) -> HorseOrder<'static> {
         HorseOrder::Run(ExecutionFrame {
@@ -154,6 +154,7 @@ mod tests {
             data: std::borrow::Cow::Owned(Vec::new().into()),
             fields: Vec::new(),
             limit: None,
+            task: TaskFrame::Job,
         })
     }
 

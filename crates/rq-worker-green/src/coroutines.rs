@@ -106,10 +106,8 @@ impl Coroutines {
             // First, since a coroutine that is gone can neither be unwound nor go on.
             if let Some(outcome) = watched.end_without_word(self.carriers) {
                 over.push((id.clone(), Ok(outcome), false));
-            } else if watched.is_to_be_given_up(now) {
-                if let Some((outcome, goes_on)) = watched.give_up() {
-                    over.push((id.clone(), Ok(outcome), goes_on));
-                }
+            } else if let Some((ended, goes_on)) = watched.give_up_if_due(now) {
+                over.push((id.clone(), Ok(ended), goes_on));
             } else if is_exhausted && watched.is_lost(blocked_for) {
                 // In a deadlock of all carriers no job ends by itself, and the worker that drains would wait for
                 // ever (docs/green.md).
@@ -123,7 +121,7 @@ impl Coroutines {
                 }
             } else if watched.is_to_be_cut(now) {
                 // Only after the grace: a job that passes its error on by `?` ends better than by unwinding.
-                watched.task.cut();
+                watched.task.cut_if_due(CANCEL_GRACE, watched.cut_at(), now);
             } else if watched.waits_in_vain(self.carriers, now) {
                 // If no other can be sent, nothing is lost: the first one is still on its way.
                 let _ = watched.send(&self.shared, self.carriers);
@@ -190,30 +188,44 @@ impl Watched {
             Some(generator::Error::StackErr) => Failure::StackOverflow { stack_kb: carriers.stack_kb() },
             _ => Failure::Executor("the job's coroutine ended without an outcome".to_owned()),
         };
-        Some(Ended { outcome: Err(failure), ran: self.sent_at.elapsed(), called_back: false })
+        Some(self.ended(failure, true))
+    }
+
+    /// When it is cut for a request to stop.
+    fn cut_at(&self) -> Option<Instant> {
+        self.stop.map(|(at, _)| at + CANCEL_GRACE)
     }
 
     fn is_to_be_cut(&self, now: Instant) -> bool {
-        let stop_at = self.stop.map(|(at, _)| at);
         // Whichever comes first, the job's limit or the first request: a later one does not prolong the grace.
-        let due = [self.task.deadline(), stop_at].into_iter().flatten().min();
-        due.is_some_and(|due| due + CANCEL_GRACE <= now)
+        self.task.watch.is_over(CANCEL_GRACE, self.cut_at(), now)
     }
 
-    fn is_to_be_given_up(&self, now: Instant) -> bool {
+    /// The end of a job that is given up because its time is over, or it is to be killed; and whether its code goes on.
+    fn give_up_if_due(&self, now: Instant) -> Option<(Ended, bool)> {
         // A request that is no kill leaves the job its limit.
         let killed_at = self.stop.filter(|(_, how)| *how == Stop::Kill).map(|(at, _)| at + RETURN_GRACE);
-        [self.task.watch.overdue_at(), killed_at].into_iter().flatten().any(|at| at <= now)
-    }
-
-    /// The end of a job that is given up, and whether its code goes on. `None` if the job ended just now: its end is on
-    /// its way through the channel.
-    fn give_up(&self) -> Option<(Ended, bool)> {
+        let watch = &self.task.watch;
+        if !watch.is_over(RETURN_GRACE, killed_at, now) {
+            return None;
+        }
         // A job that has not begun is kept from ever beginning: its coroutine may still come to run.
         let goes_on = !self.task.forbid();
+        let failure = watch.give_up_if_due(killed_at, now)?;
+        Some((self.ended(failure, goes_on), goes_on))
+    }
+
+    /// The same for any job. `None` if it ended just now: its end is on its way through the channel.
+    fn give_up(&self) -> Option<(Ended, bool)> {
+        let goes_on = !self.task.forbid();
         let failure = self.task.watch.give_up()?;
-        let ran = if goes_on { self.sent_at.elapsed() } else { Duration::ZERO };
-        Some((Ended { outcome: Err(failure), ran, called_back: false }, goes_on))
+        Some((self.ended(failure, goes_on), goes_on))
+    }
+
+    fn ended(&self, failure: Failure, has_begun: bool) -> Ended {
+        let watch = &self.task.watch;
+        let ran = if has_begun { watch.ran() } else { Duration::ZERO };
+        Ended { outcome: Err(failure), ran, called_back: watch.has_called_back() }
     }
 
     /// Whether the job will not get a carrier any more, all having been blocked for so long.

@@ -1,13 +1,15 @@
 //! [`Task`]: one execution on its way through a coroutine.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use may::coroutine::{self, Coroutine};
-use rq_core::{Ended, Execution, ExecutionId, Failure, Interrupted, Want};
-use rq_worker::{Jobs, RETURN_GRACE, Watch};
+use rq_core::{
+    CallbackKind, Ended, Execution, ExecutionId, Failure, Interrupt, Interrupted, JobOutcome, Want,
+};
+use rq_worker::{Jobs, Site, Watch};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::carriers::cancel;
@@ -35,8 +37,6 @@ pub(crate) struct Task {
     /// Which of the coroutines has begun it, counted from 1.
     begun: AtomicUsize,
     coroutine: OnceLock<Coroutine>,
-    /// Whether its coroutine was cancelled.
-    cut: AtomicBool,
 }
 
 impl Task {
@@ -46,7 +46,6 @@ impl Task {
             execution,
             begun: AtomicUsize::new(UNBEGUN),
             coroutine: OnceLock::new(),
-            cut: AtomicBool::new(false),
         }
     }
 
@@ -70,12 +69,12 @@ impl Task {
     }
 
     fn perform(&self, shared: &Shared) -> Result<Ended, Want> {
-        let Execution { id, job, host, .. } = &self.execution;
+        let Execution { id, job, host, task, .. } = &self.execution;
         let host = Arc::new(GreenHost(Arc::clone(host)));
-        let drive = |handler: BoxFuture<'_, _>| Ok(drive(shared.jobs.runtime().get()?, handler));
-        let mut ended = shared.jobs.run(id, job, self.watch.interrupt(), host, RETURN_GRACE, drive)?;
+        let site = InCoroutine { watch: &self.watch, jobs: &shared.jobs };
+        let mut ended = shared.jobs.run(id, job, task, host, &site)?;
         // The flag decides, not the outcome: a job can swallow its cancellation, or turn it into a panic of its own.
-        if self.cut.load(Ordering::Acquire) {
+        if self.watch.is_cut() {
             ended.outcome = Err(Failure::interrupted(self.interrupted()));
         }
         Ok(ended)
@@ -105,23 +104,39 @@ impl Task {
         self.begun_by().is_some()
     }
 
-    /// When the job's time is up, where it has a limit and has begun.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        // To ask for its interrupt starts the job's time: not while it waits for its carrier.
-        if self.has_begun() { self.watch.interrupt().deadline() } else { None }
-    }
-
     /// The coroutine that has begun it.
     pub(crate) fn coroutine(&self) -> Option<&Coroutine> {
         self.coroutine.get()
     }
 
-    /// Has the coroutine unwind from the wait it is in, or its next one.
-    pub(crate) fn cut(&self) {
+    /// Has the coroutine unwind from the wait it is in, or its next one, where its time has been up for `grace` or it was to be
+    /// cut by `cut_at`.
+    pub(crate) fn cut_if_due(&self, grace: Duration, cut_at: Option<Instant>, now: Instant) {
         let Some(coroutine) = self.coroutine() else { return };
-        // The flag comes first, since `perform` reads it when the unwinding is over. Once is enough: `may` keeps it.
-        if !self.cut.swap(true, Ordering::AcqRel) {
+        // The flag comes first, since `perform` reads it when the unwinding is over. Once is enough: `may` keeps it, and no
+        // callback could wait for anything behind it.
+        if self.watch.cut_if_due(grace, cut_at, now) {
             cancel(coroutine);
         }
+    }
+}
+
+/// The coroutine that runs a task.
+struct InCoroutine<'a> {
+    watch: &'a Watch,
+    jobs: &'a Jobs,
+}
+
+impl Site for InCoroutine<'_> {
+    fn interrupt(&self) -> &Arc<Interrupt> {
+        self.watch.interrupt()
+    }
+
+    fn begin_callback(&self, kind: CallbackKind, limit: Option<Duration>) -> bool {
+        self.watch.begin_callback(kind, limit)
+    }
+
+    fn drive(&self, handler: BoxFuture<'_, JobOutcome>) -> Result<JobOutcome, Want> {
+        Ok(drive(self.jobs.runtime().get()?, handler))
     }
 }

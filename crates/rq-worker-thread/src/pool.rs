@@ -91,29 +91,20 @@ impl Pool {
     /// Gives up one thread whose job should have ended, if there is one.
     fn give_up_overdue(&mut self) -> Option<(ExecutionId, Ended)> {
         let now = Instant::now();
-        // One at a time: the executor reports one end a call, and is asked again at once.
-        let overdue = self.watched.iter().find(|(_, watched)| {
-            let due = [watched.watch.overdue_at(), watched.killed_at];
-            due.into_iter().flatten().any(|at| at <= now)
-        });
-        let id = overdue?.0.clone();
-        // `None` if the job returned just now. It is not watched any more in either case.
-        let ended = self.give_up(&id);
+        // One at a time: the executor reports one end a call, and is asked again at once. A job that returned just now is
+        // none of them: its end is on its way through the channel.
+        let give_up = |(id, watched): (&ExecutionId, &Watched)| {
+            let failure = watched.watch.give_up_if_due(watched.killed_at, now)?;
+            let (ran, called_back) = (watched.watch.ran(), watched.watch.has_called_back());
+            Some((id.clone(), Ended { outcome: Err(failure), ran, called_back }))
+        };
+        let (id, ended) = self.watched.iter().find_map(give_up)?;
         self.watched.remove(&id);
-        ended.map(|ended| (id, ended))
-    }
-
-    /// Gives up the thread of a job that does not end. `None` if the job ended just now: its end is on its way through
-    /// the channel.
-    fn give_up(&mut self, id: &ExecutionId) -> Option<Ended> {
-        let watched = self.watched.get(id)?;
-        let failure = watched.watch.give_up()?;
-        let ran = watched.watch.interrupt().limit().unwrap_or_default() + RETURN_GRACE;
         // The slot counts as free from now on, so another thread has to serve it: the next job that needs one has it
         // started.
         self.stuck += 1;
         self.threads -= 1;
-        Some(Ended { outcome: Err(failure), ran, called_back: false })
+        Some((id, ended))
     }
 
     /// How many threads may be stuck before a fresh process is the better choice.

@@ -1,10 +1,11 @@
 //! [`Task`]: one execution on its way through a thread.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use rq_core::{Ended, Execution, Want};
-use rq_worker::{Jobs, RETURN_GRACE, Watch};
+use rq_core::{CallbackKind, Ended, Execution, Interrupt, JobOutcome, Want};
+use rq_worker::{Jobs, Site, Watch};
 
 /// What all tasks share.
 pub(crate) struct Shared {
@@ -20,8 +21,28 @@ pub(crate) struct Task {
 impl Task {
     /// Runs the job here and now.
     pub(crate) fn run(&self, shared: &Shared) -> Result<Ended, Want> {
-        let Execution { id, job, host, .. } = &self.execution;
-        let drive = |handler: BoxFuture<'_, _>| Ok(shared.jobs.runtime().get()?.block_on(handler));
-        shared.jobs.run(id, job, self.watch.interrupt(), Arc::clone(host), RETURN_GRACE, drive)
+        let Execution { id, job, host, task, .. } = &self.execution;
+        let site = Thread { watch: &self.watch, jobs: &shared.jobs };
+        shared.jobs.run(id, job, task, Arc::clone(host), &site)
+    }
+}
+
+/// The thread that runs a task.
+struct Thread<'a> {
+    watch: &'a Watch,
+    jobs: &'a Jobs,
+}
+
+impl Site for Thread<'_> {
+    fn interrupt(&self) -> &Arc<Interrupt> {
+        self.watch.interrupt()
+    }
+
+    fn begin_callback(&self, kind: CallbackKind, limit: Option<Duration>) -> bool {
+        self.watch.begin_callback(kind, limit)
+    }
+
+    fn drive(&self, handler: BoxFuture<'_, JobOutcome>) -> Result<JobOutcome, Want> {
+        Ok(self.jobs.runtime().get()?.block_on(handler))
     }
 }

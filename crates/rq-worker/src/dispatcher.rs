@@ -12,6 +12,7 @@
 //! | writes that the worker is alive, and what it does | `heartbeats.rs`, `registration.rs`, `namesake.rs` |
 //! | renews the leases of the jobs that run, so that no other worker takes them | `leases.rs` |
 //! | ends what workers held that stopped heartbeating | `reaping.rs` |
+//! | sends webhooks, and has callbacks called that were not called where the job ran | `posts.rs`, `outbox.rs` |
 //! | stores the meta that running jobs save | `meta.rs`, `meta_box.rs` |
 //! | queues scheduled jobs that are due | `schedule.rs` |
 //! | repairs registries, queues and rate limits | `maintenance.rs`, `round.rs` |
@@ -38,7 +39,9 @@ mod meta_box;
 mod namesake;
 mod order;
 mod outage;
+mod outbox;
 mod pace;
+mod posts;
 mod reaping;
 mod registration;
 mod requests;
@@ -78,6 +81,8 @@ use leases::Leases;
 use maintenance::Maintenance;
 use meta::Meta;
 use outage::{Outage, until_answered};
+use outbox::Outbox;
+use posts::Posts;
 use reaping::Reaping;
 use running::Running;
 use schedule::Schedule;
@@ -208,6 +213,8 @@ struct Dispatcher {
     heartbeats: Heartbeats,
     leases: Leases,
     reaping: Reaping,
+    posts: Posts,
+    outbox: Outbox,
     meta: Meta,
     /// In a worker that has a scheduler, until that has left.
     schedule: Option<Schedule>,
@@ -222,7 +229,7 @@ impl Dispatcher {
         observers: Arc<Observers>,
         requests: Requests,
     ) -> Dispatcher {
-        let Parts { options, executor, exception_handlers, .. } = parts;
+        let Parts { options, executor, callback_names, exception_handlers, .. } = parts;
         Dispatcher {
             commands: Commands::new(link.clone(), who.keys.pubsub(&who.name)),
             outage: Arc::new(Outage::new(Arc::clone(&observers))),
@@ -239,6 +246,8 @@ impl Dispatcher {
             heartbeats: Heartbeats::new(&options),
             leases: Leases::new(&options),
             reaping: Reaping::new(&options),
+            outbox: Outbox::new(&options, callback_names.iter().copied()),
+            posts: Posts::new(callback_names),
             meta: Meta::new(&options),
             schedule: Schedule::new(&options),
             maintenance: Maintenance::new(&options),
@@ -286,6 +295,7 @@ impl Dispatcher {
     fn act(&mut self) {
         self.start_settling();
         self.start_giving_back();
+        self.start_taking();
         self.start_claims();
         self.start_leaving_schedule();
         self.report_state();
@@ -310,6 +320,7 @@ impl Dispatcher {
             // A worker on its way out leaves silent workers and due jobs to others.
             () = self.reaping.due(), if is_working => then(Dispatcher::start_looking),
             () = Schedule::due(&self.schedule), if is_working => then(Dispatcher::start_look_at_schedule),
+            () = self.outbox.due(), if is_working => then(Dispatcher::start_look_into_outbox),
             () = self.maintenance.due() => then(Dispatcher::start_maintenance),
             () = self.meta.due() => then(Dispatcher::start_saving_meta),
             () = self.claiming.notified(), if wants_notifier => then(|worker| worker.claiming.on_notified()),
@@ -350,7 +361,7 @@ impl Dispatcher {
         let schedule_first = self.schedule.as_ref().is_some_and(Schedule::comes_first);
         Capacity {
             slots: self.shortage.limited(self.executor.slots()),
-            occupied: self.running.occupied(),
+            occupied: self.running.occupied() + self.outbox.occupied(),
             unsettled: self.settling.waiting(),
             takes_jobs: self.shutdown.is_working()
                 && !schedule_first

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rq_core::{Job, Timestamp, Ttl, panics};
+use rq_core::{Job, Letter, Timestamp, Ttl, WebhooksError, panics};
+
+use crate::webhooks::SendError;
 
 /// What a worker does. Its log is made of these alone, see [`Log`](crate::Log).
 #[derive(Clone, Copy, Debug)]
@@ -54,12 +56,6 @@ pub enum WorkerEvent<'a> {
         /// The queue it came from.
         queue: &'a str,
     },
-    /// A job that begins has callbacks or webhooks, which this worker does not call yet. Told behind
-    /// [`JobBegan`](WorkerEvent::JobBegan).
-    CallbacksIgnored {
-        /// The job.
-        job: &'a Job,
-    },
     /// A run ended with a value, and was settled.
     JobFinished {
         /// The job.
@@ -87,6 +83,59 @@ pub enum WorkerEvent<'a> {
     JobExhausted {
         /// The job.
         job: &'a Job,
+    },
+    /// A run's end calls for a callback that this program does not have; the end stays as it is.
+    CallbackUnknown {
+        /// The job.
+        job: &'a Job,
+        /// The callback.
+        name: &'a str,
+        /// Whether it waits for a worker that has it; what only Python can import waits for nobody.
+        waits: bool,
+    },
+    /// A callback is called for a job that has ended.
+    CallbackBegan {
+        /// The job.
+        id: &'a str,
+        /// The callback.
+        name: &'a str,
+    },
+    /// A callback that was called for a job that has ended has failed. It is not called again.
+    CallbackFailed {
+        /// The job.
+        id: &'a str,
+        /// The callback.
+        name: &'a str,
+        /// Its failure.
+        text: &'a str,
+    },
+    /// A callback is not called, or not to its end: a worker has taken it, and is gone.
+    CallbackLost {
+        /// The job.
+        id: &'a str,
+        /// The callback.
+        name: &'a str,
+    },
+    /// Something is wrong with the webhooks of a job that has ended.
+    WebhooksWrong {
+        /// The job.
+        job: &'a Job,
+        /// What.
+        error: &'a WebhooksError,
+    },
+    /// A webhook was sent, and taken.
+    WebhookSent {
+        /// What was sent.
+        letter: &'a Letter,
+    },
+    /// An attempt to send a webhook has failed.
+    WebhookFailed {
+        /// What was to be sent.
+        letter: &'a Letter,
+        /// Why it was not.
+        error: &'a SendError,
+        /// After which pause it is tried again; `None`: it is given up.
+        again_in: Option<Duration>,
     },
     /// A job whose run is settled will run again.
     JobRunsAgain {

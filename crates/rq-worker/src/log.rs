@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use rq_core::{Callback, CallbackKind, Counted, Job, Shown, Timestamp, Ttl, without_argument};
+use rq_core::{Counted, Job, Letter, Shown, Timestamp, Ttl, without_argument};
 
 use crate::event::{Observer, ReapedFate, WorkerEvent};
+use crate::webhooks::SendError;
 
 /// The most bytes of a failure's text in the log: this many of its beginning, and as many of its end, where a traceback
 /// has the error.
@@ -64,7 +65,33 @@ impl Observer for Log {
             WorkerEvent::JobFinished { job, queue, ran, kept } => {
                 self.finished(worker, job, queue, ran, kept)
             }
-            WorkerEvent::CallbacksIgnored { job } => callbacks_ignored(worker, job),
+            WorkerEvent::CallbackUnknown { job, name, waits } => callback_unknown(worker, job, name, waits),
+            WorkerEvent::CallbackBegan { id, name } => {
+                let (id, name) = (Shown::name(id), Shown::name(name));
+                info!("Worker {worker}: job {id}: callback {name} is called");
+            }
+            WorkerEvent::CallbackFailed { id, name, text } => {
+                let (id, name) = (Shown::name(id), Shown::name(name));
+                warn!("Worker {worker}: job {id}: callback {name} has failed: {}", Shown::lines(text));
+            }
+            WorkerEvent::CallbackLost { id, name } => {
+                let (id, name) = (Shown::name(id), Shown::name(name));
+                warn!(
+                    "Worker {worker}: job {id}: callback {name} was taken by a worker that is gone; it may not have \
+                     run, and is not called again"
+                );
+            }
+            WorkerEvent::WebhooksWrong { job, error } => {
+                let id = Shown::name(&job.id);
+                warn!("Worker {worker}: job {id}: {}", Shown::line(&error.to_string()));
+            }
+            WorkerEvent::WebhookSent { letter } => {
+                let (id, to) = (Shown::name(&letter.job_id), letter.destination());
+                debug!("Worker {worker}: job {id}: webhook sent to {}", Shown::line(&to));
+            }
+            WorkerEvent::WebhookFailed { letter, error, again_in } => {
+                webhook_failed(worker, letter, error, again_in);
+            }
             WorkerEvent::JobFailed { job, text } => self.failed(worker, job, text),
             WorkerEvent::JobStopped { job } => {
                 let id = Shown::name(&job.id);
@@ -265,15 +292,28 @@ fn abridged(text: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{head}\n… ({left_out} bytes are left out here; the job's result has them)\n{tail}"))
 }
 
-fn callbacks_ignored(worker: &str, job: &Job) {
-    let id = Shown::name(&job.id);
-    let callbacks = CallbackKind::ALL.into_iter().flat_map(|kind| {
-        let named =
-            move |callback: &Callback| format!("on_{} ({})", kind.as_str(), Shown::name(&callback.name));
-        job.callbacks(kind).map(named)
-    });
-    let ignored: Vec<String> = callbacks.chain(job.has_webhooks().then(|| "webhooks".to_owned())).collect();
-    warn!("Worker {worker}: job {id} has what this worker does not call yet: {}", ignored.join(", "));
+fn callback_unknown(worker: &str, job: &Job, name: &str, waits: bool) {
+    let (id, name) = (Shown::name(&job.id), Shown::name(name));
+    match waits {
+        true => warn!(
+            "Worker {worker}: job {id}: this program has no callback {name}; it waits for a day for a worker that has it"
+        ),
+        false => warn!("Worker {worker}: job {id}: this program has no callback {name}, which is not called"),
+    }
+}
+
+fn webhook_failed(worker: &str, letter: &Letter, error: &SendError, again_in: Option<Duration>) {
+    let (id, to, error) = (Shown::name(&letter.job_id), letter.destination(), error.to_string());
+    let (to, error) = (Shown::line(&to), Shown::line(&error));
+    match again_in {
+        Some(pause) => {
+            let pause = Counted(pause.as_secs(), "second");
+            warn!(
+                "Worker {worker}: job {id}: a webhook to {to} was not sent, and is tried again in {pause}: {error}"
+            );
+        }
+        None => warn!("Worker {worker}: job {id}: a webhook to {to} is given up: {error}"),
+    }
 }
 
 fn started(worker: &str, executor: &str, slots: usize) {

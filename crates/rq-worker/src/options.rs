@@ -6,6 +6,7 @@ use std::time::Duration;
 use rq_core::{Keys, OnCrash, RedisUrl, Ttl};
 
 use crate::error::LaunchError;
+use crate::webhooks::WebhookOptions;
 
 /// The queue served where none is named.
 pub const QUEUE_DEFAULT: &str = "default";
@@ -71,6 +72,8 @@ pub struct Options {
     pub maintenance_interval: Duration,
     /// What this worker does about scheduled jobs.
     pub scheduling: Scheduling,
+    /// How webhooks are sent, and where to.
+    pub webhooks: WebhookOptions,
     /// Log what is called with which arguments, not the job's id alone.
     pub log_descriptions: bool,
     /// Which of the workers that this process prepares it is, from 0.
@@ -147,6 +150,7 @@ impl Default for Options {
             dequeue: DequeueStrategy::default(),
             maintenance_interval: Duration::from_secs(600),
             scheduling: Scheduling::default(),
+            webhooks: WebhookOptions::default(),
             log_descriptions: true,
             ordinal: 0,
         }

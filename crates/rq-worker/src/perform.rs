@@ -5,22 +5,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use rq_core::{
-    Context, DeathPenalty, Ended, ExecutionId, Failure, Handlers, Host, Interrupt, Job, Prepared, States,
-    Want, panics,
+    CallbackKind, Context, DeathPenalty, Ended, ExecutionId, Failure, Handlers, Host, Interrupt, Job,
+    JobOutcome, Prepared, States, Task, Want, panics,
 };
 
 use crate::allocator;
 use crate::error::LaunchError;
 use crate::program::{Preloads, Program};
 use crate::side_runtime::SideRuntime;
+use crate::site::Site;
 
 /// Up to how many bytes a payload leaves little behind.
 const SMALL_BYTES: usize = 256;
-
-/// The value of a job in its codec, or why there is none.
-type Outcome = Result<Option<Vec<u8>>, Failure>;
 
 /// What a program brings to the process that runs its jobs.
 pub struct Jobs {
@@ -54,45 +51,78 @@ impl Jobs {
         &self.runtime
     }
 
-    /// Runs one job here and now, whatever it does, with the death penalties armed.
-    ///
-    /// An async handler is driven to its end by `drive`. One that does not end within a part of `return_grace` after
-    /// its interruption is dropped: at the end of that grace the executor would give it up.
+    /// Runs one job here and now, whatever it does, and then those of its callbacks that the program has; or one callback
+    /// alone. The death penalties are armed around each.
     ///
     /// # Errors
-    /// If `drive` cannot be had what it needs: the job has not begun.
+    /// If what it takes to run it is short: the job has not begun.
     pub fn run(
         &self,
         id: &ExecutionId,
         job: &Arc<Job>,
-        interrupt: &Arc<Interrupt>,
+        task: &Task,
         host: Arc<dyn Host>,
-        return_grace: Duration,
-        drive: impl FnOnce(BoxFuture<'_, Outcome>) -> Result<Outcome, Want>,
+        site: &impl Site,
     ) -> Result<Ended, Want> {
         let began = Instant::now();
-        let perform = || {
-            let (job, states) = (Arc::clone(job), Arc::clone(&self.states));
-            let context = Context::new(job, id.clone(), Arc::clone(interrupt), host, states);
-            let prepared = match self.handlers.prepare(context.job()) {
-                Ok(prepared) => prepared,
-                Err(failure) => return Ok(Err(failure)),
-            };
-            let arm = |penalty: &Arc<dyn DeathPenalty>| penalty.arm(&context, interrupt.limit());
-            // Disarmed with the end of this closure, and so as well when the job panics.
-            let _armed: Vec<_> = self.death_penalties.iter().map(arm).collect();
-            if prepared.is_async() {
-                drive(until_interrupted(prepared, &context, interrupt, return_grace).boxed())
-            } else {
-                Ok(prepared.run(&context))
-            }
-        };
-        let outcome = panics::catch(perform).unwrap_or_else(|panic| Ok(Err(Failure::Panic(panic))))?;
+        let (interrupt, states) = (Arc::clone(site.interrupt()), Arc::clone(&self.states));
+        let context = Context::new(Arc::clone(job), id.clone(), interrupt, host, states);
+        let outcome = self.perform(&context, site, || match task {
+            Task::Callback { name, end, .. } => self.handlers.prepare_callback(name, end.clone()),
+            _ => self.handlers.prepare(job),
+        })?;
+        let mut ended = Ended { outcome, ran: began.elapsed(), called_back: false };
         // What its arguments were is free by now, in the heap of this thread.
         if job.data.len() > SMALL_BYTES {
             allocator::give_back_own();
         }
-        Ok(Ended { outcome, ran: began.elapsed(), called_back: false })
+        if *task == Task::Job {
+            self.call_back(&context, site, &mut ended);
+        }
+        Ok(ended)
+    }
+
+    /// Calls what is to be called where a job has run. A callback that fails is the job's failure, and so the failure
+    /// callback is called after a success callback as well.
+    fn call_back(&self, context: &Context, site: &impl Site, ended: &mut Ended) {
+        for kind in [CallbackKind::Success, CallbackKind::Failure] {
+            let Some(due) = self.handlers.due_callback(kind, context, &ended.outcome) else { continue };
+            if !site.begin_callback(kind, due.limit) {
+                return;
+            }
+            ended.called_back |= kind == CallbackKind::Failure;
+            // Short or not, the job itself has run, so that it cannot be given back any more.
+            let outcome = self.perform(context, site, || Ok(due.prepared));
+            if let Err(failure) = outcome.unwrap_or_else(|want| Err(Failure::Executor(want.to_string()))) {
+                ended.outcome = Err(failure);
+            }
+        }
+    }
+
+    /// Runs what `prepare` yields, with the death penalties armed.
+    fn perform(
+        &self,
+        context: &Context,
+        site: &impl Site,
+        prepare: impl FnOnce() -> Result<Prepared, Failure>,
+    ) -> Result<JobOutcome, Want> {
+        let perform = || {
+            let prepared = match prepare() {
+                Ok(prepared) => prepared,
+                Err(failure) => return Ok(Err(failure)),
+            };
+            let limit = site.interrupt().limit();
+            let arm = |penalty: &Arc<dyn DeathPenalty>| penalty.arm(context, limit);
+            // Disarmed with the end of this closure, and so as well when the job panics.
+            let _armed: Vec<_> = self.death_penalties.iter().map(arm).collect();
+            if prepared.is_async() {
+                let ended = until_interrupted(prepared, context, site.interrupt(), site.return_grace());
+                site.drive(ended.boxed())
+            } else {
+                Ok(prepared.run(context))
+            }
+        };
+        panics::catch(perform).unwrap_or_else(|panic| Ok(Err(Failure::Panic(panic))))
     }
 }
 
@@ -108,7 +138,7 @@ async fn until_interrupted(
     context: &Context,
     interrupt: &Interrupt,
     return_grace: Duration,
-) -> Outcome {
+) -> JobOutcome {
     /// For as long as it takes: the limit, or a stop, ends it.
     const FOREVER: Duration = Duration::MAX;
     /// Which part of the grace it has.

@@ -25,6 +25,7 @@ use crate::program::Program;
 use crate::program_methods;
 use crate::request::{self, Request};
 use crate::signals::signals;
+use crate::webhooks::{Allow, Secret};
 
 /// A worker whose jobs run in `L`. Each executor's crate exports it as its own `Worker`.
 ///
@@ -153,6 +154,18 @@ impl<L: Launch> Worker<L> {
     /// Makes the worker a scheduler, which locks its queues: [`Scheduling::Scheduler`].
     pub fn with_scheduler(self) -> Worker<L> {
         self.scheduling(Scheduling::Scheduler)
+    }
+
+    /// Lets webhooks be sent to addresses that are refused otherwise: private ones, or those of a network.
+    pub fn webhook_allow(mut self, allow: Allow) -> Worker<L> {
+        self.options.webhooks.allow.push(allow);
+        self
+    }
+
+    /// Signs webhooks with this secret, which their receivers know.
+    pub fn webhook_secret(mut self, secret: impl Into<Secret>) -> Worker<L> {
+        self.options.webhooks.secret = Some(secret.into());
+        self
     }
 
     /// What concerns the executor alone.

@@ -1,11 +1,10 @@
 //! TLS: with whom it is agreed to, and with whom refused.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::CertificateParams;
 use rq_core::Call;
-use rq_tests::{Folder, PrivateRedis, Scratch};
+use rq_tests::{Authority, Folder, PrivateRedis, Scratch, named};
 
 use crate::rq_test::{Books, RqTest};
 
@@ -24,11 +23,11 @@ impl Secured {
 
     fn with_certificate(certificate: CertificateParams, options: &[&str]) -> Self {
         let folder = Folder::new("tls");
-        let authority = authority("ca.example");
+        let authority = Authority::new("ca.example");
         std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
-        certify(&authority, certificate, &folder.path().join("server"));
-        certify(&authority, named("client"), &folder.path().join("client"));
-        std::fs::write(folder.path().join("other-ca.pem"), self::authority("other.example").pem()).unwrap();
+        authority.certify(certificate, &folder.path().join("server"));
+        authority.certify(named("client"), &folder.path().join("client"));
+        std::fs::write(folder.path().join("other-ca.pem"), Authority::new("other.example").pem()).unwrap();
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
         let (port, certificate, key, ca) =
@@ -50,27 +49,6 @@ impl Secured {
         let (ca, certificate, key) = (self.path("ca.pem"), self.path("client.pem"), self.path("client.key"));
         format!("ssl_ca_certs={ca}&ssl_certfile={certificate}&ssl_keyfile={key}")
     }
-}
-
-fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
-    let mut params = named(name);
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-}
-
-fn named(name: &str) -> CertificateParams {
-    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-    // Without a name of their own, all would be taken for the authority's own.
-    params.distinguished_name.push(DnType::CommonName, name);
-    params
-}
-
-/// Writes a certificate and its key, `<path>.pem` and `<path>.key`.
-fn certify(authority: &CertifiedIssuer<'_, KeyPair>, params: CertificateParams, path: &Path) {
-    let key = KeyPair::generate().unwrap();
-    let certificate = params.signed_by(&key, authority).unwrap();
-    std::fs::write(path.with_extension("pem"), certificate.pem()).unwrap();
-    std::fs::write(path.with_extension("key"), key.serialize_pem()).unwrap();
 }
 
 #[test]

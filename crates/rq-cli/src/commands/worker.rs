@@ -1,7 +1,7 @@
 //! `rq worker`: runs jobs (docs/cli.md §2).
 
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,10 @@ use std::time::Duration;
 
 use rq_core::{OnCrash, Ttl};
 use rq_worker::number::{self, SECONDS_MAX};
-use rq_worker::{DequeueStrategy, LEASE_DEFAULT, LEASE_MIN, Options, Scheduling, WorkerError, last_words};
+use rq_worker::{
+    Allow, AllowError, DequeueStrategy, LEASE_DEFAULT, LEASE_MIN, Options, Scheduling, Secret,
+    WebhookOptions, WorkerError, last_words,
+};
 use tracing::Level;
 
 use crate::app::App;
@@ -25,6 +28,10 @@ use crate::text::Text;
 
 /// The command's name.
 pub(crate) const NAME: &str = "worker";
+/// What webhooks are signed with. No option: the arguments of a program are for everybody to see.
+const SECRET_VARIABLE: &str = "RQ_WEBHOOK_SECRET";
+/// The most bytes of a file with such a secret.
+const SECRET_BYTES_MAX: u64 = 4096;
 /// The option that names another program, which that program must not see.
 const APP: &str = "--app";
 
@@ -169,6 +176,16 @@ pub(crate) struct Args {
     /// least.
     #[arg(long, help_heading = "Times", value_name = "SECONDS", allow_negative_numbers = true, value_parser = lease)]
     lease: Option<Duration>,
+    /// Let webhooks go to addresses that are not public: private, an address, or a network such as 10.1.0.0/16. May be
+    /// given several times.
+    ///
+    /// Private are loopback and the networks for private use; link-local ones have to be named.
+    #[arg(long, help_heading = "Webhooks", value_name = "ADDRESS", value_parser = webhook_allow)]
+    webhook_allow: Vec<Allow>,
+    /// Sign webhooks with the secret in a file; without this option with that of the variable RQ_WEBHOOK_SECRET, if there
+    /// is one.
+    #[arg(long, help_heading = "Webhooks", value_name = "PATH")]
+    webhook_secret_file: Option<PathBuf>,
     /// The values that were given for options which only some executors have.
     #[arg(skip)]
     pub(crate) own: Vec<Given>,
@@ -207,6 +224,7 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
     let (prepare, remark) = executor(&app.executors, args.executor.as_deref(), &args.own)?;
     let dequeue = dequeue_strategy(args.dequeue_strategy.as_deref())?;
     let format = args.logging.format()?;
+    let webhooks = args.webhooks()?;
     let server = args.shared.server()?;
     let is_python_class = remark.is_some();
     if let Some(remark) = remark {
@@ -217,6 +235,7 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
     let pid_file = args.pid.clone();
     let mut options = args.options(&server);
     options.dequeue = dequeue;
+    options.webhooks = webhooks;
     if is_python_class {
         // RQ's workers run one job at a time, whatever their class.
         options.concurrency.get_or_insert(1);
@@ -258,6 +277,16 @@ fn executor(
 }
 
 impl Args {
+    fn webhooks(&self) -> Result<WebhookOptions, Refusal> {
+        let mut webhooks = WebhookOptions::default();
+        webhooks.allow = self.webhook_allow.clone();
+        webhooks.secret = match &self.webhook_secret_file {
+            Some(path) => Some(read_secret(path)?),
+            None => std::env::var(SECRET_VARIABLE).ok().filter(|secret| !secret.is_empty()).map(Secret::from),
+        };
+        Ok(webhooks)
+    }
+
     fn options(self, server: &Server) -> Options {
         let mut options = Options::default();
         options.url = server.url.clone();
@@ -406,6 +435,28 @@ fn lease(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// The secret in a file, without the end of its line.
+fn read_secret(path: &Path) -> Result<Secret, Refusal> {
+    let refuse = |reason: String| {
+        let path = path.display();
+        Refusal::Failed(format!("the secret of webhooks cannot be read from {path}: {reason}"))
+    };
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(|error| refuse(error.to_string()))?;
+    let bytes = file.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text);
+    match bytes.map_err(|error| refuse(error.to_string()))? as u64 {
+        bytes if bytes > SECRET_BYTES_MAX => {
+            Err(refuse(format!("it has more than {SECRET_BYTES_MAX} bytes")))
+        }
+        _ if text.trim_end().is_empty() => Err(refuse("it is empty".to_owned())),
+        _ => Ok(text.trim_end().into()),
+    }
+}
+
+fn webhook_allow(text: &str) -> Result<Allow, String> {
+    text.parse().map_err(|error: AllowError| error.to_string())
+}
+
 fn on_crash(text: &str) -> Result<OnCrash, String> {
     OnCrash::parse(text).ok_or_else(|| format!("'{text}' is neither 'fail' nor 'requeue'"))
 }
@@ -462,6 +513,21 @@ mod tests {
         for refused in ["", "x", "-1", "0", "0.09", "nan", "inf", "1e9"] {
             assert!(lease(refused).is_err(), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_secret_is_read_without_the_end_of_its_line() {
+        let path = std::env::temp_dir().join(format!("rq-secret-{}", std::process::id()));
+        let read = |text: String| {
+            std::fs::write(&path, text).unwrap();
+            read_secret(&path)
+        };
+        assert_eq!(read("hush\n".to_owned()), Ok("hush".into()));
+        assert!(read("\n".to_owned()).is_err() && read("x".repeat(5000)).is_err());
+        std::fs::remove_file(&path).unwrap();
+        assert!(read_secret(&path).is_err());
+        assert_eq!(webhook_allow("private"), Ok(Allow::Private));
+        assert!(webhook_allow("localhost").is_err());
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::steps::{BATCH_MAX, first_of, read, read_clock_ms, single};
 
 /// A part of the outbox: workers look into those alone whose entries they can deliver.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(not(feature = "worker"), expect(dead_code, reason = "inline runs post nothing"))]
 pub enum OutBox {
     /// Requests to be sent; any worker can.
     Webhooks,

@@ -158,11 +158,12 @@ impl fmt::Debug for Letter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::Defaults;
     use crate::{Call, Webhook};
 
     fn job(webhooks: impl IntoIterator<Item = Webhook>) -> Job {
         let call = webhooks.into_iter().fold(Call::<()>::to("math.add").arg(1).job_id("j"), Call::webhook);
-        call.into_job("default", Codec::Pickle).unwrap()
+        call.into_job("default", Defaults::new(Codec::Pickle)).unwrap()
     }
 
     fn time(text: &str) -> Option<Timestamp> {

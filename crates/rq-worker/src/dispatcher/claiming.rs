@@ -25,8 +25,6 @@ const CLAIMS_MAX: usize = 2;
 const UNSETTLED_PER_SLOT_MAX: usize = 4;
 /// How many queues one claim looks at: Redis serves nobody else meanwhile. A worker of more looks at them part by part.
 const QUEUES_MAX: usize = 256;
-/// Of how many jobs it is remembered that their callbacks were told of.
-const CALLBACKS_TOLD_MAX: usize = 10_000;
 /// How often a suspended or refused worker tries to claim.
 const CLAIM_PAUSE: Duration = Duration::from_secs(1);
 
@@ -57,8 +55,6 @@ pub(super) struct Claiming {
     suspended: bool,
     /// The queues whose key holds no list, each of which has been reported.
     wrong_lists: HashSet<String>,
-    /// The jobs of which was told that their callbacks are not called: a retried one is told of once.
-    callbacks_told: HashSet<String>,
     /// No claim before then.
     not_before: Option<Instant>,
     jobs_begun: u64,
@@ -99,7 +95,6 @@ impl Claiming {
             refilled: false,
             suspended: false,
             wrong_lists: HashSet::new(),
-            callbacks_told: HashSet::new(),
             not_before: None,
             jobs_begun: 0,
             jobs_max: options.max_jobs,
@@ -207,14 +202,6 @@ impl Claiming {
         }
     }
 
-    /// Whether nothing was told of this job's callbacks yet, as far as is remembered.
-    fn is_first_told(&mut self, id: &str) -> bool {
-        if self.callbacks_told.len() == CALLBACKS_TOLD_MAX {
-            self.callbacks_told.clear();
-        }
-        self.callbacks_told.insert(id.to_owned())
-    }
-
     /// Waits until a queue may hold a job. Cancel-safe.
     pub(super) async fn notified(&mut self) {
         self.notifier.notified().await;
@@ -292,6 +279,11 @@ impl Claiming {
     /// How many jobs were begun.
     pub(super) fn jobs_begun(&self) -> u64 {
         self.jobs_begun
+    }
+
+    /// How many slots are promised to jobs that are not in the executor yet.
+    pub(super) fn promised(&self) -> usize {
+        self.asked() + self.fetching.len()
     }
 
     /// How many jobs the claims under way ask for.
@@ -419,10 +411,6 @@ impl Dispatcher {
     /// Hands an execution to the executor.
     pub(super) fn start(&mut self, execution: Execution, queue: &str) {
         self.observers.tell(WorkerEvent::JobBegan { job: &execution.job, queue });
-        let job = &execution.job;
-        if (job.has_callbacks() || job.has_webhooks()) && self.claiming.is_first_told(&job.id) {
-            self.observers.tell(WorkerEvent::CallbacksIgnored { job });
-        }
         self.shortage.on_started(Instant::now());
         self.executor.start(execution);
     }

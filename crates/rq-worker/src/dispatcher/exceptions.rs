@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use rq_core::steps::settlement::Settlement;
 use rq_core::{ExceptionHandler, Failure, Job, panics};
 
 use super::Dispatcher;
@@ -18,7 +17,11 @@ impl Exceptions {
     }
 
     /// Calls the handlers on another thread; `None` where there are none.
-    fn show(&self, job: Arc<Job>, failure: Failure) -> Option<impl Future<Output = ()> + Send + 'static> {
+    pub(super) fn show(
+        &self,
+        job: Arc<Job>,
+        failure: Failure,
+    ) -> Option<impl Future<Output = ()> + Send + 'static> {
         if self.handlers.is_empty() {
             return None;
         }
@@ -46,14 +49,6 @@ fn show(handlers: &[Arc<dyn ExceptionHandler>], job: &Job, failure: &Failure) {
 }
 
 impl Dispatcher {
-    /// Shows the failure of a job, then has it settled.
-    pub(super) fn show_failure(&mut self, job: Arc<Job>, failure: Failure, settlement: Settlement) {
-        match self.exceptions.show(job, failure) {
-            Some(shown) => self.beside(shown, |worker, ()| worker.settling.push(settlement)),
-            None => self.settling.push(settlement),
-        }
-    }
-
     /// Shows the failure of a job that is settled: its worker stopped heartbeating, and this one reaped it.
     pub(super) fn show_abandoned(&self, job: Arc<Job>, failure: Failure) {
         if let Some(shown) = self.exceptions.show(job, failure) {

@@ -5,6 +5,7 @@
 //! (docs/design/outbox.md). A worker takes what it has posted itself at once, and looks for what others have left.
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,14 +13,16 @@ use rq_core::steps::BATCH_MAX;
 use rq_core::steps::job as job_steps;
 use rq_core::steps::outbox::{self as steps, OutBox, Take, Taken};
 use rq_core::steps::settlement::Settlement;
-use rq_core::{Ended, Error, Execution, ExecutionId, Fields, Job, Stop, Want, panics};
+use rq_core::{
+    DUE_CALL_LIMIT_MAX, DueCall, Ended, Error, Execution, ExecutionId, Fields, Host, Job, Letter, Stop,
+    WEBHOOK_TIMEOUT_S_MAX, Want, panics,
+};
 use tokio::time::Interval;
 
 use super::{Dispatcher, every};
-use crate::due_call::DueCall;
 use crate::event::WorkerEvent;
 use crate::options::Options;
-use crate::webhooks::{self, Letter, SendError, Sender};
+use crate::webhooks::{self, SendError, Sender};
 
 /// How often a worker looks for what others have left.
 const LOOK_PAUSE: Duration = Duration::from_secs(10);
@@ -28,8 +31,8 @@ const SENDS_MAX: usize = 16;
 /// How many entries a worker remembers that it has posted; others are found by the next look.
 const NOTED_MAX: usize = 10_000;
 /// For how long an entry is taken: longer than a request may last, and a callback.
-const HOLD_WEBHOOK: Duration = Duration::from_secs(90);
-const HOLD_CALLBACK: Duration = Duration::from_secs(3600 + 60);
+const HOLD_WEBHOOK: Duration = Duration::from_secs(WEBHOOK_TIMEOUT_S_MAX + 30);
+const HOLD_CALLBACK: Duration = DUE_CALL_LIMIT_MAX.saturating_add(Duration::from_secs(60));
 /// How soon a callback is tried again that could not begin.
 const UNBEGUN_PAUSE: Duration = Duration::from_secs(10);
 /// How long a worker on its way out goes on taking what its jobs have called for.
@@ -61,9 +64,8 @@ struct Noted {
 
 impl Noted {
     fn push(&mut self, from: &OutBox, name: String) {
-        let entry = (from.clone(), name);
-        if self.names.len() < NOTED_MAX && !self.names.contains(&entry) {
-            self.names.push_back(entry);
+        if self.names.len() < NOTED_MAX {
+            self.names.push_back((from.clone(), name));
         }
     }
 
@@ -94,7 +96,7 @@ impl Outbox {
             has_looked: false,
             webhooks: Noted::default(),
             calls: Noted::default(),
-            sender: Arc::new(Sender::new(&options.webhooks)),
+            sender: Arc::new(Sender::new(options.webhooks.clone())),
             delivering: 0,
             called: HashMap::new(),
         }
@@ -179,13 +181,23 @@ impl Dispatcher {
         if self.shutdown.is_cold() || self.outage.is_refused() || self.outbox.is_empty() {
             return;
         }
-        while let Some((from, names)) = self.outbox.webhooks.next(SENDS_MAX - self.outbox.webhooks.under_way) {
+        while let Some((from, names)) = self.outbox.webhooks.next(SENDS_MAX - self.outbox.webhooks.under_way)
+        {
             self.take(from, names, HOLD_WEBHOOK);
+        }
+        if self.shortage.is_pausing() {
+            return;
         }
         // A call takes a slot, as a job does, and comes before the next job.
         while let Some((from, names)) = self.outbox.calls.next(self.free_slots()) {
             self.take(from, names, HOLD_CALLBACK);
         }
+    }
+
+    /// How many executions the executor can take now.
+    fn free_slots(&self) -> usize {
+        let capacity = self.capacity();
+        capacity.slots.saturating_sub(capacity.occupied + self.claiming.promised())
     }
 
     fn take(&mut self, from: OutBox, names: Vec<String>, hold: Duration) {
@@ -200,7 +212,7 @@ impl Dispatcher {
                 Take::Nothing => {}
                 Take::Taken(taken) => self.begin_taken(taken),
                 Take::GivenUp(body) => {
-                    if let Ok(call) = DueCall::read(&body) {
+                    if let Ok(call) = DueCall::from_json(&body) {
                         self.observers.tell(WorkerEvent::CallbackLost { id: &call.job_id, name: &call.name });
                     }
                 }
@@ -210,15 +222,22 @@ impl Dispatcher {
 
     fn begin_taken(&mut self, taken: Taken) {
         self.outbox.noted(&taken.from).under_way += 1;
-        let begun = match taken.from {
-            OutBox::Webhooks => Letter::read(&taken.body).map(|letter| self.start_sending(taken.clone(), letter)),
-            OutBox::Callbacks(_) => DueCall::read(&taken.body).map(|call| self.start_fetching(taken.clone(), call)),
-        };
-        // Written by another version of this program, or by nobody.
-        if let Err(error) = begun {
-            self.observers.step_failed("reading the outbox", &error);
-            self.end_taken(&taken, None);
+        match taken.from {
+            OutBox::Webhooks => match Letter::from_json(taken.body.as_bytes()) {
+                Ok(letter) => self.start_sending(taken, letter),
+                Err(error) => self.drop_taken(&taken, &error),
+            },
+            OutBox::Callbacks(_) => match DueCall::from_json(&taken.body) {
+                Ok(call) => self.start_fetching(taken, call),
+                Err(error) => self.drop_taken(&taken, &error),
+            },
         }
+    }
+
+    /// Drops an entry that cannot be read: another version of this program has written it, or nobody.
+    fn drop_taken(&mut self, taken: &Taken, error: &dyn fmt::Display) {
+        self.observers.step_failed("reading the outbox", error);
+        self.end_taken(taken, None);
     }
 
     /// Ends an entry that this worker has taken, or has it due again.
@@ -240,10 +259,11 @@ impl Dispatcher {
         // tokio panics where it cannot have a thread.
         match panics::catch(|| tokio::task::spawn_blocking(move || sender.send(&sent, attempt))) {
             Ok(sending) => self.beside(sending, move |worker, sent| {
-                let sent = sent.unwrap_or_else(|_| Err(SendError::Unsent("the request was cut off".to_owned())));
+                let sent =
+                    sent.unwrap_or_else(|_| Err(SendError::Network("the request was cut off".to_owned())));
                 worker.on_sent(&taken, &letter, sent);
             }),
-            Err(panic) => self.on_sent(&taken, &letter, Err(SendError::Unsent(panic.message))),
+            Err(panic) => self.on_sent(&taken, &letter, Err(SendError::Network(panic.message))),
         }
     }
 
@@ -275,8 +295,9 @@ impl Dispatcher {
         let job = Job::from_fields(&*call.job_id, fields).unwrap_or_else(|_| call.job());
         let id = ExecutionId::new(&call.job_id);
         let (kind, name, end) = (call.kind, call.name.clone(), call.end.clone());
+        let host = Arc::clone(self.meta.host()) as Arc<dyn Host>;
         let execution =
-            Execution::callback(id.clone(), Arc::new(job), call.limit(), self.meta.no_host(), kind, name, end);
+            Execution::callback(id.clone(), Arc::new(job), Some(call.limit), host, kind, name, end);
         self.observers.tell(WorkerEvent::CallbackBegan { id: &call.job_id, name: &call.name });
         self.outbox.called.insert(id, (taken, call));
         self.executor.start(execution);
@@ -289,7 +310,11 @@ impl Dispatcher {
             Ok(Ended { outcome: Ok(_), .. }) => self.end_taken(&taken, None),
             Ok(Ended { outcome: Err(failure), .. }) => {
                 let text = failure.text();
-                self.observers.tell(WorkerEvent::CallbackFailed { id: &call.job_id, name: &call.name, text: &text });
+                self.observers.tell(WorkerEvent::CallbackFailed {
+                    id: &call.job_id,
+                    name: &call.name,
+                    text: &text,
+                });
                 self.end_taken(&taken, None);
             }
             Err(_) => self.end_taken(&taken, Some(UNBEGUN_PAUSE)),

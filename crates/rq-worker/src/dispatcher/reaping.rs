@@ -12,12 +12,14 @@ use std::time::{Duration, Instant};
 use rq_core::link::Link;
 use rq_core::steps::BATCH_MAX;
 use rq_core::steps::job::{self as job_steps, Cursor, Release};
+use rq_core::steps::settlement::Settlement;
 use rq_core::steps::silent::{self, AbandonReply, Abandonment, Evidence, FirstLeases, Remains, Silent};
-use rq_core::{Conclusion, Error, ExecutionId, Failure, Job, Keys, OnCrash};
+use rq_core::{CallsFor, Conclusion, Error, ExecutionId, Failure, Job, Keys, OnCrash};
 use tokio::time::Interval;
 
 use super::leases::RENEWALS_PER_LEASE;
 use super::outage::BACK_WITHIN;
+use super::posts::{self, CallbackNames};
 use super::running::Held;
 use super::{Dispatcher, every};
 use crate::event::{ReapedFate, WorkerEvent};
@@ -193,13 +195,14 @@ pub(super) struct Reaper {
     pub(super) on_crash: OnCrash,
     /// What this worker runs itself.
     pub(super) held: Held,
+    pub(super) callbacks: CallbackNames,
 }
 
 /// An execution that was ended because its worker stopped heartbeating.
 pub(super) struct Reaped {
     pub(super) job: Arc<Job>,
     pub(super) worker: String,
-    pub(super) conclusion: Conclusion,
+    pub(super) settlement: Settlement,
     pub(super) abandoned: AbandonReply,
 }
 
@@ -220,8 +223,11 @@ impl Reaper {
             return Ok(reaped);
         }
         // What is decided from these records still holds in the script: only fenced steps change retries and crashes.
-        let ends = found.iter().zip(jobs).map(|(silent, fields)| silent.end(fields, self.on_crash));
-        for batch in ends.collect::<Vec<Abandonment>>().chunks(BATCH_MAX) {
+        let mut ends = Vec::with_capacity(found.len());
+        for (silent, fields) in found.iter().zip(jobs) {
+            ends.push(self.with_posts(silent.end(fields, self.on_crash)).await);
+        }
+        for batch in ends.chunks(BATCH_MAX) {
             let answers = self.link.run(&silent::abandon(&self.keys, sign, batch)).await?;
             for (end, abandoned) in batch.iter().zip(answers) {
                 if abandoned == AbandonReply::DependentsLeft {
@@ -233,6 +239,21 @@ impl Reaper {
             }
         }
         Ok(reaped)
+    }
+
+    /// Adds what this end calls for outside of Redis.
+    async fn with_posts(&self, mut end: Abandonment) -> Abandonment {
+        let failure = Failure::Abandoned { worker: end.worker.clone() };
+        let conclusion = &end.settlement.conclusion;
+        // Whether a callback had begun where the job ran has died with its worker.
+        match self.callbacks.called_for(&end.job, Some(&failure), false, conclusion) {
+            CallsFor::Call(call) | CallsFor::Unknown(_, Some(call)) => end.settlement.posts.push(call.post()),
+            CallsFor::Nothing | CallsFor::Unknown(_, None) => {}
+        }
+        if let Some(letters) = posts::letters(&end.job, &end.settlement) {
+            posts::add_letters(&mut end.settlement, &letters.await);
+        }
+        end
     }
 
     /// Ends the executions in `rq:wip` of a queue that Python's workers have left.
@@ -274,7 +295,7 @@ fn reaped(end: &Abandonment, abandoned: AbandonReply) -> Option<Reaped> {
     Some(Reaped {
         job: Arc::clone(&end.job),
         worker: end.worker.clone(),
-        conclusion: end.settlement.conclusion.clone(),
+        settlement: end.settlement.clone(),
         abandoned,
     })
 }
@@ -321,15 +342,17 @@ impl Dispatcher {
             lease: self.options.lease,
             on_crash: self.options.on_crash,
             held: self.running.held(),
+            callbacks: self.posts.names(),
         }
     }
 
     pub(super) fn on_reaped(&mut self, reaped: Vec<Reaped>) {
-        for Reaped { job, worker, conclusion, abandoned } in reaped {
-            let fate = fate(&conclusion, abandoned);
+        for Reaped { job, worker, settlement, abandoned } in reaped {
+            let fate = fate(&settlement.conclusion, abandoned);
             self.observers.tell(WorkerEvent::JobReaped { job: &job, fate });
             // A job that had not begun has not failed: handlers see nothing of it.
             if fate != ReapedFate::Waits {
+                self.note_posts(&settlement);
                 self.show_abandoned(job, Failure::Abandoned { worker });
             }
             // It may run again from one of our own queues, and a burst worker would leave it there.

@@ -6,12 +6,15 @@ use std::time::{Duration, Instant};
 use rq_core::steps::BATCH_MAX;
 use rq_core::steps::job::{self as job_steps, Cursor, Release};
 use rq_core::steps::settlement::{self as steps, SettleReply, Settlement};
-use rq_core::{Conclusion, Ended, Error, ErrorClass, ExecutionId, Job, Next, Settled, Timestamp, Ttl};
+use rq_core::{
+    Conclusion, Ended, Error, ErrorClass, ExecutionId, Failure, Job, Next, Settled, Timestamp, Ttl,
+};
 
 use super::Dispatcher;
 use super::claiming::Capacity;
 use super::outage::until_answered;
 use super::pace::{BATCH_WORTH_MIN, batch_worth};
+use super::posts;
 use super::running::Run;
 use crate::event::{Observers, WorkerEvent};
 
@@ -104,19 +107,40 @@ impl Dispatcher {
         let Some(run) = self.running.end(id, ended.ran) else { return };
         self.thrift.on_ended(run.had_room, Instant::now());
         // Meta that is still in its box goes with the settlement: saved later, it would find no execution in rq:wip.
-        let (settlement, failure) = run.settlement(ended, &self.options, self.meta.take(id));
+        let has_called = ended.called_back;
+        let (mut settlement, failure) = run.settlement(ended, &self.options, self.meta.take(id));
         self.running.note_outcome(id, described(&settlement.conclusion.settled));
-        match failure {
-            // Redis has given a lost execution to another worker, or dropped it: its failure is no longer the job's.
-            // Settling it clears what is left of it.
-            Some(failure) if !run.lost => {
-                tell_ended(&self.observers, &run.job, &settlement);
-                self.show_failure(run.job, failure, settlement);
-            }
-            _ => self.settling.push(settlement),
+        // Redis has given a lost execution to another worker, or dropped it: its end is no longer the job's. Settling it
+        // clears what is left of it.
+        if run.lost {
+            self.settling.push(settlement);
+        } else {
+            tell_ended(&self.observers, &run.job, &settlement);
+            self.add_call(&run.job, failure.as_ref(), has_called, &mut settlement);
+            self.show_and_settle(run.job, failure, settlement);
         }
         // The executor may have given up the thread of this job, or lost a fork server too many, and take no more.
         self.look_at_executor();
+    }
+
+    /// Has the exception handlers see the failure, if it is one, and the letters written, both beside the loop; then has the
+    /// execution settled.
+    fn show_and_settle(&mut self, job: Arc<Job>, failure: Option<Failure>, settlement: Settlement) {
+        let shown = failure.and_then(|failure| self.exceptions.show(Arc::clone(&job), failure));
+        let letters = posts::letters(&job, &settlement);
+        if shown.is_none() && letters.is_none() {
+            return self.settling.push(settlement);
+        }
+        let before = async move {
+            if let Some(shown) = shown {
+                shown.await;
+            }
+            match letters {
+                Some(letters) => Some(letters.await),
+                None => None,
+            }
+        };
+        self.beside(before, move |worker, composed| worker.settle_with_letters(&job, settlement, composed));
     }
 
     pub(super) fn start_settling(&mut self) {
@@ -187,6 +211,7 @@ impl Dispatcher {
         match settled {
             SettleReply::Done => self.on_concluded(run, settlement),
             SettleReply::Superseded => {
+                self.note_posts(settlement);
                 tell_finished(&self.observers, &run.job, settlement);
                 self.observers.tell(WorkerEvent::JobSuperseded { id: &run.job.id });
             }
@@ -203,6 +228,7 @@ impl Dispatcher {
     }
 
     fn on_concluded(&mut self, run: &Run, settlement: &Settlement) {
+        self.note_posts(settlement);
         tell_settled(&self.observers, &run.job, settlement);
         if let (Some(Next::At(due_s)), Some(schedule)) = (settlement.conclusion.next, &mut self.schedule) {
             schedule.note_due(due_s);

@@ -148,6 +148,9 @@ impl Shortage {
 impl Dispatcher {
     /// An execution has ended, or did not begin.
     pub(super) fn on_reported(&mut self, id: &ExecutionId, report: Result<Ended, Want>) {
+        if self.on_called(id, &report) {
+            return;
+        }
         match report {
             Ok(ended) => {
                 self.shortage.on_ended(Instant::now());

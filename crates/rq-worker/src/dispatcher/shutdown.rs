@@ -155,6 +155,7 @@ impl Dispatcher {
             // One that waits for its settlement is not changed by this: its failure was judged when it ended.
             self.stop_execution(&claimed.id, Cause::ShutDown);
         }
+        self.stop_calls();
     }
 
     /// The grace of a cold stop is over: the worker settles the jobs that still run as failed, without waiting for
@@ -193,6 +194,7 @@ impl Dispatcher {
             idle_ends_at,
             self.hand_in_by(),
             self.courtesies_end_at(),
+            self.parting_ends_at(self.shutdown.ended_since),
         ];
         looks.into_iter().flatten().min()
     }
@@ -284,16 +286,18 @@ impl Dispatcher {
     /// Notes since when a worker on its way out has nothing left that runs.
     fn note_ended(&mut self) {
         // What is being fetched does not run yet, and will not if Redis stays away.
-        let has_ended = self.running.occupied() == 0 && !self.shutdown.is_working();
+        let has_ended = self.capacity().occupied == 0 && !self.shutdown.is_working();
         let since = self.shutdown.ended_since.or_else(|| Some(Instant::now()));
         self.shutdown.ended_since = since.filter(|_| has_ended);
     }
 
     /// Whether a burst may end as far as it concerns jobs that other workers left, and dependents of those that have
-    /// ended: reaping and maintenance have run once, and the worker has claimed what they put into queues. It may be
+    /// ended: reaping and maintenance have run once, and the worker has claimed what they put into queues. Or what their ends
+    /// call for. It may be
     /// the only worker, and nobody would run those jobs.
     fn has_tidied(&self) -> bool {
         self.reaping.is_done()
+            && self.outbox.is_done()
             && !self.settling.is_releasing()
             && !self.maintenance.is_under_way()
             && !self.claiming.is_refilled()
@@ -309,6 +313,7 @@ impl Dispatcher {
             _ => {
                 self.holds_nothing()
                     && self.settling.waiting() == 0
+                    && self.has_emptied_outbox(self.shutdown.ended_since)
                     && (self.courtesies_are_done() || is_past(self.courtesies_end_at()))
             }
         }

@@ -119,6 +119,7 @@ pub(super) fn handlers_and_penalties_are_called_in_order(executor: &'static str)
         Call::to("test.gate").arg(gate.key()).job_id("slow").timeout(secs(1)),
         Call::to("test.panic").arg("x").job_id("wild"),
         Call::to("no.such.function").job_id("unknown"),
+        Call::to("test.ask_again").arg(1).arg(0).job_id("asks"),
     ];
     stage.queue().enqueue_many(calls).unwrap();
     let mut worker = stage.worker_of("watched", &["--burst"]);
@@ -135,7 +136,9 @@ pub(super) fn handlers_and_penalties_are_called_in_order(executor: &'static str)
     check_told(&said, "wild", "Some(180s)", &all[..1], "Panic");
     assert!(said.contains("the second handler breaks down"), "{said}");
     assert!(said.contains("first handler: unknown ended by UnknownFunction"), "{said}");
-    for id in ["bad", "slow", "wild", "unknown"] {
+    // As in RQ, where it returns that it wants to, and then has asked too often.
+    assert!(said.contains("penalty: asks armed") && !said.contains("handler: asks"), "{said}");
+    for id in ["bad", "slow", "wild", "unknown", "asks"] {
         assert_eq!(stage.scratch.status(id), "failed", "{id}");
     }
 }

@@ -16,13 +16,14 @@ impl Exceptions {
         Exceptions { handlers }
     }
 
-    /// Calls the handlers on another thread; `None` where there are none.
+    /// Calls the handlers on another thread; `None` where there are none, or nothing has failed: a job that asks to be run
+    /// again does so by an error, which is a value in RQ.
     pub(super) fn show(
         &self,
         job: Arc<Job>,
         failure: Failure,
     ) -> Option<impl Future<Output = ()> + Send + 'static> {
-        if self.handlers.is_empty() {
+        if self.handlers.is_empty() || matches!(failure, Failure::Retry(_)) {
             return None;
         }
         // Handlers may block as long as they like, and the loop has leases to renew.

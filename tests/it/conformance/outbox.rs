@@ -54,7 +54,9 @@ pub(super) fn a_stopped_job_has_its_callback_called_once_it_is_stopped(executor:
     stage.scratch.query::<usize>("PUBLISH", [stage.scratch.key("pubsub:w"), stop]);
     stage.wait_for_calls(&["j stopped, stopped"]);
     worker.wait_for_line("callback due.note is called", SOON);
-    eventually("the outbox to be empty", SOON, || stage.waiting_in("callbacks:due.note").is_empty().then_some(()));
+    eventually("the outbox to be empty", SOON, || {
+        stage.waiting_in("callbacks:due.note").is_empty().then_some(())
+    });
 }
 
 pub(super) fn the_callback_of_a_job_whose_worker_died_is_called_by_whoever_reaps_it(executor: &'static str) {
@@ -111,7 +113,9 @@ pub(super) fn a_callback_that_a_worker_died_with_is_not_called_again(executor: &
     assert_eq!(stage.waiting_in("callbacks:due.linger"), [""; 0]);
 }
 
-pub(super) fn a_callback_that_nobody_here_knows_leaves_the_end_alone_and_is_told_once(executor: &'static str) {
+pub(super) fn a_callback_that_nobody_here_knows_leaves_the_end_alone_and_is_told_once(
+    executor: &'static str,
+) {
     let stage = Stage::new(executor);
     let elsewhere = |id: &str, function: &str| {
         let here = Call::<i64>::to(function).arg(2).arg(3).job_id(id);
@@ -120,8 +124,15 @@ pub(super) fn a_callback_that_nobody_here_knows_leaves_the_end_alone_and_is_told
     let fails = elsewhere("fails", "interop.fail").retry(Retry::up_to(1));
     stage.queue().enqueue_many([elsewhere("j", "math.add"), fails]).unwrap();
     let log = stage.drain(&[]);
-    assert_eq!((stage.scratch.status("j"), stage.scratch.status("fails")), ("finished".into(), "failed".into()));
-    assert_eq!(log.matches("this program has no callback shop.done, which is not called").count(), 1, "{log}");
+    assert_eq!(
+        (stage.scratch.status("j"), stage.scratch.status("fails")),
+        ("finished".into(), "failed".into())
+    );
+    assert_eq!(
+        log.matches("this program has no callback shop.done, which is not called").count(),
+        1,
+        "{log}"
+    );
     assert_eq!(log.matches("this program has no callback elsewhere.page; it waits").count(), 1, "{log}");
     assert_eq!(stage.waiting_in("callbacks:shop.done").len(), 0);
     assert_eq!(stage.waiting_in("callbacks:elsewhere.page").len(), 2, "one for each attempt");
@@ -159,7 +170,8 @@ pub(super) fn a_webhook_outlives_the_worker_that_sends_it(executor: &'static str
     drop(worker);
     stage.pass_time_in("webhooks");
     stage.drain(&ALLOW);
-    let attempts: Vec<String> = server.received().iter().map(|hook| hook.headers["rq-attempt"].clone()).collect();
+    let attempts: Vec<String> =
+        server.received().iter().map(|hook| hook.headers["rq-attempt"].clone()).collect();
     assert_eq!(attempts, ["1", "2"]);
     assert_eq!(stage.waiting_in("webhooks"), [""; 0]);
 }

@@ -56,6 +56,7 @@ macro_rules! suite {
                 callbacks::a_failure_callback_is_called_however_the_job_failed
                 callbacks::a_failure_callback_that_fails_replaces_the_failure
                 callbacks::each_attempt_that_fails_is_told_and_a_retry_is_not
+                callbacks::what_runs_again_is_called_for_again
                 callbacks::one_callback_is_called_that_the_program_has
                 callbacks::a_python_producer_names_callbacks
                 callbacks::a_callback_has_the_context_of_its_job_and_a_limit_of_its_own

@@ -206,18 +206,22 @@ fn many_queues_are_cleaned_in_one_line() {
 }
 
 #[test]
-fn what_is_not_called_yet_is_said_once_a_job() {
+fn names_of_callbacks_and_webhooks_of_others_are_shown_whole() {
     let scratch = Scratch::new();
-    scratch.queue("default").enqueue(Call::<i64>::to("math.add").arg(2).arg(3).job_id("j")).unwrap();
-    for (field, value) in [
-        ("success_callback_name", "hooks.done"),
-        ("failure_callback_name", "hooks.\x1b[2J"),
-        ("webhooks", r#"[{"url": "http://h/"}]"#),
-    ] {
-        scratch.query::<()>("HSET", [scratch.key("job:j"), field.into(), value.into()]);
-    }
+    let webhooks = r#"[{"url": "http://h\u001b[2J/", "job_status": "finished"}]"#;
+    let fields = |id: &str, function: &str, field: &str, value: &str| {
+        scratch.queue("default").enqueue(Call::<i64>::to(function).arg(2).arg(3).job_id(id)).unwrap();
+        scratch.query::<()>("HSET", [scratch.key(format!("job:{id}")), field.into(), value.into()]);
+    };
+    fields("a", "math.add", "success_callback_name", "hooks.\x1b[2J");
+    fields("b", "interop.fail", "on_failure", "ours.\x1b[2J");
+    fields("c", "math.add", "webhooks", webhooks);
     let said = RqTest::new(&scratch).drain(&["--name", "w"]);
-    let line = r"Worker w: job j has what this worker does not call yet: on_success (hooks.done), on_failure (hooks.\x1b[2J), webhooks";
-    assert_eq!(said.lines().filter(|written| written.ends_with(line)).count(), 1, "{said}");
-    assert_eq!(said.matches("does not call yet").count(), 1, "{said}");
+    for line in [
+        r"Worker w: job a: this program has no callback hooks.\x1b[2J, which is not called",
+        r"Worker w: job b: this program has no callback ours.\x1b[2J; it waits for a day for a worker that has it",
+    ] {
+        assert_eq!(said.matches(line).count(), 1, "{line}: {said}");
+    }
+    assert!(said.contains("Worker w: job c: a webhook to") && !said.contains('\x1b'), "{said}");
 }

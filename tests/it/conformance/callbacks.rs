@@ -1,7 +1,7 @@
 //! What is called where a job ran, once it has ended.
 
 use rq_core::blocking::JobHandle;
-use rq_core::{Call, Callback, Retry, Status, secs};
+use rq_core::{Call, Callback, Repeat, Retry, Status, Timestamp, secs};
 use rq_tests::{Gate, Told, eventually};
 
 use super::{LIMIT, SOON, Stage};
@@ -112,6 +112,23 @@ pub(super) fn each_attempt_that_fails_is_told_and_a_retry_is_not(executor: &'sta
     stage.drain(&[]);
     assert_eq!(told.of("tried"), ["failed Error: boom, started"; 3]);
     assert_eq!(told.of("asks"), [""; 0]);
+}
+
+/// The fields stay with the job, wherever it goes.
+pub(super) fn what_runs_again_is_called_for_again(executor: &'static str) {
+    let stage = Stage::new(executor);
+    let (told, queue) = (Told::new(&stage.scratch), stage.queue());
+    let repeated = add("repeated").repeat(Repeat::times(1)).on_success(to("told.end"));
+    let later = add("later").on_success(to("told.end"));
+    queue.enqueue(repeated).unwrap();
+    queue.enqueue_at(Timestamp::now(), later).unwrap();
+    let failed = queue.enqueue(fail("requeued").on_failure(to("told.end"))).unwrap();
+    stage.drain(&[]);
+    failed.requeue().unwrap();
+    stage.drain(&[]);
+    assert_eq!(told.of("repeated"), ["finished 5, started"; 2]);
+    assert_eq!(told.of("later"), ["finished 5, started"]);
+    assert_eq!(told.of("requeued"), ["failed Error: boom, started"; 2]);
 }
 
 /// One alone is called: ours where the program has it, and else that of Python's fields.
@@ -226,6 +243,24 @@ pub(super) fn a_stop_ends_a_callback(executor: &'static str) {
         eventually("the end", SOON, || (job.status().unwrap() == Some(Status::Stopped)).then_some(()));
         assert_eq!(told.of(job.id()).len(), 1);
     }
+    drop(worker);
+}
+
+/// A coroutine that was cut cannot wait for anything any more.
+#[test]
+fn a_callback_that_is_cut_at_its_wait_has_failed_once() {
+    let stage = Stage::new("green");
+    let told = Told::new(&stage.scratch);
+    let good = add("good").on_success(to("told.nap")).on_failure(to("told.end"));
+    let bad = fail("bad").on_failure(to("told.nap"));
+    let worker = stage.worker(&[]);
+    let jobs = stage.queue().enqueue_many([good, bad]).unwrap();
+    eventually("the failure to be told", SOON, || (told.of("good").len() > 1).then_some(()));
+    let ended = || (jobs[1].status().unwrap() == Some(Status::Failed)).then_some(());
+    eventually("the other end", SOON, ended);
+    assert!(jobs.iter().all(|job| failure_text(job) == TOO_LONG));
+    assert!(told.of("good")[1].starts_with(&format!("failed {TOO_LONG}")), "{:?}", told.of("good"));
+    assert_eq!(told.of("bad"), ["failed Error: boom, started"]);
     drop(worker);
 }
 

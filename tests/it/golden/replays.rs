@@ -11,8 +11,8 @@ use rq_core::steps::settlement::{SettleReply, Settlement, settle};
 use rq_core::steps::silent::{AbandonReply, Evidence, abandon};
 use rq_core::steps::worker::{StateUpdate, heartbeat};
 use rq_core::{
-    Call, Cancel, Codec, Conclusion, Dependency, Failure, Fields, Job, OnCrash, Repeat, Retry, Settled,
-    Timestamp, Ttl, Usage, handlers, job, secs,
+    Call, Callback, Cancel, Codec, Conclusion, Dependency, Failure, Fields, Job, OnCrash, Repeat, Retry,
+    Settled, Timestamp, Ttl, Usage, handlers, job, secs,
 };
 
 use crate::scripts::{Stage, Worker, settlement};
@@ -72,7 +72,10 @@ pub(super) fn queued_all_options(stage: &Stage) {
     let options = greet.job_id("job-all").description("say hi").timeout(secs(120)).ttl(secs(3600));
     let options = options.result_ttl(secs(300)).failure_ttl(secs(600));
     let retry = Retry::up_to(3).after([secs(10), secs(20), secs(30)]);
-    enqueue(stage, options.retry(retry).meta("k", "v").meta("n", 1));
+    let options = options.retry(retry).meta("k", "v").meta("n", 1);
+    let options = options.on_success(Callback::python("tasks.ok_cb"));
+    let options = options.on_failure(Callback::python("tasks.fail_cb").timeout(secs(10)));
+    enqueue(stage, options.on_stopped(Callback::python("tasks.stop_cb")));
     let front = none().job_id("job-front").at_front().no_timeout();
     enqueue(stage, front.result_ttl(Ttl::Forever).failure_ttl(Ttl::Forever));
 }
@@ -271,12 +274,16 @@ fn killed_on(stage: &Stage, worker: &Worker<'_>) {
 }
 
 pub(super) fn stopped_while_running(stage: &Stage) {
-    enqueue(stage, sleeper(60).job_id("job-1"));
+    enqueue(stage, sleeper(60).job_id("job-1").on_stopped(Callback::python("tasks.stop_cb")));
     begin_one(&stage.worker(WORKER, &[QUEUE]));
 }
 
-/// Of the scenarios `stopped` and `stop_execution`.
 pub(super) fn stopped(stage: &Stage) {
+    enqueue(stage, sleeper(60).job_id("job-1").on_stopped(Callback::python("tasks.stop_cb")));
+    run_worker(stage, |_| Err(Failure::Stopped));
+}
+
+pub(super) fn stop_execution(stage: &Stage) {
     enqueue(stage, sleeper(60).job_id("job-1"));
     run_worker(stage, |_| Err(Failure::Stopped));
 }
@@ -494,7 +501,7 @@ pub(super) fn left_behind(stage: &Stage) {
 }
 
 fn begun_by_the_dead(stage: &Stage) -> [(Vec<Claimed>, Fields); 2] {
-    enqueue(stage, sleeper(60).job_id("job-1"));
+    enqueue(stage, sleeper(60).job_id("job-1").on_failure(Callback::python("tasks.fail_cb")));
     let first = begin_one(&stage.worker("worker-dead", &[QUEUE]));
     enqueue(stage, sleeper(60).job_id("job-2").retry(Retry::up_to(1).every(secs(100))));
     [first, begin_one(&stage.worker("worker-dead2", &[QUEUE]))]

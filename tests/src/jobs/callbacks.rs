@@ -5,7 +5,7 @@
 //! | `told.end`, `told.end_async` | nothing |
 //! | `told.fail`, `told.panic`, `told.again` | fail |
 //! | `told.sleep`, `told.sleep_async`, `told.check` | take long and heed their time limit |
-//! | `told.pending`, `told.stubborn` | take long and do not |
+//! | `told.pending`, `told.nap`, `told.stubborn` | take long and do not |
 //! | `told.abort` | ends its process |
 //! | `told.context` | notes what its context says, and saves meta |
 
@@ -23,7 +23,7 @@ const LONG: Duration = Duration::from_secs(600);
 /// All of them.
 pub(super) fn handlers() -> Handlers {
     let short = handlers![end, end_async, fail, panic, again, abort, context];
-    short.merge(handlers![sleep, sleep_async, check, pending, stubborn])
+    short.merge(handlers![sleep, sleep_async, check, pending, nap, stubborn])
 }
 
 /// How the job ended, and where it is while this is called.
@@ -121,6 +121,14 @@ pub fn check(ctx: &Context, end: End) -> Result<()> {
 pub async fn pending(ctx: &Context, end: End) -> Result<()> {
     note(ctx, &end)?;
     std::future::pending().await
+}
+
+/// Sleeps as coroutines do, without its context.
+#[callback("told.nap")]
+pub fn nap(ctx: &Context, end: End) -> Result<()> {
+    note(ctx, &end)?;
+    rq_worker_green::sleep(LONG);
+    Ok(())
 }
 
 /// Waits at the gate `told` and heeds nothing else.

@@ -1,6 +1,6 @@
 //! What all calls of a job share, as its declaration says it: on both fronts, on a real Redis.
 
-use rq_core::{Error, Keys, OnCrash, Retry, Status, handlers, job, minutes, secs};
+use rq_core::{End, Error, Keys, OnCrash, Retry, Status, callback, handlers, job, minutes, secs};
 use rq_tests::Scratch;
 
 use crate::queue::on_both_fronts;
@@ -37,6 +37,16 @@ mod contract {
 #[job(contract::sort)]
 fn sort(folder: String) -> rq_core::Result<i64> {
     Ok(folder.len() as i64)
+}
+
+#[callback("mail.sent")]
+fn sent(_end: End) -> rq_core::Result<()> {
+    Ok(())
+}
+
+#[job("mail.print", on_success = sent, on_failure = self::sent::callback().timeout(secs(5)), on_stopped = sent)]
+fn print() -> rq_core::Result<()> {
+    Ok(())
 }
 
 #[test]
@@ -77,6 +87,21 @@ on_both_fronts! {
             assert_eq!(stage.field("own", field).as_deref(), Some(own), "{field}");
         }
         assert_eq!(stage.waiting(QUEUE), ["declared", "own"]);
+    }
+
+    fn declared_callbacks_are_those_of_each_call() {
+        let stage = Stage::new();
+        let queue = now!(open(&stage.scratch));
+        let job = now!(print::delay(&queue)).unwrap();
+        for (field, value) in [
+            ("on_success", Some("mail.sent")),
+            ("on_failure", Some("mail.sent")),
+            ("on_stopped", Some("mail.sent")),
+            ("on_success_timeout", None),
+            ("on_failure_timeout", Some("5")),
+        ] {
+            assert_eq!(stage.field(job.id(), field).as_deref(), value, "{field}");
+        }
     }
 
     fn delay_goes_where_the_declaration_says_with_the_settings_of_the_queue() {

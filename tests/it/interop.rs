@@ -546,3 +546,57 @@ fn the_environment_names_the_codec_of_those_who_are_not_told_one() {
     let text = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && text.contains("RQ_SERIALIZER: no codec is called `yaml`"), "{text}");
 }
+
+/// What jobs leave whose failures nobody files (docs/wire.md §10.6): of each its status, its time to live and how many
+/// results it has, with the names of its fields; and the books of its queue.
+fn unfiled(python: &Python, scratch: &Scratch, worker: &str) -> Json {
+    /// Ours alone (ARCHITECTURE.md), and those that a job has while it runs.
+    const OWN: [&str; 2] = ["execution", "settled"];
+    let jobs = ["failed", "dependent", "retried", "discarded", "unknown"].map(|id| {
+        let filled = scratch.hash(&format!("job:{id}")).into_iter();
+        let fields: Vec<String> = filled
+            .filter(|(name, value)| !value.is_empty() && !OWN.contains(&&**name))
+            .map(|(name, _)| name)
+            .collect();
+        let job = seen(python, &format!("look.job({id:?}, conn)"));
+        // An attempt that is retried has a result of ours, and none of Python's (docs/differences.md).
+        let results = if id == "retried" { Json::Null } else { job["results"].clone() };
+        let ttl_s = scratch.ttl_s(&format!("job:{id}"));
+        json!([id, job["status"], fields, ttl_s > 0, results, job["executions"]])
+    });
+    let queue = seen(python, "look.queue('default', conn)");
+    let counts = scratch.hash(&format!("worker:{worker}"));
+    let counts = ["failed_job_count", "successful_job_count"].map(|name| counts.get(name).cloned());
+    json!([jobs, queue["failed"], queue["queued"], queue["started"], queue["finished"], counts])
+}
+
+#[test]
+fn what_nobody_files_is_left_as_python_leaves_it() {
+    let left = |work: &dyn Fn(&Python, &Scratch)| {
+        let scratch = Scratch::new();
+        let python = Python::new(&scratch);
+        python.run(
+            "from rq.job import Dependency
+q = Queue(connection=conn)
+q.enqueue('interop.fail', job_id='failed')
+q.enqueue('interop.add', 1, 2, job_id='dependent', depends_on=Dependency(jobs=['failed'], allow_failure=True))
+q.enqueue('interop.fail', job_id='retried', retry=Retry(max=1), failure_ttl=60)
+q.enqueue('interop.fail', job_id='discarded', failure_ttl=0)
+q.enqueue('interop.there_is_none', job_id='unknown')",
+        );
+        work(&python, &scratch);
+        unfiled(&python, &scratch, "w")
+    };
+    let pythons = left(&|python, _| {
+        python.rq(&["worker", "--burst", "--name", "w", "-w", "rq.SimpleWorker", "-d"]);
+    });
+    let statuses: Vec<&Json> = pythons[0].as_array().unwrap().iter().map(|job| &job[1]).collect();
+    assert_eq!(statuses, ["failed", "finished", "failed", "failed", "failed"], "{pythons}");
+    for executor in ["fork", "thread", "green"] {
+        let ours = left(&|_, scratch| {
+            let args = ["-w", executor, "--concurrency", "1", "--name", "w", "-d"];
+            RqTest::new(scratch).drain(&args);
+        });
+        assert_eq!(ours, pythons, "{executor}\n{ours:#}\n{pythons:#}");
+    }
+}

@@ -87,12 +87,25 @@ impl Proxy {
     /// # Panics
     /// When `url` is not plain TCP.
     pub fn new(url: &str, faults: impl IntoIterator<Item = (usize, Fault)>) -> Self {
+        Self::with(url, faults.into_iter().collect(), None)
+    }
+
+    /// A proxy where something breaks at the first request of this name, such as `EVALSHA settle`.
+    ///
+    /// # Panics
+    /// When `url` is not plain TCP.
+    pub fn at_first(url: &str, name: &'static str, fault: Fault) -> Self {
+        Self::with(url, BTreeMap::new(), Some((name, fault)))
+    }
+
+    fn with(url: &str, faults: BTreeMap<usize, Fault>, at_first: Option<(&'static str, Fault)>) -> Self {
         let upstream = address_of(url);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port on loopback");
         let address = listener.local_addr().expect("a listener has an address");
         let shared = Arc::new(Shared {
             upstream,
-            faults: faults.into_iter().collect(),
+            faults,
+            at_first,
             requests: Mutex::default(),
             struck: Mutex::default(),
             victim: OnceLock::new(),
@@ -140,6 +153,8 @@ impl Drop for Proxy {
 struct Shared {
     upstream: SocketAddr,
     faults: BTreeMap<usize, Fault>,
+    /// What breaks at the first request of a name.
+    at_first: Option<(&'static str, Fault)>,
     /// Held during a fault, so that nothing else is requested meanwhile.
     requests: Mutex<Vec<String>>,
     struck: Mutex<Vec<usize>>,
@@ -163,6 +178,15 @@ impl Shared {
             thread::spawn(move || up.carry_requests(&shared));
             thread::spawn(move || connection.carry_replies());
         }
+    }
+
+    /// What breaks at the last of these requests, and its number.
+    fn fault_at_last(&self, requests: &[String]) -> Option<(usize, Fault)> {
+        let (last, before) = requests.split_last()?;
+        let is_first = |name: &str| last == name && !before.iter().any(|request| request == name);
+        let of_name = self.at_first.filter(|(name, _)| is_first(name)).map(|(_, fault)| fault);
+        let fault = of_name.or_else(|| self.faults.get(&requests.len()).copied())?;
+        Some((requests.len(), fault))
     }
 
     /// Ends the program and all in its group.
@@ -222,8 +246,7 @@ impl Connection {
                 }
                 let mut requests = lock(&shared.requests);
                 requests.push(name);
-                let number = requests.len();
-                if let Some(&fault) = shared.faults.get(&number) {
+                if let Some((number, fault)) = shared.fault_at_last(&requests) {
                     lock(&shared.struck).push(number);
                     return self.break_at(fault, &command, sent, shared);
                 }

@@ -38,11 +38,13 @@
 //!   of jobs; `current`, where an executor keeps the context of the job that runs; `Letter`, a webhook to be sent;
 //!   `DueCall`, a callback to be called
 //!
-//! # What operators ask, and Python's names for it
+//! # What people look for, and Python's names for it
 //!
 //! | Python RQ | here, with and without async |
 //! |---|---|
 //! | `Queue.all` | [`Queue::all`]; [`Queue::names`] for the names alone |
+//! | `@job(queue, timeout=..)`, `.delay` | [`job`], [`Queue::delay`] |
+//! | `get_current_job` | [`Context::current`] |
 //! | `Queue.count`, `.job_ids`, `.get_jobs` | [`Queue::len`], [`Queue::job_ids`], [`Queue::jobs`] |
 //! | `Queue.get_job_position` | [`Queue::position`] |
 //! | `Queue.remove` | [`Queue::remove`] |

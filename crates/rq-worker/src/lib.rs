@@ -49,5 +49,7 @@ pub use signals::signals;
 pub use site::Site;
 pub use want::want;
 pub use watch::{RETURN_GRACE, Watch};
-pub use webhooks::{ATTEMPTS_MAX, Allow, AllowError, Secret, SendError, Sender, WebhookOptions, pause_after};
+pub use webhooks::{
+    SendError, Sender, WEBHOOK_ATTEMPTS_MAX, WebhookAllow, WebhookAllowError, WebhookOptions, WebhookSecret,
+};
 pub use worker::{PreparedWorker, Worker, prepare};

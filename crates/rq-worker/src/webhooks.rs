@@ -20,10 +20,11 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, AsSendBody};
 
-pub use addresses::{Allow, AllowError};
+pub use addresses::{WebhookAllow, WebhookAllowError};
 pub use error::SendError;
-pub use options::{Secret, WebhookOptions};
-pub use schedule::{ATTEMPTS_MAX, pause_after};
+pub use options::{WebhookOptions, WebhookSecret};
+pub use schedule::WEBHOOK_ATTEMPTS_MAX;
+pub(crate) use schedule::pause_after;
 
 use resolver::CheckedResolver;
 

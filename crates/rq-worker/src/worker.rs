@@ -25,7 +25,7 @@ use crate::program::Program;
 use crate::program_methods;
 use crate::request::{self, Request};
 use crate::signals::signals;
-use crate::webhooks::{Allow, Secret};
+use crate::webhooks::{WebhookAllow, WebhookSecret};
 
 /// A worker whose jobs run in `L`. Each executor's crate exports it as its own `Worker`.
 ///
@@ -157,13 +157,13 @@ impl<L: Launch> Worker<L> {
     }
 
     /// Lets webhooks be sent to addresses that are refused otherwise: private ones, or those of a network.
-    pub fn webhook_allow(mut self, allow: Allow) -> Worker<L> {
+    pub fn webhook_allow(mut self, allow: WebhookAllow) -> Worker<L> {
         self.options.webhooks.allow.push(allow);
         self
     }
 
     /// Signs webhooks with this secret, which their receivers know.
-    pub fn webhook_secret(mut self, secret: impl Into<Secret>) -> Worker<L> {
+    pub fn webhook_secret(mut self, secret: impl Into<WebhookSecret>) -> Worker<L> {
         self.options.webhooks.secret = Some(secret.into());
         self
     }

@@ -28,6 +28,10 @@ pub(super) fn handlers() -> Handlers {
 
 /// How the job ended, and where it is while this is called.
 fn note(ctx: &Context, end: &End) -> Result<()> {
+    let current = Context::current().map(|current| current.execution().x().to_owned());
+    if current.as_deref() != Some(ctx.execution().x()) {
+        return Err(format!("the context of a callback is not the current one: {current:?}").into());
+    }
     let end = match end {
         End::Finished(value) => format!("finished {}", value.read::<Value>()?.repr()),
         End::Failed(failure) => format!("failed {}", failure.text()),

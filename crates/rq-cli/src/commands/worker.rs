@@ -11,8 +11,8 @@ use std::time::Duration;
 use rq_core::{OnCrash, Ttl};
 use rq_worker::number::{self, SECONDS_MAX};
 use rq_worker::{
-    Allow, AllowError, DequeueStrategy, LEASE_DEFAULT, LEASE_MIN, Options, Scheduling, Secret,
-    WebhookOptions, WorkerError, last_words,
+    DequeueStrategy, LEASE_DEFAULT, LEASE_MIN, Options, Scheduling, WebhookAllow, WebhookAllowError,
+    WebhookOptions, WebhookSecret, WorkerError, last_words,
 };
 use tracing::Level;
 
@@ -181,7 +181,7 @@ pub(crate) struct Args {
     ///
     /// Private are loopback and the networks for private use; link-local ones have to be named.
     #[arg(long, help_heading = "Webhooks", value_name = "ADDRESS", value_parser = webhook_allow)]
-    webhook_allow: Vec<Allow>,
+    webhook_allow: Vec<WebhookAllow>,
     /// Sign webhooks with the secret in a file; without this option with that of the variable RQ_WEBHOOK_SECRET, if there
     /// is one.
     #[arg(long, help_heading = "Webhooks", value_name = "PATH")]
@@ -282,7 +282,10 @@ impl Args {
         webhooks.allow = self.webhook_allow.clone();
         webhooks.secret = match &self.webhook_secret_file {
             Some(path) => Some(read_secret(path)?),
-            None => std::env::var(SECRET_VARIABLE).ok().filter(|secret| !secret.is_empty()).map(Secret::from),
+            None => std::env::var(SECRET_VARIABLE)
+                .ok()
+                .filter(|secret| !secret.is_empty())
+                .map(WebhookSecret::from),
         };
         Ok(webhooks)
     }
@@ -436,7 +439,7 @@ fn lease(text: &str) -> Result<Duration, String> {
 }
 
 /// The secret in a file, without the end of its line.
-fn read_secret(path: &Path) -> Result<Secret, Refusal> {
+fn read_secret(path: &Path) -> Result<WebhookSecret, Refusal> {
     let refuse = |reason: String| {
         let path = path.display();
         Refusal::Failed(format!("the secret of webhooks cannot be read from {path}: {reason}"))
@@ -453,8 +456,8 @@ fn read_secret(path: &Path) -> Result<Secret, Refusal> {
     }
 }
 
-fn webhook_allow(text: &str) -> Result<Allow, String> {
-    text.parse().map_err(|error: AllowError| error.to_string())
+fn webhook_allow(text: &str) -> Result<WebhookAllow, String> {
+    text.parse().map_err(|error: WebhookAllowError| error.to_string())
 }
 
 fn on_crash(text: &str) -> Result<OnCrash, String> {
@@ -526,7 +529,7 @@ mod tests {
         assert!(read("\n".to_owned()).is_err() && read("x".repeat(5000)).is_err());
         std::fs::remove_file(&path).unwrap();
         assert!(read_secret(&path).is_err());
-        assert_eq!(webhook_allow("private"), Ok(Allow::Private));
+        assert_eq!(webhook_allow("private"), Ok(WebhookAllow::Private));
         assert!(webhook_allow("localhost").is_err());
     }
 

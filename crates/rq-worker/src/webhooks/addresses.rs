@@ -1,4 +1,4 @@
-//! [`Allow`]: the addresses that webhooks may go to beside public ones.
+//! [`WebhookAllow`]: the addresses that webhooks may go to beside public ones.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -7,7 +7,7 @@ use std::str::FromStr;
 /// Addresses that webhooks may go to beside public ones: `private`, an address, or a network such as `10.1.0.0/16`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Allow {
+pub enum WebhookAllow {
     /// This machine and private networks: loopback, RFC 1918, the shared space of providers (100.64.0.0/10) and unique
     /// local addresses of IPv6. Not link-local ones, nor where clouds answer with credentials: name those.
     Private,
@@ -23,16 +23,16 @@ pub enum Allow {
 /// Text that names no addresses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is neither 'private' nor an address or a network such as 10.1.0.0/16")]
-pub struct AllowError(String);
+pub struct WebhookAllowError(String);
 
-impl FromStr for Allow {
-    type Err = AllowError;
+impl FromStr for WebhookAllow {
+    type Err = WebhookAllowError;
 
-    fn from_str(text: &str) -> Result<Allow, AllowError> {
+    fn from_str(text: &str) -> Result<WebhookAllow, WebhookAllowError> {
         if text == "private" {
-            return Ok(Allow::Private);
+            return Ok(WebhookAllow::Private);
         }
-        let refuse = || AllowError(text.to_owned());
+        let refuse = || WebhookAllowError(text.to_owned());
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address, Some(bits)),
             None => (text, None),
@@ -43,34 +43,34 @@ impl FromStr for Allow {
         if prefix_bits > most {
             return Err(refuse());
         }
-        Ok(Allow::Network { address, prefix_bits })
+        Ok(WebhookAllow::Network { address, prefix_bits })
     }
 }
 
-impl fmt::Display for Allow {
+impl fmt::Display for WebhookAllow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Allow::Private => f.write_str("private"),
-            Allow::Network { address, prefix_bits } => write!(f, "{address}/{prefix_bits}"),
+            WebhookAllow::Private => f.write_str("private"),
+            WebhookAllow::Network { address, prefix_bits } => write!(f, "{address}/{prefix_bits}"),
         }
     }
 }
 
 /// Whether a webhook may go to this address.
-pub(super) fn is_allowed(address: IpAddr, allow: &[Allow]) -> bool {
+pub(super) fn is_allowed(address: IpAddr, allow: &[WebhookAllow]) -> bool {
     // An address of IPv6 may mean one of IPv4: then both have to be well, or one be named.
     let meant = [Some(address), meant_v4(address).map(IpAddr::V4)];
     let mut meant = meant.into_iter().flatten();
     let is_named = meant.clone().any(|address| {
         allow.iter().any(|allow| match *allow {
-            Allow::Network { address: network, prefix_bits } => is_in(address, network, prefix_bits),
-            Allow::Private => false,
+            WebhookAllow::Network { address: network, prefix_bits } => is_in(address, network, prefix_bits),
+            WebhookAllow::Private => false,
         })
     });
     is_named
         || meant.all(|address| match scope(address) {
             Scope::Public => true,
-            Scope::Private => allow.contains(&Allow::Private),
+            Scope::Private => allow.contains(&WebhookAllow::Private),
             Scope::Special => false,
         })
 }
@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     fn allowed(address: &str, allow: &[&str]) -> bool {
-        let allow: Vec<Allow> = allow.iter().map(|text| text.parse().unwrap()).collect();
+        let allow: Vec<WebhookAllow> = allow.iter().map(|text| text.parse().unwrap()).collect();
         is_allowed(address.parse().unwrap(), &allow)
     }
 
@@ -276,12 +276,12 @@ mod tests {
             ("10.0.0.0/8", "10.0.0.0/8"),
             ("1.2.3.4", "1.2.3.4/32"),
         ] {
-            assert_eq!(text.parse::<Allow>().unwrap().to_string(), shown);
+            assert_eq!(text.parse::<WebhookAllow>().unwrap().to_string(), shown);
         }
         for text in
             ["", "Private", "localhost", "10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0/8", "1.2.3.4/-1"]
         {
-            assert!(text.parse::<Allow>().is_err(), "{text}");
+            assert!(text.parse::<WebhookAllow>().is_err(), "{text}");
         }
     }
 }

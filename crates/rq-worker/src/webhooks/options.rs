@@ -3,39 +3,39 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::Allow;
+use super::WebhookAllow;
 
 /// How webhooks are sent, and where to. By default they are not signed, and go to public addresses alone.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct WebhookOptions {
     /// The addresses that they may go to beside public ones.
-    pub allow: Vec<Allow>,
+    pub allow: Vec<WebhookAllow>,
     /// What they are signed with.
-    pub secret: Option<Secret>,
+    pub secret: Option<WebhookSecret>,
     /// A PEM file of the authorities to trust in place of the system's.
     pub ca_file: Option<PathBuf>,
 }
 
 /// What webhooks are signed with, shared with their receivers. No text shows it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct WebhookSecret(String);
 
-impl Secret {
+impl WebhookSecret {
     pub(super) fn bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
 }
 
-impl<S: Into<String>> From<S> for Secret {
-    fn from(text: S) -> Secret {
-        Secret(text.into())
+impl<S: Into<String>> From<S> for WebhookSecret {
+    fn from(text: S) -> WebhookSecret {
+        WebhookSecret(text.into())
     }
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for WebhookSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
+        f.write_str("WebhookSecret(..)")
     }
 }
 

@@ -6,7 +6,7 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-use super::addresses::{Allow, is_allowed};
+use super::addresses::{WebhookAllow, is_allowed};
 use super::error::RefusedAddress;
 
 /// Resolves names as the system does, and keeps the addresses that are allowed.
@@ -15,12 +15,12 @@ use super::error::RefusedAddress;
 /// checked and another when it is connected to. It asks again for each redirect.
 #[derive(Debug)]
 pub(super) struct CheckedResolver {
-    allow: Vec<Allow>,
+    allow: Vec<WebhookAllow>,
     system: DefaultResolver,
 }
 
 impl CheckedResolver {
-    pub(super) fn new(allow: Vec<Allow>) -> CheckedResolver {
+    pub(super) fn new(allow: Vec<WebhookAllow>) -> CheckedResolver {
         CheckedResolver { allow, system: DefaultResolver::default() }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rq_core::{Retry, hours, minutes, secs};
 
 /// The most attempts to send one letter; the last is made about 1 hour and 13 minutes after the first.
-pub const ATTEMPTS_MAX: u32 = 1 + PAUSES.len() as u32;
+pub const WEBHOOK_ATTEMPTS_MAX: u32 = 1 + PAUSES.len() as u32;
 /// The pauses between attempts.
 const PAUSES: [Duration; 5] = [secs(10), secs(30), minutes(2), minutes(10), hours(1)];
 /// The part of a pause that is left to chance, so that letters which failed together do not come back together.
@@ -14,7 +14,7 @@ const CHANCE: f64 = 0.25;
 /// How long to wait after attempt number `attempt`, the first being 1, has failed; `None` where it was the last one.
 ///
 /// 10 s, 30 s, 2 min, 10 min and 1 h, each shortened by up to a quarter, by chance.
-pub fn pause_after(attempt: u32) -> Option<Duration> {
+pub(crate) fn pause_after(attempt: u32) -> Option<Duration> {
     let index = usize::try_from(attempt.max(1) - 1).ok()?;
     let pause = *PAUSES.get(index)?;
     let drawn_s = Retry::up_to(1).every(pause).jitter(CHANCE).intervals().first().copied();
@@ -35,7 +35,7 @@ mod tests {
                 assert!(pause <= longest && pause >= longest.mul_f64(0.75), "{attempt}: {pause:?}");
             }
         }
-        assert_eq!(pause_after(ATTEMPTS_MAX), None);
+        assert_eq!(pause_after(WEBHOOK_ATTEMPTS_MAX), None);
         assert_eq!(pause_after(u32::MAX), None);
     }
 

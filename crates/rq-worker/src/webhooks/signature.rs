@@ -5,12 +5,12 @@ use std::fmt::Write;
 use ring::hmac;
 use rq_core::Timestamp;
 
-use super::Secret;
+use super::WebhookSecret;
 
 /// The value of the header: `t=<seconds since 1970>,v1=<HMAC SHA-256 over "<t>.<body>", in hexadecimal>`.
 ///
 /// With the time, so that who overhears a letter cannot send it again later.
-pub(super) fn sign(secret: &Secret, now: Timestamp, body: &str) -> String {
+pub(super) fn sign(secret: &WebhookSecret, now: Timestamp, body: &str) -> String {
     let at_s = now.epoch_secs();
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.bytes());
     let tag = hmac::sign(&key, format!("{at_s}.{body}").as_bytes());

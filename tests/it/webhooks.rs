@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rq_core::{Call, Composed, Job, Letter, Retry, Status, Timestamp, Webhook, compose, secs};
 use rq_tests::{Answer, Authority, Child, Folder, HookServer, Python, Received, Scratch, named};
-use rq_worker::{WebhookAllow, SendError, Sender, WebhookOptions};
+use rq_worker::{SendError, Sender, WebhookAllow, WebhookOptions};
 
 use crate::rq_test::{Books, LIMIT, RqTest};
 

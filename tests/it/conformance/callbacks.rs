@@ -121,9 +121,10 @@ pub(super) fn what_runs_again_is_called_for_again(executor: &'static str) {
     let repeated = add("repeated").repeat(Repeat::times(1)).on_success(to("told.end"));
     let later = add("later").on_success(to("told.end"));
     queue.enqueue(repeated).unwrap();
-    queue.enqueue_at(Timestamp::now(), later).unwrap();
+    let past = Timestamp::parse("2026-01-01T00:00:00.000000Z").unwrap();
+    queue.enqueue_at(past, later).unwrap();
     let failed = queue.enqueue(fail("requeued").on_failure(to("told.end"))).unwrap();
-    stage.drain(&[]);
+    stage.drain(&["-s"]);
     failed.requeue().unwrap();
     stage.drain(&[]);
     assert_eq!(told.of("repeated"), ["finished 5, started"; 2]);

@@ -69,7 +69,7 @@ pub(super) fn the_callback_of_a_job_whose_worker_died_is_called_by_whoever_reaps
     gate.wait_for_arrival();
     worker.signal(Signal::SIGKILL);
     drop(worker);
-    let _reaper = stage.worker(&["--lease", "0.3"]);
+    let _reaper = stage.worker(&["--concurrency", "2", "--lease", "0.3"]);
     stage.wait_for_calls(&["fails failed by AbandonedJobError, failed"]);
     assert_eq!(gate.wait_for_arrival(), "waits-again");
     gate.open(1);

@@ -95,6 +95,7 @@ macro_rules! suite {
                 outbox::the_callback_of_a_job_whose_worker_died_is_called_by_whoever_reaps_it
                 outbox::what_a_cold_stop_cuts_off_is_told_by_another_worker
                 outbox::a_callback_that_a_worker_died_with_is_not_called_again
+                outbox::a_callback_that_a_cold_stop_ends_is_not_told_as_lost
                 outbox::a_callback_that_nobody_here_knows_leaves_the_end_alone_and_is_told_once
                 outbox::webhooks_are_sent_when_the_end_is_written_and_before_a_burst_is_over
                 outbox::a_webhook_outlives_the_worker_that_sends_it

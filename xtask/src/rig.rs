@@ -13,7 +13,7 @@ use crate::setting::Setting;
 /// Runs a rig: tests that take longer than those of every day. Without a name, lists them.
 ///
 /// `cargo xtask rig sweep` breaks a connection, or kills a worker, at each request that a worker sends to Redis, and looks
-/// whether a job was lost, doubled or stuck. `cargo xtask rig outages` has Redis refuse, freeze, die and move while workers
+/// whether a job was lost, doubled or stuck, or a webhook or callback of one. `cargo xtask rig outages` has Redis refuse, freeze, die and move while workers
 /// are at work, in the same manner. These two have named cases. One that fails is printed with what repeats it alone, such
 /// as `cargo xtask rig sweep two-queues:9:cut-after` and `cargo xtask rig outages readonly:12:running:fork`.
 /// `cargo xtask rig servers` runs the core of the tests on other servers: Redis 6.2 and 8.2, Valkey 8.1 and 9.1.
@@ -36,7 +36,7 @@ struct Rig {
 const RIGS: [Rig; 9] = [
     Rig {
         name: "sweep",
-        does: "one fault at each request of a worker, in each scenario",
+        does: "one fault at each request of a worker, in each scenario: jobs, webhooks, callbacks",
         tests: "sweep::no_single_fault",
     },
     Rig {
@@ -56,7 +56,7 @@ const RIGS: [Rig; 9] = [
     },
     Rig {
         name: "model",
-        does: "1,000 random sequences of operations against a model",
+        does: "1,000 random sequences of operations on jobs and the outbox against a model",
         tests: "model::every_sequence",
     },
     Rig {

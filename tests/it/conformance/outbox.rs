@@ -113,6 +113,22 @@ pub(super) fn a_callback_that_a_worker_died_with_is_not_called_again(executor: &
     assert_eq!(stage.waiting_in("callbacks:due.linger"), [""; 0]);
 }
 
+pub(super) fn a_callback_that_a_cold_stop_ends_is_not_told_as_lost(executor: &'static str) {
+    let stage = Stage::new(executor);
+    let gate = Gate::new(&stage.scratch, "gate");
+    let call = stage.at(&gate, "j").on_stopped(Callback::to("due.linger"));
+    stage.queue().enqueue(call).unwrap();
+    let mut worker = stage.worker(&["--name", "w", "--stop-timeout", "1"]);
+    gate.wait_for_arrival();
+    let stop = r#"{"command": "stop-job", "job_id": "j"}"#.to_owned();
+    stage.scratch.query::<usize>("PUBLISH", [stage.scratch.key("pubsub:w"), stop]);
+    stage.wait_for_calls(&["j stopped, stopped"]);
+    worker.signal(Signal::SIGTERM);
+    let status = worker.wait(LIMIT);
+    assert_exit(&worker, status, 0);
+    assert_eq!(stage.waiting_in("callbacks:due.linger"), [""; 0]);
+}
+
 pub(super) fn a_callback_that_nobody_here_knows_leaves_the_end_alone_and_is_told_once(
     executor: &'static str,
 ) {

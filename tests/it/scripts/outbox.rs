@@ -127,6 +127,16 @@ fn an_entry_is_one_takers_until_it_is_delivered() {
 }
 
 #[test]
+fn an_entry_that_is_named_twice_is_taken_once() {
+    let stage = Stage::new();
+    for (from, name) in posted(&stage) {
+        let step = take(&stage.keys, &from, &[name.clone(), name.clone()], HOLD);
+        let takes = stage.take_twice(&step);
+        assert!(matches!(&takes[..], [Take::Taken(_), Take::Nothing]), "{name}: {takes:?}");
+    }
+}
+
+#[test]
 fn what_its_taker_does_not_deliver_is_sent_again_and_called_never_again() {
     let stage = Stage::new();
     let [webhook, callback] = posted(&stage);

@@ -5,7 +5,7 @@
 --       not delivered in that time is taken again; `once`: it is given up   then names of entries
 -- Effect  per entry that is due: its holder, one attempt more, due again when that time is over. One to be given up, or
 --         without a body, is gone
--- Result  per entry: how it is, how often it was taken, its body
+-- Result  per entry, of one that is named twice the first time: how it is, how often it was taken, its body
 --         0 not due, or not there · 1 taken · 2 given up: whoever took it is gone, and what it did is not known
 -- Re-send: what the token has taken is answered once more.
 -- Times are Redis' TIME. The first write is EXPIRE or ZREM, which run at maxmemory.
@@ -36,6 +36,10 @@ local function take(name)
   return {1, attempts + 1, body}
 end
 
-local answers = {}
-for i = 5, #ARGV do answers[#answers + 1] = take(ARGV[i]) end
+local answers, named = {}, {}
+for i = 5, #ARGV do
+  -- Else the token would answer a second time in one sending, and what is to be done once would be done twice.
+  answers[#answers + 1] = named[ARGV[i]] and {0, 0, ''} or take(ARGV[i])
+  named[ARGV[i]] = true
+end
 return answers

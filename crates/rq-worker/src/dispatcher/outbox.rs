@@ -332,7 +332,9 @@ impl Dispatcher {
     /// Whether a worker on its way out may leave, as far as it concerns what ends of jobs call for.
     pub(super) fn has_emptied_outbox(&self, ended_since: Option<Instant>) -> bool {
         let is_past = ended_since.is_some_and(|since| since.elapsed() >= PARTING);
-        let may_leave_rest = self.shutdown.is_cold() || is_past;
+        // A callback that was called, or has not begun, would count as lost.
+        let is_cold = self.shutdown.is_cold() && self.outbox.delivering == 0;
+        let may_leave_rest = is_cold || is_past;
         self.outbox.is_idle() && self.outbox.is_empty() || may_leave_rest && self.outbox.calls.under_way == 0
     }
 

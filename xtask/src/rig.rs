@@ -13,9 +13,10 @@ use crate::setting::Setting;
 /// Runs a rig: tests that take longer than those of every day. Without a name, lists them.
 ///
 /// `cargo xtask rig sweep` breaks a connection, or kills a worker, at each request that a worker sends to Redis, and looks
-/// whether a job was lost, doubled or stuck, or a webhook or callback of one. `cargo xtask rig outages` has Redis refuse, freeze, die and move while workers
-/// are at work, in the same manner. These two have named cases. One that fails is printed with what repeats it alone, such
-/// as `cargo xtask rig sweep two-queues:9:cut-after` and `cargo xtask rig outages readonly:12:running:fork`.
+/// whether a job was lost, doubled or stuck, or a webhook or callback of one. `cargo xtask rig outages` has Redis refuse,
+/// freeze, die and move while workers are at work, in the same manner. These two have named cases. One that fails is
+/// printed with what repeats it alone, such as `cargo xtask rig sweep two-queues:9:cut-after` and
+/// `cargo xtask rig outages readonly:12:running:fork`.
 /// `cargo xtask rig servers` runs the core of the tests on other servers: Redis 6.2 and 8.2, Valkey 8.1 and 9.1.
 #[derive(Args)]
 pub(crate) struct Options {

@@ -22,7 +22,7 @@ const RECOVERY_LIMIT: Duration = Duration::from_secs(12);
 /// How long a worker without work may take to leave.
 const LEAVE_LIMIT: Duration = Duration::from_secs(10);
 /// How long a silent worker keeps what it runs, in seconds: short, and the sweep is soon over.
-const LEASE_S: &str = "0.2";
+pub(super) const LEASE_S: &str = "0.2";
 /// How often the books are read meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// From this request on a job may have begun.

@@ -124,6 +124,13 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         posts: true,
         enqueue: posts::enqueue,
     },
+    Scenario {
+        name: "posts-of-the-dead",
+        queues: &["default"],
+        options: &posts::ALLOW,
+        posts: true,
+        enqueue: posts::enqueue_and_die,
+    },
 ];
 
 /// The producer of a case.

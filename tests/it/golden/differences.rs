@@ -156,9 +156,9 @@ pub(super) const DIFFERENCES: &[Difference] = &[
         WHOLE,
         FIRST_SEEN,
     ),
-    // Not offered yet
-    difference(&["stopped"], &["cb:stopped:job-1"], WHOLE, CALLBACKS),
-    difference(&["abandoned"], &["cb:failure:job-1"], WHOLE, CALLBACKS),
+    // What is called, and what cannot be
+    difference(&["callbacks"], &["cb:failure:job-bad"], &["text"], IN_OUR_WORDS),
+    difference(&["abandoned"], &["cb:failure:job-1"], &["text"], IN_OUR_WORDS),
 ];
 
 /// Snapshots in which a worker lives that has claimed something.
@@ -221,7 +221,7 @@ const INTERMEDIATE: &str = "Python's worker leaves an id without a job there. Ou
 const STUCK: &str =
     "What a worker of Python's popped and never began is queued again, and ran. Python fails it.";
 const FIRST_SEEN: &str = "Ours takes the note away with what was noted. Python leaves it to expire.";
-const CALLBACKS: &str = "What a callback writes. Steps alone are compared here, which call nothing.";
+const IN_OUR_WORDS: &str = "What a callback is told of a failure, and writes down here, is in our words: it is none of Python's classes.";
 
 const fn difference(
     scenarios: &'static [&'static str],

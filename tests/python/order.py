@@ -1,0 +1,66 @@
+"""Callbacks that write down what they see in Redis, and what is there in the end. `rq_tests::jobs` has the same."""
+
+import os
+import time
+
+from rq.job import Job
+
+BOOKS = ('wip', 'finished', 'failed', 'scheduled')
+# Whose texts a failure may have.
+SAYS = ('the job failed', 'the callback failed', 'maximum timeout value', 'stopped by user')
+
+
+class CallbackError(Exception):
+    pass
+
+
+def wait():
+    """Until it is stopped."""
+    time.sleep(600)
+
+
+def works(job, connection, *end):
+    _write(job, connection, end)
+
+
+def raises(job, connection, *end):
+    _write(job, connection, end)
+    raise CallbackError('the callback failed')
+
+
+def lingers(job, connection, *end):
+    _write(job, connection, end)
+    time.sleep(600)
+
+
+def _write(job, connection, end):
+    """The end is a value; or type, value and traceback of what was raised; or nothing."""
+    said = {0: 'stopped', 1: f'finished {end and end[0]!r}', 3: f'failed: {end[1] if len(end) > 1 else None}'}[len(end)]
+    status = connection.hget(_key(f'job:{job.id}'), 'status').decode()
+    connection.rpush(_key(f'order:{job.id}'), f'{said} - {_there(status, job.id, connection)}')
+
+
+def seen(id, connection):
+    """What its callbacks have written down, and what is there in the end."""
+    job = Job.fetch(id, connection=connection)
+    result = job.latest_result()
+    latest = 'no result'
+    if result is not None:
+        # A traceback tells of what was raised before it as well.
+        last = (result.exc_string or '').strip().split('\n')[-1]
+        latest = ', '.join([result.type.name] + [says for says in SAYS if says in last])
+    written = [line.decode() for line in connection.lrange(_key(f'order:{id}'), 0, -1)]
+    return written + [f'{_there(job.get_status().value, id, connection)}; {latest}']
+
+
+def _there(status, id, connection):
+    def holds(book):
+        members = connection.zrange(_key(f'{book}:default'), 0, -1)
+        return any(member.decode().split(':')[0] == id for member in members)
+
+    books = [book for book in BOOKS if holds(book)]
+    return f'{status}, in {"+".join(books) or "nothing"}, {connection.xlen(_key(f"results:{id}"))} results'
+
+
+def _key(name):
+    return f'{os.environ["RQ_KEY_PREFIX"]}:{name}'

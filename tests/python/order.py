@@ -3,6 +3,7 @@
 import os
 import time
 
+from rq import get_current_job
 from rq.job import Job
 
 BOOKS = ('wip', 'finished', 'failed', 'scheduled')
@@ -15,7 +16,9 @@ class CallbackError(Exception):
 
 
 def wait():
-    """Until it is stopped."""
+    """Says that it runs, and does until it is stopped."""
+    job = get_current_job()
+    job.connection.set(_key(f'order:{job.id}:runs'), '1')
     time.sleep(600)
 
 
@@ -34,8 +37,13 @@ def lingers(job, connection, *end):
 
 
 def _write(job, connection, end):
-    """The end is a value; or type, value and traceback of what was raised; or nothing."""
-    said = {0: 'stopped', 1: f'finished {end and end[0]!r}', 3: f'failed: {end[1] if len(end) > 1 else None}'}[len(end)]
+    match end:
+        case ():
+            said = 'stopped'
+        case (value,):
+            said = f'finished {value!r}'
+        case (_, raised, _):
+            said = f'failed: {raised}'
     status = connection.hget(_key(f'job:{job.id}'), 'status').decode()
     connection.rpush(_key(f'order:{job.id}'), f'{said} - {_there(status, job.id, connection)}')
 

@@ -13,9 +13,12 @@ pub(super) fn handlers() -> Handlers {
     handlers![wait, works, raises, lingers]
 }
 
-/// Until it is stopped.
+/// Says that it runs, and does until it is stopped.
 #[job("order.wait")]
 fn wait(ctx: &Context) -> Result<()> {
+    let mut connection = redis::Client::open(std::env::var("RQ_REDIS_URL")?)?.get_connection()?;
+    let key = format!("{}:order:{}:runs", std::env::var("RQ_KEY_PREFIX")?, ctx.job().id);
+    redis::cmd("SET").arg(key).arg(1).exec(&mut connection)?;
     Ok(ctx.sleep(rq_core::minutes(10))?)
 }
 

@@ -14,9 +14,9 @@ use crate::status::Status;
 use crate::time::TimeSpan;
 use crate::ttl::whole_seconds;
 
-pub use letter::{Composed, Letter, compose, told_by};
 #[cfg(feature = "worker")]
-pub use letter::{EXC_INFO_BYTES_MAX, LetterError, Unsendable};
+pub use letter::{Composed, EXC_INFO_BYTES_MAX, LetterError, Unsendable};
+pub use letter::{Letter, compose, told_by};
 pub use read::WebhooksError;
 
 /// The most webhooks of one job.

@@ -7,12 +7,14 @@
 //! |---|---|
 //! | `sweep/scenario.rs` | the table of what workers are watched doing |
 //! | `sweep/case.rs` | one fault at one request, from the producer to the check |
+//! | `sweep/posts.rs` | the scenario whose ends call for webhooks and callbacks, and what must come of those |
 //! | `sweep/outcome.rs` | how it ended |
 //! | `sweep/selection.rs` | which cases are run |
 //! | `sweep/table.rs` | how they ended, added up |
 
 mod case;
 mod outcome;
+mod posts;
 mod scenario;
 mod selection;
 mod table;

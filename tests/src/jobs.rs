@@ -13,6 +13,7 @@
 //! | `test.gate`, `test.report` | wait at a [`Gate`](crate::Gate) |
 //! | `test.journal` | takes its time, and says in a [`Journal`](crate::Journal) when it began and ended |
 //! | `test.poll` | enqueues its own id anew while it runs |
+//! | `test.stop_itself` | has its worker stop it |
 //! | `test.deadline`, `test.who`, `test.count`, `test.meta` | tell what their context says |
 //! | `test.current`, `test.current_async` | tell whether code without a context finds theirs |
 //! | `test.spread` | enqueues more work |
@@ -57,8 +58,19 @@ pub fn handlers() -> Handlers {
     let like_pythons = handlers![interop_add, interop_echo, interop_fail, interop_journal, flaky];
     let results = handlers![add, operator_add, repr, record, none, unserializable, greet];
     let failures = handlers![fail, fail_with_causes, panic, panic_async, ask_again];
-    let long =
-        handlers![sleep, sleep_async, check, pending, stubborn, gate, report, journal_run, weigh, poll];
+    let long = handlers![
+        sleep,
+        sleep_async,
+        check,
+        pending,
+        stubborn,
+        gate,
+        report,
+        journal_run,
+        weigh,
+        poll,
+        stop_itself
+    ];
     let contexts = handlers![deadline, who, count, meta, spread, surroundings, current, current_async];
     let ours = like_pythons.merge(results).merge(failures).merge(long).merge(contexts);
     ours.merge(programs::handlers())
@@ -310,6 +322,24 @@ pub fn poll(ctx: &Context, url: String, prefix: String, path: String) -> Result<
         enqueue.exec(&mut connection)?;
     }
     Ok(journal::end(path, &job.id)?)
+}
+
+/// Has the worker that runs it stop it, over a connection of its own to that Redis. Writes into the
+/// [`Journal`](crate::Journal) that it began.
+#[job("test.stop_itself")]
+pub fn stop_itself(ctx: &Context, url: String, prefix: String, path: String) -> Result<()> {
+    let id = &ctx.job().id;
+    journal::begin(Path::new(&path), id)?;
+    let mut connection = redis::Client::open(url)?.get_connection()?;
+    loop {
+        let worker: Option<String> =
+            redis::cmd("HGET").arg(format!("{prefix}:job:{id}")).arg("worker_name").query(&mut connection)?;
+        let channel = format!("{prefix}:pubsub:{}", worker.unwrap_or_default());
+        let command = format!(r#"{{"command": "stop-job", "job_id": "{id}"}}"#);
+        redis::cmd("PUBLISH").arg(channel).arg(command).exec(&mut connection)?;
+        // A worker whose connection has just been cut does not hear it.
+        ctx.sleep(SIGNAL_PACE)?;
+    }
 }
 
 /// As `test.journal`, with something to carry. Returns how many bytes that has.

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 
 use crate::Scratch;
 
-/// A file to which jobs append a line each time they begin and each time they end. Dropping it removes the file.
+/// A file to which jobs append a line each time they begin and each time they end, and callbacks each time they are
+/// called. Dropping it removes the file.
 ///
 /// The jobs are [`test.journal`](crate::jobs) and `interop.journal`, which is Python's, too; both write the same lines.
+/// The callback is [`due.journal`](crate::jobs::due).
 pub struct Journal {
     path: PathBuf,
 }
@@ -23,6 +25,8 @@ pub enum Line {
     Ended(String),
     /// A worker was killed, and is dead.
     Killed,
+    /// A callback of a job was called, with this end.
+    Called(String, String),
 }
 
 /// What a journal says of one job.
@@ -76,6 +80,15 @@ impl Journal {
         ends
     }
 
+    /// With which ends the callbacks of a job were called, in order: `finished`, `failed Error`, `stopped`.
+    pub fn calls(&self, id: &str) -> Vec<String> {
+        let call = |line| match line {
+            Line::Called(job, end) if job == id => Some(end),
+            _ => None,
+        };
+        self.lines().into_iter().filter_map(call).collect()
+    }
+
     /// Everything, in order.
     pub fn lines(&self) -> Vec<Line> {
         read(&self.path).unwrap_or_else(|error| panic!("{}: {error}", self.path()))
@@ -100,7 +113,7 @@ impl Runs {
                 }
                 Line::Ended(job) if job == id => runs.ended += 1,
                 Line::Killed => killed_since = true,
-                Line::Began(_) | Line::Ended(_) => {}
+                Line::Began(_) | Line::Ended(_) | Line::Called(..) => {}
             }
         }
         runs
@@ -118,6 +131,7 @@ impl Drop for Journal {
 const BEGAN: &str = "start";
 const ENDED: &str = "end";
 const KILLED: &str = "kill";
+const CALLED: &str = "call";
 
 /// The job's side: it begins.
 pub(crate) fn begin(path: &Path, id: &str) -> std::io::Result<()> {
@@ -127,6 +141,11 @@ pub(crate) fn begin(path: &Path, id: &str) -> std::io::Result<()> {
 /// The job's side: it has run to its end.
 pub(crate) fn end(path: &Path, id: &str) -> std::io::Result<()> {
     append(path, ENDED, id)
+}
+
+/// The callback's side: it was called.
+pub(crate) fn call(path: &Path, id: &str, end: &str) -> std::io::Result<()> {
+    append(path, CALLED, &format!("{id} {end}"))
 }
 
 /// The job's side: how often it has begun.
@@ -145,6 +164,10 @@ fn read(path: &Path) -> std::io::Result<Vec<Line>> {
         BEGAN => Line::Began(id.to_string()),
         ENDED => Line::Ended(id.to_string()),
         KILLED => Line::Killed,
+        CALLED => {
+            let (job, end) = id.split_once(' ').unwrap_or((id, ""));
+            Line::Called(job.to_string(), end.to_string())
+        }
         other => panic!("{} has a line that begins with {other:?}", path.display()),
     };
     Ok(text.lines().filter_map(|text| text.split_once(' ')).map(line).collect())
@@ -164,9 +187,11 @@ mod tests {
         journal.note_kill();
         begin(path, "b").unwrap();
         end(path, "b").unwrap();
+        call(path, "b", "failed Error").unwrap();
         assert_eq!(beginnings(path, "b").unwrap(), 2);
         assert_eq!(journal.began(), ["b", "a", "b"]);
         assert_eq!(journal.ends(), [("b".to_string(), 2)].into());
+        assert_eq!(journal.calls("b"), ["failed Error"]);
         assert_eq!(journal.lines()[2..4], [Line::Ended("b".to_string()), Line::Killed]);
     }
 

@@ -401,6 +401,14 @@ mod tests {
             let expected = format!(r#"{key} is left over: {{"type":"set","value":["m"]}}"#);
             check(Excuse::None, &[&expected], |b| b.set(key));
         }
+        for (key, value) in [
+            ("rq:outbox:webhooks", r#"{"type":"zset","value":[["m",9.0]]}"#),
+            ("rq:outbox:callbacks:page", r#"{"type":"zset","value":[["m",9.0]]}"#),
+        ] {
+            check(Excuse::None, &[&format!("{key} is left over: {value}")], |b| b.registry(key, &["m"]));
+        }
+        let entry = r#"rq:outbox:entry:a:1:1 is left over: {"type":"hash","value":{"body":"x"}}"#;
+        check(Excuse::None, &[entry], |b| b.hash("rq:outbox:entry:a:1:1", &[("body", "x")]));
         for passing in ["rq:clean_registries:q", "rq:job:b:dependents", "rq:claims:w"] {
             check(Excuse::None, &[], |b| {
                 b.set(passing).keys.get_mut(passing).unwrap().ttl_s = 9;

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -64,13 +66,19 @@ pub(crate) struct HorsePool {
     idle: Vec<HorseHandle>,
     /// Horses that have run as many jobs as they may, and when they must have ended; the oldest first.
     spent: VecDeque<(Instant, HorseId)>,
-    running: HashMap<ExecutionId, UnboundedSender<HorseCommand>>,
+    running: HashMap<ExecutionId, Supervised>,
     spares_coming: usize,
     sender: UnboundedSender<PoolEvent>,
     events: UnboundedReceiver<PoolEvent>,
     /// When servers were executed in the place of dead ones, the newest last.
     restarts: Vec<Instant>,
     broken: Option<String>,
+}
+
+/// What the pool keeps of an execution.
+struct Supervised {
+    commands: UnboundedSender<HorseCommand>,
+    called_back: Arc<AtomicBool>,
 }
 
 /// What the pool asks of the task that supervises an execution.
@@ -221,7 +229,7 @@ impl HorsePool {
 
     fn command(&self, id: &ExecutionId, command: HorseCommand) -> bool {
         // The task of an execution that has just ended receives nothing more.
-        self.running.get(id).is_some_and(|supervision| supervision.send(command).is_ok())
+        self.running.get(id).is_some_and(|supervised| supervised.commands.send(command).is_ok())
     }
 }
 
@@ -233,8 +241,10 @@ impl Executor for HorsePool {
 
     fn start(&mut self, execution: Execution) {
         let (command, commands) = unbounded_channel();
+        let called_back = Arc::default();
         // Before the task has begun, so that a stop right behind the start finds it.
-        self.running.insert(execution.id.clone(), command);
+        let supervised = Supervised { commands: command, called_back: Arc::clone(&called_back) };
+        self.running.insert(execution.id.clone(), supervised);
         // The horse may be dead by now, alone or with its server; that shows when it is sent the job.
         let (rules, horse) = (self.rules, self.idle.pop());
         let supervision = self.controls().map(|controls| Supervision {
@@ -242,6 +252,7 @@ impl Executor for HorsePool {
             rules,
             horse,
             commands,
+            called_back,
         });
         let sender = self.sender.clone();
         tokio::spawn(async move {
@@ -262,6 +273,10 @@ impl Executor for HorsePool {
 
     fn crash(&mut self, id: &ExecutionId) -> bool {
         self.command(id, HorseCommand::Crash)
+    }
+
+    fn has_called_back(&self, id: &ExecutionId) -> bool {
+        self.running.get(id).is_some_and(|supervised| supervised.called_back.load(Ordering::Relaxed))
     }
 
     async fn ended(&mut self) -> (ExecutionId, Result<Ended, Want>) {
@@ -325,6 +340,8 @@ struct Supervision {
     rules: Rules,
     horse: Option<HorseHandle>,
     commands: UnboundedReceiver<HorseCommand>,
+    /// For the pool: whether the failure callback has begun.
+    called_back: Arc<AtomicBool>,
 }
 
 impl Supervision {
@@ -333,7 +350,7 @@ impl Supervision {
     async fn run(mut self, execution: Execution) -> (Result<Ended, Want>, After) {
         // The time until signals counts from here, the wait for a process with it; the horse tells its job by a clock
         // of its own, which begins with the job.
-        let mut end = Ending::new(execution.limit, &self.rules);
+        let mut end = Ending::new(execution.limit, &self.rules, Arc::clone(&self.called_back));
         let order = match run_order(&execution) {
             Ok(order) => order,
             Err(error) => {
@@ -512,7 +529,8 @@ struct Ending {
     began: bool,
     /// Whether a signal that was meant for the job, or an earlier callback, may still be on its way.
     was_signaled: bool,
-    called_back: bool,
+    /// Whether the failure callback has begun, for the pool to know as well.
+    called_back: Arc<AtomicBool>,
     /// How long the job itself ran, once a callback has begun.
     ran: Option<Duration>,
     /// From when on it is signaled because it is to be killed.
@@ -521,7 +539,7 @@ struct Ending {
 }
 
 impl Ending {
-    fn new(limit: Option<Duration>, rules: &Rules) -> Ending {
+    fn new(limit: Option<Duration>, rules: &Rules, called_back: Arc<AtomicBool>) -> Ending {
         Ending {
             since: Instant::now(),
             limit,
@@ -530,7 +548,7 @@ impl Ending {
             stopped: false,
             began: false,
             was_signaled: false,
-            called_back: false,
+            called_back,
             ran: None,
             kill_from: None,
             steps: SignalSteps::new(limit, rules.job_grace),
@@ -552,7 +570,7 @@ impl Ending {
     /// Notes that the job has returned or failed, and a callback begins.
     fn call_back(&mut self, kind: CallbackKind, limit: Option<Duration>) {
         self.began = true;
-        self.called_back |= kind == CallbackKind::Failure;
+        self.called_back.fetch_or(kind == CallbackKind::Failure, Ordering::Relaxed);
         self.ran.get_or_insert_with(|| self.since.elapsed());
         self.was_signaled |= self.steps.taken > 0;
         self.limit = limit;
@@ -569,7 +587,7 @@ impl Ending {
     /// The end with this failure.
     fn failed(&self, failure: Failure) -> Result<Ended, Want> {
         let ran = self.ran.unwrap_or_else(|| self.since.elapsed());
-        Ok(Ended { outcome: Err(failure), ran, called_back: self.called_back })
+        Ok(Ended { outcome: Err(failure), ran, called_back: self.called_back.load(Ordering::Relaxed) })
     }
 
     /// Whether a process that is gone is the end of the job.

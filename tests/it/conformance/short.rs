@@ -114,6 +114,7 @@ pub(super) fn large_payloads_take_their_turn(executor: &'static str) {
                 running += 1;
             }
             Line::Ended(_) | Line::Killed => running -= 1,
+            Line::Called(..) => {}
         }
         most = most.max(running);
     }

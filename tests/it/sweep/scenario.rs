@@ -1,8 +1,9 @@
 //! [`Scenario`]: what a worker is watched doing.
 
 use rq_core::{Call, OnCrash, Retry, Timestamp, secs};
-use rq_tests::{Acknowledged, Journal, Scratch, jobs};
+use rq_tests::{Acknowledged, HookServer, Journal, Scratch, jobs};
 
+use super::posts;
 use crate::rq_test::Books;
 
 /// What a worker is watched doing: one entry of the table below.
@@ -13,6 +14,8 @@ pub(crate) struct Scenario {
     pub(crate) queues: &'static [&'static str],
     /// What workers are told beside that.
     pub(crate) options: &'static [&'static str],
+    /// Whether ends of its jobs call for webhooks and callbacks, as `posts.rs` says.
+    pub(crate) posts: bool,
     /// Enqueues jobs, and says how they must end.
     pub(crate) enqueue: fn(&Producer) -> Vec<Acknowledged>,
 }
@@ -23,12 +26,14 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "one-queue",
         queues: &["default"],
         options: &[],
+        posts: false,
         enqueue: |producer| vec![producer.enqueue("default", "a", |call| call)],
     },
     Scenario {
         name: "two-queues",
         queues: &["high", "low"],
         options: &[],
+        posts: false,
         enqueue: |producer| {
             vec![producer.enqueue("low", "a", |call| call), producer.enqueue("high", "b", |call| call)]
         },
@@ -37,12 +42,14 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "batch",
         queues: &["default"],
         options: &["--concurrency", "2"],
+        posts: false,
         enqueue: |producer| ["a", "b", "c"].map(|id| producer.enqueue("default", id, |call| call)).into(),
     },
     Scenario {
         name: "result-ttl-0",
         queues: &["default"],
         options: &[],
+        posts: false,
         enqueue: |producer| {
             producer.enqueue("default", "a", |call| call.result_ttl(secs(0)));
             vec![Acknowledged::leaves_nothing("a")]
@@ -52,6 +59,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "failure",
         queues: &["default"],
         options: &[],
+        posts: false,
         enqueue: |producer| {
             producer.enqueue_flaky("default", "a", usize::MAX, |call| call);
             vec![Acknowledged::fails("a")]
@@ -61,6 +69,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "retry",
         queues: &["default"],
         options: &[],
+        posts: false,
         enqueue: |producer| {
             producer.enqueue_flaky("default", "a", 1, |call| call.retry(Retry::up_to(3)));
             vec![Acknowledged::finishes("a").after_runs(2).with_spare_retries(2)]
@@ -70,6 +79,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "delayed-retry",
         queues: &["default"],
         options: &["--with-scheduler"],
+        posts: false,
         enqueue: |producer| {
             let retry = |call: Call<usize>| call.retry(Retry::up_to(3).every(secs(1)));
             producer.enqueue_flaky("default", "a", 1, retry);
@@ -80,12 +90,14 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "scheduled",
         queues: &["default"],
         options: &["--with-scheduler"],
+        posts: false,
         enqueue: |producer| vec![producer.schedule("default", "a")],
     },
     Scenario {
         name: "two-lives",
         queues: &["default"],
         options: &[],
+        posts: false,
         enqueue: |producer| {
             let scratch = producer.scratch;
             let path = producer.journal.path().to_string();
@@ -98,11 +110,19 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "dependent",
         queues: &["default"],
         options: &[],
+        posts: false,
         enqueue: |producer| {
             let parent = producer.enqueue("default", "a", |call| call);
             let dependent = producer.enqueue("default", "b", |call| call.depends_on("a"));
             vec![parent, dependent.after_job("a")]
         },
+    },
+    Scenario {
+        name: "posts",
+        queues: &["default"],
+        options: &posts::ALLOW,
+        posts: true,
+        enqueue: posts::enqueue,
     },
 ];
 
@@ -111,6 +131,8 @@ pub(crate) struct Producer<'a> {
     pub(crate) scratch: &'a Scratch,
     pub(crate) journal: &'a Journal,
     pub(crate) on_crash: OnCrash,
+    /// Who receives webhooks.
+    pub(crate) server: &'a HookServer,
 }
 
 impl Producer<'_> {
@@ -135,7 +157,7 @@ impl Producer<'_> {
         self.send(queue, id, option(call));
     }
 
-    fn send<T>(&self, queue: &str, id: &str, call: Call<T>) {
+    pub(crate) fn send<T>(&self, queue: &str, id: &str, call: Call<T>) {
         self.scratch.queue(queue).enqueue(call.job_id(id).on_crash(self.on_crash)).unwrap();
     }
 }

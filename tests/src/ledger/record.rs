@@ -10,6 +10,9 @@ const JOB_FIELDS: [&str; 4] = ["data", "status", "created_at", "origin"];
 /// Keys with a TTL that keep others from doing something.
 const LOCKS: [&str; 3] = ["rq:clean_registries:", "rq:clean_groups", "rq:scheduler-lock:"];
 
+/// What is to be done outside of Redis, boxes and entries (docs/design/outbox.md).
+pub(super) const OUTBOX: &str = "rq:outbox:";
+
 /// Whether every program can read a key. Where it cannot, why.
 pub(super) fn check(name: &str, key: &Key) -> Result<(), String> {
     if let Some(book) = Book::of(name) {
@@ -19,6 +22,7 @@ pub(super) fn check(name: &str, key: &Key) -> Result<(), String> {
     match (record, &key.value) {
         (Some(("job", id)), Value::Hash(hash)) => check_job(id, hash),
         (Some(("worker", name)), Value::Hash(hash)) => check_worker(name, hash),
+        (Some(("outbox", name)), value) => check_outbox(name, value),
         (Some(("results", _)), Value::Stream(stream)) => {
             stream.iter().try_for_each(|(_, entry)| readable(JobResult::from_fields(fields(entry))).map(drop))
         }
@@ -26,14 +30,15 @@ pub(super) fn check(name: &str, key: &Key) -> Result<(), String> {
     }
 }
 
-/// Whether a key says that something runs. Redis deletes collections that are empty.
+/// Whether a key says that something runs, or is to be done. Redis deletes collections that are empty.
 pub(super) fn is_of_something_running(name: &str, key: &Key) -> bool {
     let of_a_job = name.starts_with("rq:execution:") || name.starts_with("rq:executions:");
     let of_a_worker = name.starts_with("rq:worker:") && name.ends_with(":executions");
     let slots = name.starts_with("rq:rl:") && name.ends_with(":allowed");
     // Others pass by themselves.
     let lock_for_ever = key.ttl_s < 0 && LOCKS.iter().any(|lock| name.starts_with(lock));
-    of_a_job || of_a_worker || slots || lock_for_ever || name == "rq:leases"
+    let outbox = name.starts_with(OUTBOX);
+    of_a_job || of_a_worker || slots || lock_for_ever || outbox || name == "rq:leases"
 }
 
 /// The job whose end the ids in a key wait for, where it is a key of that kind.
@@ -58,6 +63,17 @@ fn check_job(id: &str, hash: &fixture::Fields) -> Result<(), String> {
         }
     }
     readable(Job::from_fields(id, fields(hash))).map(drop)
+}
+
+/// A box of the outbox, or an entry.
+fn check_outbox(name: &str, value: &Value) -> Result<(), String> {
+    match value {
+        Value::Hash(entry) if name.starts_with("entry:") => {
+            entry.contains_key("body").then_some(()).ok_or_else(|| "has no body".to_string())
+        }
+        Value::SortedSet(_) if !name.starts_with("entry:") => Ok(()),
+        _ => Err("is of the wrong type".to_string()),
+    }
 }
 
 /// A record without birth is what a stray write made of one that had expired.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::record::OUTBOX;
+
 /// Something that must not be, as a value to count and as a sentence to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Violation {
@@ -77,7 +79,7 @@ pub enum Violation {
         /// The key of the book.
         place: String,
     },
-    /// A key says that something runs, and nothing does.
+    /// A key says that something runs, or is to be done, and nobody does.
     LeftOver {
         /// The key.
         key: String,
@@ -94,6 +96,11 @@ pub enum Violation {
 }
 
 impl Violation {
+    /// Whether it is something that waits in the outbox: that is due again only when its time has come.
+    pub fn is_of_outbox(&self) -> bool {
+        matches!(self, Self::LeftOver { key, .. } if key.starts_with(OUTBOX))
+    }
+
     /// Whether it may be gone a moment later, where a worker still works.
     pub fn may_pass(&self) -> bool {
         match self {

@@ -4,6 +4,7 @@
 //! `cargo xtask rig starved` runs all of it. `cargo test` runs a sample, whatever takes seconds.
 
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rq_core::Call;
@@ -123,7 +124,10 @@ pub(crate) fn allow_no_more_files(process: u32) {
 /// A user of this test's own, of whom the system counts the processes; none without the rights of an administrator.
 fn stranger() -> Option<String> {
     let is_root = in_status(std::process::id(), "Uid:") == 0;
-    is_root.then(|| (1_000_000 + std::process::id()).to_string())
+    // Tests that run at once must not count each other's.
+    static STRANGERS: AtomicU32 = AtomicU32::new(0);
+    let number = STRANGERS.fetch_add(1, Ordering::Relaxed);
+    is_root.then(|| (1_000_000 + 16 * std::process::id() + number).to_string())
 }
 
 /// As a user who may have so many processes and threads.

@@ -127,6 +127,12 @@ pub trait Executor: Send {
         false
     }
 
+    /// Whether the failure callback of an execution that runs has begun where its job ran, so that nobody else must call
+    /// one should the worker not wait for its end. `false` where nothing is known of it.
+    fn has_called_back(&self, _id: &ExecutionId) -> bool {
+        false
+    }
+
     /// Waits for an execution to end, or to turn out not to begin. Each one started is reported once. Cancel-safe: it
     /// stands in a `select!`.
     async fn ended(&mut self) -> (ExecutionId, Result<Ended, Want>);

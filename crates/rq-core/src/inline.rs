@@ -14,10 +14,12 @@ use crate::job::Job;
 use crate::states::States;
 use crate::status::Status;
 use crate::steps::Claimed;
+use crate::steps::outbox::Post;
 use crate::steps::queue::Place;
 use crate::steps::settlement::Settlement;
 use crate::time::Timestamp;
 use crate::ttl::Ttl;
+use crate::webhook::{Letter, compose, told_by};
 
 /// What RQ writes as the worker's name of an inline run.
 const WORKER_NAME: &str = "sync";
@@ -129,6 +131,7 @@ impl InlineRun<'_> {
         // lifetimes.
         let outcome = failure.as_ref().map_or(Ok(value), Err);
         let conclusion = Conclusion::of(&self.job, outcome, ended_at, Ttl::RESULT_DEFAULT);
+        let posts = self.posts(&conclusion, ended_at);
         Settlement {
             claimed: Claimed { id: self.execution.clone(), origin: self.job.origin.clone() },
             conclusion,
@@ -137,8 +140,18 @@ impl InlineRun<'_> {
             ended_at,
             ran,
             meta: self.saved.take(),
-            posts: Vec::new(),
+            posts,
         }
+    }
+
+    /// The webhooks, for any worker to send: a producer has nothing to send them with.
+    fn posts(&self, conclusion: &Conclusion, ended_at: Timestamp) -> Vec<Post> {
+        let Some((status, text)) = told_by(&self.job, &conclusion.settled) else { return Vec::new() };
+        let composed = compose(&self.job, status, Some(ended_at), text);
+        if let Some(error) = composed.wrong {
+            tracing::warn!("webhooks of job {}: {error}", self.job.id);
+        }
+        composed.letters.iter().map(Letter::post).collect()
     }
 }
 

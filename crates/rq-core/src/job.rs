@@ -351,11 +351,6 @@ impl Job {
         *field = Some(callback);
     }
 
-    /// Whether something is to be called when it has ended (docs/wire.md §4.6).
-    pub fn has_callbacks(&self) -> bool {
-        CallbackKind::ALL.into_iter().any(|kind| self.callbacks(kind).next().is_some())
-    }
-
     /// Whether something is to be sent when it has ended (docs/wire.md §13).
     pub fn has_webhooks(&self) -> bool {
         self.webhooks.as_ref().is_some_and(|webhooks| !matches!(webhooks.trim_ascii(), b"" | b"[]" | b"null"))

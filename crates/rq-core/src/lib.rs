@@ -195,7 +195,7 @@ pub use steps::management::Requeued;
 pub use time::{TimeSpan, Timestamp, TimestampError, days, hours, minutes, secs};
 pub use ttl::Ttl;
 #[cfg(feature = "worker")]
-pub use webhook::{Composed, EXC_INFO_BYTES_MAX, Letter, LetterError, Unsendable, compose};
+pub use webhook::{Composed, EXC_INFO_BYTES_MAX, Letter, LetterError, Unsendable, compose, told_by};
 pub use webhook::{
     WEBHOOK_HEADERS_BYTES_MAX, WEBHOOK_TIMEOUT_S_MAX, WEBHOOK_URL_BYTES_MAX, WEBHOOKS_MAX, Webhook,
     WebhooksError,

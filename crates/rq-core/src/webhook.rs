@@ -1,7 +1,6 @@
 //! [`Webhook`]: an HTTP request that tells how a job ended (docs/wire.md §13).
 
 mod check;
-#[cfg(feature = "worker")]
 mod letter;
 mod read;
 
@@ -16,7 +15,8 @@ use crate::time::TimeSpan;
 use crate::ttl::whole_seconds;
 
 #[cfg(feature = "worker")]
-pub use letter::{Composed, EXC_INFO_BYTES_MAX, Letter, LetterError, Unsendable, compose};
+pub use letter::{Composed, EXC_INFO_BYTES_MAX, LetterError, Unsendable};
+pub use letter::{Letter, compose, told_by};
 pub use read::WebhooksError;
 
 /// The most webhooks of one job.

@@ -273,6 +273,10 @@ impl Executor for Coroutines {
         watched.stop = Some((first_at, how));
     }
 
+    fn has_called_back(&self, id: &ExecutionId) -> bool {
+        self.watched.get(id).is_some_and(|watched| watched.task.watch.has_called_back())
+    }
+
     async fn ended(&mut self) -> (ExecutionId, Result<Ended, Want>) {
         loop {
             if let Some(found) = self.found.pop_front() {

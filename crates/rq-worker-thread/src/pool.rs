@@ -143,6 +143,10 @@ impl Executor for Pool {
         }
     }
 
+    fn has_called_back(&self, id: &ExecutionId) -> bool {
+        self.watched.get(id).is_some_and(|watched| watched.watch.has_called_back())
+    }
+
     async fn ended(&mut self) -> (ExecutionId, Result<Ended, Want>) {
         loop {
             if let Some((id, want)) = self.unbegun.pop_front() {

@@ -22,11 +22,11 @@ use crate::steps::{BATCH_MAX, first_of, read, read_clock_ms, single};
 
 /// A part of the outbox: workers look into those alone whose entries they can deliver.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(not(feature = "worker"), expect(dead_code, reason = "inline runs post nothing"))]
 pub enum OutBox {
     /// Requests to be sent; any worker can.
     Webhooks,
     /// Calls of the callback of this name.
+    #[cfg(feature = "worker")]
     Callbacks(String),
 }
 
@@ -35,6 +35,7 @@ impl OutBox {
     pub fn name(&self) -> Cow<'static, str> {
         match self {
             OutBox::Webhooks => Cow::Borrowed("webhooks"),
+            #[cfg(feature = "worker")]
             OutBox::Callbacks(name) => Cow::Owned(format!("callbacks:{name}")),
         }
     }

@@ -2,14 +2,18 @@
 
 use std::fmt;
 
-use rq_wire::{Codec, CodecError, Value, ValueError};
+use rq_wire::{Codec, Value};
+#[cfg(feature = "worker")]
+use rq_wire::{CodecError, ValueError};
 use serde::{Deserialize, Serialize};
 
 use super::{WebhooksError, check};
+use crate::conclusion::Settled;
 use crate::execution::fresh_x;
 use crate::failure::shortened;
 use crate::job::Job;
 use crate::status::Status;
+use crate::steps::outbox::{OutBox, Post};
 use crate::time::Timestamp;
 
 /// The most bytes of a failure's text in a request.
@@ -34,6 +38,7 @@ pub struct Letter {
 }
 
 /// Why a letter can never be sent.
+#[cfg(feature = "worker")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unsendable {
@@ -53,6 +58,18 @@ pub struct Composed {
     pub letters: Vec<Letter>,
     /// What is to be warned of.
     pub wrong: Option<WebhooksError>,
+}
+
+/// What webhooks tell of the end of an execution that was settled so: the status, and what failed. `None`: nothing is sent.
+pub fn told_by<'a>(job: &Job, settled: &'a Settled) -> Option<(Status, Option<&'a str>)> {
+    let told = match settled {
+        Settled::Finished(_) => (Status::Finished, None),
+        Settled::Failed(text) => (Status::Failed, Some(text.as_str())),
+        Settled::Exhausted => (Status::Failed, Some("")),
+        // Neither for a stopped job nor for an attempt that another follows, as in RQ (docs/wire.md §13).
+        Settled::Stopped(_) | Settled::Again(_) => return None,
+    };
+    job.has_webhooks().then_some(told)
 }
 
 /// The letters for a job that has `status`, finished or failed.
@@ -97,6 +114,7 @@ fn body(job: &Job, status: Status, ended_at: Option<Timestamp>, exc_info: Option
 }
 
 /// Bytes that are no letter.
+#[cfg(feature = "worker")]
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LetterError {
@@ -109,6 +127,11 @@ pub enum LetterError {
 }
 
 impl Letter {
+    /// The entry of the outbox that has it sent.
+    pub fn post(&self) -> Post {
+        Post { to: OutBox::Webhooks, body: String::from_utf8_lossy(&self.to_json()).into_owned() }
+    }
+
     /// As it is kept in Redis.
     pub fn to_json(&self) -> Vec<u8> {
         let json = Value::from_serialize(self).map(|value| Codec::Json.encode_value(&value));
@@ -117,7 +140,10 @@ impl Letter {
             other => unreachable!("texts and a number are always JSON: {other:?}"),
         }
     }
+}
 
+#[cfg(feature = "worker")]
+impl Letter {
     /// Reads what [`Letter::to_json`] wrote, of this version or a later one.
     pub fn from_json(bytes: &[u8]) -> Result<Letter, LetterError> {
         Ok(Codec::Json.decode_value(bytes)?.deserialize_into()?)
@@ -147,7 +173,7 @@ impl Letter {
 impl fmt::Debug for Letter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Letter");
-        shown.field("id", &self.id).field("job_id", &self.job_id).field("to", &self.destination());
+        shown.field("id", &self.id).field("job_id", &self.job_id).field("to", &check::destination(&self.url));
         shown
             .field("timeout_s", &self.timeout_s)
             .field("is_post", &self.body.is_some())
@@ -155,7 +181,7 @@ impl fmt::Debug for Letter {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "worker"))]
 mod tests {
     use super::*;
     use crate::call::Defaults;

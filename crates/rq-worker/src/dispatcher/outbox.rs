@@ -340,6 +340,8 @@ impl Dispatcher {
 
     /// When a worker on its way out leaves what is left in the outbox to others.
     pub(super) fn parting_ends_at(&self, ended_since: Option<Instant>) -> Option<Instant> {
-        ended_since.map(|since| since + PARTING).filter(|_| !self.outbox.is_idle() || !self.outbox.is_empty())
+        let is_needed = !self.outbox.is_idle() || !self.outbox.is_empty();
+        // A time that has passed would be looked at for ever: what is waited for then is the end of a call.
+        ended_since.map(|since| since + PARTING).filter(|at| is_needed && *at > Instant::now())
     }
 }

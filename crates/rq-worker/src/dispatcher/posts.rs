@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use rq_core::steps::outbox::{OutBox, Post};
 use rq_core::steps::settlement::Settlement;
 use rq_core::{
-    CallsFor, Composed, Conclusion, DueCall, Failure, Job, Settled, Status, Timestamp, compose, panics,
+    CallsFor, Composed, Conclusion, DueCall, Failure, Job, Letter, Status, Timestamp, compose, panics,
+    told_by,
 };
 
 use super::Dispatcher;
@@ -60,18 +60,9 @@ impl Posts {
 
 /// The letters that the end of an execution calls for. It decodes the job's payload for them, on a thread beside the loop.
 pub(super) fn letters(job: &Arc<Job>, settlement: &Settlement) -> Option<BoxFuture<'static, Composed>> {
-    let (status, text) = match &settlement.conclusion.settled {
-        Settled::Finished(_) => (Status::Finished, None),
-        Settled::Failed(text) => (Status::Failed, Some(text.clone())),
-        Settled::Exhausted => (Status::Failed, Some(String::new())),
-        // Neither for a stopped job nor for an attempt that another follows, as in RQ (docs/wire.md §13).
-        Settled::Stopped(_) | Settled::Again(_) => return None,
-    };
-    if !job.has_webhooks() {
-        return None;
-    }
+    let (status, text) = told_by(job, &settlement.conclusion.settled)?;
     let (job, ended_at) = (Arc::clone(job), settlement.ended_at);
-    Some(Box::pin(composed(job, status, ended_at, text)))
+    Some(Box::pin(composed(job, status, ended_at, text.map(ToOwned::to_owned))))
 }
 
 async fn composed(job: Arc<Job>, status: Status, ended_at: Timestamp, text: Option<String>) -> Composed {
@@ -86,11 +77,7 @@ async fn composed(job: Arc<Job>, status: Status, ended_at: Timestamp, text: Opti
 
 /// Adds letters to what a settlement posts.
 pub(super) fn add_letters(settlement: &mut Settlement, composed: &Composed) {
-    let posts = composed.letters.iter().map(|letter| Post {
-        to: OutBox::Webhooks,
-        body: String::from_utf8_lossy(&letter.to_json()).into_owned(),
-    });
-    settlement.posts.extend(posts);
+    settlement.posts.extend(composed.letters.iter().map(Letter::post));
 }
 
 impl Dispatcher {

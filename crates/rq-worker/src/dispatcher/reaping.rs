@@ -28,6 +28,8 @@ use crate::options::Options;
 /// How many periods later than planned a look may be answered. A worker renews every period a lease that lasts for three, the
 /// last time up to a period before the look that was answered: after an outage of two, its lease is over.
 const PERIODS_LATE_MAX: u32 = 1;
+/// By how much a look may be late in any case, however short the lease: a machine under load is late by itself.
+const LATE_MIN: Duration = Duration::from_millis(200);
 /// How many periods pass until the next look where nobody holds a lease: a lease that is made now lasts for three.
 const PERIODS_WITHOUT_LEASES: u32 = 2;
 /// For how many leases a burst worker stays to see whether those that are over are renewed.
@@ -92,7 +94,7 @@ impl Reaping {
         };
         // No lease made from now on can be over before then, and an idle worker is to send next to nothing.
         let next = if found.is_none() { period * PERIODS_WITHOUT_LEASES } else { period };
-        let may_end = self.guard.on_look(now, next + period * PERIODS_LATE_MAX);
+        let may_end = self.guard.on_look(now, next + (period * PERIODS_LATE_MAX).max(LATE_MIN));
         let Some(leases) = found else {
             self.interval.reset_after(next);
             self.saw_more = false;
@@ -179,10 +181,16 @@ impl AbsenceGuard {
         // Between answers, not between questions: an outage delays the one, and a stopped worker the other.
         let is_late = self.answer_until.replace(now + next).is_some_and(|until| until < now);
         if std::mem::take(&mut self.failed) || is_late {
-            self.hold_until = Some(now + self.lease + BACK_WITHIN);
+            self.hold_until = Some(now + time_to_renew(self.lease));
         }
         self.hold_until.is_none_or(|until| until <= now)
     }
+}
+
+/// In which time after an outage the workers that live have found Redis and renewed their leases. One that asks for a lease
+/// shorter than it takes to find Redis again does not want to wait for that.
+fn time_to_renew(lease: Duration) -> Duration {
+    lease + BACK_WITHIN.min(lease)
 }
 
 /// Ends executions whose worker stopped heartbeating.
@@ -219,7 +227,7 @@ impl Reaper {
         // Not repeated through an outage: the next look finds the same executions again.
         let Remains { uptime, jobs } = self.link.run(&silent::remains(&self.keys, &found)).await?;
         // While Redis was down nobody could renew a lease: the workers that live get time to find it and do so.
-        if uptime < self.lease + BACK_WITHIN {
+        if uptime < time_to_renew(self.lease) {
             return Ok(reaped);
         }
         // What is decided from these records still holds in the script: only fenced steps change retries and crashes.

@@ -164,8 +164,10 @@ impl Dispatcher {
         self.shutdown.phase = Phase::Leaving(Instant::now() + LEAVE_GRACE);
         for claimed in self.running.all() {
             let outcome = Err(self.running.end_by_force(&claimed.id));
+            // A failure callback that runs on until the process ends has been called.
+            let called_back = self.executor.has_called_back(&claimed.id);
             // Does nothing for those that have ended by themselves and only wait for Redis.
-            self.on_ended(&claimed.id, Ended { outcome, ran: Duration::ZERO, called_back: false });
+            self.on_ended(&claimed.id, Ended { outcome, ran: Duration::ZERO, called_back });
         }
     }
 

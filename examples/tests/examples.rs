@@ -1,0 +1,53 @@
+//! What the examples print that need nothing but a Redis.
+
+use std::process::Command;
+use std::time::Duration;
+
+use rq_tests::{Child, PrivateRedis};
+
+/// How long an example may take on a busy machine.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Runs an example on a Redis of its own, and returns what it printed.
+#[track_caller]
+fn printed(program: &str) -> String {
+    let redis = PrivateRedis::start(&[]);
+    Child::spawn(Command::new(program).env("RQ_REDIS_URL", redis.url())).succeed(LIMIT)
+}
+
+#[test]
+fn callbacks_are_called_for_each_end() {
+    let expected = "published 2\npaged for odd: Error: 5 is odd\ntidied up\n";
+    assert_eq!(printed(env!("CARGO_BIN_EXE_callbacks")), expected);
+}
+
+#[test]
+fn a_handler_keeps_a_failure_from_those_behind_it() {
+    let expected = "failure 1\nfailure 2\napples failed\n\
+                    Error: could not read \"4 apples\"\ncaused by: invalid digit found in string\n";
+    assert_eq!(printed(env!("CARGO_BIN_EXE_exceptions")), expected);
+}
+
+#[test]
+fn a_call_s_own_word_wins_over_what_is_declared() {
+    let printed = printed(env!("CARGO_BIN_EXE_declared"));
+    let lines: Vec<&str> = printed.lines().collect();
+    let [here, paged, sent, status] = lines[..] else { panic!("{printed}") };
+    assert_eq!(here, "no job: sent to eve@example.com");
+    assert_eq!(paged, "urgent from high: paged: Error: nobody is no address");
+    let id = sent.strip_suffix(" from low: sent to ada@example.com").expect(sent);
+    assert_eq!(status, format!("{id} is Finished"));
+}
+
+#[test]
+fn webhooks_arrive_signed() {
+    let printed = printed(env!("CARGO_BIN_EXE_webhook"));
+    let lines: Vec<&str> = printed.lines().collect();
+    let [one, other] = lines[..] else { panic!("{printed}") };
+    let of = |status: &str| {
+        let part = format!("\"status\": \"{status}\"");
+        [one, other].into_iter().find(|line| line.contains(&part)).expect(status)
+    };
+    assert!(of("finished").contains("\"func_name\": \"webhook.halve\""), "{printed}");
+    assert!(of("failed").contains("Error: 5 is odd"), "{printed}");
+}

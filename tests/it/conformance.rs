@@ -70,6 +70,7 @@ macro_rules! suite {
                 contexts::states_are_made_where_and_when_they_should_be
                 contexts::a_state_that_cannot_be_made_says_why
                 contexts::handlers_and_penalties_are_called_in_order
+                contexts::penalties_are_armed_around_callbacks_with_their_own_limit
                 contexts::a_failure_is_shown_once_through_an_outage
                 contexts::the_context_is_current_in_its_job_alone
                 calls::failures_that_nobody_files_leave_a_status
@@ -92,6 +93,7 @@ macro_rules! suite {
                 outages::a_restart_of_redis_neither_loses_nor_repeats_a_job
                 outages::deleted_registries_neither_end_nor_lose_a_running_job
                 outbox::a_stopped_job_has_its_callback_called_once_it_is_stopped
+                outbox::a_failure_callback_that_lingers_through_a_cold_stop_is_called_once
                 outbox::the_callback_of_a_job_whose_worker_died_is_called_by_whoever_reaps_it
                 outbox::what_a_cold_stop_cuts_off_is_told_by_another_worker
                 outbox::a_callback_that_a_worker_died_with_is_not_called_again

@@ -16,6 +16,7 @@ use rq_tests::fixture::{self, Bytes, Value};
 mod differences;
 mod end_states;
 mod facts;
+mod program;
 mod replays;
 mod table;
 

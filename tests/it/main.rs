@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may unwrap: its panic is its report")]
 
 mod bad_input;
+mod callback_order;
 mod cases;
 mod cli;
 mod cli_manage;

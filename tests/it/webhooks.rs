@@ -5,7 +5,7 @@ mod verify;
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
-use rq_core::{Call, Composed, Job, Letter, Retry, Status, Timestamp, Webhook, compose, secs};
+use rq_core::{Call, Composed, Job, Letter, Retry, Status, Timestamp, Webhook, compose, handlers, job, secs};
 use rq_tests::{Answer, Authority, Child, Folder, HookServer, Python, Received, Scratch, named};
 use rq_worker::{SendError, Sender, WebhookAllow, WebhookOptions};
 
@@ -42,6 +42,34 @@ fn post(server: &HookServer, path: &str) -> Letter {
 fn told(request: &Received) -> (&str, &str, &str, Option<&String>, Option<&String>) {
     let header = |name| request.headers.get(name);
     (&request.method, &request.path, &request.body, header("content-type"), header("x-token"))
+}
+
+/// The producer has nothing to send them with: the next worker does.
+#[test]
+fn webhooks_of_jobs_that_run_inline_wait_for_a_worker() {
+    #[job("interop.add")]
+    fn add(x: i64, y: i64) -> rq_core::Result<i64> {
+        if y == 0 { Err("nothing to add".into()) } else { Ok(x + y) }
+    }
+    let (scratch, server) = (Scratch::new(), HookServer::start());
+    let queue = scratch.queue("default").inline(handlers![add]);
+    for (id, y) in [("good", 3), ("bad", 0)] {
+        let call = add::call(2, y).job_id(id);
+        let call = call.webhook(Webhook::finished(server.url("/finished")).post());
+        queue.enqueue(call.webhook(Webhook::failed(server.url("/failed")).post())).unwrap();
+    }
+    let again = add::call(2, 0).job_id("again").retry(Retry::up_to(1).every(secs(600)));
+    queue.enqueue(again.webhook(Webhook::failed(server.url("/again")))).unwrap();
+    assert!(server.received().is_empty());
+    assert_eq!(scratch.count("outbox:webhooks"), 2, "nothing is told of an attempt that another follows");
+    RqTest::new(&scratch).drain(&["--webhook-allow", "private"]);
+    let mut received = server.wait_for(2);
+    received.sort_by(|one, other| one.path.cmp(&other.path));
+    let told = |text: &str| received.iter().map(|one| one.body.contains(text)).collect::<Vec<_>>();
+    assert_eq!(told("\"job_id\": \"bad\""), [true, false], "{received:?}");
+    assert_eq!(told("Error: nothing to add"), [true, false], "{received:?}");
+    assert_eq!(told("\"status\": \"finished\""), [false, true], "{received:?}");
+    assert_eq!(scratch.count("outbox:webhooks"), 0);
 }
 
 #[test]

@@ -24,11 +24,13 @@
 //! | `green.*` | wait as coroutines should, or should not: see [`green`] |
 //! | `pages.fetch` | is the example's: see [`rq_examples::fetch`] |
 //! | `zoo.*` | harm the process they run in: see [`zoo`] |
+//! | `order.*` | are callbacks, the same as Python's, and a job that waits to be stopped |
 //! | `told.*` | are callbacks: see [`callbacks`] |
 
 pub mod callbacks;
 pub mod due;
 pub mod green;
+mod order;
 pub mod programs;
 pub mod states;
 mod violence;
@@ -80,6 +82,7 @@ pub fn handlers() -> Handlers {
         .merge(zoo::handlers())
         .merge(callbacks::handlers())
         .merge(due::handlers())
+        .merge(order::handlers())
 }
 
 /// Adds two numbers.

@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::end::End;
 use crate::failure::{ArgumentError, Failure};
 use crate::job::Job;
-use crate::panics;
+use crate::panics::{self, Panic};
 
 /// What a handler's run yields before it is encoded.
 pub type Outcome = Result<Returned, Failure>;
@@ -321,6 +321,7 @@ impl Prepared {
     ///
     /// `None` is Python's `None`, which the results stream leaves out.
     pub fn run(self, context: &Context) -> JobOutcome {
+        let panicked = self.panicked();
         let outcome = match self.ready {
             Ready::Sync(run, arguments) => panics::catch(|| context.enter(|| run(context, arguments))),
             Ready::Callback(run, end) => panics::catch(|| context.enter(|| run(context, end))),
@@ -331,13 +332,14 @@ impl Prepared {
                 )));
             }
         };
-        settled(self.codec, outcome.unwrap_or_else(|panic| Err(Failure::Panic(panic))), context)
+        settled(self.codec, outcome.unwrap_or_else(panicked), context)
     }
 
     /// Runs a handler of either kind; the value comes back in the job's codec. A panic is a failure.
     ///
     /// Dropping the future ends an async handler at its next `await`.
     pub async fn run_async(self, context: &Context) -> JobOutcome {
+        let panicked = self.panicked();
         let begun = match self.ready {
             Ready::Async(run, arguments) => panics::catch(|| context.enter(|| run(context, arguments))),
             Ready::AsyncCallback(run, end) => panics::catch(|| context.enter(|| run(context, end))),
@@ -347,7 +349,14 @@ impl Prepared {
             Ok(running) => panics::catch_async(context.enter_async(running)).await,
             Err(panic) => Err(panic),
         };
-        settled(self.codec, outcome.unwrap_or_else(|panic| Err(Failure::Panic(panic))), context)
+        settled(self.codec, outcome.unwrap_or_else(panicked), context)
+    }
+
+    /// What becomes of a panic: a failure that says whether it was the job's, or that of which callback.
+    fn panicked(&self) -> impl Fn(Panic) -> Outcome + use<> {
+        let is_callback = matches!(self.ready, Ready::Callback(..) | Ready::AsyncCallback(..));
+        let callback = is_callback.then(|| self.name.to_owned());
+        move |panic| Err(Failure::Panic(Panic { callback: callback.clone(), ..panic }))
     }
 }
 

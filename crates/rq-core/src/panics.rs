@@ -9,21 +9,27 @@ use std::pin::pin;
 use std::sync::OnceLock;
 use std::task::Poll;
 
-/// A job's panic.
+/// A panic of a job, or of a callback of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Panic {
     /// Its message.
     pub message: String,
     /// `file:line:column`, where known: see [`record_locations`].
     pub location: Option<String>,
+    /// The name of the callback, if it was one.
+    pub callback: Option<String>,
 }
 
 impl fmt::Display for Panic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.location {
-            Some(location) => write!(f, "job panicked at {location}: {}", self.message),
-            None => write!(f, "job panicked: {}", self.message),
+        match &self.callback {
+            Some(name) => write!(f, "callback {name} panicked")?,
+            None => f.write_str("job panicked")?,
         }
+        if let Some(location) = &self.location {
+            write!(f, " at {location}")?;
+        }
+        write!(f, ": {}", self.message)
     }
 }
 
@@ -64,7 +70,7 @@ pub fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Panic> {
     let outer = swap(Memory(Some(None)));
     let result = panic::catch_unwind(AssertUnwindSafe(f));
     let location = swap(outer).0.flatten();
-    result.map_err(|payload| Panic { message: message(payload.as_ref()), location })
+    result.map_err(|payload| Panic { message: message(payload.as_ref()), location, callback: None })
 }
 
 /// [`catch`] for a future: a panic in any of its polls ends it.

@@ -15,8 +15,8 @@ use crate::time::TimeSpan;
 use crate::ttl::whole_seconds;
 
 #[cfg(feature = "worker")]
-pub use letter::{EXC_INFO_BYTES_MAX, LetterError, Unsendable};
-pub use letter::{Composed, Letter, compose, told_by};
+pub use letter::{Composed, EXC_INFO_BYTES_MAX, LetterError, Unsendable};
+pub use letter::{Letter, compose, told_by};
 pub use read::WebhooksError;
 
 /// The most webhooks of one job.

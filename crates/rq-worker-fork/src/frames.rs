@@ -189,7 +189,7 @@ pub(crate) struct Outcome {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum RemoteFailure {
     Retry { max: u32, pauses_s: Vec<u64>, at_front: bool },
-    Panic { message: String, location: Option<String> },
+    Panic { message: String, location: Option<String>, callback: Option<String> },
     Timeout { limit: Duration },
     Stopped,
     Other { kind: String, text: String },
@@ -203,7 +203,9 @@ impl From<Failure> for RemoteFailure {
                 pauses_s: retry.intervals().to_vec(),
                 at_front: retry.is_at_front(),
             },
-            Failure::Panic(Panic { message, location }) => RemoteFailure::Panic { message, location },
+            Failure::Panic(Panic { message, location, callback }) => {
+                RemoteFailure::Panic { message, location, callback }
+            }
             Failure::Timeout { limit } => RemoteFailure::Timeout { limit },
             Failure::Stopped => RemoteFailure::Stopped,
             other => RemoteFailure::Other { kind: other.kind().to_owned(), text: other.text() },
@@ -218,7 +220,9 @@ impl From<RemoteFailure> for Failure {
                 let retry = Retry::up_to(max).after(pauses_s.into_iter().map(Duration::from_secs));
                 Failure::Retry(if at_front { retry.at_front() } else { retry })
             }
-            RemoteFailure::Panic { message, location } => Failure::Panic(Panic { message, location }),
+            RemoteFailure::Panic { message, location, callback } => {
+                Failure::Panic(Panic { message, location, callback })
+            }
             RemoteFailure::Timeout { limit } => Failure::Timeout { limit },
             RemoteFailure::Stopped => Failure::Stopped,
             RemoteFailure::Other { kind, text } => Failure::Remote { kind, text },
@@ -333,7 +337,11 @@ mod tests {
         assert!(matches!(check(Failure::Stopped), Failure::Stopped));
         let limit = Duration::from_millis(1500);
         assert!(matches!(check(Failure::Timeout { limit }), Failure::Timeout { limit: l } if l == limit));
-        let panic = Panic { message: "boom".into(), location: Some("a.rs:1:2".into()) };
+        let panic = Panic {
+            message: "boom".into(),
+            location: Some("a.rs:1:2".into()),
+            callback: Some("alerts.page".into()),
+        };
         assert!(matches!(check(Failure::Panic(panic.clone())), Failure::Panic(back) if back == panic));
         let error = check(Failure::Error("boom".into()));
         assert_eq!((error.kind(), error.text()), ("Error", "Error: boom".to_owned()));

@@ -31,7 +31,7 @@ impl Preloads {
         };
         match panics::catch(load) {
             Ok(loaded) => Ok(loaded?),
-            Err(Panic { message, location }) => {
+            Err(Panic { message, location, .. }) => {
                 let place = location.map(|location| format!(" at {location}")).unwrap_or_default();
                 Err(LaunchError::Refused(format!("a preload panicked{place}: {message}")))
             }

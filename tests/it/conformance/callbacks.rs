@@ -57,7 +57,7 @@ pub(super) fn a_success_callback_that_fails_fails_the_job(executor: &'static str
     stage.drain(&[]);
     for (job, text) in jobs.iter().zip([
         FAILED,
-        "Panic: job panicked at ",
+        "Panic: callback told.panic panicked at ",
         "Error: a callback cannot ask for another run; its job can",
     ]) {
         let recorded = failure_text(job);

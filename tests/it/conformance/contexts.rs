@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use rq_core::blocking::JobHandle;
-use rq_core::{Call, Codec, PROGRESS_KEY, PROGRESS_NOTE_KEY, Status, Value, secs};
+use rq_core::{Call, Callback, Codec, PROGRESS_KEY, PROGRESS_NOTE_KEY, Status, Value, secs};
 use rq_tests::jobs::states::Told;
 use rq_tests::{Fault, Gate, Proxy, Stream, eventually};
 
@@ -141,6 +141,34 @@ pub(super) fn handlers_and_penalties_are_called_in_order(executor: &'static str)
     for id in ["bad", "slow", "wild", "unknown", "asks"] {
         assert_eq!(stage.scratch.status(id), "failed", "{id}");
     }
+}
+
+pub(super) fn penalties_are_armed_around_callbacks_with_their_own_limit(executor: &'static str) {
+    let stage = Stage::new(executor);
+    let gate = Gate::new(&stage.scratch, "never");
+    let to = |name, limit_s| Callback::to(name).timeout(secs(limit_s));
+    let good = Call::<i64>::to("math.add").arg(1).arg(2).job_id("good").timeout(secs(30));
+    let bad = Call::<()>::to("test.fail").arg("x").job_id("bad").on_failure(to("told.fail", 9));
+    let halted = Call::<()>::to("test.gate").arg(gate.key()).job_id("halted").on_stopped(to("due.note", 7));
+    stage.queue().enqueue(good.on_success(to("told.end", 5))).unwrap();
+    stage.queue().enqueue_many([bad, halted]).unwrap();
+    let mut worker = stage.worker_of("watched", &["--burst", "--concurrency", "1"]);
+    gate.wait_for_arrival();
+    assert!(stage.queue().handle::<()>("halted").stop().unwrap(), "the worker listens");
+    let status = worker.wait(LIMIT);
+    assert_exit(&worker, status, 0);
+    let said = worker.text(Stream::Stderr);
+    let armed = |id: &str| -> Vec<&str> {
+        let begins = format!("first penalty: {id} ");
+        said.lines().filter_map(|line| line.strip_prefix(&begins)).collect()
+    };
+    let both = |job, callback| [job, "called off", callback, "called off"];
+    assert_eq!(armed("good"), both("armed for Some(30s)", "armed for Some(5s)"), "{said}");
+    assert_eq!(armed("bad"), both("armed for Some(180s)", "armed for Some(9s)"), "{said}");
+    // What was ended by force is not disarmed where it ran; its callback is called elsewhere.
+    let halted = armed("halted");
+    assert_eq!(halted[0], "armed for Some(180s)", "{said}");
+    assert!(halted.ends_with(&["armed for Some(7s)", "called off"]), "{said}");
 }
 
 /// The handlers run before the settlement is sent, which may then be sent as often as it takes.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rq_core::{Call, Callback, OnCrash, Retry, Webhook};
-use rq_tests::{Answer, Gate, HookServer, Signal, eventually, jobs};
+use rq_tests::{Answer, Gate, HookServer, Signal, Told, eventually, jobs};
 
 use super::{LIMIT, SOON, Stage, assert_exit};
 use crate::rq_test::Books;
@@ -57,6 +57,23 @@ pub(super) fn a_stopped_job_has_its_callback_called_once_it_is_stopped(executor:
     eventually("the outbox to be empty", SOON, || {
         stage.waiting_in("callbacks:due.note").is_empty().then_some(())
     });
+}
+
+/// One that heeds nothing, in a worker that waits for nobody: under `-w fork` it is the worker that ends the job.
+pub(super) fn a_failure_callback_that_lingers_through_a_cold_stop_is_called_once(executor: &'static str) {
+    let stage = Stage::new(executor);
+    let (told, gate) = (Told::new(&stage.scratch), Gate::new(&stage.scratch, Told::GATE));
+    let call = Call::<()>::to("test.fail").arg("boom").job_id("j");
+    stage.queue().enqueue(call.on_failure(Callback::to("told.stubborn"))).unwrap();
+    let mut worker = stage.worker(&["--name", "w", "--stop-timeout", "1"]);
+    gate.wait_for_arrival();
+    worker.signal(Signal::SIGTERM);
+    let status = worker.wait(LIMIT);
+    assert_exit(&worker, status, 0);
+    assert_eq!(stage.scratch.status("j"), "failed");
+    assert_eq!(stage.waiting_in("callbacks:told.stubborn"), [""; 0]);
+    stage.drain(&[]);
+    assert_eq!(told.of("j"), ["failed Error: boom, started"]);
 }
 
 pub(super) fn the_callback_of_a_job_whose_worker_died_is_called_by_whoever_reaps_it(executor: &'static str) {

@@ -53,6 +53,8 @@ pub(super) const DIFFERENCES: &[Difference] = &[
         RESULTS_EXPIRE,
     ),
     difference(&["simple_worker", "sync_queue"], &["rq:results:job-2"], &["ttl"], RESULTS_EXPIRE),
+    difference(&["callbacks"], &["rq:results:job-bad", "rq:results:job-cbfail"], &["ttl"], RESULTS_EXPIRE),
+    difference(&["webhooks"], &["rq:results:job-bad"], &["ttl"], RESULTS_EXPIRE),
     difference(&["json_serializer"], &["rq:results:job-bad"], &["ttl"], RESULTS_EXPIRE),
     difference(&["dependent_failed_parent"], &["rq:results:job-parent"], &["ttl"], RESULTS_EXPIRE),
     difference(&["retry"], &["rq:results:job-immediate"], &["ttl"], RESULTS_EXPIRE),
@@ -156,9 +158,24 @@ pub(super) const DIFFERENCES: &[Difference] = &[
         WHOLE,
         FIRST_SEEN,
     ),
-    // Not offered yet
-    difference(&["stopped"], &["cb:stopped:job-1"], WHOLE, CALLBACKS),
-    difference(&["abandoned"], &["cb:failure:job-1"], WHOLE, CALLBACKS),
+    // What is called, and what cannot be
+    difference(&["callbacks"], &["cb:failure:job-bad"], &["text"], IN_OUR_WORDS),
+    difference(&["abandoned"], &["cb:failure:job-1"], &["text"], IN_OUR_WORDS),
+    difference(&["instance_methods"], &["rq:failed:default"], WHOLE, METHOD),
+    difference(&["instance_methods"], &["rq:finished:default"], &["{job-bound}"], METHOD),
+    difference(&["instance_methods"], &["rq:job:job-bound"], &["ttl", ".status"], METHOD),
+    difference(
+        &["instance_methods"],
+        &["rq:results:job-bound"],
+        &["ttl", "#0.type", "#0.return_value", "#0.exc_string"],
+        METHOD,
+    ),
+    difference(
+        &["instance_methods"],
+        &["rq:worker:worker-1"],
+        &[".successful_job_count", ".failed_job_count"],
+        METHOD,
+    ),
 ];
 
 /// Snapshots in which a worker lives that has claimed something.
@@ -221,7 +238,9 @@ const INTERMEDIATE: &str = "Python's worker leaves an id without a job there. Ou
 const STUCK: &str =
     "What a worker of Python's popped and never began is queued again, and ran. Python fails it.";
 const FIRST_SEEN: &str = "Ours takes the note away with what was noted. Python leaves it to expire.";
-const CALLBACKS: &str = "What a callback writes. Steps alone are compared here, which call nothing.";
+const IN_OUR_WORDS: &str = "What a callback is told of a failure, and writes down here, is in our words: it is none of Python's classes.";
+
+const METHOD: &str = "A method of a Python object is for Python to call: ours fails the job, and says so.";
 
 const fn difference(
     scenarios: &'static [&'static str],

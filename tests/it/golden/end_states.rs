@@ -12,13 +12,14 @@ use std::collections::BTreeSet;
 use rq_tests::Scratch;
 use rq_tests::fixture::{self, Scenario};
 
+use super::CALLBACK_KEYS;
 use super::differences::{self, DIFFERENCES};
 use super::facts::{At, Fact, facts};
 use super::replays::*;
 use crate::scripts::Stage;
 
 /// The version whose scenarios are replayed.
-const VERSION: &str = "rq-3.0.0";
+pub(super) const VERSION: &str = "rq-3.0.0";
 /// Fewer were compared if the test has lost its way.
 const COMPARED_AT_LEAST: usize = 3500;
 
@@ -62,6 +63,12 @@ pub(super) const REPLAYS: &[Replay] = &[
     replay("retry_returned", retry_returned),
     replay("repeat/queued", repeat_queued),
     replay("repeat", repeat),
+    replay("callbacks/queued", callbacks_queued),
+    replay("callbacks", callbacks),
+    replay("webhooks/queued", webhooks_queued),
+    replay("webhooks", webhooks),
+    replay("instance_methods/queued", instance_methods_queued),
+    replay("instance_methods", instance_methods),
     replay("dependent/deferred", dependent_deferred),
     replay("dependent/after job-a finished", dependent_half),
     replay("dependent", dependent),
@@ -90,16 +97,10 @@ const fn replay(scenario: &'static str, act: fn(&Stage)) -> Replay {
 
 /// Scenarios that are not replayed, and why.
 pub(super) const NOT_YET: &[(&str, &str)] = &[
-    (
-        "callbacks",
-        "Steps alone are compared here, which call nothing. `tests/it/conformance/callbacks.rs` does.",
-    ),
     ("cron", "Cron schedules are not offered yet."),
     ("group", "Our producers make no groups yet. Our workers look after Python's."),
-    ("instance_methods", "A method of a Python object is for Python to call."),
     ("rate_limit", RATE_LIMIT),
     ("rate_limit_paths", RATE_LIMIT),
-    ("webhooks", "Webhooks are not offered yet."),
 ];
 
 const RATE_LIMIT: &str = "Our producers set no rate limits yet. Our workers heed Python's.";
@@ -131,7 +132,7 @@ fn compare(scenario: &str, act: fn(&Stage)) -> Vec<(At, Option<Fact>, Option<Fac
     let fixture = fixture::scenario(VERSION, name);
     let stage = Stage::on(scratch_for(&fixture));
     act(&stage);
-    let (mut theirs, mut ours) = (facts(&left_by_python(&fixture, label)), facts(&stage.scratch.dump()));
+    let (mut theirs, mut ours) = (facts(&left_by_python(&fixture, label)), facts(&left_by_us(&stage)));
     let places: BTreeSet<At> = theirs.keys().chain(ours.keys()).cloned().collect();
     let both = |at: At| (at.clone(), theirs.remove(&at), ours.remove(&at));
     places.into_iter().map(both).collect()
@@ -144,6 +145,15 @@ fn agree(theirs: &Option<Fact>, ours: &Option<Fact>) -> bool {
 /// Under a prefix with a hash tag, if the scenario was.
 fn scratch_for(fixture: &Scenario) -> Scratch {
     if fixture.key_prefix.is_some() { Scratch::tagged() } else { Scratch::new() }
+}
+
+/// What our callbacks write is under the prefix of the test, as all is: Python's are without one.
+fn left_by_us(stage: &Stage) -> fixture::Keys {
+    let as_pythons = |name: String| match name.strip_prefix("rq:") {
+        Some(bare) if bare.starts_with(CALLBACK_KEYS) => bare.to_owned(),
+        _ => name,
+    };
+    stage.scratch.dump().into_iter().map(|(name, key)| (as_pythons(name), key)).collect()
 }
 
 /// The snapshot with this label; wherever a key name stands in it, the prefix reads `rq`.

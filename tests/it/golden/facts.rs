@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use rq_core::{Codec, Job, Timestamp, zlib};
+use rq_core::{Codec, CodecError, Job, Timestamp, zlib};
 use rq_tests::fixture::{self, Value};
 
 use super::{core_fields, is_x, type_name};
@@ -153,8 +153,11 @@ fn steady(field: &str, all: &fixture::Fields, value: &[u8]) -> String {
         "return_value" => decoded(&BASE64.decode(value).expect("base64")),
         "data" => {
             let job = Job::from_fields("job", core_fields(all)).expect("a job");
-            let (codec, payload) = job.payload().expect("a call");
-            format!("{codec}: {}", payload.full_description())
+            match job.payload() {
+                Ok((codec, payload)) => format!("{codec}: {}", payload.full_description()),
+                Err(CodecError::Instance { .. }) => "a method of an object".to_owned(),
+                Err(error) => panic!("no call: {error}"),
+            }
         }
         // `settled`, `execution_id` and others name an execution.
         _ => masked(&text()),

@@ -1,20 +1,27 @@
 //! What the scenarios did, done by our own steps.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rq_core::blocking::Queue;
 use rq_core::steps::Claimed;
 use rq_core::steps::job::Cursor;
 use rq_core::steps::maintenance::{PickedUp, Scope, bury, pick_up, take_round};
+use rq_core::steps::outbox::Post;
+use rq_core::steps::queue::{Place, enqueue as enqueue_step};
 use rq_core::steps::schedule::{Holder, Scheduler, due, leave};
 use rq_core::steps::settlement::{SettleReply, Settlement, settle};
 use rq_core::steps::silent::{AbandonReply, Evidence, abandon};
 use rq_core::steps::worker::{StateUpdate, heartbeat};
 use rq_core::{
-    Call, Callback, Cancel, Codec, Conclusion, Dependency, Failure, Fields, Job, OnCrash, Repeat, Retry,
-    Settled, Timestamp, Ttl, Usage, handlers, job, secs,
+    Call, Callback, CallsFor, Cancel, Codec, Conclusion, Dependency, DueCall, Failure, Fields, Job, Letter,
+    OnCrash, Repeat, Retry, Settled, Timestamp, Ttl, Usage, Webhook, compose, handlers, job, secs, told_by,
 };
+use rq_tests::{HookServer, fixture};
 
+use super::core_fields;
+use super::end_states::VERSION;
+use super::program::{Program, send_webhooks};
 use crate::scripts::{Stage, Worker, settlement};
 
 /// The names that the scenarios use.
@@ -24,6 +31,13 @@ const WORKER: &str = "worker-1";
 const JOBS_MAX: usize = 10;
 /// How long nobody else takes a round of maintenance, in milliseconds.
 const ROUND_MS: u64 = 540_000;
+
+/// The callbacks of the module `tasks`.
+const OK_CB: &str = "tasks.ok_cb";
+const FAIL_CB: &str = "tasks.fail_cb";
+const STOP_CB: &str = "tasks.stop_cb";
+/// Where the scenarios send webhooks to.
+const HOOKS: &str = "http://127.0.0.1:7699";
 
 /// How a job's function ended: its value in the job's codec, or its failure.
 type Outcome = Result<Option<Vec<u8>>, Failure>;
@@ -281,6 +295,7 @@ pub(super) fn stopped_while_running(stage: &Stage) {
 pub(super) fn stopped(stage: &Stage) {
     enqueue(stage, sleeper(60).job_id("job-1").on_stopped(Callback::python("tasks.stop_cb")));
     run_worker(stage, |_| Err(Failure::Stopped));
+    Program::tasks().call_back(stage, STOP_CB);
 }
 
 pub(super) fn stop_execution(stage: &Stage) {
@@ -322,6 +337,61 @@ pub(super) fn repeat_queued(stage: &Stage) {
 pub(super) fn repeat(stage: &Stage) {
     repeat_queued(stage);
     run_worker(stage, |_| Ok(pickled(3)));
+}
+
+// What is called, and sent, when jobs have ended
+
+pub(super) fn callbacks_queued(stage: &Stage) {
+    let to = |name, limit_s| Callback::python(name).timeout(secs(limit_s));
+    enqueue(stage, add().job_id("job-ok").on_success(to(OK_CB, 5)).on_failure(to(FAIL_CB, 60)));
+    enqueue(stage, fail().job_id("job-bad").on_success(to(OK_CB, 60)).on_failure(to(FAIL_CB, 120)));
+    enqueue(stage, none().job_id("job-cbfail").on_success(to("tasks.fail", 60)));
+}
+
+pub(super) fn callbacks(stage: &Stage) {
+    callbacks_queued(stage);
+    let (tasks, other) = (Program::tasks(), Program::with_fail_as_callback());
+    run_jobs(stage, JOBS_MAX, |claimed, fields| {
+        perform(stage, if claimed.id.job_id() == "job-cbfail" { &other } else { &tasks }, claimed, fields)
+    });
+}
+
+pub(super) fn webhooks_queued(stage: &Stage) {
+    let to = |path: &str| format!("{HOOKS}{path}");
+    let good = add().job_id("job-ok").webhook(Webhook::finished(to("/get")));
+    let post = Webhook::finished(to("/post")).post().header("X-Token", "abc").timeout(secs(3));
+    enqueue(stage, good.webhook(post).webhook(Webhook::failed(to("/nope"))));
+    enqueue(stage, fail().job_id("job-bad").webhook(Webhook::failed(to("/failed")).post()));
+}
+
+pub(super) fn webhooks(stage: &Stage) {
+    webhooks_queued(stage);
+    let tasks = Program::tasks();
+    run_jobs(stage, JOBS_MAX, |claimed, fields| perform(stage, &tasks, claimed, fields));
+    let server = HookServer::start();
+    assert_eq!(send_webhooks(stage, HOOKS, &server), 3);
+    let received = server.received();
+    let mut paths: Vec<&str> = received.iter().map(|one| one.path.as_str()).collect();
+    paths.sort_unstable();
+    assert_eq!(paths, ["/failed", "/get", "/post"]);
+}
+
+/// A job whose function is a method of an object of Python's: its record is Python's, since no producer of ours can make it.
+pub(super) fn instance_methods_queued(stage: &Stage) {
+    let captured = fixture::scenario(VERSION, "instance_methods");
+    let record = core_fields(captured.snapshot("queued").keys["rq:job:job-bound"].hash());
+    let mut bound = Job::from_fields("job-bound", record).expect("it is read");
+    bound.created_at = Timestamp::now();
+    bound.enqueued_at = Some(bound.created_at);
+    stage.take(&enqueue_step(&stage.keys, QUEUE, &[(bound, Place::Tail)]));
+    enqueue(stage, Call::<i64>::to("tasks.Calc.stat").arg(5).job_id("job-static"));
+    enqueue(stage, Call::<i64>::to("builtins.len").arg(vec![1, 2, 3]).job_id("job-builtin"));
+}
+
+pub(super) fn instance_methods(stage: &Stage) {
+    instance_methods_queued(stage);
+    let tasks = Program::tasks();
+    run_jobs(stage, JOBS_MAX, |claimed, fields| perform(stage, &tasks, claimed, fields));
 }
 
 // Waiting
@@ -511,7 +581,9 @@ fn begun_by_the_dead(stage: &Stage) -> [(Vec<Claimed>, Fields); 2] {
 pub(super) fn abandoned(stage: &Stage) {
     for (claimed, fields) in begun_by_the_dead(stage) {
         stage.run(&format!("ZADD leases 5 {}", claimed[0].id));
-        let end = stage.silent()[0].end(fields, OnCrash::Fail);
+        let mut end = stage.silent()[0].end(fields, OnCrash::Fail);
+        let failure = Failure::Abandoned { worker: end.worker.clone() };
+        end.settlement.posts = posts(&end.job, Some(&failure), false, &end.settlement);
         assert_eq!(stage.take(&abandon(&stage.keys, Evidence::Lease, &[end])), [AbandonReply::Concluded]);
     }
     for name in ["worker-dead", "worker-dead2"] {
@@ -521,6 +593,7 @@ pub(super) fn abandoned(stage: &Stage) {
         assert_eq!(stage.take(&bury(&stage.keys, scope, &Cursor::default())).found.len(), 2);
     }
     run_worker(stage, |_| panic!("nothing waits"));
+    Program::tasks().call_back(stage, FAIL_CB);
 }
 
 /// A worker of Python's died between popping and running: its jobs are in nobody's books but this list.
@@ -598,18 +671,43 @@ fn depart(stage: &Stage, worker: &Worker<'_>) {
     stage.take(&worker.death());
 }
 
+/// Runs a job and what it has called behind it, and says how that is settled.
+fn perform(stage: &Stage, program: &Program, claimed: &Claimed, fields: Fields) -> Settlement {
+    let job = Job::from_fields(claimed.id.job_id(), fields).expect("a job");
+    let ended = program.run(stage, claimed, &Arc::new(job.clone()));
+    settled_by_the_rules(claimed, &job, &ended.outcome, ended.called_back)
+}
+
 /// How an execution that ended so is settled: the job's record decides.
 fn by_the_rules(claimed: &Claimed, fields: Fields, run: &impl Fn(&str) -> Outcome) -> Settlement {
     let job = Job::from_fields(claimed.id.job_id(), fields).expect("a job");
     let outcome = run(&job.id);
+    settled_by_the_rules(claimed, &job, &outcome, false)
+}
+
+fn settled_by_the_rules(claimed: &Claimed, job: &Job, outcome: &Outcome, has_called: bool) -> Settlement {
     let now = Timestamp::now();
-    let conclusion = match &outcome {
+    let conclusion = match outcome {
         Err(failure) if failure.is_crash() => {
-            Conclusion::of_crash(&job, failure.text(), now, OnCrash::default())
+            Conclusion::of_crash(job, failure.text(), now, OnCrash::default())
         }
-        _ => Conclusion::of(&job, outcome.as_ref().map(Clone::clone), now, Ttl::RESULT_DEFAULT),
+        _ => Conclusion::of(job, outcome.as_ref().map(Clone::clone), now, Ttl::RESULT_DEFAULT),
     };
-    Settlement { conclusion, ..settlement(claimed, Settled::Exhausted, Ttl::Forever) }
+    let settlement = Settlement { conclusion, ..settlement(claimed, Settled::Exhausted, Ttl::Forever) };
+    let posts = posts(job, outcome.as_ref().err(), has_called, &settlement);
+    Settlement { posts, ..settlement }
+}
+
+/// What an end calls for, beside what was called where the job ran.
+fn posts(job: &Job, failure: Option<&Failure>, has_called: bool, settlement: &Settlement) -> Vec<Post> {
+    let is_known = |name: &str| [OK_CB, FAIL_CB, STOP_CB].contains(&name);
+    let call = match DueCall::of(job, failure, has_called, &settlement.conclusion, is_known) {
+        CallsFor::Call(call) => Some(call.post()),
+        _ => None,
+    };
+    let letters = told_by(job, &settlement.conclusion.settled)
+        .map(|(status, text)| compose(job, status, Some(settlement.ended_at), text).letters);
+    call.into_iter().chain(letters.unwrap_or_default().iter().map(Letter::post)).collect()
 }
 
 fn boom() -> Failure {

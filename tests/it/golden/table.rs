@@ -76,7 +76,8 @@ and the bytes of serializers are left aside. The table has all that differs. Pyt
 does not know, and keeps fields that it does not know.
 
 A scenario's name stands for its end; behind a slash is a moment before that. `*` stands for any text. `horse_crash` and
-`kill_horse_and_shutdown` are played with the report of a process that was killed, which `-w thread` never gives.
+`kill_horse_and_shutdown` are played with the report of a process that was killed, which `-w thread` never gives. Callbacks
+are Rust functions of the names that Python imports; webhooks are sent to a server of the test. Nothing is left of our outbox.
 
 | Scenarios | Keys | What differs | Reason |
 |---|---|---|---|

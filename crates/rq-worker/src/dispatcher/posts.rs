@@ -6,7 +6,8 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use rq_core::steps::settlement::Settlement;
 use rq_core::{
-    CallsFor, Composed, Conclusion, DueCall, Failure, Job, Letter, Status, Timestamp, compose, panics, told_by,
+    CallsFor, Composed, Conclusion, DueCall, Failure, Job, Letter, Status, Timestamp, compose, panics,
+    told_by,
 };
 
 use super::Dispatcher;

@@ -1,13 +1,15 @@
 //! The `rq` whose workers are measured.
 //!
-//! `-w heavy-fork` is `-w fork` in a worker that holds 200 MB.
+//! With the variable `RQ_BENCH_EXCEPTION_HANDLER` it has an exception handler. `-w heavy-fork` is `-w fork` in a worker that
+//! holds 200 MB.
 
 use std::hint::black_box;
+use std::ops::ControlFlow;
 use std::os::unix::net::UnixDatagram;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use nix::time::{ClockId, clock_gettime};
 use rq_cli::App;
 use rq_core::{Context, End, Executor, callback, handlers, job};
@@ -49,6 +51,12 @@ fn stop(ctx: &Context) -> anyhow::Result<()> {
     Ok(ctx.sleep(LONGER_THAN_IT_TAKES)?)
 }
 
+/// Asks what job it is.
+#[job("bench.current")]
+fn current() -> anyhow::Result<()> {
+    Context::current().map(drop).context("this is a job")
+}
+
 /// Is called, and that is all.
 #[callback("bench.hear")]
 fn hear(_end: End) -> anyhow::Result<()> {
@@ -76,5 +84,10 @@ impl Launch for HeavyFork {
 }
 
 fn main() -> ExitCode {
-    App::new(handlers![add, wait, tell_start, fail, stop, hear]).executor::<HeavyFork>().run()
+    let app = App::new(handlers![add, wait, tell_start, fail, stop, current, hear]).executor::<HeavyFork>();
+    // All failures wait for a handler, so it is there where that is measured alone.
+    match std::env::var_os("RQ_BENCH_EXCEPTION_HANDLER") {
+        Some(_) => app.on_exception(|_, _| ControlFlow::Continue(())).run(),
+        None => app.run(),
+    }
 }

@@ -1,8 +1,9 @@
-//! What it costs that the end of a job calls for something: a callback where it ran, one that is posted, a webhook.
+//! What it costs that the end of a job calls for something: a callback where it ran, one that is posted, a webhook, an
+//! exception handler; and what a declaration adds to its job.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ struct Row {
     redis_us: Name,
     /// Of its hash, while it waits.
     bytes: Name,
+    /// Whether the worker has an exception handler.
+    is_handled: bool,
 }
 
 impl Row {
@@ -28,14 +31,17 @@ impl Row {
             commands: Name::new(row, "Redis commands/job"),
             redis_us: Name::new(row, "Redis CPU µs/job"),
             bytes: Name::new(row, "bytes in Redis"),
+            is_handled: false,
         }
     }
 }
 
 const PLAIN: Row = Row::new("one by one, value");
 const DECLARED: Row = Row::new("one by one, value, options of #[job]");
+const CURRENT: Row = Row::new("one by one, value, Context::current");
 const SUCCESS: Row = Row::new("one by one, value, success callback");
 const FAILED: Row = Row::new("one by one, failure");
+const HANDLED: Row = Row { is_handled: true, ..Row::new("one by one, failure, exception handler") };
 const FAILURE: Row = Row::new("one by one, failure, failure callback");
 const STOPPED: Row = Row::new("one by one, stopped");
 const POSTED: Row = Row::new("one by one, stopped, stopped callback (posted)");
@@ -46,6 +52,8 @@ const WEBHOOK_P99: Name = Name::new("end of a job to its webhook, idle", "p99 µ
 
 /// The callback of `bench-worker`.
 const CALLBACK: &str = "bench.hear";
+/// Has `bench-worker` take an exception handler.
+const HANDLER_VARIABLE: &str = "RQ_BENCH_EXCEPTION_HANDLER";
 const OPTIONS: [&str; 6] = ["-w", "thread", "--burst", "--quiet", "--webhook-allow", "private"];
 /// One job at a time, so that no two share a command, and counts can be compared to the last one.
 const ONE_BY_ONE: &str = "1";
@@ -63,8 +71,10 @@ pub(crate) fn measure(stage: &mut Stage, extent: Extent, figures: &mut Figures) 
     let hear = || Callback::to(CALLBACK);
     drain(stage, &PLAIN, &trivial(), jobs, figures)?;
     drain(stage, &DECLARED, &declared::call(2, 3), jobs, figures)?;
+    drain(stage, &CURRENT, &named("bench.current"), jobs, figures)?;
     drain(stage, &SUCCESS, &trivial().on_success(hear()), jobs, figures)?;
     drain(stage, &FAILED, &named("bench.fail"), jobs, figures)?;
+    drain(stage, &HANDLED, &named("bench.fail"), jobs, figures)?;
     drain(stage, &FAILURE, &named("bench.fail").on_failure(hear()), jobs, figures)?;
     drain(stage, &STOPPED, &named("bench.stop"), jobs, figures)?;
     drain(stage, &POSTED, &named("bench.stop").on_stopped(hear()), jobs, figures)?;
@@ -72,7 +82,8 @@ pub(crate) fn measure(stage: &mut Stage, extent: Extent, figures: &mut Figures) 
     drain(stage, &WEBHOOK, &receiver.told(), jobs, figures)?;
     receiver.check_arrived(jobs)?;
     let many = extent.choose(2_000, 10_000);
-    figures.add(WEBHOOK_RATE, run(stage, &receiver.told(), many, AT_ONCE)?.jobs_per_s());
+    let at_once = worker(stage, AT_ONCE);
+    figures.add(WEBHOOK_RATE, run(stage, &receiver.told(), many, at_once)?.jobs_per_s());
     receiver.check_arrived(many)?;
     measure_delay(stage, &receiver, extent.choose(100, 400), figures)
 }
@@ -85,7 +96,11 @@ fn drain<T>(stage: &mut Stage, row: &Row, call: &Call<T>, jobs: usize, figures: 
 where
     Call<T>: Clone,
 {
-    let drained = run(stage, call, jobs, ONE_BY_ONE)?;
+    let mut worker = worker(stage, ONE_BY_ONE);
+    if row.is_handled {
+        worker.env(HANDLER_VARIABLE, "1");
+    }
+    let drained = run(stage, call, jobs, worker)?;
     figures.add(row.commands, drained.commands_per_job());
     figures.add(row.redis_us, drained.redis_us_per_job());
     stage.fill(QUEUE, call, 1, Wait::Queued)?;
@@ -94,18 +109,22 @@ where
 }
 
 /// So many jobs like this one are run, and what their ends call for is done.
-fn run<T>(stage: &mut Stage, call: &Call<T>, jobs: usize, at_once: &str) -> Result<Drained>
+fn run<T>(stage: &mut Stage, call: &Call<T>, jobs: usize, worker: Command) -> Result<Drained>
 where
     Call<T>: Clone,
 {
     stage.clear()?;
     stage.fill(QUEUE, call, jobs, Wait::Queued)?;
-    let mut worker = stage.worker(&[&OPTIONS[..], &["--concurrency", at_once]].concat(), &[QUEUE]);
-    // A line for each failure would be all that one sees.
-    worker.stderr(Stdio::null());
     let drained = stage.measure(jobs, |_| finish(vec![worker]))?;
     check_ended(stage, jobs)?;
     Ok(drained)
+}
+
+fn worker(stage: &Stage, at_once: &str) -> Command {
+    let mut worker = stage.worker(&[&OPTIONS[..], &["--concurrency", at_once]].concat(), &[QUEUE]);
+    // A line for each failure would be all that one sees.
+    worker.stderr(Stdio::null());
+    worker
 }
 
 /// What the next job takes of Redis' memory.
@@ -190,10 +209,9 @@ fn receive(connection: TcpStream) -> Result<Duration> {
     let mut request = BufReader::new(connection);
     let mut head = String::new();
     while request.read_line(&mut head)? > "\r\n".len() {}
-    let length = head.lines().filter_map(|line| line.split_once(": "));
-    let length =
-        length.filter(|(name, _)| name.eq_ignore_ascii_case("content-length")).map(|(_, value)| value);
-    let mut body = vec![0; length.last().context("a webhook without a length")?.parse()?];
+    let mut headers = head.lines().filter_map(|line| line.split_once(": "));
+    let length = headers.find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    let mut body = vec![0; length.context("a webhook without a length")?.1.parse()?];
     request.read_exact(&mut body)?;
     let now = Timestamp::now();
     request.get_mut().write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")?;

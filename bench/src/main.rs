@@ -162,29 +162,38 @@ fn write(report: &Report, options: &Options) -> Result<()> {
     println!("{}", report.headline());
     println!("Written: {} and {}.", json.display(), svg.display());
     if let Some(path) = &options.tables {
-        replace_tables(path, report)?;
-        println!("The tables in {} are these.", path.display());
+        let placed = replace_tables(path, report)?;
+        let are = if placed { "The tables are in" } else { "There is no place for the tables in" };
+        println!("{are} {}.", path.display());
     }
     Ok(())
 }
 
-/// The lines between which a text holds our tables. What stands around them is written by hand, and kept.
-const TABLES_BEGIN: &str = "<!-- cargo xtask bench: begin -->";
-const TABLES_END: &str = "<!-- cargo xtask bench: end -->";
-
-fn replace_tables(path: &Path, report: &Report) -> Result<()> {
-    let text = std::fs::read_to_string(path)?;
-    let replaced = with_tables(&text, &table::markdown(report))
-        .with_context(|| format!("{} has no lines `{TABLES_BEGIN}` and `{TABLES_END}`", path.display()))?;
-    std::fs::write(path, replaced)?;
-    Ok(())
+/// The lines between which a text holds the tables of whole runs, or of the command that measures some sections alone. What
+/// stands around them is written by hand, and kept.
+fn lines_around(command: &str) -> (String, String) {
+    // Options that change what is measured beside are in the headline.
+    const WHOLE: &str = "cargo xtask bench";
+    let command = if command.contains("--only") { command } else { WHOLE };
+    (format!("<!-- {command}: begin -->"), format!("<!-- {command}: end -->"))
 }
 
-/// The text with these tables in their place; `None` where it has no place for them.
-fn with_tables(text: &str, tables: &str) -> Option<String> {
-    let (before, rest) = text.split_once(TABLES_BEGIN)?;
-    let (_, after) = rest.split_once(TABLES_END)?;
-    Some(format!("{before}{TABLES_BEGIN}\n{tables}{TABLES_END}{after}"))
+/// Puts the tables where the file has a place for them. Whether it has.
+fn replace_tables(path: &Path, report: &Report) -> Result<bool> {
+    let text = std::fs::read_to_string(path)?;
+    let Some(replaced) = with_tables(&text, &report.command, &table::markdown(report)) else {
+        return Ok(false);
+    };
+    std::fs::write(path, replaced)?;
+    Ok(true)
+}
+
+/// The text with the tables of this command in their place; `None` where it has no place for them.
+fn with_tables(text: &str, command: &str, tables: &str) -> Option<String> {
+    let (begin, end) = lines_around(command);
+    let (before, rest) = text.split_once(&begin)?;
+    let (_, after) = rest.split_once(&end)?;
+    Some(format!("{before}{begin}\n{tables}{end}{after}"))
 }
 
 #[cfg(test)]
@@ -194,10 +203,17 @@ mod tests {
     #[test]
     fn the_results_have_a_place_for_the_tables() {
         let results = include_str!("../RESULTS.md");
-        let replaced = with_tables(results, "| a table |\n").expect("both lines are there");
-        let (before, _) = results.split_once(TABLES_BEGIN).unwrap();
-        let (_, after) = results.split_once(TABLES_END).unwrap();
-        assert_eq!(replaced, format!("{before}{TABLES_BEGIN}\n| a table |\n{TABLES_END}{after}"));
-        assert_eq!(with_tables("no such lines", ""), None);
+        for (command, place) in [
+            ("cargo xtask bench --peers", "cargo xtask bench"),
+            ("cargo xtask bench --only ends", "cargo xtask bench --only ends"),
+        ] {
+            let replaced = with_tables(results, command, "| a table |\n").expect("both lines are there");
+            let (before, _) = results.split_once(&format!("<!-- {place}: begin -->")).unwrap();
+            let (_, after) = results.split_once(&format!("<!-- {place}: end -->")).unwrap();
+            let expected =
+                format!("{before}<!-- {place}: begin -->\n| a table |\n<!-- {place}: end -->{after}");
+            assert_eq!(replaced, expected);
+        }
+        assert_eq!(with_tables(results, "cargo xtask bench --only drain", ""), None);
     }
 }

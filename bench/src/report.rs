@@ -57,14 +57,12 @@ impl Report {
     /// In one sentence.
     pub(crate) fn headline(&self) -> String {
         let met = self.outcomes.iter().filter(|outcome| outcome.met).count();
-        format!(
-            "{met} of {} goals met, medians of {} rounds by `{}` on {}: {}.",
-            self.outcomes.len(),
-            self.rounds,
-            self.command,
-            self.day,
-            self.machine.line()
-        )
+        let goals = match self.outcomes.len() {
+            0 => "Medians".to_owned(),
+            goals => format!("{met} of {goals} goals met, medians"),
+        };
+        let (rounds, command, day) = (self.rounds, &self.command, &self.day);
+        format!("{goals} of {rounds} rounds by `{command}` on {day}: {}.", self.machine.line())
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod crowd;
 pub(crate) mod drain;
+pub(crate) mod ends;
 pub(crate) mod enqueue;
 pub(crate) mod fork;
 pub(crate) mod growth;
@@ -64,10 +65,11 @@ impl Extent {
 }
 
 /// All of them, in the order in which a round measures them.
-pub(crate) const SECTIONS: [Section; 10] = [
+pub(crate) const SECTIONS: [Section; 11] = [
     section("enqueue", "enqueueing", Repeats::Always, enqueue::measure),
     section("drain", "draining trivial jobs", Repeats::Always, drain::measure),
     section("fork", "a process for each job", Repeats::Always, fork::measure),
+    section("ends", "what the ends of jobs call for", Repeats::Always, ends::measure),
     section("waits", "jobs that wait 10 ms", Repeats::Always, waits::measure),
     section("wake-up", "from enqueue to start, idle", Repeats::Always, wake_up::measure),
     section("python", "Python RQ", Repeats::Always, python::measure),

@@ -19,14 +19,14 @@ pub(crate) fn goals(report: &Report) -> Table {
     table(&GOALS, goal_rows(report))
 }
 
-/// Both, and what they were taken with.
+/// Both, and what they were taken with; the figures alone, where there are no goals for them.
 pub(crate) fn markdown(report: &Report) -> String {
+    let (headline, figures) = (report.headline(), markdown_table(&FIGURES, &figure_rows(report)));
+    if report.outcomes.is_empty() {
+        return format!("{headline}\n\n{figures}\n");
+    }
     let goals = markdown_table(&GOALS, &goal_rows(report));
-    let figures = markdown_table(&FIGURES, &figure_rows(report));
-    format!(
-        "{}\n\n{goals}\n<details><summary>All figures</summary>\n\n{figures}\n</details>\n",
-        report.headline()
-    )
+    format!("{headline}\n\n{goals}\n<details><summary>All figures</summary>\n\n{figures}\n</details>\n")
 }
 
 fn figure_rows(report: &Report) -> Vec<Vec<String>> {

@@ -1,11 +1,15 @@
 //! Random sequences of operations, from enqueue to delete, with crashes and with steps sent twice, against a small model
-//! in memory: after each, every job is in the place the model says, and in no other.
+//! in memory: after each, every job is in the place the model says, and in no other; and in the outbox is what ends have
+//! posted and nobody has delivered (`model/outbox.rs`), of which a callback is handed out once.
 //!
 //! `cargo xtask rig model` tries many. One that fails is printed, as short as it could be made.
+
+mod outbox;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use outbox::{Kind, Outbox};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rq_core::link::Step;
@@ -13,6 +17,7 @@ use rq_core::steps::Claimed;
 use rq_core::steps::claim::{put_back, renew};
 use rq_core::steps::job::fetch_fields;
 use rq_core::steps::management::{Canceled, Deleted, RequeueFrom, cancel, delete, requeue};
+use rq_core::steps::outbox::Taken;
 use rq_core::steps::queue::{Enqueued, Place as QueuePlace, enqueue};
 use rq_core::steps::schedule::{Scheduler, due};
 use rq_core::steps::settlement::{SettleReply, Settlement};
@@ -39,6 +44,12 @@ const PAUSE_S: i64 = 100_000;
 /// Books of running jobs that somebody may delete.
 const DAMAGES: &[&[&str]] = &[&["wip:q"], &["leases"], &["wip:q", "leases"]];
 
+/// What ends of executions call for.
+const POSTS: &[&[Kind]] =
+    &[&[], &[Kind::Webhooks], &[Kind::Callbacks], &[Kind::Callbacks, Kind::Webhooks, Kind::Webhooks]];
+/// And what those do of which nothing is known but that their worker died.
+const POSTS_OF_DEATH: &[Kind] = &[Kind::Callbacks, Kind::Webhooks];
+
 /// What can happen. Numbers of jobs and executions are taken modulo what there is.
 #[derive(Clone, Debug)]
 enum Operation {
@@ -57,6 +68,7 @@ enum Operation {
         worker: usize,
         nth: usize,
         outcome: Outcome,
+        posts: &'static [Kind],
     },
     PutBack {
         worker: usize,
@@ -83,6 +95,17 @@ enum Operation {
         at_front: bool,
     },
     Due,
+    Take {
+        worker: usize,
+        kind: Kind,
+    },
+    Deliver {
+        worker: usize,
+        nth: usize,
+        is_done: bool,
+    },
+    /// The time is over for which entries of the outbox were put off or taken.
+    Outwait,
 }
 
 #[derive(Clone, Debug)]
@@ -114,10 +137,15 @@ fn operation() -> impl Strategy<Value = (Operation, bool)> {
         6 => (job.clone(), how()).prop_map(|(job, how)| Operation::Enqueue { job, how }),
         5 => (worker.clone(), 1..4usize).prop_map(|(worker, want)| Operation::Claim { worker, want }),
         4 => worker.clone().prop_map(|worker| Operation::Begin { worker }),
-        8 => (worker.clone(), 0..4usize, outcome)
-            .prop_map(|(worker, nth, outcome)| Operation::Abandonment { worker, nth, outcome }),
+        8 => (worker.clone(), 0..4usize, outcome, prop::sample::select(POSTS))
+            .prop_map(|(worker, nth, outcome, posts)| Operation::Abandonment { worker, nth, outcome, posts }),
         1 => worker.clone().prop_map(|worker| Operation::PutBack { worker }),
-        2 => worker.prop_map(|worker| Operation::Crash { worker }),
+        2 => worker.clone().prop_map(|worker| Operation::Crash { worker }),
+        3 => (worker.clone(), prop::sample::select(&Kind::ALL[..]))
+            .prop_map(|(worker, kind)| Operation::Take { worker, kind }),
+        3 => (worker, 0..4usize, prop::bool::weighted(0.6))
+            .prop_map(|(worker, nth, is_done)| Operation::Deliver { worker, nth, is_done }),
+        2 => Just(Operation::Outwait),
         2 => prop::sample::select(DAMAGES).prop_map(|books| Operation::Damage { books }),
         1 => (job.clone(), any::<bool>()).prop_map(|(job, releases)| Operation::Cancel { job, releases }),
         1 => job.clone().prop_map(|job| Operation::Delete { job }),
@@ -372,9 +400,11 @@ impl World {
 
 // The same, done by us
 
-/// What a worker holds: its executions in the order of its claims, with their jobs once they have begun.
+/// What a worker holds: its executions in the order of its claims, with their jobs once they have begun; and entries of
+/// the outbox.
 #[derive(Default)]
 struct Hands {
+    taken: Vec<Taken>,
     claimed: Vec<(Claimed, Option<Job>)>,
 }
 
@@ -383,6 +413,7 @@ struct Play<'a> {
     workers: Vec<Worker<'a>>,
     hands: Vec<Hands>,
     world: World,
+    outbox: Outbox,
     /// Runs of a life that the record is in no more.
     earlier: Vec<ExecutionId>,
 }
@@ -403,6 +434,7 @@ impl<'a> Play<'a> {
             workers,
             hands: WORKERS.iter().map(|_| Hands::default()).collect(),
             world: World::default(),
+            outbox: Outbox::default(),
             earlier: Vec::new(),
         }
     }
@@ -421,7 +453,9 @@ impl<'a> Play<'a> {
             Operation::Enqueue { job, how } => self.enqueue(*job, how, twice),
             Operation::Claim { worker, want } => self.claim(*worker, *want),
             Operation::Begin { worker } => self.begin(*worker),
-            Operation::Abandonment { worker, nth, outcome } => self.end(*worker, *nth, *outcome, twice),
+            Operation::Abandonment { worker, nth, outcome, posts } => {
+                self.end(*worker, *nth, (*outcome, posts), twice);
+            }
             Operation::PutBack { worker } => self.put_back(*worker, twice),
             Operation::Crash { worker } => self.crash(*worker, twice),
             Operation::Damage { books } => self.damage(books, twice),
@@ -430,6 +464,18 @@ impl<'a> Play<'a> {
             Operation::Anew { job } => self.anew(*job),
             Operation::Requeue { job, at_front } => self.requeue(*job, *at_front, twice),
             Operation::Due => self.due(twice),
+            Operation::Take { worker, kind } => {
+                let taken = self.outbox.take(self.stage, *kind, twice);
+                self.hands[*worker].taken.extend(taken);
+            }
+            Operation::Deliver { worker, nth, is_done } => {
+                let taken = &mut self.hands[*worker].taken;
+                if !taken.is_empty() {
+                    let taken = taken.remove(nth % taken.len());
+                    self.outbox.deliver(self.stage, &taken, *is_done, twice);
+                }
+            }
+            Operation::Outwait => self.outbox.pass_time(self.stage),
         }
     }
 
@@ -514,7 +560,7 @@ impl<'a> Play<'a> {
         self.world.running(worker).contains(&id) && newest.is_some_and(|(newest, _)| newest.id == claimed.id)
     }
 
-    fn end(&mut self, worker: usize, nth: usize, outcome: Outcome, twice: bool) {
+    fn end(&mut self, worker: usize, nth: usize, (outcome, posts): (Outcome, &[Kind]), twice: bool) {
         let begun: Vec<usize> = (0..self.hands[worker].claimed.len())
             .filter(|&index| self.hands[worker].claimed[index].1.is_some())
             .collect();
@@ -536,9 +582,17 @@ impl<'a> Play<'a> {
         };
         let outcome_of = failure.as_ref().map_or(Ok(None), Err);
         let conclusion = Conclusion::of(&job, outcome_of, Timestamp::now(), Ttl::RESULT_DEFAULT);
-        let end = Settlement { conclusion, ..settlement(&claimed, Settled::Exhausted, Ttl::Forever) };
+        let posts = self.outbox.posts(posts);
+        let end = Settlement {
+            conclusion,
+            posts: posts.clone(),
+            ..settlement(&claimed, Settled::Exhausted, Ttl::Forever)
+        };
         let answer = self.take(&self.workers[worker].settle_step(&[end]), twice).remove(0);
         let id = number(claimed.id.job_id());
+        if matches!(answer, SettleReply::Done | SettleReply::Superseded) {
+            self.outbox.note(&claimed.id, posts);
+        }
         if self.forget_earlier(&claimed.id) {
             let expected = match self.world.jobs.contains_key(&id) {
                 true => SettleReply::Superseded,
@@ -573,7 +627,7 @@ impl<'a> Play<'a> {
 
     /// The worker dies, and its leases run out.
     fn crash(&mut self, worker: usize, twice: bool) {
-        let held = std::mem::take(&mut self.hands[worker].claimed);
+        let Hands { claimed: held, .. } = std::mem::take(&mut self.hands[worker]);
         for (claimed, _) in &held {
             self.stage.scratch.query::<()>(
                 "ZADD",
@@ -588,12 +642,22 @@ impl<'a> Play<'a> {
             return;
         }
         let fields = self.stage.take(&remains(&self.stage.keys, &silent)).jobs;
-        let ends: Vec<_> =
+        let mut ends: Vec<_> =
             silent.iter().zip(fields).map(|(silent, fields)| silent.end(fields, OnCrash::Fail)).collect();
+        for end in &mut ends {
+            end.settlement.posts = self.outbox.posts(POSTS_OF_DEATH);
+        }
         let answers = self.take(&abandon(&self.stage.keys, Evidence::Lease, &ends), twice);
-        for (silent, answer) in silent.iter().zip(answers) {
-            let id = number(silent.id.job_id());
-            if self.forget_earlier(&silent.id) {
+        for (end, answer) in ends.into_iter().zip(answers) {
+            let (run, posts) = (end.settlement.claimed.id, end.settlement.posts);
+            let id = number(run.job_id());
+            let has_begun = held.iter().any(|(claimed, job)| claimed.id == run && job.is_some());
+            // Where the id's next life has ended, it has without this run.
+            let is_open = self.world.jobs.get(&id).is_some_and(|job| !job.place.has_ended());
+            if has_begun && is_open {
+                self.outbox.note(&run, posts);
+            }
+            if self.forget_earlier(&run) {
                 assert_eq!(answer, AbandonReply::Cleared, "an earlier life of j{id}");
                 continue;
             }
@@ -701,6 +765,7 @@ impl<'a> Play<'a> {
     fn check(&self) {
         self.world.assert_nobody_is_stuck();
         let dump = self.stage.scratch.dump();
+        self.outbox.check(&dump);
         for id in 0..JOBS {
             let mut expected: Vec<&str> = Vec::new();
             if let Some(job) = self.world.jobs.get(&id) {

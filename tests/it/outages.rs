@@ -1,5 +1,6 @@
-//! Outages: each trouble of a Redis, for 0.3, 12 and 60 s, while workers claim, run, settle, wait and stop, under each
-//! executor. No outcome is thrown away, none comes twice, and soon after the cause is gone everything works.
+//! Outages: each trouble of a Redis, for 0.3, 12 and 60 s, while workers claim, run, settle, post, wait and stop, under
+//! each executor. No outcome, webhook or callback is thrown away, none comes twice, and soon after the cause is gone
+//! everything works.
 //!
 //! `cargo xtask rig outages` runs all of it. `cargo test` runs a sample, another one each time.
 //!
@@ -7,6 +8,7 @@
 //! |---|---|
 //! | `outages/case.rs` | one trouble met by two workers, from their start to the check |
 //! | `outages/step.rs` | what the workers are at when the trouble begins |
+//! | `outages/posts.rs` | what ends call for outside of Redis, and what came of that |
 //! | `outages/window.rs` | the cases that meet a trouble on the same Redis, at the same time |
 //! | `outages/milestones.rs` | how they wait for each other |
 //! | `outages/outcome.rs` | how a case ended |
@@ -16,6 +18,7 @@
 mod case;
 mod milestones;
 mod outcome;
+mod posts;
 mod selection;
 mod step;
 mod table;

@@ -26,7 +26,7 @@ pub(crate) struct Options {
     /// How often everything is measured
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
-    /// Measure these alone, such as `drain,fork`; nothing is replaced then
+    /// Measure these alone, such as `drain,fork`; of `bench/RESULTS.md` only tables of this very command are replaced then
     #[arg(long, value_name = "SECTIONS")]
     only: Option<String>,
     /// Measure other job queues too; they are installed from Python's package index
@@ -61,12 +61,13 @@ fn command(options: &Options, redis: &Server) -> Result<Program> {
         bench = bench.arg("--peer-programs").arg(programs);
     }
     bench = bench.args(["--command", &typed(options)]).arg("--out");
-    // Only what a whole run has measured is worth being kept.
-    bench = if options.quick || options.only.is_some() || options.rounds.is_some() {
-        bench.arg(target::directory()?.join("bench"))
-    } else {
-        bench.arg(directory()?).arg("--tables").arg(root()?.join("bench/RESULTS.md"))
-    };
+    // Only what all rounds have measured is worth being kept, and as JSON and picture only a whole run.
+    let is_short = options.quick || options.rounds.is_some();
+    let is_whole = !is_short && options.only.is_none();
+    bench = bench.arg(if is_whole { directory()? } else { target::directory()?.join("bench") });
+    if !is_short {
+        bench = bench.arg("--tables").arg(root()?.join("bench/RESULTS.md"));
+    }
     if let Some(rounds) = options.rounds {
         bench = bench.args(["--rounds", &rounds.to_string()]);
     }

@@ -69,7 +69,7 @@ const STEPS: [Step; 10] = [
     // Whether it measures at all: a machine that does other things as well says nothing about speed.
     Step {
         name: "bench",
-        command: "cargo xtask bench --quick --rounds 1 --only enqueue,drain,waits,wake-up --no-python",
+        command: "cargo xtask bench --quick --rounds 1 --only enqueue,drain,ends,waits,wake-up --no-python",
         needs: nothing,
     },
 ];

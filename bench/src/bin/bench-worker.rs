@@ -7,9 +7,10 @@ use std::os::unix::net::UnixDatagram;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::bail;
 use nix::time::{ClockId, clock_gettime};
 use rq_cli::App;
-use rq_core::{Context, Executor, handlers, job};
+use rq_core::{Context, End, Executor, callback, handlers, job};
 use rq_worker::{Launch, LaunchError, Options, Program};
 use rq_worker_fork::{Fork, ForkOptions};
 
@@ -30,6 +31,27 @@ fn wait(ctx: &Context, ms: u64) -> anyhow::Result<()> {
 fn tell_start(path: String) -> anyhow::Result<()> {
     let now = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC)?);
     UnixDatagram::unbound()?.send_to(&u64::try_from(now.as_nanos())?.to_le_bytes(), path)?;
+    Ok(())
+}
+
+/// Fails.
+#[job("bench.fail")]
+fn fail() -> anyhow::Result<()> {
+    bail!("as it should")
+}
+
+/// Is stopped: by itself, since nobody else knows when it runs.
+#[job("bench.stop")]
+fn stop(ctx: &Context) -> anyhow::Result<()> {
+    const LONGER_THAN_IT_TAKES: Duration = Duration::from_secs(60);
+    let job = ctx.job();
+    ctx.queue(job.origin.as_str())?.handle::<()>(&job.id).stop()?;
+    Ok(ctx.sleep(LONGER_THAN_IT_TAKES)?)
+}
+
+/// Is called, and that is all.
+#[callback("bench.hear")]
+fn hear(_end: End) -> anyhow::Result<()> {
     Ok(())
 }
 
@@ -54,5 +76,5 @@ impl Launch for HeavyFork {
 }
 
 fn main() -> ExitCode {
-    App::new(handlers![add, wait, tell_start]).executor::<HeavyFork>().run()
+    App::new(handlers![add, wait, tell_start, fail, stop, hear]).executor::<HeavyFork>().run()
 }

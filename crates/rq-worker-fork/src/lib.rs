@@ -19,6 +19,7 @@
 //! it starts finds the signals as the worker did (docs/operations.md). A horse ends without the program's exit handlers.
 
 mod control;
+mod ending;
 mod frames;
 mod horse;
 mod horse_pool;
@@ -32,6 +33,7 @@ mod process;
 mod rules;
 mod server;
 mod strays;
+mod supervision;
 
 use std::time::Duration;
 

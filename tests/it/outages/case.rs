@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 
 use rq_core::blocking::Queue;
 use rq_core::{Call, secs};
-use rq_tests::{Acknowledged, Child, Excuse, Journal, Ledger, Scratch, Signal, Trouble, Violation};
+use rq_tests::{
+    Acknowledged, Child, Excuse, HookServer, Journal, Ledger, Scratch, Signal, Trouble, Violation,
+};
 
 use super::milestones::{Milestone, Way};
 use super::outcome::{Fault, Outcome};
+use super::posts::{self, Came};
 use super::step::Step;
 use super::window::Place;
 use crate::rq_test::{Books, RqTest};
@@ -68,6 +71,11 @@ const START_LIMIT: Duration = secs(30);
 /// How long a worker without work may take to leave.
 const LEAVE_LIMIT: Duration = secs(5);
 const QUEUE: &str = "default";
+/// Longer than any case: what takes so long is stopped; so many of it before the trouble, the others after it.
+const NEVER: Duration = secs(600);
+const STOPPED_BEFORE: usize = 2;
+/// How long what ends call for may take then: workers look every 10 s for what others have left.
+const POSTS_LIMIT: Duration = secs(15);
 
 /// One trouble, met by two workers at one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -133,6 +141,7 @@ impl Case {
         stage.check_spent(spent);
         stage.check_recovery(ended);
         stage.check_rest();
+        stage.check_posts();
         stage.check_leaving();
         stage.check_books();
         stage.outcome()
@@ -154,7 +163,11 @@ struct Stage<'a> {
     queue: Queue,
     scratch: Scratch,
     journal: Journal,
+    /// Who receives webhooks.
+    server: HookServer,
     ids: Vec<String>,
+    /// The jobs that are to be stopped, and the workers that run them.
+    to_stop: Vec<(String, String)>,
     recovery: Option<Duration>,
     faults: Vec<(Fault, String)>,
 }
@@ -171,7 +184,9 @@ impl<'a> Stage<'a> {
             queue: scratch.queue(QUEUE),
             journal: Journal::new(&scratch),
             scratch,
+            server: HookServer::start(),
             ids: vec![],
+            to_stop: vec![],
             recovery: None,
             faults: vec![],
         }
@@ -183,7 +198,12 @@ impl<'a> Stage<'a> {
         let calls = ids.iter().zip(takes).map(|(id, takes)| {
             let ms = u64::try_from(takes.as_millis()).expect("a job ends in this age");
             let call = Call::<String>::to("test.journal").arg(self.journal.path()).arg(ms).job_id(id);
-            if waits_for_signal { call.arg(self.journal.signal_path()) } else { call }
+            let call = if waits_for_signal { call.arg(self.journal.signal_path()) } else { call };
+            if self.case.step == Step::Posting {
+                posts::calling_for(call, id, &self.journal, &self.server)
+            } else {
+                call
+            }
         });
         self.queue.enqueue_many(calls).expect("Redis takes jobs while there is no trouble");
         self.ids.extend(ids);
@@ -196,10 +216,20 @@ impl<'a> Stage<'a> {
         }
         let length = self.case.length();
         let during = END_DURING.map(|part| length.mul_f64(part));
-        let long: Vec<Duration> = during.into_iter().chain(END_AFTER.map(|after| length + after)).collect();
+        let last = match self.case.step {
+            Step::Posting => [NEVER; END_AFTER.len()],
+            _ => END_AFTER.map(|after| length + after),
+        };
+        let long: Vec<Duration> = during.into_iter().chain(last).collect();
         assert_eq!(long.len(), SLOTS * WORKERS, "each slot has a long job");
         self.enqueue(&long, true);
         self.wait_for("the long jobs to run", |stage| stage.journal.began().len() == SLOTS * WORKERS);
+        if self.case.step == Step::Posting {
+            let to_stop = self.ids[END_DURING.len()..].iter();
+            self.to_stop = to_stop
+                .map(|id| (id.clone(), self.scratch.hash(&format!("job:{id}"))["worker_name"].clone()))
+                .collect();
+        }
         self.enqueue(&[BEHIND_TAKES; BEHIND], false);
     }
 
@@ -239,9 +269,15 @@ impl<'a> Stage<'a> {
             Step::Claiming => self.enqueue(&[Duration::ZERO], false),
             Step::Settling => self.enqueue(&[Duration::from_millis(20); FLOW_BATCH], false),
             Step::Stopping => self.workers[0].signal(Signal::SIGTERM),
+            Step::Posting => self.to_stop[..STOPPED_BEFORE].iter().for_each(|job| self.stop(job)),
             Step::Running | Step::Idle => {}
         }
         self.journal.signal();
+    }
+
+    fn stop(&self, (id, worker): &(String, String)) {
+        let command = format!(r#"{{"command": "stop-job", "job_id": "{id}"}}"#);
+        self.scratch.query::<usize>("PUBLISH", [self.scratch.key(format!("pubsub:{worker}")), command]);
     }
 
     /// Looks at what the workers spend during a long trouble that leaves them nothing to do.
@@ -282,6 +318,7 @@ impl<'a> Stage<'a> {
         let fresh = format!("j{}", self.ids.len());
         self.enqueue(&[Duration::ZERO], false);
         pending.insert(fresh.clone());
+        pending.extend(self.to_stop.iter().map(|(id, _)| id.clone()));
         let promised = self.case.recovery_promised();
         let missing = self.missing_after(&pending, ended + promised + WATCHED_LONGER);
         let took = ended.elapsed();
@@ -316,6 +353,28 @@ impl<'a> Stage<'a> {
         }
     }
 
+    /// What ends have called for has come, once.
+    fn check_posts(&mut self) {
+        if self.case.step != Step::Posting {
+            return;
+        }
+        let deadline = Instant::now() + POSTS_LIMIT;
+        while posts::any_left(&self.scratch) {
+            if Instant::now() >= deadline {
+                self.fault(
+                    Fault::Slow,
+                    format!("something is in the outbox {POSTS_LIMIT:?} after the others"),
+                );
+                break;
+            }
+            sleep(LOOK_EVERY);
+        }
+        let came = Came { journal: &self.journal, received: self.server.received() };
+        let of_job = |id: &String| came.faults(id, self.to_stop.iter().any(|(stopped, _)| stopped == id));
+        let faults: Vec<_> = self.ids.iter().flat_map(of_job).collect();
+        self.faults.extend(faults);
+    }
+
     /// Has the workers stop, and looks how they end.
     fn check_leaving(&mut self) {
         let first = usize::from(self.case.step == Step::Stopping);
@@ -333,7 +392,12 @@ impl<'a> Stage<'a> {
 
     /// Each job is in one book, has run once, and has left its result.
     fn check_books(&mut self) {
-        let jobs: Vec<_> = self.ids.iter().map(|id| Acknowledged::finishes(id)).collect();
+        let is_stopped = |id: &str| self.to_stop.iter().any(|(stopped, _)| stopped == id);
+        let promise = |id: &String| match is_stopped(id) {
+            true => Acknowledged::fails(id),
+            false => Acknowledged::finishes(id),
+        };
+        let jobs: Vec<_> = self.ids.iter().map(promise).collect();
         let violations = Ledger::read(&self.scratch).check(&jobs, &self.journal, Excuse::None);
         for violation in violations {
             self.fault(fault_of(&violation), violation.to_string());
@@ -373,6 +437,8 @@ impl<'a> Stage<'a> {
             if missing.is_empty() || Instant::now() >= at {
                 return missing;
             }
+            // Again and again: a worker that has not found Redis yet does not hear it.
+            self.to_stop.iter().filter(|(id, _)| missing.contains(id)).for_each(|job| self.stop(job));
             sleep(LOOK_EVERY);
         }
     }
@@ -385,6 +451,7 @@ impl<'a> Stage<'a> {
 fn start(case: &Case, place: &Place, scratch: &Scratch, name: &str) -> Child {
     let slots = SLOTS.to_string();
     let args = ["worker", "-w", case.executor, "--concurrency", &slots, "--name", name];
+    let args = [&args[..], &posts::ALLOW].concat();
     let mut command = RqTest::new(scratch).command(&args);
     Child::spawn(command.env("RQ_REDIS_URL", &place.worker_url))
 }

@@ -50,8 +50,10 @@ impl Fault {
 
     pub(crate) fn meaning(self) -> &'static str {
         match self {
-            Self::Lost => "lost: a job or its outcome is in no book, or will never be in the right one",
-            Self::Twice => "twice: a job has run again",
+            Self::Lost => {
+                "lost: a job or its outcome is in no book, or will never be in the right one; or a webhook or callback"
+            }
+            Self::Twice => "twice: a job has run again, or a webhook was sent or a callback called again",
             Self::Failed => "failed: a job is filed as failed that has not",
             Self::Slow => "slow: not all works 5 s after the trouble (15 s where connections died silently)",
             Self::Cpu => "CPU: a worker used more than 1 % of a core during the trouble",

@@ -15,6 +15,8 @@ pub(crate) enum Step {
     Idle,
     /// As when running, and one of the two workers has been told to stop.
     Stopping,
+    /// As when running, and ends call for webhooks and callbacks: jobs finish, and others are stopped.
+    Posting,
 }
 
 /// Short jobs, of which there are always some.
@@ -26,8 +28,8 @@ pub(crate) struct Flow {
 }
 
 impl Step {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Claiming, Self::Running, Self::Settling, Self::Idle, Self::Stopping];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Claiming, Self::Running, Self::Settling, Self::Idle, Self::Stopping, Self::Posting];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -36,12 +38,13 @@ impl Step {
             Self::Settling => "settling",
             Self::Idle => "idle",
             Self::Stopping => "stopping",
+            Self::Posting => "posting",
         }
     }
 
     /// Whether there are jobs that run for long.
     pub(crate) fn has_long_jobs(self) -> bool {
-        matches!(self, Self::Running | Self::Stopping)
+        matches!(self, Self::Running | Self::Stopping | Self::Posting)
     }
 
     /// The short jobs, where there are some until the trouble begins.
@@ -49,7 +52,7 @@ impl Step {
         match self {
             Self::Claiming => Some(Flow { job: Duration::ZERO, waiting: 0 }),
             Self::Settling => Some(Flow { job: Duration::from_millis(20), waiting: 40 }),
-            Self::Running | Self::Idle | Self::Stopping => None,
+            Self::Running | Self::Idle | Self::Stopping | Self::Posting => None,
         }
     }
 }

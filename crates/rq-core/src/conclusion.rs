@@ -100,7 +100,7 @@ impl Conclusion {
     }
 
     /// Whether the job runs again because it bears a second run, and not because an attempt of it has failed.
-    #[cfg(any(feature = "worker", test))]
+    #[cfg(feature = "worker")]
     pub fn is_given_back(&self) -> bool {
         let takes_retry = self.changes.iter().any(|(field, _)| *field == "retries_left");
         matches!(self.settled, Settled::Again(Some(_))) && !takes_retry

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use rq_wire::{Codec, Value};
-#[cfg(feature = "worker")]
+#[cfg(any(feature = "worker", test))]
 use rq_wire::{CodecError, ValueError};
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +38,7 @@ pub struct Letter {
 }
 
 /// Why a letter can never be sent.
-#[cfg(feature = "worker")]
+#[cfg(any(feature = "worker", test))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unsendable {
@@ -114,7 +114,7 @@ fn body(job: &Job, status: Status, ended_at: Option<Timestamp>, exc_info: Option
 }
 
 /// Bytes that are no letter.
-#[cfg(feature = "worker")]
+#[cfg(any(feature = "worker", test))]
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LetterError {
@@ -142,7 +142,7 @@ impl Letter {
     }
 }
 
-#[cfg(feature = "worker")]
+#[cfg(any(feature = "worker", test))]
 impl Letter {
     /// Reads what [`Letter::to_json`] wrote, of this version or a later one.
     pub fn from_json(bytes: &[u8]) -> Result<Letter, LetterError> {
@@ -164,6 +164,7 @@ impl Letter {
     }
 
     /// The URL without its path, which may hold a secret, for people to read.
+    #[cfg(feature = "worker")]
     pub fn destination(&self) -> String {
         check::destination(&self.url)
     }
@@ -181,7 +182,7 @@ impl fmt::Debug for Letter {
     }
 }
 
-#[cfg(all(test, feature = "worker"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::call::Defaults;

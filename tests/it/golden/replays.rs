@@ -691,7 +691,7 @@ fn settled_by_the_rules(claimed: &Claimed, job: &Job, outcome: &Outcome, has_cal
         Err(failure) if failure.is_crash() => {
             Conclusion::of_crash(job, failure.text(), now, OnCrash::default())
         }
-        _ => Conclusion::of(job, outcome.as_ref().map(Clone::clone), now, Ttl::RESULT_DEFAULT),
+        _ => Conclusion::of(job, outcome.as_ref().cloned(), now, Ttl::RESULT_DEFAULT),
     };
     let settlement = Settlement { conclusion, ..settlement(claimed, Settled::Exhausted, Ttl::Forever) };
     let posts = posts(job, outcome.as_ref().err(), has_called, &settlement);

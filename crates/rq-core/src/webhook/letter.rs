@@ -190,11 +190,11 @@ mod tests {
 
     fn job(webhooks: impl IntoIterator<Item = Webhook>) -> Job {
         let call = webhooks.into_iter().fold(Call::<()>::to("math.add").arg(1).job_id("j"), Call::webhook);
-        call.into_job("default", Defaults::new(Codec::Pickle)).unwrap()
+        call.into_job("default", Defaults::new(Codec::Pickle)).expect("a good call")
     }
 
     fn time(text: &str) -> Option<Timestamp> {
-        Some(Timestamp::parse(text).unwrap())
+        Some(Timestamp::parse(text).expect("a time"))
     }
 
     #[test]

@@ -17,8 +17,8 @@ use crate::rq_test::RqTest;
 /// How long the worker behind the proxy may take. It is quick unless it hangs.
 const FIRST_LIMIT: Duration = Duration::from_secs(15);
 /// How long it may take until nothing is left to do. It is quick unless the worker finds that Redis, or itself, has been
-/// away, if only for a tenth of a second of a busy machine: then it gives those that live 5 s.
-const RECOVERY_LIMIT: Duration = Duration::from_secs(12);
+/// away, if only for a moment of a busy machine: then it gives those that live two leases.
+const RECOVERY_LIMIT: Duration = Duration::from_secs(5);
 /// How long a worker without work may take to leave.
 const LEAVE_LIMIT: Duration = Duration::from_secs(10);
 /// How long a silent worker keeps what it runs, in seconds: short, and the sweep is soon over.

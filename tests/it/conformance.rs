@@ -103,6 +103,8 @@ macro_rules! suite {
                 outbox::a_webhook_outlives_the_worker_that_sends_it
                 outbox::a_webhook_is_sent_again_until_it_is_taken_or_given_up
                 outbox::a_webhook_to_an_address_of_ones_own_is_refused
+                outbox::a_value_too_large_to_wait_for_a_callback_ends_no_worker
+                outbox::a_warm_stop_waits_for_webhooks_and_computes_nothing
                 life::a_worker_leaves_its_record_idle
                 life::a_worker_says_what_it_is_at
                 short::what_cannot_begin_goes_back_in_order_and_runs_when_it_can

@@ -10,12 +10,18 @@ use serde::{Deserialize, Serialize};
 use crate::callback::{Callback, CallbackKind};
 use crate::conclusion::{Conclusion, Settled};
 use crate::end::{End, EndFailure, EndValue};
-use crate::failure::Failure;
+use crate::failure::{Failure, shortened};
 use crate::job::Job;
 use crate::steps::outbox::{OutBox, Post};
 
 /// The longest that a callback may take which is called by a worker of its own accord.
 pub const DUE_CALL_LIMIT_MAX: Duration = Duration::from_secs(3600);
+
+/// The most bytes of a value, of a description, and of a name that wait with a call. One without its value would be none,
+/// so that of a larger one nothing is called.
+const VALUE_BYTES_MAX: usize = 1 << 20;
+const DESCRIPTION_BYTES_MAX: usize = 8 << 10;
+const NAME_BYTES_MAX: usize = 8 << 10;
 
 /// One callback to be called, with all that is known of it should the job be gone by then.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,12 +69,15 @@ impl DueCall {
         match (known, job.callbacks(kind).next()) {
             // It was called where the job returned its value.
             (Some(_), _) if kind == CallbackKind::Success => CallsFor::Nothing,
-            (Some(callback), _) => CallsFor::Call(due(job, kind, callback, failure, conclusion)),
+            (Some(callback), _) => match due(job, kind, callback, failure, conclusion) {
+                Some(call) => CallsFor::Call(call),
+                None => CallsFor::Unknown(callback, None),
+            },
             (None, None) => CallsFor::Nothing,
             // What is Python's no worker of ours will ever have.
             (None, Some(callback)) if callback.is_python() => CallsFor::Unknown(callback, None),
             (None, Some(callback)) => {
-                CallsFor::Unknown(callback, Some(due(job, kind, callback, failure, conclusion)))
+                CallsFor::Unknown(callback, due(job, kind, callback, failure, conclusion))
             }
         }
     }
@@ -129,34 +138,44 @@ fn kind(failure: Option<&Failure>, conclusion: &Conclusion) -> Option<CallbackKi
     }
 }
 
+/// The call, unless it is too large to wait in Redis.
 fn due(
     job: &Job,
     kind: CallbackKind,
     callback: &Callback,
     failure: Option<&Failure>,
     conclusion: &Conclusion,
-) -> DueCall {
+) -> Option<DueCall> {
     let end = match (failure, &conclusion.settled) {
         (None, Settled::Finished(value)) => {
-            let codec = job.inflated().and_then(|inflated| Codec::detect(&inflated)).unwrap_or_default();
+            // By its own bytes: to read the job's codec off its payload would inflate that.
+            let codec = value.as_deref().map(Codec::detect_value).unwrap_or_default();
             End::Finished(EndValue::new(codec, value.clone()))
         }
+        // As it is stored: a job that has killed too many processes is called poisoned there.
         (Some(failure), Settled::Failed(text) | Settled::Again(Some(text))) => {
-            // As it is stored: a job that has killed too many processes is called poisoned there.
             End::Failed(EndFailure::new(failure.kind(), text.as_str()))
         }
         (Some(failure), _) if kind == CallbackKind::Failure => End::Failed(failure.into()),
         _ => End::Stopped,
     };
-    DueCall {
+    let value_bytes = match &end {
+        End::Finished(value) => value.bytes().map_or(0, <[u8]>::len),
+        _ => 0,
+    };
+    let names = [&callback.name, &job.id, &job.origin];
+    if value_bytes > VALUE_BYTES_MAX || names.into_iter().any(|name| name.len() > NAME_BYTES_MAX) {
+        return None;
+    }
+    Some(DueCall {
         kind,
         name: callback.name.clone(),
         limit: callback.limit().map_or(DUE_CALL_LIMIT_MAX, |limit| limit.min(DUE_CALL_LIMIT_MAX)),
         job_id: job.id.clone(),
         origin: job.origin.clone(),
-        description: job.description.clone(),
+        description: job.description.clone().map(|text| shortened(text, DESCRIPTION_BYTES_MAX)),
         end,
-    }
+    })
 }
 
 /// Why the body of an entry is no call.
@@ -300,6 +319,25 @@ mod tests {
         job.retries_left = Some(1);
         let conclusion = Conclusion::of_shut_down(&job, failure.text(), Timestamp::now(), OnCrash::Fail);
         assert!(matches!(DueCall::of(&job, Some(&failure), false, &conclusion, |_| true), CallsFor::Call(_)));
+    }
+
+    #[test]
+    fn what_is_too_large_to_wait_is_not_called() {
+        let check = |change: fn(&mut Job), value: Option<Vec<u8>>, waits| {
+            let mut job = job();
+            change(&mut job);
+            let conclusion = concluded(&job, Ok(value));
+            let calls = DueCall::of(&job, None, false, &conclusion, |_| false);
+            assert!(matches!(&calls, CallsFor::Unknown(_, call) if call.is_some() == waits));
+            if let CallsFor::Unknown(_, Some(call)) = calls {
+                assert!(call.post().body.len() <= crate::steps::outbox::POST_BYTES_MAX);
+            }
+        };
+        check(|_| {}, Some(vec![b'"'; VALUE_BYTES_MAX]), true);
+        check(|_| {}, Some(vec![b'"'; VALUE_BYTES_MAX + 1]), false);
+        check(|job| job.description = Some("\u{1}".repeat(70 << 20)), None, true);
+        check(|job| job.on_success = Some(Callback::to("x".repeat(NAME_BYTES_MAX + 1))), None, false);
+        check(|job| job.id = "x".repeat(NAME_BYTES_MAX + 1), None, false);
     }
 
     #[test]

@@ -116,6 +116,13 @@ pub enum WorkerEvent<'a> {
         /// The callback.
         name: &'a str,
     },
+    /// What was posted just now is not in the outbox: its box is full, or another worker was faster by a hair.
+    PostRefused {
+        /// The box: `webhooks`, or `callbacks:<name>`.
+        of: &'a str,
+        /// The entry, by the execution that called for it.
+        entry: &'a str,
+    },
     /// Something is wrong with the webhooks of a job that has ended.
     WebhooksWrong {
         /// The job.

@@ -81,6 +81,12 @@ impl Observer for Log {
                      run, and is not called again"
                 );
             }
+            WorkerEvent::PostRefused { of, entry } => {
+                let (of, entry) = (Shown::name(of), Shown::name(entry));
+                warn!(
+                    "Worker {worker}: {entry} is not in the outbox {of}, which is full, or another worker has done it"
+                );
+            }
             WorkerEvent::WebhooksWrong { job, error } => {
                 let id = Shown::name(&job.id);
                 warn!("Worker {worker}: job {id}: {}", Shown::line(&error.to_string()));

@@ -237,3 +237,40 @@ pub(super) fn a_webhook_to_an_address_of_ones_own_is_refused(executor: &'static 
     assert_eq!((server.received().len(), stage.waiting_in("webhooks").len()), (0, 0));
     assert_eq!(stage.scratch.status("j"), "finished");
 }
+
+pub(super) fn a_value_too_large_to_wait_for_a_callback_ends_no_worker(executor: &'static str) {
+    const BYTES: usize = 2 << 20;
+    let stage = Stage::new(executor);
+    let echo = |id: &str, bytes: usize| {
+        let call = Call::<String>::to("interop.echo").arg("x".repeat(bytes)).job_id(id);
+        call.on_success(Callback::to("elsewhere.done"))
+    };
+    stage.queue().enqueue_many([echo("large", BYTES), echo("small", 1)]).unwrap();
+    let log = stage.drain(&[]);
+    assert_eq!(["large", "small"].map(|id| stage.scratch.status(id)), ["finished", "finished"]);
+    assert!(
+        log.contains("job large: this program has no callback elsewhere.done, which is not called"),
+        "{log}"
+    );
+    assert_eq!(stage.waiting_in("callbacks:elsewhere.done").len(), 1);
+}
+
+pub(super) fn a_warm_stop_waits_for_webhooks_and_computes_nothing(executor: &'static str) {
+    let (stage, server) = (Stage::new(executor), HookServer::start());
+    server.answer([Answer::Hang]);
+    let call = Call::<i64>::to("math.add").arg(2).arg(3).job_id("j");
+    stage
+        .queue()
+        .enqueue(call.webhook(Webhook::finished(server.url("/")).timeout(rq_core::secs(4))))
+        .unwrap();
+    let mut worker = stage.worker(&ALLOW);
+    server.wait_for(1);
+    let before = worker.cpu();
+    worker.signal(Signal::SIGTERM);
+    worker.wait_for_line("a webhook to", LIMIT);
+    let spent = worker.cpu() - before;
+    let status = worker.wait(LIMIT);
+    assert_exit(&worker, status, 0);
+    assert!(spent < Duration::from_secs(1), "{spent:?} in about four seconds");
+    assert_eq!(stage.waiting_in("webhooks").len(), 1);
+}

@@ -102,6 +102,7 @@ impl Outbox {
         let is_given_up = entry.is_due && entry.holder.is_some() && entry.kind == Kind::Callbacks;
         match take {
             Take::Nothing => assert!(!entry.is_due, "{name} was due"),
+            Take::Gone => panic!("{name} is lost"),
             Take::GivenUp(body) => {
                 assert!(is_given_up, "{name} was given up");
                 assert_eq!(body, entry.body);
@@ -125,20 +126,21 @@ impl Outbox {
 
     /// Somebody has done what was taken, or puts it off, in which case it has not begun.
     pub(super) fn deliver(&mut self, stage: &Stage, taken: &Taken, is_done: bool, twice: bool) {
+        let name = String::from_utf8_lossy(&taken.name).into_owned();
         let step = deliver(&stage.keys, taken, (!is_done).then_some(LONG));
         let delivered = stage.take(&step);
         if twice {
-            assert!(!stage.take(&step), "a second sending finds {} delivered", taken.name);
+            assert!(!stage.take(&step), "a second sending finds {name} delivered");
         }
-        let entry = self.entries.get_mut(&taken.name);
+        let entry = self.entries.get_mut(&name);
         let holds = entry.as_ref().is_some_and(|entry| entry.holder.as_ref() == Some(&taken.token));
-        assert_eq!(delivered, holds, "whether {} could be delivered", taken.name);
+        assert_eq!(delivered, holds, "whether {name} could be delivered");
         match entry.filter(|_| holds) {
             Some(entry) if !is_done => {
                 (entry.is_due, entry.holder) = (false, None);
                 self.called.remove(&taken.body);
             }
-            Some(_) => drop(self.entries.remove(&taken.name)),
+            Some(_) => drop(self.entries.remove(&name)),
             None => {}
         }
     }

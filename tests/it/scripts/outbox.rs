@@ -52,7 +52,7 @@ fn names_due(stage: &Stage, from: &OutBox) -> Vec<String> {
     let (is_any, now_ms) = stage.take(&any(&stage.keys, &boxes));
     let names = stage.take(&due(&stage.keys, &boxes, now_ms)).remove(0);
     assert!(is_any || names.is_empty());
-    names
+    names.into_iter().map(|name| String::from_utf8(name).unwrap()).collect()
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn an_entry_is_one_takers_until_it_is_delivered() {
         assert!(!names_due(&stage, from).contains(name));
         assert!(stage.take(&deliver(&stage.keys, taken, None)));
         assert!(!stage.take(&deliver(&stage.keys, taken, None)), "sent again it does nothing");
-        assert_eq!(stage.take(&another), [Take::Nothing]);
+        assert_eq!(stage.take(&another), [Take::Gone]);
         assert!(!stage.key_names().contains(&format!("outbox:entry:{name}")));
     }
     assert!(!stage.key_names().contains("outbox:callbacks:alerts.page"));
@@ -148,7 +148,7 @@ fn what_its_taker_does_not_deliver_is_sent_again_and_called_never_again() {
     assert!(!stage.take(&deliver(&stage.keys, &first, None)), "it is another's by now");
     let again = take(&stage.keys, &callback.0, std::slice::from_ref(&callback.1), HOLD);
     assert_eq!(stage.take(&again), [Take::GivenUp("{\"a\": \"é\"}".to_owned())]);
-    assert_eq!(stage.take(&again), [Take::Nothing]);
+    assert_eq!(stage.take(&again), [Take::Gone]);
 }
 
 #[test]
@@ -169,9 +169,22 @@ fn an_entry_without_a_body_is_taken_off() {
     let stage = Stage::new();
     let [(from, name), _] = posted(&stage);
     stage.run(&format!("DEL outbox:entry:{name}"));
-    assert_eq!(
-        stage.take_twice(&take(&stage.keys, &from, std::slice::from_ref(&name), HOLD)),
-        [Take::Nothing]
-    );
+    assert_eq!(stage.take_twice(&take(&stage.keys, &from, std::slice::from_ref(&name), HOLD)), [Take::Gone]);
     assert!(!names_due(&stage, &from).contains(&name));
+}
+
+#[test]
+fn what_is_no_text_harms_nothing_beside_it() {
+    let stage = Stage::new();
+    let [(from, name), _] = posted(&stage);
+    let mut add = redis::cmd("ZADD");
+    add.arg(stage.keys.outbox(&from.name())).arg(1).arg(&b"\xff"[..]);
+    add.exec(&mut stage.scratch.connection()).unwrap();
+    let mut set = redis::cmd("HSET");
+    set.arg(stage.keys.outbox_entry(&name)).arg("body").arg(&b"\xfe"[..]);
+    set.exec(&mut stage.scratch.connection()).unwrap();
+    let names = stage.take(&due(&stage.keys, std::slice::from_ref(&from), f64::MAX)).remove(0);
+    let takes = stage.take(&take(&stage.keys, &from, &names, HOLD));
+    assert_eq!((takes.len(), &takes[0]), (3, &Take::Gone));
+    assert!(takes[1..].iter().all(|take| matches!(take, Take::Taken(_))), "{takes:?}");
 }

@@ -6,7 +6,8 @@
 -- Effect  per entry that is due: its holder, one attempt more, due again when that time is over. One to be given up, or
 --         without a body, is gone
 -- Result  per entry, of one that is named twice the first time: how it is, how often it was taken, its body
---         0 not due, or not there · 1 taken · 2 given up: whoever took it is gone, and what it did is not known
+--         0 not due, or somebody else's · 1 taken · 2 given up: whoever took it is gone, and what it did is not known
+--         3 not there
 -- Re-send: what the token has taken is answered once more.
 -- Times are Redis' TIME. The first write is EXPIRE or ZREM, which run at maxmemory.
 local P, token, hold_ms, how = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
@@ -19,7 +20,7 @@ local function take(name)
   local body, attempts, holder = was[1], tonumber(was[2]) or 0, was[3] or ''
   if was.err or not body then
     write('ZREM', KEYS[1], name)
-    return {0, 0, ''}
+    return {3, 0, ''}
   end
   if holder == token then return {1, attempts, body} end
   local due_ms = tonumber(ask('ZSCORE', KEYS[1], name))

@@ -51,6 +51,10 @@ impl OutBox {
     }
 }
 
+/// The most bytes of an entry that are written, or read.
+#[cfg(feature = "worker")]
+pub const POST_BYTES_MAX: usize = 8 << 20;
+
 /// What a settlement writes into the outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Post {
@@ -67,7 +71,7 @@ pub struct Taken {
     /// Where it was.
     pub from: OutBox,
     /// Its name there.
-    pub name: String,
+    pub name: Vec<u8>,
     /// By which take; delivering it says so.
     pub token: String,
     /// How often it was taken, this time included.
@@ -80,8 +84,10 @@ pub struct Taken {
 #[cfg(feature = "worker")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Take {
-    /// It is not due, or not there.
+    /// It is not due, or somebody else's.
     Nothing,
+    /// It is not there.
+    Gone,
     /// It is this worker's.
     Taken(Taken),
     /// Whoever took it has not delivered it, and it is not to be done twice: this is its body, and it is gone.
@@ -110,7 +116,7 @@ pub fn any(keys: &Keys, boxes: &[OutBox]) -> Step<(bool, f64)> {
 
 /// The names of the entries of each box that are due at `now_ms`, the first [`BATCH_MAX`] (`ZRANGEBYSCORE`).
 #[cfg(feature = "worker")]
-pub fn due(keys: &Keys, boxes: &[OutBox], now_ms: f64) -> Step<Vec<Vec<String>>> {
+pub fn due(keys: &Keys, boxes: &[OutBox], now_ms: f64) -> Step<Vec<Vec<Vec<u8>>>> {
     const NAME: &str = "look into the outbox";
     let mut pipeline = redis::pipe();
     for out in boxes {
@@ -120,27 +126,32 @@ pub fn due(keys: &Keys, boxes: &[OutBox], now_ms: f64) -> Step<Vec<Vec<String>>>
     Step::new(NAME, pipeline, |answers: Answers| {
         // A box that is no sorted set has nothing for anybody.
         let names = |answer| read::<Vec<Vec<u8>>>(NAME, answer).unwrap_or_default();
-        let names = answers.into_iter().map(names);
-        Ok(names
-            .map(|names| names.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect())
-            .collect())
+        Ok(answers.into_iter().map(names).collect())
     })
 }
 
 /// Takes entries of a box that are due, [`BATCH_MAX`] at most, for so long.
 #[cfg(feature = "worker")]
-pub fn take(keys: &Keys, from: &OutBox, names: &[String], hold: Duration) -> Step<Vec<Take>> {
+pub fn take(keys: &Keys, from: &OutBox, names: &[impl AsRef<[u8]>], hold: Duration) -> Step<Vec<Take>> {
     const NAME: &str = "take from the outbox";
     assert!(names.len() <= BATCH_MAX, "the caller cuts entries into batches");
     let token = uuid::Uuid::new_v4().simple().to_string();
     let mut cmd = scripts::TAKE.invoke(&[keys.outbox(&from.name())]);
     cmd.arg(keys.prefix()).arg(&token).arg(u64::try_from(hold.as_millis()).unwrap_or(u64::MAX));
-    cmd.arg(from.if_undelivered()).arg(names);
+    cmd.arg(from.if_undelivered());
+    for name in names {
+        cmd.arg(name.as_ref());
+    }
     let mut pipeline = redis::pipe();
     pipeline.add_command(cmd);
-    let (from, names) = (from.clone(), names.to_vec());
+    let from = from.clone();
+    let names: Vec<Vec<u8>> = names.iter().map(|name| name.as_ref().to_vec()).collect();
     Step::new(NAME, pipeline, move |answers| {
-        let found: Vec<(i64, u32, String)> = single(NAME, answers)?;
+        let found: Vec<(i64, u32, Vec<u8>)> = single(NAME, answers)?;
+        let found = found.into_iter().map(|(code, attempt, body)| {
+            // What is no text is nothing that we wrote, and is found out when it is read.
+            (code, attempt, String::from_utf8_lossy(&body).into_owned())
+        });
         let takes = names.iter().zip(found).map(|(name, (code, attempt, body))| match code {
             1 => Take::Taken(Taken {
                 from: from.clone(),
@@ -150,6 +161,7 @@ pub fn take(keys: &Keys, from: &OutBox, names: &[String], hold: Duration) -> Ste
                 body,
             }),
             2 => Take::GivenUp(body),
+            3 => Take::Gone,
             _ => Take::Nothing,
         });
         Ok(takes.collect())

@@ -16,6 +16,8 @@ use crate::status::Status;
 use crate::steps::outbox::{OutBox, Post};
 use crate::time::Timestamp;
 
+/// The most bytes of the job's id, and of the function's name, in a request.
+const NAME_BYTES_MAX: usize = 8 << 10;
 /// The most bytes of a failure's text in a request.
 pub const EXC_INFO_BYTES_MAX: usize = 64 << 10;
 
@@ -77,6 +79,10 @@ pub fn told_by<'a>(job: &Job, settled: &'a Settled) -> Option<(Status, Option<&'
 /// Bodies are RQ's, byte for byte (docs/wire.md §13). It decodes the payload for the name of the function, which is null
 /// where that cannot be: never call it on the dispatcher's loop.
 pub fn compose(job: &Job, status: Status, ended_at: Option<Timestamp>, exc_info: Option<&str>) -> Composed {
+    if job.id.len() > NAME_BYTES_MAX {
+        let wrong = Some(WebhooksError::Malformed("the job's id is too long for a header"));
+        return Composed { wrong, ..Composed::default() };
+    }
     let (mut webhooks, wrong) = job.webhooks();
     webhooks.retain(|webhook| webhook.status == status);
     // Once for all of them, and not at all where nobody reads it.
@@ -96,6 +102,7 @@ pub fn compose(job: &Job, status: Status, ended_at: Option<Timestamp>, exc_info:
 fn body(job: &Job, status: Status, ended_at: Option<Timestamp>, exc_info: Option<&str>) -> String {
     let or_null = |text: Option<String>| text.map_or(Value::Null, Value::Str);
     let func_name = job.payload().ok().map(|(_, payload)| payload.func);
+    let func_name = func_name.filter(|name| name.len() <= NAME_BYTES_MAX);
     let mut items = vec![
         ("job_id".into(), job.id.as_str().into()),
         ("func_name".into(), or_null(func_name)),

@@ -4,14 +4,14 @@
 //! The step that ends an execution writes what is to be done into the outbox; whoever takes an entry does it
 //! (docs/design/outbox.md). A worker takes what it has posted itself at once, and looks for what others have left.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rq_core::steps::BATCH_MAX;
 use rq_core::steps::job as job_steps;
-use rq_core::steps::outbox::{self as steps, OutBox, Take, Taken};
+use rq_core::steps::outbox::{self as steps, OutBox, POST_BYTES_MAX, Take, Taken};
 use rq_core::steps::settlement::Settlement;
 use rq_core::{
     DUE_CALL_LIMIT_MAX, DueCall, Ended, Error, Execution, ExecutionId, Fields, Host, Job, Letter, Stop,
@@ -28,13 +28,14 @@ use crate::webhooks::{self, SendError, Sender};
 const LOOK_PAUSE: Duration = Duration::from_secs(10);
 /// How many webhooks are sent at once.
 const SENDS_MAX: usize = 16;
-/// How many entries a worker remembers that it has posted; others are found by the next look.
+/// How many entries a worker remembers that are due; others are found by a later look.
 const NOTED_MAX: usize = 10_000;
 /// For how long an entry is taken: longer than a request may last, and a callback.
 const HOLD_WEBHOOK: Duration = Duration::from_secs(WEBHOOK_TIMEOUT_S_MAX + 30);
 const HOLD_CALLBACK: Duration = DUE_CALL_LIMIT_MAX.saturating_add(Duration::from_secs(60));
-/// How soon a callback is tried again that could not begin.
+/// How soon a callback is tried again that could not begin, and an entry that this version cannot read.
 const UNBEGUN_PAUSE: Duration = Duration::from_secs(10);
+const UNREAD_PAUSE: Duration = Duration::from_secs(3600);
 /// How long a worker on its way out goes on taking what its jobs have called for.
 const PARTING: Duration = Duration::from_secs(10);
 
@@ -45,6 +46,8 @@ pub(super) struct Outbox {
     interval: Interval,
     is_looking: bool,
     has_looked: bool,
+    /// Whether the last look found more than it could name: the next one comes once those are begun.
+    has_more: bool,
     /// Entries to be taken: requests, and calls.
     webhooks: Noted,
     calls: Noted,
@@ -58,28 +61,43 @@ pub(super) struct Outbox {
 /// Entries of one kind that are due, and how many of them are being done.
 #[derive(Default)]
 struct Noted {
-    names: VecDeque<(OutBox, String)>,
+    names: VecDeque<Note>,
+    /// Those that are noted or under way: a look finds what waits for a slot again and again.
+    known: HashSet<Vec<u8>>,
     under_way: usize,
 }
 
+/// An entry that is due.
+struct Note {
+    from: OutBox,
+    name: Vec<u8>,
+    /// Whether this worker has posted it just now, so that it must be there.
+    is_own: bool,
+}
+
 impl Noted {
-    fn push(&mut self, from: &OutBox, name: String) {
-        if self.names.len() < NOTED_MAX {
-            self.names.push_back((from.clone(), name));
+    fn push(&mut self, note: Note) {
+        if self.names.len() < NOTED_MAX && self.known.insert(note.name.clone()) {
+            self.names.push_back(note);
         }
     }
 
     /// The next entries of one box, `room` at most, which count as under way.
-    fn next(&mut self, room: usize) -> Option<(OutBox, Vec<String>)> {
-        let (from, _) = self.names.front().filter(|_| room > 0)?;
-        let from = from.clone();
-        let mut names = Vec::new();
-        while names.len() < room.min(BATCH_MAX) {
-            let Some((_, name)) = self.names.pop_front_if(|(other, _)| *other == from) else { break };
-            names.push(name);
+    fn next(&mut self, room: usize) -> Option<(OutBox, Vec<Note>)> {
+        let from = self.names.front().filter(|_| room > 0)?.from.clone();
+        let mut notes = Vec::new();
+        while notes.len() < room.min(BATCH_MAX) {
+            let Some(note) = self.names.pop_front_if(|note| note.from == from) else { break };
+            notes.push(note);
         }
-        self.under_way += names.len();
-        Some((from, names))
+        self.under_way += notes.len();
+        Some((from, notes))
+    }
+
+    /// One that was under way is not any more.
+    fn end(&mut self, name: &[u8]) {
+        self.known.remove(name);
+        self.under_way -= 1;
     }
 }
 
@@ -94,6 +112,7 @@ impl Outbox {
             interval,
             is_looking: false,
             has_looked: false,
+            has_more: false,
             webhooks: Noted::default(),
             calls: Noted::default(),
             sender: Arc::new(Sender::new(options.webhooks.clone())),
@@ -136,10 +155,10 @@ impl Outbox {
         }
     }
 
-    fn note(&mut self, from: &OutBox, name: String) {
+    fn note(&mut self, note: Note) {
         // What waits for another program's workers is theirs.
-        if self.boxes.contains(from) {
-            self.noted(from).push(from, name);
+        if self.boxes.contains(&note.from) {
+            self.noted(&note.from.clone()).push(note);
         }
     }
 }
@@ -148,7 +167,8 @@ impl Dispatcher {
     /// Notes what a settlement has posted, which is due.
     pub(super) fn note_posts(&mut self, settlement: &Settlement) {
         for (k, post) in settlement.posts.iter().enumerate() {
-            self.outbox.note(&post.to, steps::entry_name(&settlement.claimed.id, k));
+            let name = steps::entry_name(&settlement.claimed.id, k).into_bytes();
+            self.outbox.note(Note { from: post.to.clone(), name, is_own: true });
         }
     }
 
@@ -164,15 +184,14 @@ impl Dispatcher {
         self.beside(look, Dispatcher::on_looked_into_outbox);
     }
 
-    fn on_looked_into_outbox(&mut self, found: Result<Vec<(OutBox, Vec<String>)>, Error>) {
+    fn on_looked_into_outbox(&mut self, found: Result<Vec<(OutBox, Vec<Vec<u8>>)>, Error>) {
         (self.outbox.is_looking, self.outbox.has_looked) = (false, true);
         // Not repeated: the next look comes soon.
         for (from, names) in self.reported("looking into the outbox", found).unwrap_or_default() {
-            // There may be more behind them.
-            if names.len() == BATCH_MAX {
-                self.outbox.interval.reset_after(Duration::from_secs(1));
+            self.outbox.has_more |= names.len() == BATCH_MAX;
+            for name in names {
+                self.outbox.note(Note { from: from.clone(), name, is_own: false });
             }
-            names.into_iter().for_each(|name| self.outbox.note(&from, name));
         }
     }
 
@@ -181,16 +200,19 @@ impl Dispatcher {
         if self.shutdown.is_cold() || self.outage.is_refused() || self.outbox.is_empty() {
             return;
         }
-        while let Some((from, names)) = self.outbox.webhooks.next(SENDS_MAX - self.outbox.webhooks.under_way)
+        while let Some((from, notes)) = self.outbox.webhooks.next(SENDS_MAX - self.outbox.webhooks.under_way)
         {
-            self.take(from, names, HOLD_WEBHOOK);
+            self.take(from, notes, HOLD_WEBHOOK);
         }
-        if self.shortage.is_pausing() {
-            return;
+        // A worker on its way out begins none: it might take an hour, and others can.
+        if self.shutdown.is_working() && !self.shortage.is_pausing() {
+            // A call takes a slot, as a job does, and comes before the next job.
+            while let Some((from, notes)) = self.outbox.calls.next(self.free_slots()) {
+                self.take(from, notes, HOLD_CALLBACK);
+            }
         }
-        // A call takes a slot, as a job does, and comes before the next job.
-        while let Some((from, names)) = self.outbox.calls.next(self.free_slots()) {
-            self.take(from, names, HOLD_CALLBACK);
+        if self.outbox.webhooks.names.is_empty() && std::mem::take(&mut self.outbox.has_more) {
+            self.outbox.interval.reset_immediately();
         }
     }
 
@@ -200,49 +222,59 @@ impl Dispatcher {
         capacity.slots.saturating_sub(capacity.occupied + self.claiming.promised())
     }
 
-    fn take(&mut self, from: OutBox, names: Vec<String>, hold: Duration) {
+    fn take(&mut self, from: OutBox, notes: Vec<Note>, hold: Duration) {
+        let names: Vec<&[u8]> = notes.iter().map(|note| note.name.as_slice()).collect();
         let step = steps::take(&self.who.keys, &from, &names, hold);
-        self.send(step, move |worker, takes| worker.on_taken(&from, names.len(), takes));
+        self.send(step, move |worker, takes| worker.on_taken(&notes, takes));
     }
 
-    fn on_taken(&mut self, from: &OutBox, asked: usize, takes: Result<Vec<Take>, Error>) {
-        self.outbox.noted(from).under_way -= asked;
-        for take in self.accepted("taking from the outbox", takes).unwrap_or_default() {
+    fn on_taken(&mut self, notes: &[Note], takes: Result<Vec<Take>, Error>) {
+        let takes = self.accepted("taking from the outbox", takes).unwrap_or_default();
+        let takes = takes.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
+        for (note, take) in notes.iter().zip(takes) {
+            if let Some(Take::Taken(taken)) = take {
+                self.begin_taken(taken);
+                continue;
+            }
+            self.outbox.noted(&note.from).end(&note.name);
             match take {
-                Take::Nothing => {}
-                Take::Taken(taken) => self.begin_taken(taken),
-                Take::GivenUp(body) => {
+                Some(Take::GivenUp(body)) => {
                     if let Ok(call) = DueCall::from_json(&body) {
                         self.observers.tell(WorkerEvent::CallbackLost { id: &call.job_id, name: &call.name });
                     }
                 }
+                Some(Take::Gone) if note.is_own => {
+                    let (name, entry) = (note.from.name(), String::from_utf8_lossy(&note.name));
+                    self.observers.tell(WorkerEvent::PostRefused { of: &name, entry: &entry });
+                }
+                _ => {}
             }
         }
     }
 
     fn begin_taken(&mut self, taken: Taken) {
-        self.outbox.noted(&taken.from).under_way += 1;
         match taken.from {
+            _ if taken.body.len() > POST_BYTES_MAX => self.put_off_unread(&taken, &"it is too large"),
             OutBox::Webhooks => match Letter::from_json(taken.body.as_bytes()) {
                 Ok(letter) => self.start_sending(taken, letter),
-                Err(error) => self.drop_taken(&taken, &error),
+                Err(error) => self.put_off_unread(&taken, &error),
             },
             OutBox::Callbacks(_) => match DueCall::from_json(&taken.body) {
                 Ok(call) => self.start_fetching(taken, call),
-                Err(error) => self.drop_taken(&taken, &error),
+                Err(error) => self.put_off_unread(&taken, &error),
             },
         }
     }
 
-    /// Drops an entry that cannot be read: another version of this program has written it, or nobody.
-    fn drop_taken(&mut self, taken: &Taken, error: &dyn fmt::Display) {
+    /// Leaves an entry that cannot be read to those who can: a later version of this program may have written it.
+    fn put_off_unread(&mut self, taken: &Taken, error: &dyn fmt::Display) {
         self.observers.step_failed("reading the outbox", error);
-        self.end_taken(taken, None);
+        self.end_taken(taken, Some(UNREAD_PAUSE));
     }
 
     /// Ends an entry that this worker has taken, or has it due again.
     fn end_taken(&mut self, taken: &Taken, again_in: Option<Duration>) {
-        self.outbox.noted(&taken.from).under_way -= 1;
+        self.outbox.noted(&taken.from).end(&taken.name);
         self.outbox.delivering += 1;
         let step = steps::deliver(&self.who.keys, taken, again_in);
         self.send(step, |worker, delivered| {
@@ -289,7 +321,7 @@ impl Dispatcher {
 
     fn start_call(&mut self, taken: Taken, call: DueCall, fields: Fields) {
         // It has not begun, and others may call it.
-        if self.shutdown.is_cold() {
+        if !self.shutdown.is_working() {
             return self.end_taken(&taken, Some(Duration::ZERO));
         }
         let job = Job::from_fields(&*call.job_id, fields).unwrap_or_else(|_| call.job());
@@ -333,15 +365,43 @@ impl Dispatcher {
     pub(super) fn has_emptied_outbox(&self, ended_since: Option<Instant>) -> bool {
         let is_past = ended_since.is_some_and(|since| since.elapsed() >= PARTING);
         // A callback that was called, or has not begun, would count as lost.
-        let is_cold = self.shutdown.is_cold() && self.outbox.delivering == 0;
-        let may_leave_rest = is_cold || is_past;
-        self.outbox.is_idle() && self.outbox.is_empty() || may_leave_rest && self.outbox.calls.under_way == 0
+        let is_cold =
+            self.shutdown.is_cold() && self.outbox.delivering == 0 && self.outbox.calls.under_way == 0;
+        let is_empty = self.outbox.is_idle() && self.outbox.webhooks.names.is_empty();
+        is_empty || (is_cold || is_past) && self.outbox.called.is_empty()
+    }
+
+    /// Whether the executor calls something.
+    pub(super) fn is_calling(&self) -> bool {
+        !self.outbox.called.is_empty()
     }
 
     /// When a worker on its way out leaves what is left in the outbox to others.
     pub(super) fn parting_ends_at(&self, ended_since: Option<Instant>) -> Option<Instant> {
-        let is_needed = !self.outbox.is_idle() || !self.outbox.is_empty();
+        let is_needed = !self.outbox.is_idle() || !self.outbox.webhooks.names.is_empty();
         // A time that has passed would be looked at for ever: what is waited for then is the end of a call.
         ended_since.map(|since| since + PARTING).filter(|at| is_needed && *at > Instant::now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note(name: &str) -> Note {
+        Note { from: OutBox::Webhooks, name: name.as_bytes().to_vec(), is_own: false }
+    }
+
+    #[test]
+    fn an_entry_that_is_found_again_and_again_is_taken_once() {
+        let mut noted = Noted::default();
+        let next = |noted: &mut Noted| noted.next(8).map_or(0, |(_, notes)| notes.len());
+        ["a", "b", "a"].into_iter().for_each(|name| noted.push(note(name)));
+        assert_eq!(next(&mut noted), 2);
+        noted.push(note("a"));
+        assert_eq!((next(&mut noted), noted.under_way), (0, 2), "it is under way");
+        noted.end(b"a");
+        noted.push(note("a"));
+        assert_eq!((next(&mut noted), noted.under_way), (1, 2));
     }
 }

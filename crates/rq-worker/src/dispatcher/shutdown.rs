@@ -195,7 +195,8 @@ impl Dispatcher {
             self.shutdown.cold_at(),
             idle_ends_at,
             self.hand_in_by(),
-            self.courtesies_end_at(),
+            // One that has passed would be looked at for ever, while webhooks are still sent.
+            self.courtesies_end_at().filter(|at| *at > Instant::now()),
             self.parting_ends_at(self.shutdown.ended_since),
         ];
         looks.into_iter().flatten().min()
@@ -288,7 +289,7 @@ impl Dispatcher {
     /// Notes since when a worker on its way out has nothing left that runs.
     fn note_ended(&mut self) {
         // What is being fetched does not run yet, and will not if Redis stays away.
-        let has_ended = self.capacity().occupied == 0 && !self.shutdown.is_working();
+        let has_ended = self.running.occupied() == 0 && !self.is_calling() && !self.shutdown.is_working();
         let since = self.shutdown.ended_since.or_else(|| Some(Instant::now()));
         self.shutdown.ended_since = since.filter(|_| has_ended);
     }

@@ -56,17 +56,27 @@ impl fmt::Display for WebhookAllow {
     }
 }
 
+/// How long the prefix is behind which an address of IPv6 carries one of IPv4.
+const CARRIER_BITS: u8 = 96;
+
 /// Whether a webhook may go to this address.
 pub(super) fn is_allowed(address: IpAddr, allow: &[WebhookAllow]) -> bool {
     // An address of IPv6 may mean one of IPv4: then both have to be well, or one be named.
-    let meant = [Some(address), meant_v4(address).map(IpAddr::V4)];
-    let mut meant = meant.into_iter().flatten();
-    let is_named = meant.clone().any(|address| {
+    let meant_v4 = meant_v4(address).map(IpAddr::V4);
+    let mut meant = [Some(address), meant_v4].into_iter().flatten();
+    let names = |address, prefix_bits_min| {
         allow.iter().any(|allow| match *allow {
-            WebhookAllow::Network { address: network, prefix_bits } => is_in(address, network, prefix_bits),
+            WebhookAllow::Network { address: network, prefix_bits } => {
+                prefix_bits >= prefix_bits_min && is_in(address, network, prefix_bits)
+            }
             WebhookAllow::Private => false,
         })
-    });
+    };
+    // Whoever names a wide network of IPv6 does not mean what it carries of IPv4.
+    let is_named = match meant_v4 {
+        Some(meant) => names(meant, 0) || names(address, CARRIER_BITS),
+        None => names(address, 0),
+    };
     is_named
         || meant.all(|address| match scope(address) {
             Scope::Public => true,
@@ -265,7 +275,8 @@ mod tests {
         assert!(allowed("::ffff:10.1.2.3", &["10.1.0.0/16"]));
         assert!(allowed("fe80::1", &["fe80::/10"]) && !allowed("fc00::1", &["fe80::/10"]));
         assert!(allowed("10.0.0.1", &["1.2.3.4/0"]) && !allowed("::1", &["1.2.3.4/0"]));
-        assert!(allowed("::1", &["::/0"]));
+        assert!(allowed("::1", &["::/0"]) && !allowed("::ffff:169.254.169.254", &["::/0"]));
+        assert!(allowed("::ffff:10.1.2.3", &["::ffff:10.1.2.3"]));
     }
 
     #[test]

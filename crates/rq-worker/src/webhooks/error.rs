@@ -98,7 +98,13 @@ impl From<ureq::Error> for SendError {
                 Some(RefusedAddress(address)) => SendError::Address(*address),
                 None => SendError::Network(other.to_string()),
             },
-            error => SendError::Network(error.to_string()),
+            // These are of TCP, TLS and the like. The text of others may have what the receiver has sent, URLs included.
+            ureq::Error::Io(error) => SendError::Network(error.to_string()),
+            ureq::Error::HostNotFound => SendError::Network("its host has no address".to_owned()),
+            ureq::Error::ConnectionFailed => SendError::Network("it does not accept connections".to_owned()),
+            ureq::Error::Tls(reason) => SendError::Network(reason.to_owned()),
+            ureq::Error::Rustls(error) => SendError::Network(error.to_string()),
+            _ => SendError::Network("what it answers is no HTTP that can be followed".to_owned()),
         }
     }
 }

@@ -218,8 +218,8 @@ fn names_of_callbacks_and_webhooks_of_others_are_shown_whole() {
     fields("c", "math.add", "webhooks", webhooks);
     let said = RqTest::new(&scratch).drain(&["--name", "w"]);
     for line in [
-        r"Worker w: job a: this program has no callback hooks.\x1b[2J, which is not called",
-        r"Worker w: job b: this program has no callback ours.\x1b[2J; it waits for a day for a worker that has it",
+        r"Worker w: job a: this program has no callback hooks.\x1b[2J, so it is not called",
+        r"Worker w: job b: this program has no callback ours.\x1b[2J; the call waits for a day for a worker that has it",
     ] {
         assert_eq!(said.matches(line).count(), 1, "{line}: {said}");
     }

@@ -1,5 +1,7 @@
 //! [`End`]: how a job ended, as its callback sees it.
 
+use std::fmt;
+
 use rq_wire::{Codec, Value};
 use serde::de::DeserializeOwned;
 
@@ -16,7 +18,7 @@ use crate::handlers::convert;
 /// #[callback("alerts.page")]
 /// fn page(end: End) -> rq_core::Result<()> {
 ///     match end {
-///         End::Failed(failure) => eprintln!("{}: {}", failure.kind(), failure.text()),
+///         End::Failed(failure) => eprintln!("{}", failure.text()),
 ///         End::Finished(value) => eprintln!("{} at last", value.read::<i64>()?),
 ///         _ => {}
 ///     }
@@ -103,6 +105,12 @@ impl EndFailure {
     /// What is stored with the job: the kind, what went wrong, and one cause a line.
     pub fn text(&self) -> &str {
         &self.text
+    }
+}
+
+impl fmt::Display for EndFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::job::Job;
 /// Decides what else happens when a job fails: reports it, counts it, wakes somebody.
 ///
 /// Runs in the worker, on a thread beside its loop, before the failure is stored, once per failure and however the
-/// job failed; a job that returns a [`Retry`](crate::Retry) has not. Handlers run in the order they were added.
+/// job failed; one that returns a [`Retry`](crate::Retry), or that somebody has stopped, has not, as in RQ. Handlers run in the order they were added.
 ///
 /// ```
 /// use std::ops::ControlFlow;

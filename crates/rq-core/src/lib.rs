@@ -54,7 +54,7 @@
 //! | `Job.refresh` | [`JobHandle::refresh`] |
 //! | `job.meta[..] = ..`, `Job.save_meta` | [`JobHandle::set_meta`] from outside, [`Context::set_meta`] in the job |
 //! | `Job.cancel`, `.delete`, `.requeue` | [`JobHandle::cancel`], [`JobHandle::delete`], [`JobHandle::requeue`] |
-//! | `send_stop_job_command` | [`JobHandle::stop`] |
+//! | `send_stop_job_command` | [`JobHandle::stop`], of [`Queue::handle`] where only the id is known |
 //! | `Worker.all`, `Worker.all(queue=..)` | [`Queue::all_workers`], [`Queue::workers`] |
 //! | `Worker.count`, `Worker.count(queue=..)` | [`Queue::all_worker_count`], [`Queue::worker_count`] |
 //! | `Worker.find_by_key` | [`Queue::worker`] |

@@ -302,9 +302,9 @@ fn callback_unknown(worker: &str, job: &Job, name: &str, waits: bool) {
     let (id, name) = (Shown::name(&job.id), Shown::name(name));
     match waits {
         true => warn!(
-            "Worker {worker}: job {id}: this program has no callback {name}; it waits for a day for a worker that has it"
+            "Worker {worker}: job {id}: this program has no callback {name}; the call waits for a day for a worker that has it"
         ),
-        false => warn!("Worker {worker}: job {id}: this program has no callback {name}, which is not called"),
+        false => warn!("Worker {worker}: job {id}: this program has no callback {name}, so it is not called"),
     }
 }
 
@@ -315,7 +315,7 @@ fn webhook_failed(worker: &str, letter: &Letter, error: &SendError, again_in: Op
         Some(pause) => {
             let pause = Counted(pause.as_secs(), "second");
             warn!(
-                "Worker {worker}: job {id}: a webhook to {to} was not sent, and is tried again in {pause}: {error}"
+                "Worker {worker}: job {id}: a webhook to {to} was not sent, and is tried again in {pause}, by any worker that runs then: {error}"
             );
         }
         None => warn!("Worker {worker}: job {id}: a webhook to {to} is given up: {error}"),

@@ -162,11 +162,15 @@ pub(super) fn a_callback_that_nobody_here_knows_leaves_the_end_alone_and_is_told
         ("finished".into(), "failed".into())
     );
     assert_eq!(
-        log.matches("this program has no callback shop.done, which is not called").count(),
+        log.matches("this program has no callback shop.done, so it is not called").count(),
         1,
         "{log}"
     );
-    assert_eq!(log.matches("this program has no callback elsewhere.page; it waits").count(), 1, "{log}");
+    assert_eq!(
+        log.matches("this program has no callback elsewhere.page; the call waits").count(),
+        1,
+        "{log}"
+    );
     assert_eq!(stage.waiting_in("callbacks:shop.done").len(), 0);
     assert_eq!(stage.waiting_in("callbacks:elsewhere.page").len(), 2, "one for each attempt");
 }
@@ -249,7 +253,7 @@ pub(super) fn a_value_too_large_to_wait_for_a_callback_ends_no_worker(executor: 
     let log = stage.drain(&[]);
     assert_eq!(["large", "small"].map(|id| stage.scratch.status(id)), ["finished", "finished"]);
     assert!(
-        log.contains("job large: this program has no callback elsewhere.done, which is not called"),
+        log.contains("job large: this program has no callback elsewhere.done, so it is not called"),
         "{log}"
     );
     assert_eq!(stage.waiting_in("callbacks:elsewhere.done").len(), 1);

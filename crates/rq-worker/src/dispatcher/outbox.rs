@@ -39,6 +39,9 @@ const UNREAD_PAUSE: Duration = Duration::from_secs(3600);
 /// How long a worker on its way out goes on taking what its jobs have called for.
 const PARTING: Duration = Duration::from_secs(10);
 
+/// The names of the entries of each box that are due.
+type Found = Vec<(OutBox, Vec<Vec<u8>>)>;
+
 /// What ends of jobs call for, as far as this worker knows of it and can do it.
 pub(super) struct Outbox {
     /// The boxes whose entries it can deliver.
@@ -179,12 +182,12 @@ impl Dispatcher {
             // Nearly always there is nothing: one `EXISTS` says so for all of them.
             let (is_any, now_ms) = link.run(&steps::any(&keys, &boxes)).await?;
             let due = if is_any { link.run(&steps::due(&keys, &boxes, now_ms)).await? } else { Vec::new() };
-            Ok(boxes.into_iter().zip(due).collect::<Vec<_>>())
+            Ok(boxes.into_iter().zip(due).collect::<Found>())
         };
         self.beside(look, Dispatcher::on_looked_into_outbox);
     }
 
-    fn on_looked_into_outbox(&mut self, found: Result<Vec<(OutBox, Vec<Vec<u8>>)>, Error>) {
+    fn on_looked_into_outbox(&mut self, found: Result<Found, Error>) {
         (self.outbox.is_looking, self.outbox.has_looked) = (false, true);
         // Not repeated: the next look comes soon.
         for (from, names) in self.reported("looking into the outbox", found).unwrap_or_default() {

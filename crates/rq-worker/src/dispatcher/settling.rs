@@ -126,6 +126,9 @@ impl Dispatcher {
     /// Has the exception handlers see the failure, if it is one, and the letters written, both beside the loop; then has the
     /// execution settled.
     fn show_and_settle(&mut self, job: Arc<Job>, failure: Option<Failure>, settlement: Settlement) {
+        // A job that somebody has stopped is no exception, in RQ too.
+        let is_stopped = matches!(settlement.conclusion.settled, Settled::Stopped(_));
+        let failure = failure.filter(|_| !is_stopped);
         let shown = failure.and_then(|failure| self.exceptions.show(Arc::clone(&job), failure));
         let letters = posts::letters(&job, &settlement);
         if shown.is_none() && letters.is_none() {

@@ -213,10 +213,13 @@ fn receivers_that_do_as_documented_tell_good_signatures_from_bad_ones() {
             let verified = verify::verify(secret, signature, body.as_bytes(), secs(300));
             assert_eq!(verified, Some(is_good), "{request:?}");
             let arguments = serde_json::to_string(&[secret, signature, body]).unwrap();
-            let code = format!("{VERIFY_IN_PYTHON}\nprint(verify(*{arguments}))");
+            let code = format!("{VERIFY_IN_PYTHON}\na = {arguments}; print(verify(*a[:2], a[2].encode()))");
             let expected = if is_good { "True\n" } else { "False\n" };
             assert_eq!(Python::new(&scratch).run(&code), expected, "{request:?}");
         }
+        let mangled = r#"[None, "", "nonsense", "t=x,v1=y", "t=1"]"#;
+        let code = format!("{VERIFY_IN_PYTHON}\nprint(any(verify('s', text, b'') for text in {mangled}))");
+        assert_eq!(Python::new(&scratch).run(&code), "False\n");
         // Old ones are refused, however good.
         let old =
             verify::verify("whsec é", &old_signature(&request.body), request.body.as_bytes(), secs(300));

@@ -22,6 +22,9 @@ pub(crate) struct Options {
     cargo: Vec<String>,
 }
 
+/// How many tests run at once. Most of the time they wait, so that there are three for two cores.
+const THREADS: &str = "RUST_TEST_THREADS";
+
 /// Tests that ran, added up over all test programs.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Tally {
@@ -35,7 +38,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let began = Instant::now();
     let setting = Setting::with_python()?;
     let mut tally = Tally::default();
-    let tests = setting.given_to(command(&options.cargo));
+    let mut tests = setting.given_to(command(&options.cargo));
+    if std::env::var_os(THREADS).is_none() {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        tests = tests.env(THREADS, (cores * 3).div_ceil(2).to_string());
+    }
     let line = tests.to_string();
     let mut succeeded = tests.status_seeing(|line| tally.add(line))?.success();
     if options.cargo.is_empty() {

@@ -49,8 +49,6 @@ pub(super) struct Outbox {
     interval: Interval,
     is_looking: bool,
     has_looked: bool,
-    /// Whether the last look found more than it could name: the next one comes once those are begun.
-    has_more: bool,
     /// Entries to be taken: requests, and calls.
     webhooks: Noted,
     calls: Noted,
@@ -68,6 +66,8 @@ struct Noted {
     /// Those that are noted or under way: a look finds what waits for a slot again and again.
     known: HashSet<Vec<u8>>,
     under_way: usize,
+    /// Whether a look found more than it could name: the next one comes once those are begun.
+    has_more: bool,
 }
 
 /// An entry that is due.
@@ -115,7 +115,6 @@ impl Outbox {
             interval,
             is_looking: false,
             has_looked: false,
-            has_more: false,
             webhooks: Noted::default(),
             calls: Noted::default(),
             sender: Arc::new(Sender::new(options.webhooks.clone())),
@@ -149,6 +148,16 @@ impl Outbox {
 
     fn is_empty(&self) -> bool {
         self.webhooks.names.is_empty() && self.calls.names.is_empty()
+    }
+
+    /// Has the next look come at once where the last one found more than it could name, and all of that is begun. What waits
+    /// for a slot would be found again and again.
+    fn look_for_more(&mut self) {
+        for noted in [&mut self.webhooks, &mut self.calls] {
+            if noted.names.is_empty() && std::mem::take(&mut noted.has_more) {
+                self.interval.reset_immediately();
+            }
+        }
     }
 
     fn noted(&mut self, of: &OutBox) -> &mut Noted {
@@ -191,7 +200,7 @@ impl Dispatcher {
         (self.outbox.is_looking, self.outbox.has_looked) = (false, true);
         // Not repeated: the next look comes soon.
         for (from, names) in self.reported("looking into the outbox", found).unwrap_or_default() {
-            self.outbox.has_more |= names.len() == BATCH_MAX;
+            self.outbox.noted(&from).has_more |= names.len() == BATCH_MAX;
             for name in names {
                 self.outbox.note(Note { from: from.clone(), name, is_own: false });
             }
@@ -214,9 +223,7 @@ impl Dispatcher {
                 self.take(from, notes, HOLD_CALLBACK);
             }
         }
-        if self.outbox.webhooks.names.is_empty() && std::mem::take(&mut self.outbox.has_more) {
-            self.outbox.interval.reset_immediately();
-        }
+        self.outbox.look_for_more();
     }
 
     /// How many executions the executor can take now.

@@ -59,13 +59,12 @@ pub(super) struct Outbox {
     called: HashMap<ExecutionId, (Taken, DueCall)>,
 }
 
-/// Entries of one kind that are due, and how many of them are being done.
+/// Entries of one kind that are due, and those of them that are being done.
 #[derive(Default)]
 struct Noted {
     names: VecDeque<Note>,
     /// Those that are noted or under way: a look finds what waits for a slot again and again.
     known: HashSet<Vec<u8>>,
-    under_way: usize,
     /// Whether a look found more than it could name: the next one comes once those are begun.
     has_more: bool,
 }
@@ -93,14 +92,17 @@ impl Noted {
             let Some(note) = self.names.pop_front_if(|note| note.from == from) else { break };
             notes.push(note);
         }
-        self.under_way += notes.len();
         Some((from, notes))
     }
 
     /// One that was under way is not any more.
     fn end(&mut self, name: &[u8]) {
         self.known.remove(name);
-        self.under_way -= 1;
+    }
+
+    /// How many are being taken or done.
+    fn under_way(&self) -> usize {
+        self.known.len() - self.names.len()
     }
 }
 
@@ -133,7 +135,7 @@ impl Outbox {
 
     /// How many slots of the executor calls have, or were promised.
     pub(super) fn occupied(&self) -> usize {
-        self.calls.under_way
+        self.calls.under_way()
     }
 
     /// Whether this worker has looked for what others left, and nothing that it knows of is left to do.
@@ -143,7 +145,7 @@ impl Outbox {
 
     /// Whether nothing is being done.
     fn is_idle(&self) -> bool {
-        self.webhooks.under_way == 0 && self.calls.under_way == 0 && self.delivering == 0
+        self.webhooks.under_way() == 0 && self.calls.under_way() == 0 && self.delivering == 0
     }
 
     fn is_empty(&self) -> bool {
@@ -212,7 +214,8 @@ impl Dispatcher {
         if self.shutdown.is_cold() || self.outage.is_refused() || self.outbox.is_empty() {
             return;
         }
-        while let Some((from, notes)) = self.outbox.webhooks.next(SENDS_MAX - self.outbox.webhooks.under_way)
+        while let Some((from, notes)) =
+            self.outbox.webhooks.next(SENDS_MAX - self.outbox.webhooks.under_way())
         {
             self.take(from, notes, HOLD_WEBHOOK);
         }
@@ -376,7 +379,7 @@ impl Dispatcher {
         let is_past = ended_since.is_some_and(|since| since.elapsed() >= PARTING);
         // A callback that was called, or has not begun, would count as lost.
         let is_cold =
-            self.shutdown.is_cold() && self.outbox.delivering == 0 && self.outbox.calls.under_way == 0;
+            self.shutdown.is_cold() && self.outbox.delivering == 0 && self.outbox.calls.under_way() == 0;
         let is_empty = self.outbox.is_idle() && self.outbox.webhooks.names.is_empty();
         is_empty || (is_cold || is_past) && self.outbox.called.is_empty()
     }
@@ -409,9 +412,9 @@ mod tests {
         ["a", "b", "a"].into_iter().for_each(|name| noted.push(note(name)));
         assert_eq!(next(&mut noted), 2);
         noted.push(note("a"));
-        assert_eq!((next(&mut noted), noted.under_way), (0, 2), "it is under way");
+        assert_eq!((next(&mut noted), noted.under_way()), (0, 2), "it is under way");
         noted.end(b"a");
         noted.push(note("a"));
-        assert_eq!((next(&mut noted), noted.under_way), (1, 2));
+        assert_eq!((next(&mut noted), noted.under_way()), (1, 2));
     }
 }

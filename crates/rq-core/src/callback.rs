@@ -29,6 +29,9 @@ impl CallbackKind {
     /// All of them.
     pub const ALL: [CallbackKind; 3] = [CallbackKind::Success, CallbackKind::Failure, CallbackKind::Stopped];
 
+    /// Those that are called where the job ran, in this order: a success callback that fails is a failure.
+    pub const WHERE_IT_RAN: [CallbackKind; 2] = [CallbackKind::Success, CallbackKind::Failure];
+
     /// The word for it: `success`, `failure` or `stopped`.
     pub const fn as_str(self) -> &'static str {
         match self {

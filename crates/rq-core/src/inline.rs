@@ -28,9 +28,6 @@ const OVERDUE_S: i64 = 60;
 /// The same for a job without a time limit: a year.
 const UNLIMITED_S: i64 = 31_536_000;
 
-/// The callbacks that are called where the job has run: the second also where the first has failed.
-const CALLED_HERE: [CallbackKind; 2] = [CallbackKind::Success, CallbackKind::Failure];
-
 /// The functions an inline queue can run.
 pub(crate) struct Inline {
     handlers: Handlers,
@@ -86,7 +83,7 @@ impl InlineRun<'_> {
         let handlers = &self.inline.handlers;
         let mut outcome = handlers.prepare(&self.job).and_then(|prepared| prepared.run(&context));
         let ran = began.elapsed();
-        for kind in CALLED_HERE {
+        for kind in CallbackKind::WHERE_IT_RAN {
             let Some(due) = handlers.due_callback(kind, &context, &outcome) else { continue };
             context.interrupt().rearm(due.limit);
             if let Err(failure) = due.prepared.run(&context) {
@@ -105,7 +102,7 @@ impl InlineRun<'_> {
             Err(failure) => Err(failure),
         };
         let ran = began.elapsed();
-        for kind in CALLED_HERE {
+        for kind in CallbackKind::WHERE_IT_RAN {
             let Some(due) = handlers.due_callback(kind, &context, &outcome) else { continue };
             context.interrupt().rearm(due.limit);
             if let Err(failure) = due.prepared.run_async(&context).await {

@@ -44,16 +44,12 @@ pub(crate) fn callback(
     let takes_context = takes_context(declaration)?;
     let returns = returns(declaration)?;
     let Declaration { visibility, signature, .. } = declaration;
-    let (ident, docs, function) = (&signature.ident, declaration.docs(), declaration.function());
+    let (ident, beside, function) = (&signature.ident, declaration.type_beside(), declaration.function());
     let run = run(rq, declaration, takes_context, returns);
-    // A type and a function may have one name, so that `page(&ctx, end)` stays a plain call; without variants nobody can
-    // make a value of it.
     Ok(quote! {
         #function
 
-        #(#docs)*
-        #[allow(non_camel_case_types)]
-        #visibility enum #ident {}
+        #beside
 
         #[allow(dead_code)]
         impl #ident {

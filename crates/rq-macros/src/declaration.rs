@@ -1,7 +1,7 @@
 //! [`Declaration`]: the function under `#[job]` or `#[callback]`, with or without a body.
 
 use proc_macro2::TokenStream;
-use quote::ToTokens;
+use quote::{ToTokens, quote};
 use syn::parse::{Parse, ParseStream};
 use syn::{
     Attribute, Block, Error, FnArg, Ident, Pat, Result, ReturnType, Signature, Token, Type, Visibility,
@@ -53,8 +53,20 @@ impl Declaration {
         tokens
     }
 
-    /// The doc comments, for the type beside the function.
-    pub(crate) fn docs(&self) -> impl Iterator<Item = &Attribute> {
+    /// The type beside the function, with its doc comments.
+    pub(crate) fn type_beside(&self) -> TokenStream {
+        let Declaration { visibility, signature, .. } = self;
+        let (ident, docs) = (&signature.ident, self.docs());
+        // A type and a function may have one name, so that `add(2, 3)` stays a plain call; without variants nobody can
+        // make a value of it.
+        quote! {
+            #(#docs)*
+            #[allow(non_camel_case_types)]
+            #visibility enum #ident {}
+        }
+    }
+
+    fn docs(&self) -> impl Iterator<Item = &Attribute> {
         self.attributes.iter().filter(|attribute| attribute.path().is_ident("doc"))
     }
 

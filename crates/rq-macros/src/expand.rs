@@ -51,7 +51,7 @@ fn type_beside(
 ) -> Result<TokenStream> {
     let Attribute { identity, defaults } = attribute;
     let Declaration { visibility, signature, .. } = declaration;
-    let (name, ident, docs) = (identity.name(), &signature.ident, declaration.docs());
+    let (name, ident, beside) = (identity.name(), &signature.ident, declaration.type_beside());
     let Parameters { names, types, .. } = parameters;
     let params = names.iter().map(|name| name.to_string());
     let yields = yields(rq, declaration)?;
@@ -65,12 +65,8 @@ fn type_beside(
     };
     // Hygienic, so that a parameter of the same name is no trouble.
     let queue = Ident::new("queue", Span::mixed_site());
-    // A type and a function may have one name, so that `add(2, 3)` stays a plain call; without variants nobody can
-    // make a value of it.
     Ok(quote! {
-        #(#docs)*
-        #[allow(non_camel_case_types)]
-        #visibility enum #ident {}
+        #beside
 
         #[allow(dead_code)]
         impl #ident {

@@ -85,7 +85,7 @@ impl Jobs {
     /// Calls what is to be called where a job has run. A callback that fails is the job's failure, and so the failure
     /// callback is called after a success callback as well.
     fn call_back(&self, context: &Context, site: &impl Site, ended: &mut Ended) {
-        for kind in [CallbackKind::Success, CallbackKind::Failure] {
+        for kind in CallbackKind::WHERE_IT_RAN {
             let Some(due) = self.handlers.due_callback(kind, context, &ended.outcome) else { continue };
             if !site.begin_callback(kind, due.limit) {
                 return;

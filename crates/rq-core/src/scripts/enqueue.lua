@@ -2,7 +2,8 @@
 --
 -- KEYS  1 queue list   2 rq:queues   then those of rq:wip, the schedule and the deferred registry of the queue that a
 --       job may come into
--- ARGV  1 prefix   2 queue name   3 now (T)   4 now (I)   then per job:
+-- ARGV  1 prefix   2 queue name   3 now (T)   4 now (I)   5 the group they join, empty for none
+--       6 what the one job is unique by, empty for nothing   then per job:
 --       id, place, ttl, created_at, data, d, then d ids to wait for, base, n, then n times field and value
 --         base   `new`: these are all other fields · `same`: so are those of the job before, but for these
 --         place  `L` the head of the queue · `R` its tail · `I:<x>:<score>` inline run <x>, in wip until <score>
@@ -164,7 +165,7 @@ local function enqueue(i, ids, after)
 end
 
 local answers = {}
-local i = 5
+local i = 7
 while i <= #ARGV do
   local d = tonumber(ARGV[i + 5])
   local ids = {}

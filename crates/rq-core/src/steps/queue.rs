@@ -70,7 +70,7 @@ pub fn enqueue(keys: &Keys, queue: &str, jobs: &[(Job, Place)]) -> Step<Vec<Enqu
     let now = Timestamp::now();
     for chunk in jobs.chunks(JOBS_PER_SCRIPT_MAX) {
         let mut cmd = scripts::ENQUEUE.invoke(&books(keys, queue, chunk));
-        cmd.arg(keys.prefix()).arg(queue).arg(now.to_string()).arg(now.epoch_secs());
+        cmd.arg(keys.prefix()).arg(queue).arg(now.to_string()).arg(now.epoch_secs()).arg("").arg("");
         // Anew for each script: none remembers another's fields, so that the first job of each brings all of its own.
         let mut before = None;
         for (job, place) in chunk {

@@ -164,6 +164,10 @@ keys! {
     cron_job(name) = ":cron_job:", name, ":jobs";
     /// Sorted set of cron entries by their last run.
     cron_jobs() = ":cron_jobs";
+    /// Ours: set of the names of the cron entries that our schedulers have announced.
+    cron_entries() = ":cron_entries";
+    /// Ours: hash of one cron entry: its schedule, how far it has come, and the job it enqueues.
+    cron_entry(name) = ":cron_entry:", name;
     /// Set of the ids in a group.
     group(name) = ":group:", name;
     /// Set of group names.
@@ -244,6 +248,19 @@ pub fn check_worker_name(name: &str) -> Result<(), NameError> {
             name: name.to_owned(),
             reason: "it must not be empty, hold control characters, begin or end in white space, \
                      or end in `:executions`",
+        });
+    }
+    check_length(KIND, name)
+}
+
+/// Checks the name of a cron entry that we are about to write.
+pub fn check_cron_name(name: &str) -> Result<(), NameError> {
+    const KIND: &str = "name of a cron entry";
+    if name.is_empty() || name.chars().any(char::is_control) || name.trim() != name {
+        return Err(NameError {
+            kind: KIND,
+            name: name.to_owned(),
+            reason: "it must not be empty, hold control characters, or begin or end in white space",
         });
     }
     check_length(KIND, name)

@@ -253,19 +253,6 @@ pub fn check_worker_name(name: &str) -> Result<(), NameError> {
     check_length(KIND, name)
 }
 
-/// Checks the name of a cron entry that we are about to write.
-pub fn check_cron_name(name: &str) -> Result<(), NameError> {
-    const KIND: &str = "name of a cron entry";
-    if name.is_empty() || name.chars().any(char::is_control) || name.trim() != name {
-        return Err(NameError {
-            kind: KIND,
-            name: name.to_owned(),
-            reason: "it must not be empty, hold control characters, or begin or end in white space",
-        });
-    }
-    check_length(KIND, name)
-}
-
 /// Checks the name of a function that we are about to write: a dotted path of identifiers, `tasks.add`, whose last part
 /// Python looks for in the module before it. Those of `#[job]` are the same.
 pub fn check_function_name(name: &str) -> Result<(), NameError> {

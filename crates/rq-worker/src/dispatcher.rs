@@ -15,6 +15,7 @@
 //! | sends webhooks, and has callbacks called that were not called where the job ran | `posts.rs`, `outbox.rs` |
 //! | stores the meta that running jobs save | `meta.rs`, `meta_box.rs` |
 //! | queues scheduled jobs that are due | `schedule.rs` |
+//! | runs a cron scheduler beside the loop | `cron.rs` |
 //! | repairs registries, queues and rate limits | `maintenance.rs`, `round.rs` |
 //! | gives memory back that jobs have left with the allocator | `thrift.rs` |
 //! | carries out requests of the caller, and commands over Redis | `requests.rs` |
@@ -30,6 +31,7 @@
 
 mod admission;
 mod claiming;
+mod cron;
 mod exceptions;
 mod heartbeats;
 mod leases;
@@ -75,6 +77,7 @@ use crate::request::{self, Requests};
 use admission::Admission;
 pub use admission::INFLATED_BYTES_MAX;
 use claiming::{Capacity, Claiming};
+use cron::CronTask;
 use exceptions::Exceptions;
 use heartbeats::Heartbeats;
 use leases::Leases;
@@ -126,9 +129,18 @@ pub(crate) async fn run(mut parts: Parts, mut requests: Requests) -> Result<(), 
     observers.tell(WorkerEvent::Started { executor: parts.executor_name, slots: parts.executor.slots() });
     registration::tell_of_dangers(&server, &observers);
     registration::tell_of_strangers(&link, &who, &parts.options.queues, &observers).await;
-    let mut dispatcher = Dispatcher::new(parts, who, link, Arc::new(observers), requests);
-    dispatcher.listen().await;
-    let result = dispatcher.dispatch().await;
+    let observers = Arc::new(observers);
+    let cron = CronTask::start(&parts.options, &observers).await;
+    let mut dispatcher = Dispatcher::new(parts, who, link, observers, requests);
+    let result = match cron {
+        Ok(cron) => {
+            dispatcher.cron = cron;
+            dispatcher.listen().await;
+            dispatcher.dispatch().await
+        }
+        Err(error) => Err(error),
+    };
+    dispatcher.leave_cron().await;
     dispatcher.unregister().await;
     result
 }
@@ -218,6 +230,8 @@ struct Dispatcher {
     meta: Meta,
     /// In a worker that has a scheduler, until that has left.
     schedule: Option<Schedule>,
+    /// In a worker that has a cron, until that has ended.
+    cron: Option<CronTask>,
     maintenance: Maintenance,
 }
 
@@ -250,6 +264,7 @@ impl Dispatcher {
             posts: Posts::new(callback_names),
             meta: Meta::new(&options),
             schedule: Schedule::new(&options),
+            cron: None,
             maintenance: Maintenance::new(&options),
             who,
             options,
@@ -298,6 +313,7 @@ impl Dispatcher {
         self.start_taking();
         self.start_claims();
         self.start_leaving_schedule();
+        self.stop_cron();
         self.report_state();
     }
 
@@ -321,6 +337,7 @@ impl Dispatcher {
             () = self.reaping.due(), if is_working => then(Dispatcher::start_looking),
             () = Schedule::due(&self.schedule), if is_working => then(Dispatcher::start_look_at_schedule),
             () = self.outbox.due(), if is_working => then(Dispatcher::start_look_into_outbox),
+            error = CronTask::failed(&mut self.cron), if is_working => then(|worker| worker.on_cron_failed(error)),
             () = self.maintenance.due() => then(Dispatcher::start_maintenance),
             () = self.meta.due() => then(Dispatcher::start_saving_meta),
             () = self.claiming.notified(), if wants_notifier => then(|worker| worker.claiming.on_notified()),

@@ -1,15 +1,22 @@
 //! Jobs at fixed times: what they are, when they are due, and who enqueues them, once.
 //!
-//! A [`Cron`] holds [`Entry`]s; each is a call, a queue and a [`Schedule`].
+//! A [`Cron`] holds [`Entry`]s; each is a call, a queue and a [`Schedule`]. [`Cron::check`] looks at them, and
+//! [`plan`](plan()) says what to do about one now. Nothing here but the zone of this machine depends on where it runs.
 
 mod catch_up;
 mod cron;
 mod entry;
+mod expression;
 mod overlap;
+mod plan;
 mod schedule;
+mod zone;
 
 pub use catch_up::CatchUp;
-pub use cron::Cron;
-pub use entry::Entry;
+pub use cron::{CheckedCron, Cron, CronError, ENTRIES_MAX};
+pub use entry::{CheckedEntry, Entry, EntryError, Reason};
+pub use expression::{Expression, ExpressionError};
 pub use overlap::Overlap;
-pub use schedule::Schedule;
+pub use plan::{Decided, Dropped, GRACE, Plan, TICKS_MAX, Why, plan};
+pub use schedule::{INTERVAL_MAX, INTERVAL_MIN, Interval, IntervalError, Schedule};
+pub use zone::{Zone, ZoneError};

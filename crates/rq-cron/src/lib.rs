@@ -4,19 +4,29 @@
 //! [`plan`](plan()) says what to do about one now. Nothing here but the zone of this machine depends on where it runs.
 
 mod catch_up;
+mod clock;
 mod cron;
 mod entry;
+mod event;
 mod expression;
+mod log;
 mod overlap;
 mod plan;
+mod record;
 mod schedule;
+mod scheduler;
+mod tracked;
 mod zone;
 
 pub use catch_up::CatchUp;
+pub use clock::{Clock, RedisClock};
 pub use cron::{CheckedCron, Cron, CronError, ENTRIES_MAX};
 pub use entry::{CheckedEntry, Entry, EntryError, Reason};
+pub use event::{CronEvent, CronObserver};
 pub use expression::{Expression, ExpressionError};
+pub use log::CronLog;
 pub use overlap::Overlap;
 pub use plan::{Decided, Dropped, GRACE, Plan, TICKS_MAX, Why, plan};
 pub use schedule::{INTERVAL_MAX, INTERVAL_MIN, Interval, IntervalError, Schedule};
+pub use scheduler::{CronScheduler, HEARTBEAT};
 pub use zone::{Zone, ZoneError};

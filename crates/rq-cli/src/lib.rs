@@ -35,6 +35,7 @@ use std::process::ExitCode;
 mod app;
 mod command_line;
 mod commands;
+mod cron_source;
 mod executors;
 mod log;
 mod names;
@@ -54,6 +55,8 @@ pub use rq_core::{
     ExceptionHandler, Failure, Guard, Handlers, Job, Payload, Repeat, Result, Retry, StateError, States,
     Value, handlers,
 };
+/// What a cron is made of, for [`App::cron`].
+pub use rq_cron::{CatchUp, Cron, Entry, Overlap};
 /// What an executor of the program's own is made of, for [`App::executor`].
 pub use rq_core::{
     CallbackKind, Ended, Execution, ExecutionId, Executor, Host, Interrupt, JobOutcome, Stop, Task, Want,

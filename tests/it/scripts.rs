@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `scripts/<name>.rs` | the script of that name |
 //! | `scripts/due.rs` | `due` and `leave` |
+//! | `scripts/tick.rs` | `announce`, `tick`, `trigger` and `pause` |
 //! | `scripts/outbox.rs` | `take` and `deliver`, and what `settle` and `abandon` post |
 //! | `scripts/registration.rs` | `birth` and `death` |
 //! | `scripts/lives.rs` | those of a running job, whose id has been enqueued anew |
@@ -60,6 +61,7 @@ mod requeue;
 mod save_meta;
 mod settle;
 mod take_round;
+mod tick;
 mod tidy_group;
 mod undefer;
 

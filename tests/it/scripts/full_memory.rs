@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rq_core::steps::cron::{tick, trigger};
 use rq_core::steps::claim::{put_back, renew, save_meta};
 use rq_core::steps::job::{Cursor, Release, release};
 use rq_core::steps::maintenance::{
@@ -18,6 +19,7 @@ use rq_tests::{PrivateRedis, Scratch, eventually};
 use super::cancel::{defer, dependent};
 use super::due::{ours, schedule, scheduler};
 use super::release::child;
+use super::tick::{announced, at, firing};
 use super::{QUEUE, Stage, Worker, failed, finished};
 
 /// A stage whose Redis takes no more data from here on.
@@ -149,6 +151,18 @@ fn enqueuing_is_refused_whole() {
         assert!(error.to_string().contains("maxmemory"), "{error}");
     }
     assert_eq!(stage.waiting(QUEUE), ["old"]);
+}
+
+/// A tick is not decided then, and is made up for.
+#[test]
+fn ticks_wait() {
+    let full = FullMemory::holding(&[]);
+    announced(&full.stage);
+    full.fill();
+    let step = tick(&full.stage.keys, &[firing(&full.stage, "a", 10, None)]);
+    for refused in [full.stage.refuse(&step), full.stage.refuse(&trigger(&full.stage.keys, "nightly", "t", at(10)))] {
+        assert!(refused.to_string().contains("maxmemory"), "{refused}");
+    }
 }
 
 #[test]

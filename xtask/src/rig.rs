@@ -34,7 +34,7 @@ struct Rig {
     tests: &'static str,
 }
 
-const RIGS: [Rig; 9] = [
+const RIGS: [Rig; 10] = [
     Rig {
         name: "sweep",
         does: "one fault at each request of a worker, in each scenario: jobs, webhooks, callbacks",
@@ -49,6 +49,11 @@ const RIGS: [Rig; 9] = [
         name: "schedulers",
         does: "two schedulers paused and killed at random, 100,000 due jobs",
         tests: "two_schedulers",
+    },
+    Rig {
+        name: "cron",
+        does: "two cron schedulers and their Redis paused and killed at random, 20,000 ticks",
+        tests: "two_cron_schedulers",
     },
     Rig {
         name: "lives",

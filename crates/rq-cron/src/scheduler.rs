@@ -155,8 +155,8 @@ impl CronScheduler {
 
     /// Its first steps. What is refused here for want of a permission, say, ends it.
     async fn begin(&mut self) -> Result<(), Error> {
-        // First, as the answer sets the clock by which all else is decided.
-        self.link.run(&self.birth_step()).await.map(|redis| self.set_clock(redis))?;
+        // First, as the answer sets the clock by which all else is decided; then as that clock has it, and with what the
+        // announcement has told.
         self.save().await?;
         self.announce(true).await?;
         let now = self.clock.now();
@@ -230,17 +230,12 @@ impl CronScheduler {
     /// Writes its record, and learns what time it is.
     async fn save(&self) -> Result<(), Error> {
         let asked = Timestamp::now();
-        let redis = self.until_taken(&self.birth_step()).await?;
+        let redis = self.until_taken(&self.record_step()).await?;
         self.clock.set_by(redis, asked, Timestamp::now());
         Ok(())
     }
 
-    fn set_clock(&self, redis: Timestamp) {
-        let now = Timestamp::now();
-        self.clock.set_by(redis, now, now);
-    }
-
-    fn birth_step(&self) -> Step<Timestamp> {
+    fn record_step(&self) -> Step<Timestamp> {
         let now = self.clock.now();
         let record = CronRecord {
             name: self.name.clone(),
@@ -264,13 +259,11 @@ impl CronScheduler {
         for record in found.iter().filter(|record| !record.shares_ticks) {
             let theirs = names_in(&record.cron_jobs);
             let common = self.entries.iter().map(Tracked::name).filter(|name| theirs.contains(*name));
-            let before = shared.len();
             let common: Vec<String> = common.map(str::to_owned).collect();
             if !common.is_empty() {
                 schedulers.push(record.name.clone());
             }
             shared.extend(common);
-            debug_assert!(shared.len() >= before);
         }
         let strangers = Some((schedulers, shared.into_iter().collect::<Vec<_>>()));
         if let Some((schedulers, entries)) = strangers.as_ref().filter(|(schedulers, _)| !schedulers.is_empty()) {

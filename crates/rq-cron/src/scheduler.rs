@@ -91,6 +91,12 @@ impl CronScheduler {
         self
     }
 
+    /// A name of its own; no other scheduler may have it.
+    pub fn named(mut self, name: impl Into<String>) -> CronScheduler {
+        self.name = name.into();
+        self
+    }
+
     /// Another clock.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> CronScheduler {
         self.clock = clock;

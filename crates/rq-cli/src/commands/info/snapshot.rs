@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rq_core::link::BlockingLink;
+use rq_core::steps::cron::record::{CronRecord, living, records};
 use rq_core::steps::queue::{self, Counts};
 use rq_core::steps::{roster, schedule};
-use rq_core::{Error, Keys, Timestamp, WorkerRecord};
+use rq_core::{Error, ErrorClass, Keys, Timestamp, WorkerRecord};
 
 /// Queues and workers as Redis had them a moment ago.
 #[derive(Clone, Debug)]
@@ -15,6 +16,8 @@ pub(super) struct Snapshot {
     pub(super) queues: Vec<Queue>,
     /// Sorted by name.
     pub(super) workers: Vec<WorkerRecord>,
+    /// The cron schedulers that live, Python's among them.
+    pub(super) cron_schedulers: Vec<CronRecord>,
 }
 
 /// One queue.
@@ -47,8 +50,18 @@ impl Snapshot {
         let schedulers = schedulers(link, keys, &names)?;
         let queues = names.into_iter().zip(counts).zip(schedulers);
         let queues = queues.map(|((name, counts), scheduler)| Queue { name, counts, scheduler }).collect();
-        Ok(Snapshot { taken: Timestamp::now(), queues, workers })
+        let cron_schedulers = cron_schedulers(link, keys)?;
+        Ok(Snapshot { taken: Timestamp::now(), queues, workers, cron_schedulers })
     }
+}
+
+/// A user who may not look sees none.
+fn cron_schedulers(link: &BlockingLink, keys: &Keys) -> Result<Vec<CronRecord>, Error> {
+    let names = match link.run(&living(keys, Timestamp::now())) {
+        Err(error) if error.class() == ErrorClass::Misconfigured => Vec::new(),
+        names => names?,
+    };
+    if names.is_empty() { Ok(Vec::new()) } else { link.run(&records(keys, &names)) }
 }
 
 /// Who schedules each of `queues`.

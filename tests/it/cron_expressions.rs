@@ -59,6 +59,13 @@ impl Exception {
         let lower = expression.to_lowercase();
         let fields: Vec<&str> = lower.split_ascii_whitespace().collect();
         let items = || fields.iter().flat_map(|field| field.split(','));
+        let placed = || {
+            fields
+                .iter()
+                .enumerate()
+                .flat_map(|(place, field)| field.split(',').map(move |item| (place, item)))
+        };
+        let ranges = || placed().filter_map(|(place, item)| Some((item, bounds(place, item)?)));
         let [_, _, of_month, _, of_week, ..] = fields[..] else { return None };
         let is_counted = |item: &str| {
             item.contains('#') || item.strip_prefix('l').is_some_and(|day| day.parse::<u32>().is_ok())
@@ -74,9 +81,9 @@ impl Exception {
             Some(Exception::CountedInAList)
         } else if nearest != of_month && matches!(nearest, "29" | "30") {
             Some(Exception::NearestToNoDay)
-        } else if items().filter_map(bounds).any(|(low, high)| low == high) {
+        } else if ranges().any(|(_, (low, high))| low == high) {
             Some(Exception::EqualRange)
-        } else if items().filter(|item| item.contains('/')).filter_map(bounds).any(|(low, high)| low > high) {
+        } else if ranges().any(|(item, (low, high))| item.contains('/') && low > high) {
             Some(Exception::SteppedOverTheEnd)
         } else {
             None
@@ -85,17 +92,19 @@ impl Exception {
 }
 
 /// The first and the last value of a range; Sunday is 0.
-fn bounds(item: &str) -> Option<(usize, usize)> {
+fn bounds(place: usize, item: &str) -> Option<(usize, usize)> {
     let (low, high) = item.split(['/', '#']).next()?.split_once('-')?;
     let number = |text: &str| match (text, NAMES.iter().position(|name| *name == text)) {
         ("l", _) => Some(31),
         (_, Some(place)) if place < 7 => Some(place),
         (_, Some(place)) => Some(place - 6),
-        _ => text.parse().ok().map(|number| if number == 7 { 0 } else { number }),
+        _ => text.parse().ok().map(|number| if number == 7 && place == WEEKDAY { 0 } else { number }),
     };
     Some((number(low)?, number(high)?))
 }
 
+/// The place of weekdays.
+const WEEKDAY: usize = 4;
 const NAMES: [&str; 19] = [
     "sun", "mon", "tue", "wed", "thu", "fri", "sat", "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug",
     "sep", "oct", "nov", "dec",

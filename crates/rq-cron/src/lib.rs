@@ -4,6 +4,7 @@
 //! [`plan`](plan()) says what to do about one now. Nothing here but the zone of this machine depends on where it runs.
 
 mod catch_up;
+mod config;
 mod cron;
 mod entry;
 mod expression;
@@ -13,6 +14,7 @@ mod schedule;
 mod zone;
 
 pub use catch_up::CatchUp;
+pub use config::{ConfigError, FILE_BYTES_MAX};
 pub use cron::{CheckedCron, Cron, CronError, ENTRIES_MAX};
 pub use entry::{CheckedEntry, Entry, EntryError, Reason};
 pub use expression::{Expression, ExpressionError};

@@ -5,6 +5,7 @@
 
 mod catch_up;
 mod clock;
+mod config;
 mod cron;
 mod entry;
 mod event;
@@ -20,6 +21,7 @@ mod zone;
 
 pub use catch_up::CatchUp;
 pub use clock::{Clock, RedisClock};
+pub use config::{ConfigError, FILE_BYTES_MAX};
 pub use cron::{CheckedCron, Cron, CronError, ENTRIES_MAX};
 pub use entry::{CheckedEntry, Entry, EntryError, Reason};
 pub use event::{CronEvent, CronObserver};

@@ -157,3 +157,6 @@ fn offset_before(rules: &TimeZone, change: jiff::Timestamp) -> Offset {
     let before = change.checked_sub(jiff::SignedDuration::from_nanos(1)).unwrap_or(change);
     rules.to_offset(before)
 }
+
+#[cfg(test)]
+mod tests;

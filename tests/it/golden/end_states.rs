@@ -75,6 +75,8 @@ pub(super) const REPLAYS: &[Replay] = &[
     replay("dependent_failed_parent", dependent_failed_parent),
     replay("scheduled/scheduled", scheduled_scheduled),
     replay("scheduled", scheduled),
+    replay("cron/running", cron_running),
+    replay("cron", cron),
     replay("scheduler_process/running", scheduler_process_running),
     replay("scheduler_process", scheduler_process),
     replay("canceled", canceled),
@@ -97,7 +99,6 @@ const fn replay(scenario: &'static str, act: fn(&Stage)) -> Replay {
 
 /// Scenarios that are not replayed, and why.
 pub(super) const NOT_YET: &[(&str, &str)] = &[
-    ("cron", "Cron schedules are not offered yet."),
     ("group", "Our producers make no groups yet. Our workers look after Python's."),
     ("rate_limit", RATE_LIMIT),
     ("rate_limit_paths", RATE_LIMIT),

@@ -11,6 +11,7 @@ mod cli_worker;
 mod codec_interop;
 mod conformance;
 mod connections;
+mod cron_configs;
 mod cron_expressions;
 mod declared;
 mod deployments;

@@ -115,6 +115,10 @@ b'), cron='0 0 * * mon-fri')
 const COMPARE: &str = r#"
 import base64, pickle, zlib
 from rq.cron import CronScheduler
+def call(data):
+    # RQ keeps a list of arguments as one, and calls with it all the same.
+    function, instance, args, kwargs = pickle.loads(zlib.decompress(data))
+    return function, instance, tuple(args), kwargs
 scheduler = CronScheduler(connection=conn, logging_level='ERROR')
 scheduler.load_config_from_file(CONFIG)
 jobs, ours = scheduler.get_jobs(), json.load(open(OURS))
@@ -122,7 +126,7 @@ if len(jobs) != len(ours):
     print(f'{len(jobs)} entries, ours {len(ours)}')
 for job, our in zip(jobs, ours):
     hash = conn.hgetall(job.enqueue(conn).key)
-    theirs = {'name': job.name, 'interval': job.interval, 'cron': job.cron}
+    theirs = {'name': job.name, 'interval': job.interval or None, 'cron': job.cron}
     read = {'name': our['name'], 'interval': our['interval'], 'cron': our['cron']}
     plain = {'meta': pickle.loads, 'webhooks': json.loads}
     for field in FIELDS:
@@ -130,8 +134,8 @@ for job, our in zip(jobs, ours):
         raw, given = hash.get(field.encode()), our['fields'].get(field)
         theirs[field] = text(raw) if raw else None
         read[field] = text(base64.b64decode(given)) if given else None
-    theirs['call'] = pickle.loads(zlib.decompress(hash[b'data']))
-    read['call'] = pickle.loads(zlib.decompress(base64.b64decode(our['fields']['data'])))
+    theirs['call'] = call(hash[b'data'])
+    read['call'] = call(base64.b64decode(our['fields']['data']))
     for key, value in theirs.items():
         if (repr(value) if key == 'call' else value) != (repr(read[key]) if key == 'call' else read[key]):
             print(f'{key} is {value!r}, ours {read[key]!r}')

@@ -62,10 +62,15 @@ fn unquiet(scratch: &Scratch) -> Option<String> {
     if !waiting.is_empty() {
         return Some(format!("{waiting:?} in the queue"));
     }
+    // Python pops an id before it marks its job as running; what has no job stays there.
+    let mut popped: Vec<String> =
+        scratch.query("LRANGE", [scratch.key("queue:default:intermediate"), "0".into(), "-1".into()]);
+    popped.retain(|id| scratch.status(id) == "queued");
+    if !popped.is_empty() {
+        return Some(format!("{popped:?} popped"));
+    }
     ["wip:default", "leases", "scheduled:default", "deferred:default"].iter().find_map(|book| {
-        let mut held: Vec<String> = scratch.query("ZRANGE", [scratch.key(book), "0".into(), "-1".into()]);
-        // Python leaves an id there that it enqueues anew; maintenance takes it off.
-        held.retain(|id| *book != "deferred:default" || scratch.status(id) == "deferred");
+        let held: Vec<String> = scratch.query("ZRANGE", [scratch.key(book), "0".into(), "-1".into()]);
         let job = |member: &String| {
             let id = member.split(':').next().unwrap_or_default();
             format!("{member}: {:?}", scratch.hash(&format!("job:{id}")))

@@ -27,10 +27,10 @@ redis.call('LLEN', KEYS[1])
 -- A key of another type fails here.
 local function look_at(key)
   local name = string.sub(key, #P + 1)
-  if string.find(name, '^:unique:') then return redis.call('STRLEN', key) end
+  if string.find(name, '^:unique:') then return redis.call('GET', key) end
   if name == ':rl-keys' then return redis.call('SCARD', key) end
   local is_of_ids = string.find(name, ':allowed$') or string.find(name, ':rate_limited$')
-  if string.find(name, '^:rl:') and not is_of_ids then return redis.call('HLEN', key) end
+  if string.find(name, '^:rl:') and not is_of_ids then return redis.call('HGET', key, 'concurrency') end
   redis.call('ZCARD', key)
 end
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `scripts/<name>.rs` | the script of that name |
 //! | `scripts/due.rs` | `due` and `leave` |
+//! | `scripts/unique.rs`, `scripts/limits.rs` | `enqueue` of unique jobs, and behind limits, with `fill_slots` |
 //! | `scripts/outbox.rs` | `take` and `deliver`, and what `settle` and `abandon` post |
 //! | `scripts/registration.rs` | `birth` and `death` |
 //! | `scripts/lives.rs` | those of a running job, whose id has been enqueued anew |
@@ -46,6 +47,7 @@ mod flush;
 mod free_slots;
 mod full_memory;
 mod heartbeat;
+mod limits;
 mod lives;
 mod outbox;
 mod pick_up;
@@ -62,6 +64,7 @@ mod settle;
 mod take_round;
 mod tidy_group;
 mod undefer;
+mod unique;
 
 /// The queue that jobs here belong to unless a test says otherwise.
 pub(crate) const QUEUE: &str = "q";

@@ -188,6 +188,10 @@ keys! {
     outbox(box_name) = ":outbox:", box_name;
     /// Ours: hash of one entry of the outbox.
     outbox_entry(name) = ":outbox:entry:", name;
+    /// Ours: which job holds the lock of its arguments, `<id>:<created_at>`.
+    unique(digest) = ":unique:", digest;
+    /// Ours: sorted set of the last starts of a pace, `<id>:<created_at>` by the millisecond of Redis TIME.
+    pace(name) = ":pace:", name;
     /// Ours: which worker did a round of maintenance for a queue last, until the next one is due.
     maintained(queue) = ":maintained:", queue;
     /// Ours: the same for what belongs to no queue.
@@ -247,6 +251,27 @@ pub fn check_worker_name(name: &str) -> Result<(), NameError> {
         });
     }
     check_length(KIND, name)
+}
+
+/// Checks the key of a rate limit, or of a pace, that we are about to write.
+///
+/// Names that end as RQ's keys for a rate limit do would be another limit's keys.
+pub fn check_limit_key(key: &str) -> Result<(), NameError> {
+    const KIND: &str = "limit key";
+    if key.is_empty()
+        || key.contains(['{', '}'])
+        || key.chars().any(char::is_control)
+        || key.trim() != key
+        || [":allowed", ":rate_limited"].iter().any(|ending| key.ends_with(ending))
+    {
+        return Err(NameError {
+            kind: KIND,
+            name: key.to_owned(),
+            reason: "it must not be empty, hold braces or control characters, begin or end in white space, \
+                     or end in `:allowed` or `:rate_limited`",
+        });
+    }
+    check_length(KIND, key)
 }
 
 /// Checks the name of a function that we are about to write: a dotted path of identifiers, `tasks.add`, whose last part
@@ -325,6 +350,11 @@ mod tests {
                 vec!["", "a,b", "x:intermediate", " a", "a\n", "{a}", &long],
             ),
             (check_worker_name, vec!["w1", "a.b:c"], vec!["", "w:executions", "a\tb", &long]),
+            (
+                check_limit_key,
+                vec!["api", "a.b:c d", "日本"],
+                vec!["", " a", "a\n", "{a}", "a:allowed", "a:rate_limited", &long],
+            ),
             (
                 check_function_name,
                 vec!["f", "a.b_2.C", "тест"],

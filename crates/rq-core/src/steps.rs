@@ -12,6 +12,7 @@ pub mod outbox;
 #[cfg(feature = "worker")]
 pub mod permissions;
 pub mod queue;
+pub mod rate_limit;
 pub mod registry;
 pub mod roster;
 #[cfg(feature = "worker")]

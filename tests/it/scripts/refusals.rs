@@ -145,6 +145,13 @@ const STEPS: &[(&str, Prepare)] = &[
         ready(empty(&stage.keys, QUEUE, true))
     }),
     ("enqueue", |stage| ready(enqueue(&stage.keys, QUEUE, &[(stage.job("a"), Place::Tail)]))),
+    ("fill_slots", |stage| {
+        // Behind the writing of `enqueue`, which is refused, and alone: there is a job that was given no slot.
+        stage.run("HSET job:b data x created_at then origin q status rate_limited");
+        stage.run("ZADD rl:k:rate_limited 1 b");
+        let limited = Place::Limited { key: "k".to_owned(), slots: 1 };
+        ready(enqueue(&stage.keys, QUEUE, &[(stage.job("a"), limited)]))
+    }),
     ("expire", |stage| {
         stage.run("ZADD finished:q 1 over");
         ready(expire(&stage.keys.finished(QUEUE)))

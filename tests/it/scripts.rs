@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `scripts/<name>.rs` | the script of that name |
 //! | `scripts/due.rs` | `due` and `leave` |
+//! | `scripts/group.rs` | `await_group`, `note_open`, `let_end`, `take_groups` and `look_at_group` |
 //! | `scripts/outbox.rs` | `take` and `deliver`, and what `settle` and `abandon` post |
 //! | `scripts/registration.rs` | `birth` and `death` |
 //! | `scripts/lives.rs` | those of a running job, whose id has been enqueued anew |
@@ -45,6 +46,7 @@ mod expire;
 mod flush;
 mod free_slots;
 mod full_memory;
+mod group;
 mod heartbeat;
 mod lives;
 mod outbox;
@@ -326,6 +328,7 @@ pub(crate) fn settlement(claimed: &Claimed, settled: Settled, ttl: Ttl) -> Settl
         claimed,
         conclusion,
         slot: None,
+        group: None,
         claimed_at,
         ended_at,
         ran: RAN,

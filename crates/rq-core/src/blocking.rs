@@ -1,6 +1,7 @@
 //! The fronts for programs without a runtime: the same methods as [`Queue`](crate::Queue),
-//! [`JobHandle`](crate::JobHandle) and [`Registry`](crate::Registry), over the same steps.
+//! [`JobHandle`](crate::JobHandle), [`Registry`](crate::Registry) and [`Group`](crate::Group), over the same steps.
 
+pub use crate::group::blocking::Group;
 pub use crate::handle::blocking::JobHandle;
 pub use crate::queue::blocking::Queue;
 pub use crate::registry::blocking::Registry;

@@ -24,7 +24,7 @@ const SERIALIZER_VARIABLE: &str = "RQ_SERIALIZER";
 pub(crate) mod asynchronous {
     use std::sync::Arc;
 
-    use super::{all_enqueued, begins_inline, codec_from_env, unconfirmed, with_due, with_place};
+    use super::{all_enqueued, begins_inline, codec_from_env, queued_now, unconfirmed, with_due};
     use crate::call::{Call, Defaults};
     use crate::dependency::parents_first;
     use crate::error::Error;
@@ -58,11 +58,13 @@ pub(crate) mod asynchronous {
     /// ```
     #[derive(Clone)]
     pub struct Queue {
-        pub(super) link: SharedLink,
-        pub(super) keys: Keys,
-        pub(super) name: Arc<str>,
+        pub(crate) link: SharedLink,
+        pub(crate) keys: Keys,
+        pub(crate) name: Arc<str>,
+        /// The group that its jobs join; empty for none.
+        pub(crate) group: Arc<str>,
         defaults: Defaults,
-        inline: Option<Arc<Inline>>,
+        pub(crate) inline: Option<Arc<Inline>>,
     }
 
     impl Queue {
@@ -76,7 +78,7 @@ pub(crate) mod asynchronous {
         pub(super) fn over_shared(link: SharedLink, name: &str) -> Result<Queue, Error> {
             check_queue_name(name)?;
             let (name, defaults) = (name.into(), Defaults::new(codec_from_env()?));
-            let queue = Queue { link, keys: Keys::default(), name, defaults, inline: None };
+            let queue = Queue { link, keys: Keys::default(), name, group: "".into(), defaults, inline: None };
             Ok(queue.keys(Keys::from_env()?))
         }
 
@@ -84,6 +86,11 @@ pub(crate) mod asynchronous {
         pub fn named(&self, name: &str) -> Result<Queue, Error> {
             check_queue_name(name)?;
             Ok(Queue { name: name.into(), ..self.clone() })
+        }
+
+        /// The same queue, whose jobs join the group `name`.
+        pub(crate) fn of_group(&self, name: &str) -> Queue {
+            Queue { group: name.into(), ..self.clone() }
         }
 
         /// Writes payloads in `codec` from now on; by default in what `RQ_SERIALIZER` names, and where it names nothing in
@@ -128,7 +135,7 @@ pub(crate) mod asynchronous {
             if let Some(inline) = &self.inline {
                 return self.run_inline(inline, call).await;
             }
-            self.enqueue_one(with_place(call, &self.name, self.defaults)?).await
+            self.enqueue_one(self.placed(call)?).await
         }
 
         /// Enqueues one call in the queue that its declaration names, `#[job(.., queue = "low")]`, or that
@@ -178,6 +185,19 @@ pub(crate) mod asynchronous {
             self.enqueue_at(Timestamp::now().after(delay.into().duration()), call).await
         }
 
+        /// The job a call becomes.
+        pub(crate) fn job_of<T>(&self, call: Call<T>) -> Result<Job, Error> {
+            let mut job = call.into_job(&self.name, self.defaults)?;
+            job.group_id = Some(self.group.to_string());
+            Ok(job)
+        }
+
+        /// The same, queued now, and its place.
+        fn placed<T>(&self, call: Call<T>) -> Result<(Job, Place), Error> {
+            let place = if call.is_at_front() { Place::Head } else { Place::Tail };
+            Ok((queued_now(self.job_of(call)?), place))
+        }
+
         async fn enqueue_one<T>(&self, job: (Job, Place)) -> Result<JobHandle<T>, Error> {
             let id = job.0.id.clone();
             self.send(&[job]).await?;
@@ -200,7 +220,7 @@ pub(crate) mod asynchronous {
                 }
                 return Ok(handles);
             }
-            let jobs = calls.into_iter().map(|call| with_place(call, &self.name, self.defaults));
+            let jobs = calls.into_iter().map(|call| self.placed(call));
             let jobs = jobs.collect::<Result<Vec<_>, Error>>()?;
             // Before the order changes: the caller gets them in its own.
             let handles = jobs.iter().map(|(job, _)| self.handle(&job.id)).collect();
@@ -223,7 +243,7 @@ pub(crate) mod asynchronous {
         }
 
         async fn run_inline<T>(&self, inline: &Inline, call: Call<T>) -> Result<JobHandle<T>, Error> {
-            let run = inline.begin(call.into_job(&self.name, self.defaults)?);
+            let run = inline.begin(self.job_of(call)?);
             let job = run.as_enqueued();
             let enqueue = steps::queue::enqueue(&self.keys, &self.name, &job);
             let enqueued = self.link.run(&enqueue).await?;
@@ -385,13 +405,10 @@ fn codec_from_env() -> Result<Codec, Error> {
     }
 }
 
-/// The job a call becomes, queued now, and its place.
-fn with_place<T>(call: Call<T>, queue: &str, defaults: Defaults) -> Result<(Job, Place), Error> {
-    let place = if call.is_at_front() { Place::Head } else { Place::Tail };
-    let mut job = call.into_job(queue, defaults)?;
+fn queued_now(mut job: Job) -> Job {
     job.status = Status::Queued;
     job.enqueued_at = Some(Timestamp::now());
-    Ok((job, place))
+    job
 }
 
 /// The job a call becomes, scheduled for `due`, and its place.
@@ -419,14 +436,20 @@ fn begins_inline(enqueued: &[Enqueued]) -> bool {
 
 /// Names the first job of a batch whose fate is unknown because the connection broke.
 fn unconfirmed(error: Error, batch: &[(Job, Place)]) -> Error {
-    match (error, batch) {
-        (Error::Redis(source), [(job, _), ..])
-            // Of a connection that was refused nothing was sent: that is certain, and a plain error.
-            if source.is_connection_broken() && !source.is_connection_refused() =>
-        {
-            Error::Unconfirmed { job_id: job.id.clone(), source }
+    match batch {
+        [(job, _), ..] => unconfirmed_job(error, &job.id),
+        [] => error,
+    }
+}
+
+/// Names a job whose fate is unknown because the connection broke.
+pub(crate) fn unconfirmed_job(error: Error, id: &str) -> Error {
+    match error {
+        // Of a connection that was refused nothing was sent: that is certain, and a plain error.
+        Error::Redis(source) if source.is_connection_broken() && !source.is_connection_refused() => {
+            Error::Unconfirmed { job_id: id.to_owned(), source }
         }
-        (error, _) => error,
+        error => error,
     }
 }
 

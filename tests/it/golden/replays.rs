@@ -105,6 +105,17 @@ pub(super) fn enqueue_many(stage: &Stage) {
     queue(stage).enqueue_many([third, fourth]).expect("the jobs are enqueued");
 }
 
+pub(super) fn group_queued(stage: &Stage) {
+    let calls = [sum(1, 2).job_id("job-1"), sum(3, 4).job_id("job-2")];
+    queue(stage).group("group-1").expect("a name").enqueue_many(calls).expect("the jobs are enqueued");
+}
+
+pub(super) fn group(stage: &Stage) {
+    group_queued(stage);
+    run_worker(stage, |id| Ok(pickled(if id == "job-1" { 3 } else { 7 })));
+    queue(stage).handle::<i64>("job-1").delete().expect("the job is deleted");
+}
+
 /// Every call of ours is unique: the same one is enqueued once.
 pub(super) fn unique(stage: &Stage) {
     enqueue(stage, add().job_id("job-1"));

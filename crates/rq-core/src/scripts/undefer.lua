@@ -1,5 +1,6 @@
 -- undefer: queues deferred jobs that no job holds back and no worker will release: a crash came between, or the job
--- they waited for has expired or was deleted (docs/wire.md §22-15).
+-- they waited for has expired or was deleted (docs/wire.md §22-15). One that waits for the end of a group is held back as
+-- long as that has open members.
 --
 -- KEYS  1 rq:deferred:<q>
 -- ARGV  1 prefix   2 now (T)   3 now (I)   then ids of that registry
@@ -42,11 +43,13 @@ local function undefer(id)
   local since = tonumber(redis.call('ZSCORE', KEYS[1], id))
   if not since then return 0 end
   local job = P .. ':job:' .. id
-  local was = redis.pcall('HMGET', job, 'dependency_ids', 'dependency_id', 'allow_dependency_failures', 'status')
+  local was = redis.pcall('HMGET', job, 'dependency_ids', 'dependency_id', 'allow_dependency_failures', 'status',
+    'after_group')
   if was.err or redis.pcall('HEXISTS', job, 'data') ~= 1 or GOES_ON[was[4] or ''] then
     redis.call('ZREM', KEYS[1], id)
     return 1
   end
+  if was[5] and redis.pcall('EXISTS', P .. ':group_open:' .. was[5]) ~= 0 then return 0 end
   local dependencies = named(was[1], was[2])
   if since > I - SETTLED_S or is_held_back(dependencies, is_set(was[3])) then return 0 end
   local released, seen = release(id, nil, T, I)
@@ -54,6 +57,7 @@ local function undefer(id)
   if released ~= 2 then return 0 end
   redis.call('ZREM', KEYS[1], id)
   leave_dependencies(id, dependencies)
+  if was[5] then redis.pcall('SREM', P .. ':group_ends:' .. was[5], id) end
   looked_at = looked_at + RELEASE_COST
   return 2
 end

@@ -61,6 +61,8 @@ pub enum Enqueued {
 
 /// Writes jobs and puts them into `queue`: at most [`JOBS_PER_ROUND_TRIP_MAX`] a step.
 ///
+/// They join the group that they name; all of them name the same one, or none.
+///
 /// Safe to send twice, unless a job is deleted as soon as it has finished: then the second sending finds no trace of
 /// the first.
 pub fn enqueue(keys: &Keys, queue: &str, jobs: &[(Job, Place)]) -> Step<Vec<Enqueued>> {
@@ -68,9 +70,10 @@ pub fn enqueue(keys: &Keys, queue: &str, jobs: &[(Job, Place)]) -> Step<Vec<Enqu
     assert!(jobs.len() <= JOBS_PER_ROUND_TRIP_MAX, "the caller cuts jobs into round trips");
     let mut pipeline = redis::Pipeline::with_capacity(jobs.len().div_ceil(JOBS_PER_SCRIPT_MAX));
     let now = Timestamp::now();
+    let group = jobs.first().and_then(|(job, _)| job.group()).unwrap_or_default();
     for chunk in jobs.chunks(JOBS_PER_SCRIPT_MAX) {
         let mut cmd = scripts::ENQUEUE.invoke(&books(keys, queue, chunk));
-        cmd.arg(keys.prefix()).arg(queue).arg(now.to_string()).arg(now.epoch_secs()).arg("").arg("");
+        cmd.arg(keys.prefix()).arg(queue).arg(now.to_string()).arg(now.epoch_secs()).arg(group).arg("");
         // Anew for each script: none remembers another's fields, so that the first job of each brings all of its own.
         let mut before = None;
         for (job, place) in chunk {

@@ -15,14 +15,16 @@
 --                in the schedule
 --         ttl    seconds the job may wait, 0 for no limit
 -- Effect  rq:queues, job hash; queue list, rq:wip, scheduled or deferred registry, with the sets of dependents and
---         dependencies; rq:rl-keys, rq:rl:<key> and who waits there; rq:pace:<key>; rq:unique:<digest>. A job of that
---         id that has ended is replaced, unless it is unique: out of its registry, its results gone.
+--         dependencies; rq:rl-keys, rq:rl:<key> and who waits there; rq:pace:<key>; rq:unique:<digest>; rq:groups, the
+--         group's set, and its open members while somebody waits for its end. A job of that id that has ended is
+--         replaced, unless it is unique: out of its registry, its results gone.
 -- Result  per job: 1 enqueued · 2 there already, the same job or the same call · 3 deferred · `cycle` or `deep`,
 --         refused · the status of another job that has the id and has not ended · `wrongtype`
 --         of a unique job instead of 2 for the same call, and of a status: {the id of the job that is there, its status}
 -- Re-send: the id and created_at of the first time are there, so the answer is 2.
 -- A wrong type of a global key fails here, before the first write. At maxmemory SADD is refused: nothing is done.
-local P, queue, T, I = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local P, queue, T, I, group = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local members, open_members = P .. ':group:' .. group, P .. ':group_open:' .. group
 redis.call('LLEN', KEYS[1])
 -- A key of another type fails here.
 local function look_at(key)
@@ -35,6 +37,11 @@ local function look_at(key)
 end
 
 for k = 3, #KEYS do look_at(KEYS[k]) end
+if group ~= '' then
+  for _, set in ipairs({members, P .. ':groups'}) do redis.call('SCARD', set) end
+  redis.call('ZCARD', open_members)
+  need('ZADD', open_members)
+end
 redis.call('SADD', KEYS[2], KEYS[1])
 local ENDED = {created = true, finished = true, failed = true, stopped = true, canceled = true}
 -- What the one job is unique by, where that is its arguments: until when, for how long at most, and the lock.
@@ -248,6 +255,16 @@ local function ask_for_rest()
   for _, command in ipairs({'DEL', 'EXPIRE', 'HDEL', 'HSET', 'ZADD'}) do need(command, KEYS[1]) end
 end
 
+-- The ids that have joined the group.
+local joined = {}
+
+local function join_group()
+  redis.call('SADD', members, unpack(joined))
+  redis.call('SADD', P .. ':groups', group)
+  if redis.call('ZCARD', open_members) == 0 then return end
+  for _, id in ipairs(joined) do redis.call('ZADD', open_members, ARGV[4] .. '000', id) end
+end
+
 local function enqueue(i, ids, after)
   local id, place, ttl, created_at, data = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4]
   local job = P .. ':job:' .. id
@@ -263,6 +280,7 @@ local function enqueue(i, ids, after)
   if replaced_origin then replace(id, job, replaced_origin) end
   write(job, created_at, data)
   if ttl > 0 then redis.call('EXPIRE', job, ttl) end
+  joined[#joined + 1] = id
   if LOCK then redis.call('SET', LOCK, id .. ':' .. created_at, 'PX', WINDOW_MS) end
   return put(id, place, ttl, job, ids, created_at)
 end
@@ -277,4 +295,5 @@ while i <= #ARGV do
   answers[#answers + 1] = enqueue(i, ids, after)
   i = after + 2 + 2 * tonumber(ARGV[after + 1])
 end
+if group ~= '' and #joined > 0 then join_group() end
 return answers

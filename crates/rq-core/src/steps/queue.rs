@@ -144,6 +144,8 @@ pub enum Enqueued {
 
 /// Writes jobs and puts them into `queue`: at most [`JOBS_PER_ROUND_TRIP_MAX`] a step.
 ///
+/// They join the group that they name; all of them name the same one, or none.
+///
 /// Safe to send twice, unless a job is deleted as soon as it has finished: then the second sending finds no trace of
 /// the first.
 pub fn enqueue(keys: &Keys, queue: &str, jobs: &[(Job, Place)]) -> Step<Vec<Enqueued>> {
@@ -166,11 +168,17 @@ fn write_jobs(keys: &Keys, queue: &str, jobs: &[(Job, Place)], by: Option<&Uniqu
     let mut pipeline = redis::Pipeline::with_capacity(jobs.len().div_ceil(JOBS_PER_SCRIPT_MAX));
     let now = Timestamp::now();
     let unique_by = by.map(UniqueBy::to_wire).unwrap_or_default();
+    let group = jobs.first().and_then(|(job, _)| job.group()).unwrap_or_default();
     // For each command, whether it answers for jobs.
     let mut answers_for_jobs = Vec::new();
     for chunk in jobs.chunks(JOBS_PER_SCRIPT_MAX) {
         let mut cmd = scripts::ENQUEUE.invoke(&books(keys, queue, chunk, by));
-        cmd.arg(keys.prefix()).arg(queue).arg(now.to_string()).arg(now.epoch_secs()).arg("").arg(&unique_by);
+        cmd.arg(keys.prefix())
+            .arg(queue)
+            .arg(now.to_string())
+            .arg(now.epoch_secs())
+            .arg(group)
+            .arg(&unique_by);
         // Anew for each script: none remembers another's fields, so that the first job of each brings all of its own.
         let mut before = None;
         for (job, place) in chunk {

@@ -4,6 +4,7 @@
 
 #[cfg(feature = "worker")]
 pub mod claim;
+pub mod group;
 pub mod job;
 #[cfg(feature = "worker")]
 pub mod maintenance;
@@ -12,6 +13,7 @@ pub mod outbox;
 #[cfg(feature = "worker")]
 pub mod permissions;
 pub mod queue;
+pub mod rate_limit;
 pub mod registry;
 pub mod roster;
 #[cfg(feature = "worker")]

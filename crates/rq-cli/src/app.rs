@@ -32,7 +32,12 @@ pub struct App {
 impl App {
     /// A program with these jobs, and the executors that were built in.
     pub fn new(handlers: Handlers) -> App {
-        App { program: Program::new(handlers), executors: Executors::built_in(), cron: None, arguments: Vec::new() }
+        App {
+            program: Program::new(handlers),
+            executors: Executors::built_in(),
+            cron: None,
+            arguments: Vec::new(),
+        }
     }
 
     program_methods!(App, program);

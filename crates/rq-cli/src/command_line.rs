@@ -5,8 +5,10 @@ use std::ffi::OsString;
 use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::app::App;
-use crate::commands::{cron, cron_entry, cron_list, dev, empty, enqueue, info, requeue, resume, suspend, worker, worker_stop};
 use crate::commands::cron_entry::Verb;
+use crate::commands::{
+    cron, cron_entry, cron_list, dev, empty, enqueue, info, requeue, resume, suspend, worker, worker_stop,
+};
 use crate::executors::{Executors, Given};
 use crate::output;
 use crate::refusal::Refusal;

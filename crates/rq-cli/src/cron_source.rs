@@ -31,7 +31,9 @@ impl CronSource {
             }
             (None, None) => Err(Refusal::usage(
                 "cron",
-                format!("Missing argument 'CONFIG_PATH': there is no {FILE_DEFAULT} here, and this program has no cron."),
+                format!(
+                    "Missing argument 'CONFIG_PATH': there is no {FILE_DEFAULT} here, and this program has no cron."
+                ),
             )),
         }
     }

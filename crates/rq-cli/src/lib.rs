@@ -55,12 +55,12 @@ pub use rq_core::{
     ExceptionHandler, Failure, Guard, Handlers, Job, Payload, Repeat, Result, Retry, StateError, States,
     Value, handlers,
 };
-/// What a cron is made of, for [`App::cron`].
-pub use rq_cron::{CatchUp, Cron, Entry, Overlap};
 /// What an executor of the program's own is made of, for [`App::executor`].
 pub use rq_core::{
     CallbackKind, Ended, Execution, ExecutionId, Executor, Host, Interrupt, JobOutcome, Stop, Task, Want,
 };
+/// What a cron is made of, for [`App::cron`].
+pub use rq_cron::{CatchUp, Cron, Entry, Overlap};
 pub use rq_macros::{callback_by_rq_cli as callback, job_by_rq_cli as job};
 /// What an executor's launch gets, and the observers of a worker.
 pub use rq_worker::{

@@ -25,10 +25,10 @@
 //! # Layout
 //!
 //! * producers: [`Call`], [`Queue`], [`JobHandle`], [`blocking`], [`Retry`], [`Repeat`], [`Dependency`], [`OnCrash`],
-//!   [`Ttl`], [`Callback`], [`Webhook`]
+//!   [`Ttl`], [`Callback`], [`Webhook`], [`Unique`], [`RateLimit`]
 //! * job authors: [`job`], [`callback`](macro@callback) with [`End`], [`handlers!`], [`Handlers`], [`Context`], [`States`],
 //!   [`Failure`]
-//! * managing jobs: [`Cancel`], [`Registry`], [`Requeued`]
+//! * managing jobs: [`Cancel`], [`Registry`], [`Requeued`], [`Group`] with [`GroupStatus`]
 //! * inspecting Redis: [`Job`], [`JobResult`], [`ExecutionRecord`], [`WorkerRecord`], [`Status`], [`Keys`]
 //! * texts for people: [`Shown`], for what others have written
 //! * payloads, from `rq-wire`: [`Codec`], [`Value`], [`Payload`]
@@ -50,10 +50,19 @@
 //! | `Queue.remove` | [`Queue::remove`] |
 //! | `Queue.empty`, `.delete` | [`Queue::empty`], [`Queue::delete`] |
 //! | `Queue.fetch_job`, `Job.fetch`, `Job.fetch_many` | [`Queue::fetch_job`], [`Queue::fetch_jobs`] |
+//! | `enqueue(.., unique=True)`, `DuplicateJobError` | [`Call::unique`], [`Error::Duplicate`]; [`Queue::enqueue_unique`] |
+//! | `RateLimit(key, concurrency)` | [`Call::rate_limit`]; [`Call::pace`] has no counterpart |
+//! | `RateLimitRegistry`, `.all` | [`Queue::rate_limit`], [`Queue::rate_limits`] |
 //! | `Job.exists` | [`JobHandle::exists`] |
 //! | `Job.refresh` | [`JobHandle::refresh`] |
 //! | `job.meta[..] = ..`, `Job.save_meta` | [`JobHandle::set_meta`] from outside, [`Context::set_meta`] in the job |
 //! | `Job.cancel`, `.delete`, `.requeue` | [`JobHandle::cancel`], [`JobHandle::delete`], [`JobHandle::requeue`] |
+//! | `Group.create`, `Group.fetch` | [`Queue::group`], [`Queue::new_group`]; [`Group::exists`] where `fetch` fails |
+//! | `Group.all` | [`Queue::groups`], by their names |
+//! | `Group.enqueue_many(queue, ..)` | [`Group::enqueue_many`] into the queue that the group was made by |
+//! | `Group.get_jobs` | [`Group::jobs`], [`Group::job_ids`]; [`Group::status`] counts them |
+//! | `Group.delete_job` | [`Group::remove`]; [`Group::delete`] and [`Group::on_complete`] have no counterpart |
+//! | `Group.cleanup`, `Group.clean_registries` | nothing: workers do it |
 //! | `send_stop_job_command` | [`JobHandle::stop`], of [`Queue::handle`] where only the id is known |
 //! | `Worker.all`, `Worker.all(queue=..)` | [`Queue::all_workers`], [`Queue::workers`] |
 //! | `Worker.count`, `Worker.count(queue=..)` | [`Queue::all_worker_count`], [`Queue::worker_count`] |
@@ -105,6 +114,7 @@ mod failure;
 mod family;
 mod fields;
 mod front;
+mod group;
 mod handle;
 mod handlers;
 mod inline;
@@ -121,6 +131,7 @@ pub mod panics;
 #[cfg(not(feature = "worker"))]
 mod panics;
 mod queue;
+mod rate_limit;
 mod redis_error;
 mod redis_url;
 mod registry;
@@ -138,6 +149,7 @@ pub mod steps;
 mod steps;
 mod time;
 mod ttl;
+mod unique;
 mod webhook;
 mod worker_record;
 
@@ -164,6 +176,8 @@ pub use executor::{Ended, Execution, Executor, Stop, Task, Want};
 pub use failure::without_argument;
 pub use failure::{ArgumentError, BoxError, Failure, OverMemory, Result, Usage};
 pub use fields::{FieldError, Fields};
+pub use group::GroupStatus;
+pub use group::asynchronous::Group;
 pub use handle::asynchronous::JobHandle;
 #[cfg(feature = "worker")]
 pub use handlers::{DueCallback, JobOutcome, Prepared};
@@ -175,6 +189,7 @@ pub use link::BlockingLink;
 pub use on_crash::{CRASHES_MAX, OnCrash};
 pub use panics::Panic;
 pub use queue::asynchronous::Queue;
+pub use rate_limit::asynchronous::RateLimit;
 pub use redis_error::RedisError;
 pub use redis_url::{RedisUrl, UrlError};
 pub use registry::asynchronous::Registry;
@@ -194,6 +209,7 @@ pub use status::Status;
 pub use steps::management::Requeued;
 pub use time::{TimeSpan, Timestamp, TimestampError, days, hours, minutes, secs};
 pub use ttl::Ttl;
+pub use unique::{MadeOrFound, Unique};
 #[cfg(feature = "worker")]
 pub use webhook::{Composed, EXC_INFO_BYTES_MAX, Letter, LetterError, Unsendable, compose, told_by};
 pub use webhook::{

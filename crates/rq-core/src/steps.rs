@@ -6,6 +6,7 @@
 pub mod claim;
 #[cfg(feature = "worker")]
 pub mod cron;
+pub mod group;
 pub mod job;
 #[cfg(feature = "worker")]
 pub mod maintenance;
@@ -14,6 +15,7 @@ pub mod outbox;
 #[cfg(feature = "worker")]
 pub mod permissions;
 pub mod queue;
+pub mod rate_limit;
 pub mod registry;
 pub mod roster;
 #[cfg(feature = "worker")]

@@ -29,7 +29,11 @@ impl CronObserver for CronLog {
                 fired([entry, function, job_id, queue], due, late);
             }
             CronEvent::Taken { entry, decided } => {
-                shown!(debug, "Cron entry {}: another scheduler has decided up to {decided}", Shown::name(entry))
+                shown!(
+                    debug,
+                    "Cron entry {}: another scheduler has decided up to {decided}",
+                    Shown::name(entry)
+                )
             }
             CronEvent::Missed { entry, ticks, until } => shown!(
                 warn,

@@ -85,11 +85,9 @@ fn arguments(job: &Job) -> (Value, Value) {
         true => Value::Null,
         false => text(json(&value).as_deref().unwrap_or(NOT_JSON)),
     };
-    let kwargs = payload.kwargs.into_iter().map(|(name, value)| (Value::Str(name), value)).collect::<Vec<_>>();
-    (
-        shown(payload.args.is_empty(), Value::List(payload.args)),
-        shown(kwargs.is_empty(), Value::Dict(kwargs)),
-    )
+    let kwargs =
+        payload.kwargs.into_iter().map(|(name, value)| (Value::Str(name), value)).collect::<Vec<_>>();
+    (shown(payload.args.is_empty(), Value::List(payload.args)), shown(kwargs.is_empty(), Value::Dict(kwargs)))
 }
 
 fn json(value: &Value) -> Option<String> {

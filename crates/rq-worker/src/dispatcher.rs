@@ -16,6 +16,7 @@
 //! | stores the meta that running jobs save | `meta.rs`, `meta_box.rs` |
 //! | queues scheduled jobs that are due | `schedule.rs` |
 //! | runs a cron scheduler beside the loop | `cron.rs` |
+//! | looks for groups that have ended where nobody told of it | `group_ends.rs` |
 //! | repairs registries, queues and rate limits | `maintenance.rs`, `round.rs` |
 //! | gives memory back that jobs have left with the allocator | `thrift.rs` |
 //! | carries out requests of the caller, and commands over Redis | `requests.rs` |
@@ -33,6 +34,7 @@ mod admission;
 mod claiming;
 mod cron;
 mod exceptions;
+mod group_ends;
 mod heartbeats;
 mod leases;
 mod maintenance;
@@ -79,6 +81,7 @@ pub use admission::INFLATED_BYTES_MAX;
 use claiming::{Capacity, Claiming};
 use cron::CronTask;
 use exceptions::Exceptions;
+use group_ends::GroupEnds;
 use heartbeats::Heartbeats;
 use leases::Leases;
 use maintenance::Maintenance;
@@ -227,6 +230,7 @@ struct Dispatcher {
     reaping: Reaping,
     posts: Posts,
     outbox: Outbox,
+    group_ends: GroupEnds,
     meta: Meta,
     /// In a worker that has a scheduler, until that has left.
     schedule: Option<Schedule>,
@@ -262,6 +266,7 @@ impl Dispatcher {
             reaping: Reaping::new(&options),
             outbox: Outbox::new(&options, callback_names.iter().copied()),
             posts: Posts::new(callback_names),
+            group_ends: GroupEnds::new(&options),
             meta: Meta::new(&options),
             schedule: Schedule::new(&options),
             cron: None,
@@ -338,6 +343,7 @@ impl Dispatcher {
             () = Schedule::due(&self.schedule), if is_working => then(Dispatcher::start_look_at_schedule),
             () = self.outbox.due(), if is_working => then(Dispatcher::start_look_into_outbox),
             error = CronTask::failed(&mut self.cron), if is_working => then(|worker| worker.on_cron_failed(error)),
+            () = self.group_ends.due(), if is_working => then(Dispatcher::start_look_at_groups),
             () = self.maintenance.due() => then(Dispatcher::start_maintenance),
             () = self.meta.due() => then(Dispatcher::start_saving_meta),
             () = self.claiming.notified(), if wants_notifier => then(|worker| worker.claiming.on_notified()),

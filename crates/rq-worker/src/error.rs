@@ -78,7 +78,9 @@ pub enum WorkerError {
     #[error(transparent)]
     Cron(rq_cron::CronError),
     /// A worker that stops when its queues are empty was given a cron.
-    #[error("a burst worker runs no cron, since it stops when its queues are empty: run `rq cron` beside it, or leave out the burst")]
+    #[error(
+        "a burst worker runs no cron, since it stops when its queues are empty: run `rq cron` beside it, or leave out the burst"
+    )]
     CronInBurst,
     /// A living worker has the name.
     #[error(

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-
 use rq_core::{Job, Letter, Timestamp, Ttl, WebhooksError, panics};
 use rq_cron::CronEvent;
 
@@ -331,6 +330,13 @@ pub enum WorkerEvent<'a> {
     CleaningQueues {
         /// How many queues.
         queues: usize,
+    },
+    /// All jobs of a group have ended, the last ones where nobody told of it.
+    GroupEnded {
+        /// The group.
+        group: &'a str,
+        /// How many jobs waited for that, and go on.
+        jobs: usize,
     },
     /// The worker begins maintenance of the groups.
     CleaningGroups,

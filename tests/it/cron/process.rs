@@ -71,7 +71,8 @@ fn it_says_what_rqs_says() {
     let host = nix::unistd::gethostname().unwrap().into_string().unwrap();
     let without = said.lines().map(|line| line.split_once(' ').unwrap().1).map(|line| {
         let name = line.split(' ').nth(1).filter(|_| line.starts_with("CronScheduler"));
-        name.filter(|name| name.starts_with(&host)).map_or(line.to_owned(), |name| line.replace(name, "NAME:"))
+        name.filter(|name| name.starts_with(&host))
+            .map_or(line.to_owned(), |name| line.replace(name, "NAME:"))
     });
     let expected = [
         "Loading cron configuration from rq.toml",
@@ -115,7 +116,9 @@ fn rqs_own_configuration_is_read_and_workers_run_it() {
     for path in ["cron_config", "cron_config.py", "./cron_config.py"] {
         let cron = spawn(&scratch, &folder, &[path]);
         cron.wait_for_line("registering birth", LIMIT);
-        eventually("the entry to be fired", LIMIT, || (scratch.count("cron_job:interop.add:jobs") == 1).then_some(()));
+        eventually("the entry to be fired", LIMIT, || {
+            (scratch.count("cron_job:interop.add:jobs") == 1).then_some(())
+        });
         end(cron, Signal::SIGTERM);
     }
     let id: Vec<String> = scratch.waiting("default");

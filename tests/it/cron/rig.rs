@@ -220,7 +220,8 @@ fn fired(scratch: &Scratch) -> BTreeMap<String, BTreeMap<Timestamp, usize>> {
         for id in ids {
             pipeline.cmd("HMGET").arg(scratch.key(format!("job:{id}"))).arg("cron").arg("cron_due");
         }
-        let jobs: Vec<(String, String)> = pipeline.query(&mut connection).expect("each job says what it is of");
+        let jobs: Vec<(String, String)> =
+            pipeline.query(&mut connection).expect("each job says what it is of");
         for (name, due) in jobs {
             *fired.entry(name).or_default().entry(Timestamp::parse(&due).unwrap()).or_default() += 1;
         }

@@ -9,7 +9,9 @@ use crate::rq_test::{Books, LIMIT, RqTest};
 
 /// An entry that is due each second, with more lines.
 fn each_second(more: &str) -> String {
-    format!("[[cron]]\nname = \"tick\"\nfunction = \"test.none\"\nat = \"* * * * * *\"\nzone = \"UTC\"\n{more}\n")
+    format!(
+        "[[cron]]\nname = \"tick\"\nfunction = \"test.none\"\nat = \"* * * * * *\"\nzone = \"UTC\"\n{more}\n"
+    )
 }
 
 /// When the jobs were due that were enqueued, in the order of their queue.
@@ -41,8 +43,9 @@ fn a_tick_of_many_schedulers_is_fired_once() {
     let ours = RqTest::new(&scratch);
     let crons = [spawn(&scratch, &folder, &[]), spawn(&scratch, &folder, &[])];
     // Workers of another queue, so that what is enqueued can be counted.
-    let workers: Vec<Child> =
-        ["fork", "thread", "green"].map(|executor| ours.worker(&["-w", executor, &with_cron, "other"])).into();
+    let workers: Vec<Child> = ["fork", "thread", "green"]
+        .map(|executor| ours.worker(&["-w", executor, &with_cron, "other"]))
+        .into();
     wait_for(&scratch, 5);
     assert_eq!(scratch.count("cron_schedulers"), 5);
     for mut program in crons.into_iter().chain(workers) {

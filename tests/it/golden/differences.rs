@@ -244,7 +244,8 @@ const FIRST_SEEN: &str = "Ours takes the note away with what was noted. Python l
 const IN_OUR_WORDS: &str = "What a callback is told of a failure, and writes down here, is in our words: it is none of Python's classes.";
 
 const CRON_ENTRIES: &str = "Keys of ours: each entry, how far it has come, and what it enqueues. By them a tick is fired once, whoever has the entry.";
-const SHARES_TICKS: &str = "A field of ours: this scheduler's ticks are fired once, whoever else has the same entries.";
+const SHARES_TICKS: &str =
+    "A field of ours: this scheduler's ticks are fired once, whoever else has the same entries.";
 const CRON_DUE: &str = "Fields of ours: which entry enqueued the job, and when it was due.";
 
 const METHOD: &str = "A method of a Python object is for Python to call: ours fails the job, and says so.";

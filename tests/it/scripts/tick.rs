@@ -129,7 +129,10 @@ fn what_is_dropped_or_paused_is_decided() {
     assert_eq!(take_twice(&stage, dropping), (Ticked::Dropped, Ticked::Taken(at(50))));
     let name = [NAME.to_owned(), "nosuch".to_owned()];
     assert_eq!(stage.take_twice(&pause(&stage.keys, &name, true)), [true, false]);
-    assert_eq!(take_twice(&stage, firing(&stage, "b", 60, Some(50))), (Ticked::Paused, Ticked::Taken(at(60))));
+    assert_eq!(
+        take_twice(&stage, firing(&stage, "b", 60, Some(50))),
+        (Ticked::Paused, Ticked::Taken(at(60)))
+    );
     assert_eq!(stage.take_twice(&pause(&stage.keys, &name, false)), [true, false]);
     let late = Tick { dropped: 2, ..firing(&stage, "c", 90, Some(60)) };
     assert_eq!(take(&stage, late), Ticked::Fired);
@@ -212,7 +215,8 @@ fn a_job_is_triggered_as_it_was_announced_once() {
     let now = at(5);
     assert_eq!(stage.take_twice(&trigger(&stage.keys, NAME, "t", now)).as_deref(), Some(QUEUE));
     assert_eq!(ids(&stage), ["t", "first"]);
-    let job = Job::from_fields("t", stage.ask::<Vec<(Vec<u8>, Vec<u8>)>>("HGETALL job:t").into_iter().collect());
+    let job =
+        Job::from_fields("t", stage.ask::<Vec<(Vec<u8>, Vec<u8>)>>("HGETALL job:t").into_iter().collect());
     let job = job.unwrap();
     assert_eq!((job.enqueued_at, job.created_at, job.ttl_s), (Some(now), now, Some(60)));
     assert_eq!(job.description.as_deref(), Some("math.add(2, 3)"));

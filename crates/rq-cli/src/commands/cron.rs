@@ -104,11 +104,9 @@ fn enqueue(server: &Server, cron: &Cron, source: &str) -> Result<(), Refusal> {
 
 /// Completes with the first SIGINT or SIGTERM.
 fn asked_to_stop(name: String) -> Result<impl Future<Output = ()>, Refusal> {
-    let handle = |kind| {
-        signal(kind).map_err(|error| Refusal::Failed(format!("signals cannot be handled: {error}")))
-    };
-    let (mut interrupt, mut terminate) =
-        (handle(SignalKind::interrupt())?, handle(SignalKind::terminate())?);
+    let handle =
+        |kind| signal(kind).map_err(|error| Refusal::Failed(format!("signals cannot be handled: {error}")));
+    let (mut interrupt, mut terminate) = (handle(SignalKind::interrupt())?, handle(SignalKind::terminate())?);
     Ok(async move {
         let kind = tokio::select! {
             _ = interrupt.recv() => SignalKind::interrupt(),

@@ -1,25 +1,55 @@
--- enqueue: writes jobs and puts them into one queue, into its schedule, behind other jobs, or begins their inline runs.
+-- enqueue: writes jobs and puts them into one queue, into its schedule, behind other jobs or a limit, or begins their
+-- inline runs.
 --
--- KEYS  1 queue list   2 rq:queues   then those of rq:wip, the schedule and the deferred registry of the queue that a
---       job may come into
+-- KEYS  1 queue list   2 rq:queues   then those of rq:wip, the schedule and the deferred registry of the queue, of the
+--       keys of rate limits, of rq:pace and of rq:unique that a job may come into
 -- ARGV  1 prefix   2 queue name   3 now (T)   4 now (I)   5 the group they join, empty for none
---       6 what the one job is unique by, empty for nothing   then per job:
+--       6 what the one job is unique by: empty for nothing, `id`, or `<until>:<window_ms>:<digest>` with `started`,
+--       `ended` or `window` for <until>; then there is one job   then per job:
 --       id, place, ttl, created_at, data, d, then d ids to wait for, base, n, then n times field and value
 --         base   `new`: these are all other fields · `same`: so are those of the job before, but for these
 --         place  `L` the head of the queue · `R` its tail · `I:<x>:<score>` inline run <x>, in wip until <score>
 --                `S:<score>` the schedule, due at <score>; such a job waits for nobody else
+--                `W:<slots>:<key>` behind the rate limit <key>, whose slots `fill_slots` gives
+--                `T:<side>:<count>:<period_ms>:<key>` at the next start of the pace <key>: on that side of the queue, or
+--                in the schedule
 --         ttl    seconds the job may wait, 0 for no limit
 -- Effect  rq:queues, job hash; queue list, rq:wip, scheduled or deferred registry, with the sets of dependents and
---         dependencies. A job of that id that has ended is replaced: out of its registry, its results gone.
+--         dependencies; rq:rl-keys, rq:rl:<key> and who waits there; rq:pace:<key>; rq:unique:<digest>; rq:groups, the
+--         group's set, and its open members while somebody waits for its end. A job of that id that has ended is
+--         replaced, unless it is unique: out of its registry, its results gone.
 -- Result  per job: 1 enqueued · 2 there already, the same job or the same call · 3 deferred · `cycle` or `deep`,
 --         refused · the status of another job that has the id and has not ended · `wrongtype`
+--         of a unique job instead of 2 for the same call, and of a status: {the id of the job that is there, its status}
 -- Re-send: the id and created_at of the first time are there, so the answer is 2.
 -- A wrong type of a global key fails here, before the first write. At maxmemory SADD is refused: nothing is done.
-local P, queue, T, I = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local P, queue, T, I, group = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local members, open_members = P .. ':group:' .. group, P .. ':group_open:' .. group
 redis.call('LLEN', KEYS[1])
-for k = 3, #KEYS do redis.call('ZCARD', KEYS[k]) end
+-- A key of another type fails here.
+local function look_at(key)
+  local name = string.sub(key, #P + 1)
+  if string.find(name, '^:unique:') then return redis.call('GET', key) end
+  if name == ':rl-keys' then return redis.call('SCARD', key) end
+  local is_of_ids = string.find(name, ':allowed$') or string.find(name, ':rate_limited$')
+  if string.find(name, '^:rl:') and not is_of_ids then return redis.call('HGET', key, 'concurrency') end
+  redis.call('ZCARD', key)
+end
+
+for k = 3, #KEYS do look_at(KEYS[k]) end
+if group ~= '' then
+  for _, set in ipairs({members, P .. ':groups'}) do redis.call('SCARD', set) end
+  redis.call('ZCARD', open_members)
+  need('ZADD', open_members)
+end
 redis.call('SADD', KEYS[2], KEYS[1])
 local ENDED = {created = true, finished = true, failed = true, stopped = true, canceled = true}
+-- What the one job is unique by, where that is its arguments: until when, for how long at most, and the lock.
+local UNIQUE = ARGV[6]
+local UNTIL, WINDOW_MS, DIGEST = string.match(UNIQUE, '^(%a+):(%d+):(%x+)$')
+local LOCK = DIGEST and P .. ':unique:' .. DIGEST
+-- The most starts of a pace that are kept, and the most a pace may have in its period (`call/limits.rs`).
+local STARTS_KEPT = 10000
 -- How many jobs the script looks at to see whether one of them waits for the new job, directly or not.
 local LOOKED_THROUGH = 10000
 
@@ -41,10 +71,35 @@ local function known(id, job, created_at, data)
   if was[3] == created_at then return 2 end
   local status = was[2] or 'created'
   if was[1] and not ENDED[status] then
-    if was[1] == data then return 2 end
+    if was[1] == data then return UNIQUE == '' and 2 or {id, status} end
     return status
   end
   return nil, was[4] or queue
+end
+
+-- The id and the status of the job that is there in place of a unique one; nil if there is none. 2 where that is the same
+-- job, sent again, whose record may be gone by now.
+local function there(id, job, created_at)
+  local holder, since = id, nil
+  if LOCK then
+    holder, since = string.match(redis.call('GET', LOCK) or '', '^([^:]*):(.*)$')
+    if not holder then return nil end
+    if holder == id and since == created_at then return 2 end
+  end
+  local was = redis.pcall('HMGET', P .. ':job:' .. holder, 'data', 'status', 'created_at')
+  -- Nobody gives a lock back, workers of Python's least of all: who holds it is looked at instead. An id may have been
+  -- enqueued anew, for something else.
+  local is_gone = was.err or not was[1] or (LOCK and was[3] ~= since)
+  local status = is_gone and 'gone' or was[2] or 'created'
+  if not LOCK then return not is_gone and was[3] ~= created_at and {id, status} or nil end
+  local holds = UNTIL == 'window'
+  if UNTIL == 'started' then
+    local waits = ':created:queued:scheduled:deferred:rate_limited:ready_to_enqueue:'
+    holds = string.find(waits, ':' .. status .. ':', 1, true) ~= nil
+  elseif UNTIL == 'ended' then
+    holds = not is_gone and (status == 'created' or not ENDED[status])
+  end
+  return holds and {holder, status} or nil
 end
 
 -- Whether one of `ids`, or one they wait for, waits for `id`: then none would ever run.
@@ -92,16 +147,56 @@ local function defer(id, job, ids, ttl)
   return true
 end
 
-local function put(id, place, ttl, job, ids)
-  local into_queue = place == 'L' or place == 'R'
-  local due = not into_queue and string.match(place, '^S:(.*)$')
-  if due then
-    redis.call('ZADD', P .. ':scheduled:' .. queue, due, id)
+-- The next start of a pace, and now, in milliseconds. No later start is before an earlier one, so that no `count` + 1 of
+-- them are within a period. One that is not now is a whole second: the schedule has no others.
+local function next_start(starts, count, period_ms)
+  local clock = redis.call('TIME')
+  local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
+  redis.call('ZREMRANGEBYSCORE', starts, '-inf', string.format('%.0f', now - period_ms))
+  local last = redis.call('ZRANGE', starts, -1, -1, 'WITHSCORES')[2]
+  local first_of_count = redis.call('ZRANGE', starts, -count, -count, 'WITHSCORES')[2]
+  local start = math.max(now, tonumber(last or 0), first_of_count and tonumber(first_of_count) + period_ms or 0)
+  if start > now then start = math.ceil(start / 1000) * 1000 end
+  return start, now
+end
+
+local function put_at_pace(id, place, job, created_at)
+  local side, count, period, key = string.match(place, '^T:(%a):(%d+):(%d+):(.*)$')
+  local starts, period_ms = P .. ':pace:' .. key, tonumber(period)
+  local start, now = next_start(starts, tonumber(count), period_ms)
+  -- With the time, as an id may come again.
+  redis.call('ZADD', starts, string.format('%.0f', start), id .. ':' .. created_at)
+  redis.call('ZREMRANGEBYRANK', starts, 0, -1 - STARTS_KEPT)
+  redis.call('EXPIRE', starts, string.format('%.0f', math.ceil((start - now + period_ms) / 1000)))
+  if start == now then return redis.call(side .. 'PUSH', KEYS[1], id) end
+  redis.call('HSET', job, 'status', 'scheduled')
+  redis.call('HDEL', job, 'enqueued_at')
+  redis.call('ZADD', P .. ':scheduled:' .. queue, string.format('%.0f', start / 1000), id)
+end
+
+-- Who waits there gets a slot by `fill_slots`, which is sent behind this script, by the next end of a job under this
+-- limit, or by maintenance.
+local function put_behind_limit(id, place)
+  local slots, key = string.match(place, '^W:(%d+):(.*)$')
+  local limit = P .. ':rl:' .. key
+  redis.call('SADD', P .. ':rl-keys', key)
+  redis.call('HSET', limit, 'concurrency', slots)
+  redis.call('ZADD', limit .. ':rate_limited', I, id)
+end
+
+local function put(id, place, ttl, job, ids, created_at)
+  local kind = string.sub(place, 1, 1)
+  if kind == 'S' then
+    redis.call('ZADD', P .. ':scheduled:' .. queue, string.sub(place, 3), id)
     return 1
   end
   if #ids > 0 and defer(id, job, ids, ttl) then return 3 end
-  if into_queue then
+  if kind == 'L' or kind == 'R' then
     redis.call(place .. 'PUSH', KEYS[1], id)
+  elseif kind == 'W' then
+    put_behind_limit(id, place)
+  elseif kind == 'T' then
+    put_at_pace(id, place, job, created_at)
   else
     local x, score = string.match(place, '^I:(.*):(.*)$')
     redis.call('ZADD', P .. ':wip:' .. queue, score, id .. ':' .. x)
@@ -137,10 +232,21 @@ end
 -- The place that was asked for last, and whether the rest was.
 local asked_place, asked_rest
 
--- What the user may not run is refused before a job is written that would then be in no queue.
-local function ask_for(place)
-  asked_place = place
-  need((place == 'L' or place == 'R') and place .. 'PUSH' or 'ZADD', KEYS[1])
+-- The kind of place that was asked for last, and whether the rest was.
+local asked_kind, asked_rest
+
+-- What the user may not run is refused before a job is written that would then be in no queue, or behind a limit whose
+-- slots `fill_slots` could not give.
+local function ask_for(kind)
+  asked_kind = kind
+  if kind == 'L' or kind == 'R' then return need(kind .. 'PUSH', KEYS[1]) end
+  need('ZADD', KEYS[1])
+  local rest = kind == 'T' and {
+    'EXPIRE', 'HDEL', 'HSET', 'LPUSH', 'RPUSH', 'TIME', 'ZRANGE', 'ZREMRANGEBYRANK', 'ZREMRANGEBYSCORE',
+  } or kind == 'W' and {
+    'EXPIRE', 'HEXISTS', 'HGET', 'HMGET', 'HSET', 'LPUSH', 'PERSIST', 'RPUSH', 'ZCARD', 'ZPOPMIN',
+  } or {}
+  for _, command in ipairs(rest) do need(command, KEYS[1]) end
 end
 
 -- The same for what only some jobs take.
@@ -149,19 +255,34 @@ local function ask_for_rest()
   for _, command in ipairs({'DEL', 'EXPIRE', 'HDEL', 'HSET', 'ZADD'}) do need(command, KEYS[1]) end
 end
 
+-- The ids that have joined the group.
+local joined = {}
+
+local function join_group()
+  redis.call('SADD', members, unpack(joined))
+  redis.call('SADD', P .. ':groups', group)
+  if redis.call('ZCARD', open_members) == 0 then return end
+  for _, id in ipairs(joined) do redis.call('ZADD', open_members, ARGV[4] .. '000', id) end
+end
+
 local function enqueue(i, ids, after)
   local id, place, ttl, created_at, data = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4]
   local job = P .. ':job:' .. id
-  local answer, replaced_origin = known(id, job, created_at, data)
+  local answer, replaced_origin = UNIQUE ~= '' and there(id, job, created_at) or nil, nil
+  if not answer then answer, replaced_origin = known(id, job, created_at, data) end
   answer = answer or (#ids > 0 and waits_for(ids, id)) or nil
   note(ARGV[after], after + 2, after + 1 + 2 * tonumber(ARGV[after + 1]))
   if answer then return answer end
-  if place ~= asked_place then ask_for(place) end
+  local kind = string.sub(place, 1, 1)
+  if kind ~= asked_kind then ask_for(kind) end
   if not asked_rest and (#ids > 0 or ttl > 0 or replaced_origin) then ask_for_rest() end
+  if LOCK then need('SET', LOCK) end
   if replaced_origin then replace(id, job, replaced_origin) end
   write(job, created_at, data)
   if ttl > 0 then redis.call('EXPIRE', job, ttl) end
-  return put(id, place, ttl, job, ids)
+  joined[#joined + 1] = id
+  if LOCK then redis.call('SET', LOCK, id .. ':' .. created_at, 'PX', WINDOW_MS) end
+  return put(id, place, ttl, job, ids, created_at)
 end
 
 local answers = {}
@@ -174,4 +295,5 @@ while i <= #ARGV do
   answers[#answers + 1] = enqueue(i, ids, after)
   i = after + 2 + 2 * tonumber(ARGV[after + 1])
 end
+if group ~= '' and #joined > 0 then join_group() end
 return answers

@@ -397,7 +397,11 @@ pub fn history(keys: &Keys, name: &str, count: usize) -> Step<Vec<(String, f64)>
         let last = i64::try_from(count - 1).unwrap_or(i64::MAX);
         pipeline.cmd("ZREVRANGE").arg(keys.cron_job(name)).arg(0).arg(last).arg("WITHSCORES");
     }
-    Step::new(NAME, pipeline, |answers| if answers.is_empty() { Ok(Vec::new()) } else { single(NAME, answers) })
+    Step::new(
+        NAME,
+        pipeline,
+        |answers| if answers.is_empty() { Ok(Vec::new()) } else { single(NAME, answers) },
+    )
 }
 
 /// When each entry has enqueued a job last, Python's among them (`ZRANGE rq:cron_jobs`), those first that have not for

@@ -216,7 +216,10 @@ mod tests {
     }
 
     fn shown(queues: Vec<Queue>, workers: Vec<WorkerRecord>, layout: Layout) -> String {
-        let text = render(&Snapshot { taken: Timestamp::from_epoch_us(0), queues, workers, cron_schedulers: Vec::new() }, &layout);
+        let text = render(
+            &Snapshot { taken: Timestamp::from_epoch_us(0), queues, workers, cron_schedulers: Vec::new() },
+            &layout,
+        );
         // The time of the snapshot is in the time zone of the machine that runs the test.
         let text = text.as_str();
         let updated = text.find("Updated: ").map_or(text.len(), |at| at + "Updated: ".len());

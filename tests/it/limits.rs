@@ -263,7 +263,7 @@ fn a_paced_job_keeps_its_side_of_the_queue() {
 fn limits_that_cannot_be_kept_are_refused() {
     let scratch = Scratch::new();
     let queue = scratch.queue("default");
-    let inline = queue.clone().inline(Handlers::new().with(jobs::add));
+    let inline = queue.clone().inline(Handlers::new().with::<jobs::add>());
     let call = || jobs::add::call(2, 3);
     let refused = |answer: Result<(), Error>, option: &str| match answer {
         Err(Error::Option { option: refused, .. }) => assert_eq!(refused, option),

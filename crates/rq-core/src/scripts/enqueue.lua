@@ -4,8 +4,9 @@
 -- KEYS  1 queue list   2 rq:queues   then those of rq:wip, the schedule and the deferred registry of the queue, of the
 --       keys of rate limits, of rq:pace and of rq:unique that a job may come into
 -- ARGV  1 prefix   2 queue name   3 now (T)   4 now (I)   5 the group they join, empty for none
---       6 what the one job is unique by: empty for nothing, `id`, or `<until>:<window_ms>:<digest>` with `started`,
---       `ended` or `window` for <until>; then there is one job   then per job:
+--       6 what the one job is unique by: empty for nothing, `id:<token>`, or `<until>:<window_ms>:<digest>:<token>` with
+--       `started`, `ended` or `window` for <until>; then there is one job, whose field `unique` is the token of this
+--       call   then per job:
 --       id, place, ttl, created_at, data, d, then d ids to wait for, base, n, then n times field and value
 --         base   `new`: these are all other fields · `same`: so are those of the job before, but for these
 --         place  `L` the head of the queue · `R` its tail · `I:<x>:<score>` inline run <x>, in wip until <score>
@@ -20,7 +21,8 @@
 -- Result  per job: 1 enqueued · 2 there already, the same job or the same call · 3 deferred · `cycle` or `deep`,
 --         refused · the status of another job that has the id and has not ended · `wrongtype`
 --         of a unique job instead of 2 for the same call, and of a status: {the id of the job that is there, its status}
--- Re-send: the id and created_at of the first time are there, so the answer is 2.
+-- Re-send: the id and created_at of the first time are there, so the answer is 2. Two producers may name one id in the same
+-- microsecond: of a unique job the token is looked at as well.
 -- A wrong type of a global key fails here, before the first write. At maxmemory SADD is refused: nothing is done.
 local P, queue, T, I = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 redis.call('LLEN', KEYS[1])
@@ -39,7 +41,8 @@ redis.call('SADD', KEYS[2], KEYS[1])
 local ENDED = {created = true, finished = true, failed = true, stopped = true, canceled = true}
 -- What the one job is unique by, where that is its arguments: until when, for how long at most, and the lock.
 local UNIQUE = ARGV[6]
-local UNTIL, WINDOW_MS, DIGEST = string.match(UNIQUE, '^(%a+):(%d+):(%x+)$')
+local UNTIL, WINDOW_MS, DIGEST = string.match(UNIQUE, '^(%a+):(%d+):(%x+):')
+local TOKEN = string.match(UNIQUE, ':(%x+)$')
 local LOCK = DIGEST and P .. ':unique:' .. DIGEST
 -- The most starts of a pace that are kept, and the most a pace may have in its period (`call/limits.rs`).
 local STARTS_KEPT = 10000
@@ -72,19 +75,19 @@ end
 
 -- The id and the status of the job that is there in place of a unique one; nil if there is none. 2 where that is the same
 -- job, sent again, whose record may be gone by now.
-local function there(id, job, created_at)
+local function there(id)
   local holder, since = id, nil
   if LOCK then
     holder, since = string.match(redis.call('GET', LOCK) or '', '^([^:]*):(.*)$')
     if not holder then return nil end
-    if holder == id and since == created_at then return 2 end
+    if since == TOKEN then return 2 end
   end
-  local was = redis.pcall('HMGET', P .. ':job:' .. holder, 'data', 'status', 'created_at')
+  local was = redis.pcall('HMGET', P .. ':job:' .. holder, 'data', 'status', 'unique')
   -- Nobody gives a lock back, workers of Python's least of all: who holds it is looked at instead. An id may have been
   -- enqueued anew, for something else.
   local is_gone = was.err or not was[1] or (LOCK and was[3] ~= since)
   local status = is_gone and 'gone' or was[2] or 'created'
-  if not LOCK then return not is_gone and was[3] ~= created_at and {id, status} or nil end
+  if not LOCK then return not is_gone and was[3] ~= TOKEN and {id, status} or nil end
   local holds = UNTIL == 'window'
   if UNTIL == 'started' then
     local waits = ':created:queued:scheduled:deferred:rate_limited:ready_to_enqueue:'
@@ -251,7 +254,7 @@ end
 local function enqueue(i, ids, after)
   local id, place, ttl, created_at, data = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4]
   local job = P .. ':job:' .. id
-  local answer, replaced_origin = UNIQUE ~= '' and there(id, job, created_at) or nil, nil
+  local answer, replaced_origin = UNIQUE ~= '' and there(id) or nil, nil
   if not answer then answer, replaced_origin = known(id, job, created_at, data) end
   answer = answer or (#ids > 0 and waits_for(ids, id)) or nil
   note(ARGV[after], after + 2, after + 1 + 2 * tonumber(ARGV[after + 1]))
@@ -263,7 +266,7 @@ local function enqueue(i, ids, after)
   if replaced_origin then replace(id, job, replaced_origin) end
   write(job, created_at, data)
   if ttl > 0 then redis.call('EXPIRE', job, ttl) end
-  if LOCK then redis.call('SET', LOCK, id .. ':' .. created_at, 'PX', WINDOW_MS) end
+  if LOCK then redis.call('SET', LOCK, id .. ':' .. TOKEN, 'PX', WINDOW_MS) end
   return put(id, place, ttl, job, ids, created_at)
 end
 

@@ -281,8 +281,23 @@ impl<T> Call<T> {
         self.options.queue.as_deref()
     }
 
+    /// The same call, whatever it yields.
+    pub fn untyped(self) -> Call<()> {
+        let Call { payload, options, broken, .. } = self;
+        Call { payload, options, broken, yields: PhantomData }
+    }
+
+    /// The job this call becomes in `queue`, queued now, for whoever enqueues it in a step of its own.
+    #[cfg(feature = "worker")]
+    pub fn into_queued_job(self, queue: &str, codec: Codec) -> Result<Job, Error> {
+        let mut job = self.into_job(queue, Defaults::new(codec))?;
+        job.status = crate::Status::Queued;
+        job.enqueued_at = Some(crate::Timestamp::now());
+        Ok(job)
+    }
+
     /// Whether the job goes to the head of the queue.
-    pub(crate) fn is_at_front(&self) -> bool {
+    pub fn is_at_front(&self) -> bool {
         self.options.at_front
     }
 

@@ -11,7 +11,8 @@
 -- The first write is ZREM, which runs at maxmemory.
 local P, T, I = ARGV[1], ARGV[2], tonumber(ARGV[3])
 redis.call('ZCARD', KEYS[1])
--- The statuses of a job that was given another life since: Python leaves it in this registry when it enqueues it anew.
+-- The statuses of a job that was given another life since, unless it was deferred after that: Python leaves it in this
+-- registry when it enqueues it anew.
 local GOES_ON = {queued = true, started = true, finished = true, failed = true, stopped = true, canceled = true}
 -- How long a job must have been deferred, in seconds: producers in Python write the registry and the sets of
 -- dependencies in several steps.
@@ -42,8 +43,11 @@ local function undefer(id)
   local since = tonumber(redis.call('ZSCORE', KEYS[1], id))
   if not since then return 0 end
   local job = P .. ':job:' .. id
-  local was = redis.pcall('HMGET', job, 'dependency_ids', 'dependency_id', 'allow_dependency_failures', 'status')
-  if was.err or redis.pcall('HEXISTS', job, 'data') ~= 1 or GOES_ON[was[4] or ''] then
+  local was = redis.pcall('HMGET', job, 'dependency_ids', 'dependency_id', 'allow_dependency_failures', 'status',
+    'origin', 'enqueued_at')
+  local status, origin = was[4] or '', was[5] or ''
+  local is_gone = was.err or redis.pcall('HEXISTS', job, 'data') ~= 1
+  if is_gone or (GOES_ON[status] and not is_deferred(id, status, origin, was[6])) then
     redis.call('ZREM', KEYS[1], id)
     return 1
   end

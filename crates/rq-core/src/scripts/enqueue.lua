@@ -172,12 +172,19 @@ end
 
 -- Who waits there gets a slot by `fill_slots`, which is sent behind this script, by the next end of a job under this
 -- limit, or by maintenance.
+--
+-- Slots are given in the order of scores. RQ's are whole seconds, within which the id would decide; these are the
+-- microsecond of now, and one more for each job of the script.
+local put_behind = 0
+
 local function put_behind_limit(id, place)
   local slots, key = string.match(place, '^W:(%d+):(.*)$')
   local limit = P .. ':rl:' .. key
+  local now_us = tonumber(string.match(T, '%.(%d%d%d%d%d%d)Z$') or 0)
+  put_behind = put_behind + 1
   redis.call('SADD', P .. ':rl-keys', key)
   redis.call('HSET', limit, 'concurrency', slots)
-  redis.call('ZADD', limit .. ':rate_limited', I, id)
+  redis.call('ZADD', limit .. ':rate_limited', string.format('%.6f', I + (now_us + put_behind) / 1e6), id)
 end
 
 local function put(id, place, ttl, job, ids, created_at)

@@ -1,7 +1,6 @@
 //! Steps on a queue.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use redis::{Cmd, Value as Reply};
 
@@ -172,9 +171,7 @@ fn write_jobs(keys: &Keys, queue: &str, jobs: &[(Job, Place)], by: Option<&Uniqu
     let unique_by = by.zip(token.as_deref()).map(|(by, token)| by.to_wire(token)).unwrap_or_default();
     // For each command, whether it answers for jobs.
     let mut answers_for_jobs = Vec::new();
-    for (number, chunk) in jobs.chunks(JOBS_PER_SCRIPT_MAX).enumerate() {
-        // A microsecond a job, in which order those of a rate limit wait.
-        let now = now.after(Duration::from_micros((number * JOBS_PER_SCRIPT_MAX) as u64));
+    for chunk in jobs.chunks(JOBS_PER_SCRIPT_MAX) {
         let mut cmd = scripts::ENQUEUE.invoke(&books(keys, queue, chunk, by));
         cmd.arg(keys.prefix()).arg(queue).arg(now.to_string()).arg(now.epoch_secs()).arg("").arg(&unique_by);
         // Anew for each script: none remembers another's fields, so that the first job of each brings all of its own.

@@ -170,6 +170,7 @@ fn finished(claimed: &Claimed) -> Settlement {
         claimed,
         conclusion,
         slot: None,
+        group: None,
         claimed_at,
         ended_at,
         ran: RAN,

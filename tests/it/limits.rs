@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use rq_core::{Call, Error, Handlers, Status, minutes, secs};
+use rq_core::{Call, Error, Status, handlers, minutes, secs};
 use rq_tests::{Gate, Journal, Line, Python, Scratch, Signal, eventually, fixture::Value, jobs};
 
 use crate::rq_test::{Books, LIMIT, RqTest};
@@ -263,7 +263,7 @@ fn a_paced_job_keeps_its_side_of_the_queue() {
 fn limits_that_cannot_be_kept_are_refused() {
     let scratch = Scratch::new();
     let queue = scratch.queue("default");
-    let inline = queue.clone().inline(Handlers::new().with::<jobs::add>());
+    let inline = queue.clone().inline(handlers![jobs::add]);
     let call = || jobs::add::call(2, 3);
     let refused = |answer: Result<(), Error>, option: &str| match answer {
         Err(Error::Option { option: refused, .. }) => assert_eq!(refused, option),

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `scripts/<name>.rs` | the script of that name |
 //! | `scripts/due.rs` | `due` and `leave` |
+//! | `scripts/group.rs` | `await_group`, `note_open`, `let_end`, `take_groups` and `look_at_group` |
 //! | `scripts/unique.rs`, `scripts/limits.rs` | `enqueue` of unique jobs, and behind limits, with `fill_slots` |
 //! | `scripts/outbox.rs` | `take` and `deliver`, and what `settle` and `abandon` post |
 //! | `scripts/registration.rs` | `birth` and `death` |
@@ -46,6 +47,7 @@ mod expire;
 mod flush;
 mod free_slots;
 mod full_memory;
+mod group;
 mod heartbeat;
 mod limits;
 mod lives;
@@ -329,6 +331,7 @@ pub(crate) fn settlement(claimed: &Claimed, settled: Settled, ttl: Ttl) -> Settl
         claimed,
         conclusion,
         slot: None,
+        group: None,
         claimed_at,
         ended_at,
         ran: RAN,

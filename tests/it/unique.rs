@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Barrier;
 use std::time::Duration;
 
-use rq_core::{Call, Codec, Error, Handlers, MadeOrFound, Timestamp, Unique, Value, hours, minutes, secs};
+use rq_core::{Call, Codec, Error, MadeOrFound, Timestamp, Unique, Value, handlers, hours, minutes, secs};
 use rq_tests::{Gate, Python, Scratch, jobs};
 
 use crate::rq_test::{Books, LIMIT, RqTest};
@@ -172,7 +172,7 @@ fn of_many_producers_one_makes_the_job() {
 #[test]
 fn inline_queues_run_a_unique_job_once() {
     let scratch = Scratch::new();
-    let queue = scratch.queue("default").inline(Handlers::new().with::<jobs::add>());
+    let queue = scratch.queue("default").inline(handlers![jobs::add]);
     let call = || jobs::add::call(2, 3).unique_by_args(Unique::for_all_of(minutes(1)));
     let MadeOrFound::Made(made) = queue.enqueue_unique(call()).unwrap() else { panic!("it is the first") };
     let MadeOrFound::Found(found) = queue.enqueue_unique(call()).unwrap() else { panic!("it is the second") };

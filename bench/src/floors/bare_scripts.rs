@@ -77,6 +77,7 @@ fn settlement(claimed: Claimed, fields: Fields) -> Result<Settlement> {
     Ok(Settlement {
         conclusion: Conclusion::of(&job, Ok(Some(RESULT.to_vec())), ended_at, Ttl::RESULT_DEFAULT),
         slot: None,
+        group: None,
         claimed_at: job.started_at.unwrap_or(ended_at),
         ended_at,
         ran: Duration::ZERO,

@@ -133,6 +133,7 @@ impl InlineRun<'_> {
             claimed: Claimed { id: self.execution.clone(), origin: self.job.origin.clone() },
             conclusion,
             slot: self.job.rate_limit().map(|(key, _)| key.to_owned()),
+            group: self.job.group().map(str::to_owned),
             claimed_at: self.began_at,
             ended_at,
             ran,

@@ -115,6 +115,8 @@ pub struct Job {
     pub on_crash: Option<OnCrash>,
     /// A field of this project: how often what ran the job has died.
     pub crashes: Option<i64>,
+    /// A field of this project: the group for whose end the job waits, or has waited.
+    pub after_group: Option<String>,
     /// A field of this project, and `on_failure` and `on_stopped` as well: the callback that a Rust program has.
     pub on_success: Option<Callback>,
     pub on_failure: Option<Callback>,
@@ -164,6 +166,7 @@ impl Job {
             exc_info: None,
             on_crash: None,
             crashes: None,
+            after_group: None,
             on_success: None,
             on_failure: None,
             on_stopped: None,
@@ -221,6 +224,7 @@ impl Job {
             exc_info: f.take("exc_info"),
             on_crash: f.take_text("on_crash")?.as_deref().and_then(OnCrash::parse),
             crashes: f.take_int("crashes")?,
+            after_group: f.take_text("after_group")?,
             on_success: callback::take_own(f, CallbackKind::Success),
             on_failure: callback::take_own(f, CallbackKind::Failure),
             on_stopped: callback::take_own(f, CallbackKind::Stopped),
@@ -274,6 +278,7 @@ impl Job {
         set_bytes(&mut f, "exc_info", self.exc_info.as_deref());
         f.set_some("on_crash", self.on_crash.map(OnCrash::as_str));
         f.set_some("crashes", self.crashes);
+        f.set_some("after_group", self.after_group.as_deref());
         callback::set_own(&mut f, CallbackKind::Success, self.on_success.as_ref());
         callback::set_own(&mut f, CallbackKind::Failure, self.on_failure.as_ref());
         callback::set_own(&mut f, CallbackKind::Stopped, self.on_stopped.as_ref());
@@ -291,6 +296,11 @@ impl Job {
     pub fn rate_limit(&self) -> Option<(&str, i64)> {
         let slots = self.rate_limit_concurrency.filter(|slots| *slots != 0)?;
         Some((self.rate_limit_key.as_deref().filter(|key| !key.is_empty())?, slots))
+    }
+
+    /// The group it is in. None where the field is missing or empty.
+    pub fn group(&self) -> Option<&str> {
+        self.group_id.as_deref().filter(|name| !name.is_empty())
     }
 
     /// The serialized call, inflated to at most [`Codec::MAX_PAYLOAD_BYTES`].

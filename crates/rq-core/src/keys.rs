@@ -192,6 +192,14 @@ keys! {
     unique(digest) = ":unique:", digest;
     /// Ours: sorted set of the last starts of a pace, `<id>:<created_at>` by the millisecond of Redis TIME.
     pace(name) = ":pace:", name;
+    /// Ours: sorted set of a group's members that have not ended, while a job waits for its end: ids by the millisecond when
+    /// they were noted, and `hold:<id>` of declarations under way.
+    group_open(name) = ":group_open:", name;
+    /// Ours: set of the ids of jobs that wait for the end of a group.
+    group_ends(name) = ":group_ends:", name;
+    /// Ours: sorted set of the groups for whose end a job waits, by the millisecond of Redis TIME when a worker looks at them
+    /// next.
+    awaited_groups() = ":group_ends";
     /// Ours: which worker did a round of maintenance for a queue last, until the next one is due.
     maintained(queue) = ":maintained:", queue;
     /// Ours: the same for what belongs to no queue.
@@ -230,6 +238,23 @@ pub fn check_queue_name(name: &str) -> Result<(), NameError> {
     }
     if name.contains(['{', '}']) || name.chars().any(char::is_control) || name.trim() != name {
         return refuse("it must not hold braces, control characters, or white space at its ends");
+    }
+    check_length(KIND, name)
+}
+
+/// Checks the name of a group that we are about to write.
+pub fn check_group_name(name: &str) -> Result<(), NameError> {
+    const KIND: &str = "group name";
+    let is_legal = !name.is_empty()
+        && !name.contains(['{', '}'])
+        && !name.chars().any(char::is_control)
+        && name.trim() == name;
+    if !is_legal {
+        return Err(NameError {
+            kind: KIND,
+            name: name.to_owned(),
+            reason: "it must not be empty, hold braces or control characters, or begin or end in white space",
+        });
     }
     check_length(KIND, name)
 }
@@ -349,6 +374,7 @@ mod tests {
                 vec!["default", "a:b", "日本"],
                 vec!["", "a,b", "x:intermediate", " a", "a\n", "{a}", &long],
             ),
+            (check_group_name, vec!["g-1", "a, b:c", "日本"], vec!["", "a{b}", " a", "a\n", &long]),
             (check_worker_name, vec!["w1", "a.b:c"], vec!["", "w:executions", "a\tb", &long]),
             (
                 check_limit_key,

@@ -28,7 +28,7 @@
 //!   [`Ttl`], [`Callback`], [`Webhook`], [`Unique`], [`RateLimit`]
 //! * job authors: [`job`], [`callback`](macro@callback) with [`End`], [`handlers!`], [`Handlers`], [`Context`], [`States`],
 //!   [`Failure`]
-//! * managing jobs: [`Cancel`], [`Registry`], [`Requeued`]
+//! * managing jobs: [`Cancel`], [`Registry`], [`Requeued`], [`Group`] with [`GroupStatus`]
 //! * inspecting Redis: [`Job`], [`JobResult`], [`ExecutionRecord`], [`WorkerRecord`], [`Status`], [`Keys`]
 //! * texts for people: [`Shown`], for what others have written
 //! * payloads, from `rq-wire`: [`Codec`], [`Value`], [`Payload`]
@@ -57,6 +57,12 @@
 //! | `Job.refresh` | [`JobHandle::refresh`] |
 //! | `job.meta[..] = ..`, `Job.save_meta` | [`JobHandle::set_meta`] from outside, [`Context::set_meta`] in the job |
 //! | `Job.cancel`, `.delete`, `.requeue` | [`JobHandle::cancel`], [`JobHandle::delete`], [`JobHandle::requeue`] |
+//! | `Group.create`, `Group.fetch` | [`Queue::group`], [`Queue::new_group`]; [`Group::exists`] where `fetch` fails |
+//! | `Group.all` | [`Queue::groups`], by their names |
+//! | `Group.enqueue_many(queue, ..)` | [`Group::enqueue_many`] into the queue that the group was made by |
+//! | `Group.get_jobs` | [`Group::jobs`], [`Group::job_ids`]; [`Group::status`] counts them |
+//! | `Group.delete_job` | [`Group::remove`]; [`Group::delete`] and [`Group::on_complete`] have no counterpart |
+//! | `Group.cleanup`, `Group.clean_registries` | nothing: workers do it |
 //! | `send_stop_job_command` | [`JobHandle::stop`], of [`Queue::handle`] where only the id is known |
 //! | `Worker.all`, `Worker.all(queue=..)` | [`Queue::all_workers`], [`Queue::workers`] |
 //! | `Worker.count`, `Worker.count(queue=..)` | [`Queue::all_worker_count`], [`Queue::worker_count`] |
@@ -108,6 +114,7 @@ mod failure;
 mod family;
 mod fields;
 mod front;
+mod group;
 mod handle;
 mod handlers;
 mod inline;
@@ -169,6 +176,8 @@ pub use executor::{Ended, Execution, Executor, Stop, Task, Want};
 pub use failure::without_argument;
 pub use failure::{ArgumentError, BoxError, Failure, OverMemory, Result, Usage};
 pub use fields::{FieldError, Fields};
+pub use group::GroupStatus;
+pub use group::asynchronous::Group;
 pub use handle::asynchronous::JobHandle;
 #[cfg(feature = "worker")]
 pub use handlers::{DueCallback, JobOutcome, Prepared};

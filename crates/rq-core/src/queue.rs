@@ -26,7 +26,7 @@ pub(crate) mod asynchronous {
     use std::sync::Arc;
 
     use super::{
-        all_enqueued, begins_inline, check_is_not_unique, codec_from_env, unconfirmed, with_due, with_place,
+        all_enqueued, begins_inline, check_is_not_unique, codec_from_env, queued_at, unconfirmed, with_due,
     };
     use crate::call::{Call, Defaults};
     use crate::dependency::parents_first;
@@ -61,11 +61,13 @@ pub(crate) mod asynchronous {
     /// ```
     #[derive(Clone)]
     pub struct Queue {
-        pub(super) link: SharedLink,
-        pub(super) keys: Keys,
-        pub(super) name: Arc<str>,
+        pub(crate) link: SharedLink,
+        pub(crate) keys: Keys,
+        pub(crate) name: Arc<str>,
+        /// The group that its jobs join; empty for none.
+        pub(crate) group: Arc<str>,
         defaults: Defaults,
-        inline: Option<Arc<Inline>>,
+        pub(crate) inline: Option<Arc<Inline>>,
     }
 
     impl Queue {
@@ -79,7 +81,7 @@ pub(crate) mod asynchronous {
         pub(super) fn over_shared(link: SharedLink, name: &str) -> Result<Queue, Error> {
             check_queue_name(name)?;
             let (name, defaults) = (name.into(), Defaults::new(codec_from_env()?));
-            let queue = Queue { link, keys: Keys::default(), name, defaults, inline: None };
+            let queue = Queue { link, keys: Keys::default(), name, group: "".into(), defaults, inline: None };
             Ok(queue.keys(Keys::from_env()?))
         }
 
@@ -87,6 +89,11 @@ pub(crate) mod asynchronous {
         pub fn named(&self, name: &str) -> Result<Queue, Error> {
             check_queue_name(name)?;
             Ok(Queue { name: name.into(), ..self.clone() })
+        }
+
+        /// The same queue, whose jobs join the group `name`.
+        pub(crate) fn of_group(&self, name: &str) -> Queue {
+            Queue { group: name.into(), ..self.clone() }
         }
 
         /// Writes payloads in `codec` from now on; by default in what `RQ_SERIALIZER` names, and where it names nothing in
@@ -136,7 +143,7 @@ pub(crate) mod asynchronous {
             if let Some(inline) = &self.inline {
                 return self.run_inline(inline, call, by).await;
             }
-            self.enqueue_one(with_place(call, &self.name, self.defaults)?, by).await
+            self.enqueue_one(self.placed(call)?, by).await
         }
 
         /// Enqueues one call in the queue that its declaration names, `#[job(.., queue = "low")]`, or that
@@ -187,6 +194,19 @@ pub(crate) mod asynchronous {
             self.enqueue_at(Timestamp::now().after(delay.into().duration()), call).await
         }
 
+        /// The job a call becomes.
+        pub(crate) fn job_of<T>(&self, call: Call<T>) -> Result<Job, Error> {
+            let mut job = call.into_job(&self.name, self.defaults)?;
+            job.group_id = Some(self.group.to_string());
+            Ok(job)
+        }
+
+        /// The same, where it goes now, and that place.
+        fn placed<T>(&self, call: Call<T>) -> Result<(Job, Place), Error> {
+            let (place, at_front) = (call.place_now()?, call.is_at_front());
+            Ok((queued_at(&place, at_front, self.job_of(call)?), place))
+        }
+
         async fn enqueue_one<T>(
             &self,
             job: (Job, Place),
@@ -224,7 +244,7 @@ pub(crate) mod asynchronous {
             }
             let jobs = calls.into_iter().map(|call| {
                 check_is_not_unique(&call)?;
-                with_place(call, &self.name, self.defaults)
+                self.placed(call)
             });
             let jobs = jobs.collect::<Result<Vec<_>, Error>>()?;
             // Before the order changes: the caller gets them in its own.
@@ -254,7 +274,7 @@ pub(crate) mod asynchronous {
             by: Option<UniqueBy>,
         ) -> Result<JobHandle<T>, Error> {
             call.check_runs_inline()?;
-            let run = inline.begin(call.into_job(&self.name, self.defaults)?);
+            let run = inline.begin(self.job_of(call)?);
             let job = run.as_enqueued();
             let enqueue = match by {
                 Some(by) => steps::queue::enqueue_unique(&self.keys, &self.name, &job, &by),
@@ -419,10 +439,8 @@ fn codec_from_env() -> Result<Codec, Error> {
     }
 }
 
-/// The job a call becomes, queued now, and its place.
-fn with_place<T>(call: Call<T>, queue: &str, defaults: Defaults) -> Result<(Job, Place), Error> {
-    let (place, at_front) = (call.place_now()?, call.is_at_front());
-    let mut job = call.into_job(queue, defaults)?;
+/// The job as it is in that place.
+fn queued_at(place: &Place, at_front: bool, mut job: Job) -> Job {
     match place {
         Place::Limited { .. } => job.status = Status::RateLimited,
         _ => {
@@ -434,7 +452,7 @@ fn with_place<T>(call: Call<T>, queue: &str, defaults: Defaults) -> Result<(Job,
         // For whoever moves the job into its queue later (docs/wire.md §3).
         job.enqueue_at_front = Some(true);
     }
-    Ok((job, place))
+    job
 }
 
 /// The job a call becomes, scheduled for `due`, and its place.
@@ -474,14 +492,20 @@ fn begins_inline(enqueued: &[Enqueued]) -> bool {
 
 /// Names the first job of a batch whose fate is unknown because the connection broke.
 fn unconfirmed(error: Error, batch: &[(Job, Place)]) -> Error {
-    match (error, batch) {
-        (Error::Redis(source), [(job, _), ..])
-            // Of a connection that was refused nothing was sent: that is certain, and a plain error.
-            if source.is_connection_broken() && !source.is_connection_refused() =>
-        {
-            Error::Unconfirmed { job_id: job.id.clone(), source }
+    match batch {
+        [(job, _), ..] => unconfirmed_job(error, &job.id),
+        [] => error,
+    }
+}
+
+/// Names a job whose fate is unknown because the connection broke.
+pub(crate) fn unconfirmed_job(error: Error, id: &str) -> Error {
+    match error {
+        // Of a connection that was refused nothing was sent: that is certain, and a plain error.
+        Error::Redis(source) if source.is_connection_broken() && !source.is_connection_refused() => {
+            Error::Unconfirmed { job_id: id.to_owned(), source }
         }
-        (error, _) => error,
+        error => error,
     }
 }
 

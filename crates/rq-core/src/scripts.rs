@@ -61,6 +61,7 @@ parts! {
     OVER = "over",
     PLACE = "place",
     RATE_LIMIT = "rate_limit",
+    GROUP = "group",
     RELEASING = "release",
     REMOVE = "remove",
     LIFE = "life",
@@ -83,20 +84,24 @@ macro_rules! scripts {
 }
 
 scripts! { OF_PRODUCERS:
-    CANCEL = "cancel" [REFUSAL, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, WITHDRAW],
-    DELETE = "delete" [REFUSAL, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, WITHDRAW],
+    AWAIT_GROUP = "await_group" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT, REMOVE, GROUP],
+    CANCEL = "cancel" [REFUSAL, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, GROUP, WITHDRAW],
+    DELETE = "delete" [REFUSAL, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, GROUP, WITHDRAW],
     EMPTY = "empty" [],
     ENQUEUE = "enqueue" [PERMISSION, LIFETIME, OVER],
     FILL_SLOTS = "fill_slots" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT],
+    LET_END = "let_end" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT, REMOVE, GROUP],
+    NOTE_OPEN = "note_open" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT, REMOVE, GROUP],
     RELEASE = "release" [REFUSAL, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE],
-    REQUEUE = "requeue" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT],
-    SETTLE = "settle" [PERMISSION, REFUSAL, FENCE, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, LIFE, CONCLUDE, POST],
+    REQUEUE = "requeue" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT, GROUP],
+    SETTLE = "settle" [PERMISSION, REFUSAL, FENCE, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, GROUP, LIFE, CONCLUDE, POST],
+    TIDY_GROUP = "tidy_group" [],
     WRITE_META = "write_meta" [],
 }
 
 #[cfg(feature = "worker")]
 scripts! { OF_WORKERS:
-    ABANDON = "abandon" [REFUSAL, FENCE, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, LIFE, CONCLUDE, POST],
+    ABANDON = "abandon" [REFUSAL, FENCE, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, GROUP, LIFE, CONCLUDE, POST],
     BEGIN = "begin" [PERMISSION, REFUSAL, FENCE],
     BIRTH = "birth" [],
     BURY = "bury" [REFUSAL, FENCE],
@@ -108,6 +113,7 @@ scripts! { OF_WORKERS:
     FREE_SLOTS = "free_slots" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT],
     HEARTBEAT = "heartbeat" [REFUSAL, FENCE],
     LEAVE = "leave" [],
+    LOOK_AT_GROUP = "look_at_group" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT, REMOVE, GROUP],
     PERMISSIONS = "permissions" [PERMISSION],
     PICK_UP = "pick_up" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT, REMOVE],
     PRUNE = "prune" [],
@@ -116,8 +122,8 @@ scripts! { OF_WORKERS:
     RENEW = "renew" [REFUSAL, FENCE],
     SAVE_META = "save_meta" [REFUSAL, FENCE, LIFETIME, PLACE, REMOVE, LIFE],
     TAKE = "take" [REFUSAL],
+    TAKE_GROUPS = "take_groups" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT, REMOVE, GROUP],
     TAKE_ROUND = "take_round" [],
-    TIDY_GROUP = "tidy_group" [],
     UNDEFER = "undefer" [REFUSAL, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING],
 }
 #[cfg(not(feature = "worker"))]
@@ -189,7 +195,8 @@ fn sentry_of(key: &str) -> Option<String> {
 /// The commands of all scripts that workers run.
 #[cfg(feature = "worker")]
 pub(crate) fn commands_of_workers() -> BTreeSet<&'static str> {
-    OF_WORKERS.iter().copied().chain([&RELEASE, &SETTLE]).flat_map(Script::commands).collect()
+    let shared = [&LET_END, &NOTE_OPEN, &RELEASE, &SETTLE, &TIDY_GROUP];
+    OF_WORKERS.iter().copied().chain(shared).flat_map(Script::commands).collect()
 }
 
 /// The commands of the script of that name; `None` where there is none.

@@ -4,6 +4,7 @@
 
 #[cfg(feature = "worker")]
 pub mod claim;
+pub mod group;
 pub mod job;
 #[cfg(feature = "worker")]
 pub mod maintenance;

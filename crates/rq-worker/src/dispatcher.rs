@@ -15,6 +15,7 @@
 //! | sends webhooks, and has callbacks called that were not called where the job ran | `posts.rs`, `outbox.rs` |
 //! | stores the meta that running jobs save | `meta.rs`, `meta_box.rs` |
 //! | queues scheduled jobs that are due | `schedule.rs` |
+//! | looks for groups that have ended where nobody told of it | `group_ends.rs` |
 //! | repairs registries, queues and rate limits | `maintenance.rs`, `round.rs` |
 //! | gives memory back that jobs have left with the allocator | `thrift.rs` |
 //! | carries out requests of the caller, and commands over Redis | `requests.rs` |
@@ -31,6 +32,7 @@
 mod admission;
 mod claiming;
 mod exceptions;
+mod group_ends;
 mod heartbeats;
 mod leases;
 mod maintenance;
@@ -76,6 +78,7 @@ use admission::Admission;
 pub use admission::INFLATED_BYTES_MAX;
 use claiming::{Capacity, Claiming};
 use exceptions::Exceptions;
+use group_ends::GroupEnds;
 use heartbeats::Heartbeats;
 use leases::Leases;
 use maintenance::Maintenance;
@@ -215,6 +218,7 @@ struct Dispatcher {
     reaping: Reaping,
     posts: Posts,
     outbox: Outbox,
+    group_ends: GroupEnds,
     meta: Meta,
     /// In a worker that has a scheduler, until that has left.
     schedule: Option<Schedule>,
@@ -248,6 +252,7 @@ impl Dispatcher {
             reaping: Reaping::new(&options),
             outbox: Outbox::new(&options, callback_names.iter().copied()),
             posts: Posts::new(callback_names),
+            group_ends: GroupEnds::new(&options),
             meta: Meta::new(&options),
             schedule: Schedule::new(&options),
             maintenance: Maintenance::new(&options),
@@ -321,6 +326,7 @@ impl Dispatcher {
             () = self.reaping.due(), if is_working => then(Dispatcher::start_looking),
             () = Schedule::due(&self.schedule), if is_working => then(Dispatcher::start_look_at_schedule),
             () = self.outbox.due(), if is_working => then(Dispatcher::start_look_into_outbox),
+            () = self.group_ends.due(), if is_working => then(Dispatcher::start_look_at_groups),
             () = self.maintenance.due() => then(Dispatcher::start_maintenance),
             () = self.meta.due() => then(Dispatcher::start_saving_meta),
             () = self.claiming.notified(), if wants_notifier => then(|worker| worker.claiming.on_notified()),

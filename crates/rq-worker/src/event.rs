@@ -322,6 +322,13 @@ pub enum WorkerEvent<'a> {
         /// How many queues.
         queues: usize,
     },
+    /// All jobs of a group have ended, the last ones where nobody told of it.
+    GroupEnded {
+        /// The group.
+        group: &'a str,
+        /// How many jobs waited for that, and go on.
+        jobs: usize,
+    },
     /// The worker begins maintenance of the groups.
     CleaningGroups,
     /// A worker that is gone was taken off the sets of workers.

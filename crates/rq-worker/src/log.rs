@@ -210,6 +210,11 @@ impl Observer for Log {
             WorkerEvent::CleaningQueues { queues } => {
                 info!("Worker {worker}: cleaning registries for {}", Counted(queues, "queue"));
             }
+            WorkerEvent::GroupEnded { group, jobs } => info!(
+                "Worker {worker}: all jobs of group {} have ended: {} that waited for it, queued",
+                Shown::name(group),
+                Counted(jobs, "job")
+            ),
             WorkerEvent::CleaningGroups => info!("Worker {worker}: cleaning group registries"),
             WorkerEvent::WorkerBuried { key } => {
                 info!("Worker {worker}: {key} has expired: that worker is taken off the books");

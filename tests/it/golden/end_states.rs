@@ -34,6 +34,8 @@ pub(super) const REPLAYS: &[Replay] = &[
     replay("queued_simple", queued_simple),
     replay("queued_all_options", queued_all_options),
     replay("enqueue_many", enqueue_many),
+    replay("group/queued", group_queued),
+    replay("group", group),
     replay("unique", unique),
     replay("empty_delete_queue", empty_delete_queue),
     replay("sync_queue", sync_queue),
@@ -104,10 +106,7 @@ const fn replay(scenario: &'static str, act: fn(&Stage)) -> Replay {
 }
 
 /// Scenarios that are not replayed, and why.
-pub(super) const NOT_YET: &[(&str, &str)] = &[
-    ("cron", "Cron schedules are not offered yet."),
-    ("group", "Our producers make no groups yet. Our workers look after Python's."),
-];
+pub(super) const NOT_YET: &[(&str, &str)] = &[("cron", "Cron schedules are not offered yet.")];
 
 #[test]
 fn our_steps_leave_what_pythons_left() {

@@ -106,6 +106,17 @@ pub(super) fn enqueue_many(stage: &Stage) {
     queue(stage).enqueue_many([third, fourth]).expect("the jobs are enqueued");
 }
 
+pub(super) fn group_queued(stage: &Stage) {
+    let calls = [sum(1, 2).job_id("job-1"), sum(3, 4).job_id("job-2")];
+    queue(stage).group("group-1").expect("a name").enqueue_many(calls).expect("the jobs are enqueued");
+}
+
+pub(super) fn group(stage: &Stage) {
+    group_queued(stage);
+    run_worker(stage, |id| Ok(pickled(if id == "job-1" { 3 } else { 7 })));
+    queue(stage).handle::<i64>("job-1").delete().expect("the job is deleted");
+}
+
 pub(super) fn unique(stage: &Stage) {
     let queue = queue(stage);
     let job = || add().job_id("job-1").unique();

@@ -2,9 +2,10 @@
 
 use rq_core::Cancel;
 use rq_core::steps::claim::{put_back, renew, save_meta};
+use rq_core::steps::group::{Awaited, await_group, let_end, look, note_open, take as take_groups, tidy};
 use rq_core::steps::job::{Cursor, Release, release};
 use rq_core::steps::maintenance::{
-    Scope, bury, expire, free_slots, pick_up, prune, push_ready, take_round, tidy_group, undefer,
+    Scope, bury, expire, free_slots, pick_up, prune, push_ready, take_round, undefer,
 };
 use rq_core::steps::management::{Canceled, Deleted, RequeueFrom, Requeued, cancel, delete, requeue};
 use rq_core::steps::queue::{Enqueued, Place, empty, enqueue};
@@ -15,6 +16,7 @@ use rq_tests::{PrivateRedis, Scratch};
 
 use super::abandon::failing;
 use super::due::{ours, schedule, scheduler};
+use super::group::last;
 use super::{QUEUE, Stage, Worker, finished, taken};
 
 #[test]
@@ -102,5 +104,15 @@ fn look_after_all(stage: &Stage, flush: impl Fn()) {
     flush();
     assert_eq!(stage.take(&free_slots(keys, b"none", &at)).found.given, 0);
     flush();
-    assert_eq!(stage.take(&tidy_group(keys, b"none", &at)).found, 0);
+    assert_eq!(stage.take(&tidy(keys, b"none", &at)).found, 0);
+    flush();
+    assert_eq!(stage.take(&await_group(keys, "g", &last(stage, "last"))), Awaited::Waits);
+    flush();
+    assert_eq!(stage.take(&note_open(keys, "g", "last", &at)).next, None);
+    flush();
+    assert_eq!(stage.take(&take_groups(keys, 60_000)), ["g"]);
+    flush();
+    assert_eq!(stage.take(&look(keys, "g", &at, 60_000)).found.gone_on, 0);
+    flush();
+    assert_eq!(stage.take(&let_end(keys, "g", "last")), 1);
 }

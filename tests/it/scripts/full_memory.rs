@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use rq_core::steps::claim::{put_back, renew, save_meta};
+use rq_core::steps::group::{await_group, let_end, look, note_open, tidy};
 use rq_core::steps::job::{Cursor, Release, release};
 use rq_core::steps::maintenance::{
-    Scope, bury, expire, free_slots, pick_up, prune, push_ready, take_round, tidy_group, undefer,
+    Scope, bury, expire, free_slots, pick_up, prune, push_ready, take_round, undefer,
 };
 use rq_core::steps::management::{Canceled, Deleted, RequeueFrom, Requeued, cancel, delete, requeue};
 use rq_core::steps::queue::{Place, UniqueBy, UniqueUntil, empty, enqueue, enqueue_unique};
@@ -17,6 +18,7 @@ use rq_tests::{PrivateRedis, Scratch, eventually};
 
 use super::cancel::{defer, dependent};
 use super::due::{ours, schedule, scheduler};
+use super::group::{declare, last, member};
 use super::release::child;
 use super::{QUEUE, Stage, Worker, failed, finished};
 
@@ -214,6 +216,28 @@ fn a_worker_without_a_record_claims() {
     assert_eq!(full.stage.books("a"), ["wip:q"]);
 }
 
+/// Ends of groups are let go, by whoever ends the last job and by a look; a new declaration is refused whole.
+#[test]
+fn groups_end() {
+    let full = FullMemory::holding(&[]);
+    let (stage, keys) = (&full.stage, &full.stage.keys);
+    for id in ["a", "b"] {
+        stage.take(&enqueue(keys, QUEUE, &[(member(stage, id), Place::Tail)]));
+    }
+    declare(stage, "z");
+    stage.take(&await_group(keys, "empty", &last(stage, "y")));
+    stage.run("HSET job:y after_group empty");
+    full.fill();
+    let refused = stage.refuse(&await_group(keys, "g", &last(stage, "x")));
+    assert!(refused.to_string().contains("OOM"), "{refused}");
+    assert_eq!(stage.take(&note_open(keys, "empty", "y", &Cursor::default())).next, None);
+    assert_eq!(stage.take(&let_end(keys, "empty", "y")), 1);
+    stage.take(&cancel(keys, "a", Cancel::default()));
+    stage.run("DEL job:b");
+    assert_eq!(stage.take(&look(keys, "g", &Cursor::default(), 60_000)).found.gone_on, 1);
+    assert_eq!(stage.waiting(QUEUE), ["b", "y", "z"]);
+}
+
 /// What lies about takes memory, and what waits for nobody could free some.
 #[test]
 fn the_books_are_looked_after() {
@@ -248,7 +272,7 @@ fn the_books_are_looked_after() {
     assert_eq!(stage.take(&pick_up(keys, QUEUE, &at)).found.len(), 1);
     assert_eq!(stage.take(&undefer(keys, QUEUE, &[b"deferred".to_vec()])).len(), 1);
     assert_eq!(stage.take(&free_slots(keys, b"k", &at)).found.given, 1);
-    assert_eq!(stage.take(&tidy_group(keys, b"g", &at)).found, 1);
+    assert_eq!(stage.take(&tidy(keys, b"g", &at)).found, 1);
     assert_eq!(stage.take(&bury(keys, Scope::AtLarge, &at)).found.len(), 1);
     assert_eq!(stage.waiting(QUEUE), ["stuck", "ready", "deferred", "limited"]);
     let books = ["maintained", "queue:q", "queues", "rl:k", "rl:k:allowed"].map(str::to_owned);

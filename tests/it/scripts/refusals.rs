@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use rq_core::link::Step;
 use rq_core::steps::claim::{begin, put_back, renew, save_meta};
+use rq_core::steps::group::{await_group, let_end, look, note_open, take as take_groups, tidy};
 use rq_core::steps::job::{Cursor, Release, release};
 use rq_core::steps::maintenance::{
-    Scope, bury, expire, free_slots, pick_up, prune, push_ready, take_round, tidy_group, undefer,
+    Scope, bury, expire, free_slots, pick_up, prune, push_ready, take_round, undefer,
 };
 use rq_core::steps::management::{RequeueFrom, cancel, delete, requeue, write_meta};
 use rq_core::steps::outbox::{deliver, take};
@@ -22,6 +23,7 @@ use rq_tests::{PrivateRedis, Scratch, eventually};
 
 use super::abandon::{failing, fall_silent};
 use super::due::{schedule, scheduler};
+use super::group::{declare, last, member};
 use super::outbox::{posted, taken};
 use super::release::child;
 use super::{QUEUE, Stage, Worker, assert_same, failed, finished};
@@ -102,6 +104,7 @@ const STEPS: &[(&str, Prepare)] = &[
         fall_silent(stage, &claimed[0]);
         ready(abandon(&stage.keys, Evidence::Lease, &[failing(&claimed[0])]))
     }),
+    ("await_group", |stage| ready(await_group(&stage.keys, "g", &last(stage, "z")))),
     ("begin", |stage| {
         let (worker, claimed) = stage.worker_with(&["a"]);
         ready(begin(&worker.who, &claimed))
@@ -176,6 +179,25 @@ const STEPS: &[(&str, Prepare)] = &[
         stage.take(&due(&who));
         ready(leave(&who))
     }),
+    ("let_end", |stage| {
+        stage.take(&await_group(&stage.keys, "g", &last(stage, "z")));
+        ready(let_end(&stage.keys, "g", "z"))
+    }),
+    ("look_at_group", |stage| {
+        waited_for(stage);
+        stage.run("DEL job:a");
+        ready(look(&stage.keys, "g", &Cursor::default(), 60_000))
+    }),
+    ("look_at_group", |stage| {
+        waited_for(stage);
+        stage.run("DEL group_open:g");
+        ready(look(&stage.keys, "g", &Cursor::default(), 60_000))
+    }),
+    ("note_open", |stage| {
+        stage.take(&enqueue(&stage.keys, QUEUE, &[(member(stage, "a"), Place::Tail)]));
+        stage.take(&await_group(&stage.keys, "g", &last(stage, "z")));
+        ready(note_open(&stage.keys, "g", "z", &Cursor::default()))
+    }),
     ("pick_up", |stage| {
         stage.enqueue(&["a"]);
         stage.run("LMOVE queue:q $P:queue:q:intermediate LEFT RIGHT");
@@ -232,10 +254,19 @@ const STEPS: &[(&str, Prepare)] = &[
         stage.run(&format!("DEL outbox:entry:{name}"));
         ready(take(&stage.keys, &from, &[name], Duration::from_secs(1)))
     }),
+    ("take_groups", |stage| {
+        waited_for(stage);
+        ready(take_groups(&stage.keys, 60_000))
+    }),
+    ("take_groups", |stage| {
+        waited_for(stage);
+        stage.run("DEL job:z");
+        ready(take_groups(&stage.keys, 60_000))
+    }),
     ("take_round", |stage| ready(take_round(&stage.keys, Scope::AtLarge, "w 1", 60_000))),
     ("tidy_group", |stage| {
         stage.run("SADD group:g gone");
-        ready(tidy_group(&stage.keys, b"g", &Cursor::default()))
+        ready(tidy(&stage.keys, b"g", &Cursor::default()))
     }),
     ("undefer", |stage| {
         stage.run("ZADD deferred:q 1 gone");
@@ -252,6 +283,12 @@ const STEPS: &[(&str, Prepare)] = &[
         ready(write_meta(&stage.keys, "a", b"", b"{}"))
     }),
 ];
+
+/// A group with one member, for whose end a job waits.
+fn waited_for(stage: &Stage) {
+    stage.take(&enqueue(&stage.keys, QUEUE, &[(member(stage, "a"), Place::Tail)]));
+    assert_eq!(declare(stage, "z"), 0);
+}
 
 #[test]
 fn every_script_fails_as_a_whole() {

@@ -1,7 +1,8 @@
 //! `tidy_group`: ids without a job leave their group, and an empty group goes.
 
+use rq_core::steps::group::tidy;
 use rq_core::steps::job::Cursor;
-use rq_core::steps::maintenance::{Page, groups, tidy_group};
+use rq_core::steps::maintenance::{Page, groups};
 
 use super::Stage;
 
@@ -14,7 +15,7 @@ fn ids_without_a_job_leave_the_group() {
     stage.run("HSET job:ghost status queued");
     stage.run("SET job:string x");
     stage.scratch.query::<()>("SADD", [stage.keys.group("g").into_bytes(), b"\xff".to_vec()]);
-    let (first, second) = stage.twice(&tidy_group(&stage.keys, b"g", &Cursor::default()));
+    let (first, second) = stage.twice(&tidy(&stage.keys, b"g", &Cursor::default()));
     assert_eq!((first, second), (Page { found: 4, next: None }, Page { found: 0, next: None }));
     assert_eq!(stage.ask::<Vec<String>>("SMEMBERS group:g"), ["a"]);
     assert_eq!(stage.ask::<Vec<String>>("SMEMBERS groups"), ["g"]);
@@ -31,9 +32,9 @@ fn empty_groups_go() {
     let names = stage.take(&groups(&stage.keys, &Cursor::default()));
     assert_eq!((names.found.len(), names.next), (4, None));
     for name in ["empty", "over", "kept"] {
-        stage.twice(&tidy_group(&stage.keys, name.as_bytes(), &Cursor::default()));
+        stage.twice(&tidy(&stage.keys, name.as_bytes(), &Cursor::default()));
     }
-    let error = stage.refuse(&tidy_group(&stage.keys, b"bad", &Cursor::default()));
+    let error = stage.refuse(&tidy(&stage.keys, b"bad", &Cursor::default()));
     assert!(error.to_string().contains("WRONGTYPE"), "{error}");
     let mut left: Vec<String> = stage.ask("SMEMBERS groups");
     left.sort();
@@ -48,7 +49,7 @@ fn a_large_group_is_taken_page_by_page() {
     stage.run(&format!("SADD group:g{ids}"));
     let (mut gone, mut pages, mut next) = (0, 0, Some(Cursor::default()));
     while let Some(at) = next {
-        let page = stage.take(&tidy_group(&stage.keys, b"g", &at));
+        let page = stage.take(&tidy(&stage.keys, b"g", &at));
         assert!(page.found <= 600, "{page:?}");
         (gone, pages, next) = (gone + page.found, pages + 1, page.next);
     }

@@ -71,7 +71,7 @@ mod asynchronous {
             }
         }
 
-        async fn delete_each(&self, ids: &[String]) -> Result<(), Error> {
+        pub(crate) async fn delete_each(&self, ids: &[String]) -> Result<(), Error> {
             for ids in ids.chunks(FETCHED_PER_ROUND_TRIP_MAX) {
                 let deleted = self.link.run(&steps::management::delete(&self.keys, ids)).await?;
                 let unfinished =

@@ -5,7 +5,8 @@
 --       6 `1` to release the dependents: the job holds them back no longer
 --       7 `1` to leave the sets of dependents of the jobs it waited for
 -- Effect  out of the queue and of the registry of its status; its executions with their leases gone; its rate-limit
---         slot free; job hash (canceled), canceled registry; dependents that wait no longer queued, a bounded number
+--         slot free; job hash (canceled), canceled registry; out of its group's open members; dependents that wait no
+--         longer queued, a bounded number
 -- Result  1 canceled · 4 canceled, and dependents are left: call release with `past` until it says none
 --         0 no such job · `canceled`, by another call
 -- Re-send: the job's private field `canceled` holds the token, so the answer is 1, or 4 while it has dependents.
@@ -13,7 +14,7 @@
 local P, T, I, id, token = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local releases, leaves = ARGV[6] == '1', ARGV[7] == '1'
 local job = P .. ':job:' .. id
-local was = redis.pcall('HMGET', job, 'status', 'origin', 'canceled')
+local was = redis.pcall('HMGET', job, 'status', 'origin', 'canceled', 'group_id')
 if was.err or redis.call('HEXISTS', job, 'data') == 0 then return 0 end
 local status, origin = was[1] or '', was[2] or ''
 if status == 'canceled' then
@@ -27,6 +28,7 @@ redis.call('ZCARD', canceled)
 withdraw(id, origin, {REGISTRY[status]}, T, I)
 redis.call('HSET', job, 'status', 'canceled', 'canceled', token)
 redis.call('ZADD', canceled, I, id)
+if was[4] and was[4] ~= '' then leave_group(was[4], id, T, I) end
 if leaves then leave_dependencies(id, dependencies_of(id)) end
 if not releases then
   redis.call('HDEL', job, 'released')

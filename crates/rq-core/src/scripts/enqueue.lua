@@ -16,15 +16,16 @@
 --                in the schedule
 --         ttl    seconds the job may wait, 0 for no limit
 -- Effect  rq:queues, job hash; queue list, rq:wip, scheduled or deferred registry, with the sets of dependents and
---         dependencies; rq:rl-keys, rq:rl:<key> and who waits there; rq:pace:<key>; rq:unique:<digest>. A job of that
---         id that has ended is replaced, unless it is unique: out of its registry, its results gone.
+--         dependencies; rq:rl-keys, rq:rl:<key> and who waits there; rq:pace:<key>; rq:unique:<digest>; rq:groups, the
+--         group's set, and its open members while somebody waits for its end. A job of that id that has ended is
+--         replaced, unless it is unique: out of its registry, its results gone.
 -- Result  per job: 1 enqueued · 2 there already, the same job or the same call · 3 deferred · `cycle` or `deep`,
 --         refused · the status of another job that has the id and has not ended · `wrongtype`
 --         of a unique job instead of 2 for the same call, and of a status: {the id of the job that is there, its status}
 -- Re-send: the id and created_at of the first time are there, so the answer is 2. Two producers may name one id in the same
 -- microsecond: of a unique job the token is looked at as well.
 -- A wrong type of a global key fails here, before the first write. At maxmemory SADD is refused: nothing is done.
-local P, queue, I = ARGV[1], ARGV[2], tonumber(ARGV[4])
+local P, queue, I, group = ARGV[1], ARGV[2], tonumber(ARGV[4]), ARGV[5]
 redis.call('LLEN', KEYS[1])
 for k = 3, #KEYS do
   local key, name = KEYS[k], string.sub(KEYS[k], #P + 1)
@@ -39,6 +40,14 @@ for k = 3, #KEYS do
   else
     redis.call('ZCARD', key)
   end
+end
+-- The ids that have joined the group, if there is one.
+local joined
+if group ~= '' then
+  joined = {}
+  for _, set in ipairs({P .. ':group:' .. group, P .. ':groups'}) do redis.call('SCARD', set) end
+  redis.call('ZCARD', P .. ':group_open:' .. group)
+  need('ZADD', P .. ':group_open:' .. group)
 end
 redis.call('SADD', KEYS[2], KEYS[1])
 local ENDED = {created = true, finished = true, failed = true, stopped = true, canceled = true}
@@ -251,9 +260,6 @@ end
 -- The place that was asked for last, and whether the rest was.
 local asked_place, asked_rest
 
--- The place that was asked for last, and whether the rest was.
-local asked_place, asked_rest
-
 -- What the user may not run is refused before a job is written that would then be in no queue, or behind a limit whose
 -- slots `fill_slots` could not give.
 local function ask_for(place)
@@ -290,6 +296,7 @@ local function enqueue(i, ids, after)
   if replaced_origin then replace(id, job, replaced_origin) end
   write(job, created_at, data)
   if ttl > 0 then redis.call('EXPIRE', job, ttl) end
+  if joined then joined[#joined + 1] = id end
   if rare and rare.lock then rare.take_lock(id) end
   return put(id, place, ttl, job, ids, created_at)
 end
@@ -303,5 +310,12 @@ while i <= #ARGV do
   local after = i + 6 + d
   answers[#answers + 1] = enqueue(i, ids, after)
   i = after + 2 + 2 * tonumber(ARGV[after + 1])
+end
+if joined and #joined > 0 then
+  local open_members = P .. ':group_open:' .. group
+  redis.call('SADD', P .. ':group:' .. group, unpack(joined))
+  redis.call('SADD', P .. ':groups', group)
+  local is_watched = redis.call('ZCARD', open_members) > 0
+  for _, id in ipairs(is_watched and joined or {}) do redis.call('ZADD', open_members, ARGV[4] .. '000', id) end
 end
 return answers

@@ -5,7 +5,7 @@
 --       6 the registry they are in, `failed` or `finished`; empty for the one their status names   7 its queue
 --       then ids
 -- Effect  per job: out of its registry, job hash (queued, or waiting for its rate limit's slot), queue list; its ttl
---         counts from now on, and that of its end is lifted
+--         counts from now on, and that of its end is lifted; among its group's open members, while that waits for its end
 -- Result  per id: 1 queued · 0 not in the registry · 2 in the registry, but elsewhere as well: it waits, runs, was
 --         canceled, or has ended since in another registry · 3 no such job; its id is out of the registry now
 -- Re-send: the job's private field `requeued` holds the token, so the answer is 1, whatever it did since.
@@ -19,7 +19,7 @@ local NO_TEXT = '\120\156\3\0\0\0\0\1'
 
 local function requeue(id)
   local job = P .. ':job:' .. id
-  local was = redis.pcall('HMGET', job, 'status', 'origin', 'requeued')
+  local was = redis.pcall('HMGET', job, 'status', 'origin', 'requeued', 'group_id')
   local is_job = not was.err and redis.pcall('HEXISTS', job, 'data') == 1
   -- This call has requeued the job before, and it may have run and failed since: it must not run once more for that.
   if is_job and was[3] == token then return 1 end
@@ -42,6 +42,7 @@ local function requeue(id)
   if not was_there then return 0 end
   for _, other in ipairs({':finished:', ':failed:', ':canceled:'}) do redis.pcall('ZREM', P .. other .. origin, id) end
   redis.pcall('HSET', job, 'started_at', '', 'ended_at', '', 'exc_info', NO_TEXT, 'requeued', token)
+  if was[4] and was[4] ~= '' then rejoin_group(was[4], id, I) end
   local key, slots = rate_limit_of(job)
   if key then
     redis.pcall('HSET', job, 'enqueue_at_front', side == 'L' and 1 or 0)

@@ -4,7 +4,7 @@
 -- ARGV  1 prefix   2 worker name, empty for an inline run   3 now (T)   4 now (I)   then per execution:
 --       origin, id, x, seconds run, and what the parts conclude and post take
 -- Effect  per execution: its records gone, job hash, result entry; a registry, the queue or the schedule; TTLs;
---         dependents that wait no longer queued; rate-limit slot; outbox; counters. Where the job's record is in another
+--         dependents that wait no longer queued; rate-limit slot; the end of its group; outbox; counters. Where the job's record is in another
 --         life by now: its records gone, result entry, rate-limit slot if it holds one, outbox, counters
 -- Result  per execution: 0 lost, nothing done but clearing our own records · 1 done · 2 done before, by us
 --         3 the job was deleted meanwhile · 4 done, and dependents are left: call release until it says none
@@ -20,7 +20,7 @@ local WIP, EXECUTIONS, EXECUTION, JOB = P .. ':wip:', P .. ':executions:', P .. 
 local runner = worker ~= '' and worker or 'sync'
 local answers, execution_keys, members, ids, ats = {}, {}, {}, {}, {}
 local finished, failed, seconds_run = 0, 0, 0
--- Whether one of these jobs runs again, has a slot, or is not kept or filed, which takes more than most ends do.
+-- Whether one of these jobs runs again, has a slot, is in a group, or is not kept or filed, which takes more than most ends do.
 local waits_again = false
 -- Whether one of them leaves something in the outbox.
 local posts = false
@@ -29,7 +29,8 @@ while i <= #ARGV do
   local k, id = #ids + 1, ARGV[i + 1]
   local m = id .. ':' .. ARGV[i + 2]
   ats[k], ids[k], members[k], execution_keys[k] = i, id, m, EXECUTION .. m
-  waits_again = waits_again or ARGV[i + 13] ~= '' or ARGV[i + 14] ~= '' or (tonumber(ARGV[i + 6]) or 0) <= 0
+  waits_again = waits_again or ARGV[i + 13] ~= '' or ARGV[i + 14] ~= '' or ARGV[i + 15] ~= ''
+    or (tonumber(ARGV[i + 6]) or 0) <= 0
   posts = posts or ARGV[posts_at(i + 4)] ~= '0'
   i = i + 4 + conclusion_len(i + 4)
 end

@@ -1,5 +1,6 @@
 -- undefer: queues deferred jobs that no job holds back and no worker will release: a crash came between, or the job
--- they waited for has expired or was deleted (docs/wire.md §22-15).
+-- they waited for has expired or was deleted (docs/wire.md §22-15). One that waits for the end of a group is held back as
+-- long as that has open members.
 --
 -- KEYS  1 rq:deferred:<q>
 -- ARGV  1 prefix   2 now (T)   3 now (I)   then ids of that registry
@@ -44,13 +45,14 @@ local function undefer(id)
   if not since then return 0 end
   local job = P .. ':job:' .. id
   local was = redis.pcall('HMGET', job, 'dependency_ids', 'dependency_id', 'allow_dependency_failures', 'status',
-    'origin', 'enqueued_at')
-  local status, origin = was[4] or '', was[5] or ''
+    'origin', 'enqueued_at', 'after_group')
+  local status, origin, group = was[4] or '', was[5] or '', was[7]
   local is_gone = was.err or redis.pcall('HEXISTS', job, 'data') ~= 1
   if is_gone or (GOES_ON[status] and not is_deferred(id, status, origin, was[6])) then
     redis.call('ZREM', KEYS[1], id)
     return 1
   end
+  if group and redis.pcall('EXISTS', P .. ':group_open:' .. group) ~= 0 then return 0 end
   local dependencies = named(was[1], was[2])
   if since > I - SETTLED_S or is_held_back(dependencies, is_set(was[3])) then return 0 end
   local released, seen = release(id, nil, T, I)
@@ -58,6 +60,7 @@ local function undefer(id)
   if released ~= 2 then return 0 end
   redis.call('ZREM', KEYS[1], id)
   leave_dependencies(id, dependencies)
+  if group then redis.pcall('SREM', P .. ':group_ends:' .. group, id) end
   looked_at = looked_at + RELEASE_COST
   return 2
 end

@@ -153,6 +153,20 @@ impl Default for Cursor {
     }
 }
 
+/// What one step found, and where to go on; `None` when there is no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    /// What was found or done.
+    pub found: T,
+    /// Where the next page begins.
+    pub next: Option<Cursor>,
+}
+
+pub(super) fn page<T>(cursor: String, found: T) -> Page<T> {
+    // A scan of Redis is over when its cursor is 0 again; a page without anything found is no sign of that.
+    Page { found, next: (cursor != "0").then_some(Cursor(cursor)) }
+}
+
 /// Why dependents are released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Release {

@@ -10,7 +10,8 @@ use crate::error::Error;
 use crate::keys::Keys;
 use crate::link::{Answers, Step};
 use crate::scripts;
-use crate::steps::job::Cursor;
+pub use crate::steps::job::Page;
+use crate::steps::job::{Cursor, page};
 use crate::steps::single;
 use crate::time::Timestamp;
 
@@ -20,15 +21,6 @@ pub const EXPIRED_MAX: usize = 1000;
 pub const READY_MAX: usize = 100;
 /// About how many members of a set one page has.
 const PAGE: usize = 100;
-
-/// What one step found, and where to go on; `None` when there is no more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page<T> {
-    /// What was found or done.
-    pub found: T,
-    /// Where the next page begins.
-    pub next: Option<Cursor>,
-}
 
 /// What one round of maintenance covers, by one worker at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,7 +174,7 @@ pub fn bury(keys: &Keys, scope: Scope<'_>, at: &Cursor) -> Step<Page<Vec<String>
     })
 }
 
-/// The names of groups (`SSCAN rq:groups`), for [`tidy_group`].
+/// The names of groups (`SSCAN rq:groups`), for [`tidy`](crate::steps::group::tidy).
 pub fn groups(keys: &Keys, at: &Cursor) -> Step<Page<Vec<Vec<u8>>>> {
     names("look at groups", &keys.groups(), at)
 }
@@ -196,13 +188,6 @@ fn names(step_name: &'static str, set: &str, at: &Cursor) -> Step<Page<Vec<Vec<u
     let mut cmd = redis::cmd("SSCAN");
     cmd.arg(set).arg(&at.0).arg("COUNT").arg(PAGE);
     step(step_name, cmd, |(cursor, names): (String, Vec<Vec<u8>>)| Ok(page(cursor, names)))
-}
-
-/// Takes ids whose job is gone out of a group, and forgets the group when it is empty; how many.
-pub fn tidy_group(keys: &Keys, group: &[u8], at: &Cursor) -> Step<Page<usize>> {
-    let mut cmd = scripts::TIDY_GROUP.invoke(&[keys.groups()]);
-    cmd.arg(keys.prefix()).arg(group).arg(&at.0);
-    step("tidy a group", cmd, |(cursor, gone): (String, usize)| Ok(page(cursor, gone)))
 }
 
 /// What became of the slots of a rate limit.
@@ -236,11 +221,6 @@ fn step<A: FromRedisValue, T>(
     let mut pipeline = redis::pipe();
     pipeline.add_command(cmd);
     Step::new(name, pipeline, move |answers: Answers| read(single(name, answers)?))
-}
-
-fn page<T>(cursor: String, found: T) -> Page<T> {
-    // A scan of Redis is over when its cursor is 0 again; a page without anything found is no sign of that.
-    Page { found, next: (cursor != "0").then_some(Cursor(cursor)) }
 }
 
 /// The first element of an answer, and the others.

@@ -145,6 +145,8 @@ pub enum Enqueued {
 
 /// Writes jobs and puts them into `queue`: at most [`JOBS_PER_ROUND_TRIP_MAX`] a step.
 ///
+/// They join the group that they name; all of them name the same one, or none.
+///
 /// Safe to send twice, unless a job is deleted as soon as it has finished: then the second sending finds no trace of
 /// the first.
 pub fn enqueue(keys: &Keys, queue: &str, jobs: &[(Job, Place)]) -> Step<Vec<Enqueued>> {
@@ -169,11 +171,17 @@ fn write_jobs(keys: &Keys, queue: &str, jobs: &[(Job, Place)], by: Option<&Uniqu
     // Two producers may name one id in the same microsecond, and are not to take each other's job for their own.
     let token = by.map(|_| uuid::Uuid::new_v4().simple().to_string());
     let unique_by = by.zip(token.as_deref()).map(|(by, token)| by.to_wire(token)).unwrap_or_default();
+    let group = jobs.first().and_then(|(job, _)| job.group()).unwrap_or_default();
     // For each command, whether it answers for jobs.
     let mut answers_for_jobs = Vec::new();
     for chunk in jobs.chunks(JOBS_PER_SCRIPT_MAX) {
         let mut cmd = scripts::ENQUEUE.invoke(&books(keys, queue, chunk, by));
-        cmd.arg(keys.prefix()).arg(queue).arg(now.to_string()).arg(now.epoch_secs()).arg("").arg(&unique_by);
+        cmd.arg(keys.prefix())
+            .arg(queue)
+            .arg(now.to_string())
+            .arg(now.epoch_secs())
+            .arg(group)
+            .arg(&unique_by);
         // Anew for each script: none remembers another's fields, so that the first job of each brings all of its own.
         let mut before = None;
         for (job, place) in chunk {

@@ -22,6 +22,8 @@ pub struct Settlement {
     pub conclusion: Conclusion,
     /// The key of the rate limit the job has a slot of.
     pub slot: Option<String>,
+    /// The group the job is in.
+    pub group: Option<String>,
     /// When it was claimed.
     pub claimed_at: Timestamp,
     /// When it ended.
@@ -90,7 +92,7 @@ pub fn settle(keys: &Keys, worker: Option<&str>, settlements: &[Settlement]) -> 
 
 /// The arguments of the scripts' parts `conclude` and `post`.
 pub(super) fn push_conclusion(cmd: &mut redis::Cmd, settlement: &Settlement) {
-    let Settlement { conclusion, slot, claimed_at, ended_at, ran, meta, .. } = settlement;
+    let Settlement { conclusion, slot, group, claimed_at, ended_at, ran, meta, .. } = settlement;
     let (status, payload) = match &conclusion.settled {
         Settled::Finished(value) => ("finished", value.as_deref().map(result::encode_value)),
         Settled::Failed(text) => ("failed", Some(result::encode_failure_text(text))),
@@ -113,6 +115,7 @@ pub(super) fn push_conclusion(cmd: &mut redis::Cmd, settlement: &Settlement) {
     cmd.arg(ended_at.before(*ran).to_string()).arg(ended_at.to_string()).arg(ended_at.epoch_text());
     // Empty leaves the job's meta as it is: a run that saved none must not blank what is there.
     cmd.arg(meta.as_deref().unwrap_or_default()).arg(slot.as_deref().unwrap_or_default());
+    cmd.arg(group.as_deref().unwrap_or_default());
     match conclusion.next {
         None => cmd.arg(""),
         Some(Next::Head) => cmd.arg("L"),

@@ -62,6 +62,7 @@ impl Silent {
             claimed: Claimed { id: self.id.clone(), origin },
             conclusion: Conclusion::of_crash(&job, failure.text(), now, on_crash),
             slot: job.rate_limit().map(|(key, _)| key.to_owned()),
+            group: job.group().map(str::to_owned),
             claimed_at,
             ended_at: now,
             ran: now.since(claimed_at),

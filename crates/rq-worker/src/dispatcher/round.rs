@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rq_core::link::{Link, Step};
+use rq_core::steps::group::tidy;
 use rq_core::steps::job::Cursor;
 use rq_core::steps::maintenance::{self as steps, Page, PickedUp, Scope, Undeferred};
 use rq_core::{Keys, Timestamp};
@@ -212,7 +213,7 @@ impl Round {
         while let Some(names) = self.page(&mut groups, |at| steps::groups(&self.keys, at)).await {
             for name in names {
                 let mut walk = Walk::new();
-                while self.page(&mut walk, |at| steps::tidy_group(&self.keys, &name, at)).await.is_some() {}
+                while self.page(&mut walk, |at| tidy(&self.keys, &name, at)).await.is_some() {}
             }
         }
     }

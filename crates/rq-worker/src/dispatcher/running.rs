@@ -280,6 +280,7 @@ impl Run {
             claimed: self.claimed.clone(),
             conclusion,
             slot: self.job.rate_limit().map(|(key, _)| key.to_owned()),
+            group: self.job.group().map(str::to_owned),
             claimed_at: self.claimed_at,
             ended_at,
             ran: ended.ran,

@@ -301,6 +301,7 @@ impl Dispatcher {
     fn has_tidied(&self) -> bool {
         self.reaping.is_done()
             && self.outbox.is_done()
+            && self.group_ends.is_done()
             && !self.settling.is_releasing()
             && !self.maintenance.is_under_way()
             && !self.claiming.is_refilled()

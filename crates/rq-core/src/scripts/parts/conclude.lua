@@ -1,5 +1,5 @@
 -- part conclude: the end of an execution whose fence was won, and what becomes of its job. Needs place, rate_limit,
--- release, remove and life.
+-- release, remove, group and life.
 --
 -- Takes from the arguments, beginning at index i:
 --   status   `finished` | `failed` | `stopped` (an end) | `again` (no end: `next` says where to)
@@ -9,6 +9,7 @@
 --   payload  of the result entry in the form of the stream; empty for none
 --   claimed at (E), started at (T), ended at (T), ended at (E), meta (empty: unchanged)
 --   slot     the key of the rate limit the job has a slot of, empty for none
+--   group    the group the job is in, empty for none
 --   next     where the job goes afterwards: empty for nowhere, `L` or `R` into its queue, else the second it is due
 --   n, then n times field and value: what changes in the job hash beside
 -- and behind them what the part post takes.
@@ -126,12 +127,11 @@ local function stand_alone(ids)
   return redis.call('EXISTS', unpack(sets)) == 0
 end
 
--- Ends execution x of job id, which is known to stand alone or not.
--- 1 done · 3 the job is gone · 4 done, and dependents are left to release
-local function conclude(o, id, x, worker, i, T, I, alone)
+-- Ends execution x of job id, which is known to stand alone or not, but for its group.
+local function write_end(o, id, x, worker, i, T, I, alone)
   local status, kind, ttl, payload = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local claimed_e, started_t, ended_t, ended_e, meta, slot, next, n = ARGV[i + 4], ARGV[i + 5], ARGV[i + 6],
-    ARGV[i + 7], ARGV[i + 8], ARGV[i + 9], ARGV[i + 10], tonumber(ARGV[i + 11])
+    ARGV[i + 7], ARGV[i + 8], ARGV[i + 9], ARGV[i + 11], tonumber(ARGV[i + 12])
   local job = PREFIX .. ':job:' .. id
   local stays_queued = next == 'L' or next == 'R'
 
@@ -154,7 +154,7 @@ local function conclude(o, id, x, worker, i, T, I, alone)
     redis.pcall('HSET', job, 'started_at', started_t, 'ended_at', ended_t, 'last_heartbeat', ended_t, 'settled', x)
   end
   if meta ~= '' then redis.pcall('HSET', job, 'meta', meta) end
-  if n > 0 then redis.pcall('HSET', job, unpack(ARGV, i + 12, i + 11 + 2 * n)) end
+  if n > 0 then redis.pcall('HSET', job, unpack(ARGV, i + 13, i + 12 + 2 * n)) end
   if kind ~= '' and ttl ~= '0' then add_result(id, x, worker, kind, ttl, payload, claimed_e, ended_e) end
 
   local left = '0'
@@ -176,9 +176,17 @@ local function conclude(o, id, x, worker, i, T, I, alone)
   return left == '0' and 1 or 4
 end
 
+-- 1 done · 3 the job is gone · 4 done, and dependents are left to release
+local function conclude(o, id, x, worker, i, T, I, alone)
+  local answer = write_end(o, id, x, worker, i, T, I, alone)
+  local group, runs_again = ARGV[i + 10], ARGV[i] == 'again' or ARGV[i + 11] ~= ''
+  if group ~= '' and (answer == 3 or not runs_again) then leave_group(group, id, T, I) end
+  return answer
+end
+
 -- Where the arguments of the part post begin, of a conclusion that begins at index i.
 local function posts_at(i)
-  return i + 12 + 2 * tonumber(ARGV[i + 11])
+  return i + 13 + 2 * tonumber(ARGV[i + 12])
 end
 
 -- How many arguments a conclusion takes from index i on, with those.

@@ -40,6 +40,13 @@ fn a_call_s_own_word_wins_over_what_is_declared() {
 }
 
 #[test]
+fn a_job_runs_when_a_group_has_ended() {
+    let expected = "4 jobs: 4 queued\npage 1\npage 2\npage 4\n\
+                    the report has 4 jobs: 3 finished, 1 failed\nwithout group.render(3)\n";
+    assert_eq!(printed(env!("CARGO_BIN_EXE_group")), expected);
+}
+
+#[test]
 fn webhooks_arrive_signed() {
     let printed = printed(env!("CARGO_BIN_EXE_webhook"));
     let lines: Vec<&str> = printed.lines().collect();

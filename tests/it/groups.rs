@@ -1,8 +1,11 @@
-//! Groups of jobs: with Python on both sides, on both fronts, inline, and large.
+//! Groups of jobs: with Python on both sides, on both fronts, and inline. `groups/rig.rs` has a large one, over workers that
+//! are killed; `conformance/groups.rs` what every executor must do.
+
+mod rig;
 
 use std::time::Duration;
 
-use rq_core::{Call, Error, Queue, Status, blocking, handlers, job, secs};
+use rq_core::{Call, Error, Queue, Status, blocking, handlers, job};
 use rq_tests::{Gate, Journal, Python, Scratch, eventually};
 use serde_json::{Value as Json, json};
 
@@ -226,26 +229,4 @@ fn rq_group_shows_groups() {
     assert!(err.contains("there is no group nosuch"), "{err}");
     assert!(ours.run(&["info"]).contains("1 queues, 1 jobs total\n1 groups\n"), "{}", ours.run(&["info"]));
     assert!(!ours.run(&["info", "--raw"]).contains("group"));
-}
-
-/// Ends and looks go on side by side. In the rig's full form it has 10,000 members.
-#[test]
-fn a_large_group_ends_once() {
-    const SAMPLE: usize = 700;
-    const FULL: usize = 10_000;
-    let members = if std::env::var("RQ_RIG").is_ok_and(|rig| rig == "full") { FULL } else { SAMPLE };
-    let scratch = Scratch::new();
-    let journal = Journal::new(&scratch);
-    let queue = scratch.queue("default");
-    let group = queue.group("g").unwrap();
-    let call = |number: usize| Call::<i64>::to("interop.add").arg(number).arg(1).job_id(format!("j{number}"));
-    let _workers = [(); 2].map(|()| RqTest::new(&scratch).worker(&["--concurrency", "8"]));
-    group.enqueue_many((0..members).map(call)).unwrap();
-    // Members end while they are noted.
-    let last =
-        group.on_complete(Call::<String>::to("test.journal").arg(journal.path()).arg(0).job_id("z")).unwrap();
-    last.wait(secs(170)).unwrap();
-    assert_eq!(group.status().unwrap().to_string(), format!("{members} jobs: {members} finished"));
-    assert!(noted(&scratch).is_empty());
-    assert_eq!(journal.began(), ["z"]);
 }

@@ -34,7 +34,7 @@ struct Rig {
     tests: &'static str,
 }
 
-const RIGS: [Rig; 9] = [
+const RIGS: [Rig; 10] = [
     Rig {
         name: "sweep",
         does: "one fault at each request of a worker, in each scenario: jobs, webhooks, callbacks",
@@ -59,6 +59,11 @@ const RIGS: [Rig; 9] = [
         name: "model",
         does: "1,000 random sequences of operations on jobs and the outbox against a model",
         tests: "model::every_sequence",
+    },
+    Rig {
+        name: "groups",
+        does: "the end of a group of 10,000 jobs, over 40 workers that are cut off and killed",
+        tests: "groups::rig",
     },
     Rig {
         name: "fork-kills",

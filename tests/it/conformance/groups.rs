@@ -73,6 +73,7 @@ pub(super) fn what_dies_with_its_worker_ends_for_its_group_too(executor: &'stati
     group.enqueue(waits("dies")).unwrap();
     assert!(stopped.stop().unwrap());
     assert_eq!(gate.wait_for_arrival(), "dies");
+    eventually("one to be stopped", LIMIT, || (stage.scratch.status("stopped") == "stopped").then_some(()));
     worker.signal(Signal::SIGKILL);
     drop(worker);
     assert_eq!(last.status().unwrap(), Some(Status::Deferred));

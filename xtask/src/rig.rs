@@ -66,6 +66,11 @@ const RIGS: [Rig; 10] = [
         tests: "model::every_sequence",
     },
     Rig {
+        name: "groups",
+        does: "the end of a group of 10,000 jobs, over 40 workers that are cut off and killed",
+        tests: "groups::rig",
+    },
+    Rig {
         name: "fork-kills",
         does: "100 times kill -9 of a worker, its fork server or a horse, under load",
         tests: "fork_kills::nothing_is_lost",

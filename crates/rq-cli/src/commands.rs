@@ -3,6 +3,7 @@
 pub(crate) mod dev;
 pub(crate) mod empty;
 pub(crate) mod enqueue;
+pub(crate) mod group;
 pub(crate) mod info;
 pub(crate) mod requeue;
 pub(crate) mod resume;

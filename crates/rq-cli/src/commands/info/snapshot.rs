@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rq_core::link::BlockingLink;
 use rq_core::steps::queue::{self, Counts};
-use rq_core::steps::{roster, schedule};
+use rq_core::steps::{group, roster, schedule};
 use rq_core::{Error, Keys, Timestamp, WorkerRecord};
 
 /// Queues and workers as Redis had them a moment ago.
@@ -15,6 +15,8 @@ pub(super) struct Snapshot {
     pub(super) queues: Vec<Queue>,
     /// Sorted by name.
     pub(super) workers: Vec<WorkerRecord>,
+    /// How many groups there are, of whichever queues.
+    pub(super) groups: usize,
 }
 
 /// One queue.
@@ -47,7 +49,8 @@ impl Snapshot {
         let schedulers = schedulers(link, keys, &names)?;
         let queues = names.into_iter().zip(counts).zip(schedulers);
         let queues = queues.map(|((name, counts), scheduler)| Queue { name, counts, scheduler }).collect();
-        Ok(Snapshot { taken: Timestamp::now(), queues, workers })
+        let groups = link.run(&group::count(keys))?;
+        Ok(Snapshot { taken: Timestamp::now(), queues, workers, groups })
     }
 }
 

@@ -67,6 +67,10 @@ fn queue_lines(snapshot: &Snapshot, layout: &Layout, lines: &mut Vec<Text>) {
     if !layout.raw {
         let jobs: usize = queues.iter().map(|queue| queue.counts.queued).sum();
         lines.push(text!("{} queues, {jobs} jobs total", queues.len()));
+        // Beyond RQ's text, too.
+        if snapshot.groups > 0 {
+            lines.push(text!("{} groups", snapshot.groups));
+        }
     }
 }
 
@@ -205,7 +209,8 @@ mod tests {
     }
 
     fn shown(queues: Vec<Queue>, workers: Vec<WorkerRecord>, layout: Layout) -> String {
-        let text = render(&Snapshot { taken: Timestamp::from_epoch_us(0), queues, workers }, &layout);
+        let taken = Timestamp::from_epoch_us(0);
+        let text = render(&Snapshot { taken, queues, workers, groups: 0 }, &layout);
         // The time of the snapshot is in the time zone of the machine that runs the test.
         let text = text.as_str();
         let updated = text.find("Updated: ").map_or(text.len(), |at| at + "Updated: ".len());

@@ -11,6 +11,8 @@ mod cli_worker;
 mod codec_interop;
 mod conformance;
 mod connections;
+mod cron;
+mod cron_expressions;
 mod declared;
 mod deployments;
 mod dev;

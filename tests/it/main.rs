@@ -27,6 +27,7 @@ mod fork;
 mod fork_kills;
 mod golden;
 mod green;
+mod groups;
 mod interop;
 mod interop_management;
 mod limits;

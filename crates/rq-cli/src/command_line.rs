@@ -7,7 +7,8 @@ use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::app::App;
 use crate::commands::cron_entry::Verb;
 use crate::commands::{
-    cron, cron_entry, cron_list, dev, empty, enqueue, info, requeue, resume, suspend, worker, worker_stop,
+    cron, cron_entry, cron_list, dev, empty, enqueue, group, info, requeue, resume, suspend, worker,
+    worker_stop,
 };
 use crate::executors::{Executors, Given};
 use crate::output;
@@ -69,6 +70,7 @@ pub(crate) enum Command {
     Dev(dev::Args),
     Empty(empty::Args),
     Enqueue(Box<enqueue::Args>),
+    Group(group::Args),
     Info(info::Args),
     Requeue(requeue::Args),
     Resume(resume::Args),
@@ -92,6 +94,7 @@ impl Command {
             Command::Dev(args) => dev::run(args),
             Command::Empty(args) => empty::run(args),
             Command::Enqueue(args) => enqueue::run(*args),
+            Command::Group(args) => group::run(args),
             Command::Info(args) => info::run(args),
             Command::Requeue(args) => requeue::run(args),
             Command::Resume(args) => resume::run(args),

@@ -6,6 +6,7 @@ pub(crate) mod cron_list;
 pub(crate) mod dev;
 pub(crate) mod empty;
 pub(crate) mod enqueue;
+pub(crate) mod group;
 pub(crate) mod info;
 pub(crate) mod requeue;
 pub(crate) mod resume;

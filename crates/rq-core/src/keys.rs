@@ -192,7 +192,7 @@ keys! {
     outbox(box_name) = ":outbox:", box_name;
     /// Ours: hash of one entry of the outbox.
     outbox_entry(name) = ":outbox:entry:", name;
-    /// Ours: which job holds the lock of its arguments, `<id>:<created_at>`.
+    /// Ours: which job holds the lock of its arguments, `<id>:<token of its call>`.
     unique(digest) = ":unique:", digest;
     /// Ours: sorted set of the last starts of a pace, `<id>:<created_at>` by the millisecond of Redis TIME.
     pace(name) = ":pace:", name;

@@ -49,7 +49,11 @@ struct Whole {
 
 macro_rules! parts {
     ($($constant:ident = $name:literal,)+) => {
-        $(const $constant: &str = include_str!(concat!("scripts/parts/", $name, ".lua"));)+
+        $(
+            // Some are parts of workers' scripts alone.
+            #[cfg_attr(not(feature = "worker"), allow(dead_code))]
+            const $constant: &str = include_str!(concat!("scripts/parts/", $name, ".lua"));
+        )+
     };
 }
 

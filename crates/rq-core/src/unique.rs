@@ -89,7 +89,6 @@ fn digest(queue: &str, payload: &Payload) -> String {
 }
 
 /// What [`Queue::enqueue_unique`](crate::Queue::enqueue_unique) did: either way the handle of a job that is there.
-#[must_use = "a job that was found is not the one that was asked for"]
 #[derive(Clone, Debug)]
 pub enum MadeOrFound<H> {
     /// The job was enqueued.

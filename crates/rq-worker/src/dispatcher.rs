@@ -15,8 +15,8 @@
 //! | sends webhooks, and has callbacks called that were not called where the job ran | `posts.rs`, `outbox.rs` |
 //! | stores the meta that running jobs save | `meta.rs`, `meta_box.rs` |
 //! | queues scheduled jobs that are due | `schedule.rs` |
-//! | runs a cron scheduler beside the loop | `cron.rs` |
 //! | looks for groups that have ended where nobody told of it | `group_ends.rs` |
+//! | runs a cron scheduler beside the loop | `cron.rs` |
 //! | repairs registries, queues and rate limits | `maintenance.rs`, `round.rs` |
 //! | gives memory back that jobs have left with the allocator | `thrift.rs` |
 //! | carries out requests of the caller, and commands over Redis | `requests.rs` |
@@ -342,8 +342,8 @@ impl Dispatcher {
             () = self.reaping.due(), if is_working => then(Dispatcher::start_looking),
             () = Schedule::due(&self.schedule), if is_working => then(Dispatcher::start_look_at_schedule),
             () = self.outbox.due(), if is_working => then(Dispatcher::start_look_into_outbox),
-            error = CronTask::failed(&mut self.cron), if is_working => then(|worker| worker.on_cron_failed(error)),
             () = self.group_ends.due(), if is_working => then(Dispatcher::start_look_at_groups),
+            error = CronTask::failed(&mut self.cron), if is_working => then(|worker| worker.on_cron_failed(error)),
             () = self.maintenance.due() => then(Dispatcher::start_maintenance),
             () = self.meta.due() => then(Dispatcher::start_saving_meta),
             () = self.claiming.notified(), if wants_notifier => then(|worker| worker.claiming.on_notified()),

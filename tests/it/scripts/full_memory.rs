@@ -10,7 +10,7 @@ use rq_core::steps::maintenance::{
     Scope, bury, expire, free_slots, pick_up, prune, push_ready, take_round, undefer,
 };
 use rq_core::steps::management::{Canceled, Deleted, RequeueFrom, Requeued, cancel, delete, requeue};
-use rq_core::steps::queue::{Place, empty, enqueue};
+use rq_core::steps::queue::{Place, UniqueBy, UniqueUntil, empty, enqueue, enqueue_unique};
 use rq_core::steps::schedule::{due, leave};
 use rq_core::steps::silent::{AbandonReply, Evidence, abandon, remains};
 use rq_core::steps::worker::{StateUpdate, heartbeat};
@@ -150,6 +150,18 @@ fn enqueuing_is_refused_whole() {
     let jobs: Vec<_> = (0..250).map(|number| (stage.job(&format!("j{number}")), Place::Tail)).collect();
     for jobs in [&jobs[..1], &jobs] {
         let error = stage.refuse(&enqueue(&stage.keys, QUEUE, jobs));
+        assert!(error.to_string().contains("maxmemory"), "{error}");
+    }
+    let key = || "k".to_owned();
+    let limits = [
+        Place::Limited { key: key(), slots: 1 },
+        Place::Paced { key: key(), count: 1, period_s: 1, at_front: false },
+    ];
+    let steps = limits.map(|place| enqueue(&stage.keys, QUEUE, &[(stage.job("guarded"), place)])).into_iter();
+    let by = UniqueBy::Args { until: UniqueUntil::Ended, window_ms: 1000, digest: "00".to_owned() };
+    let unique = enqueue_unique(&stage.keys, QUEUE, &[(stage.job("guarded"), Place::Tail)], &by);
+    for step in steps.chain([unique]) {
+        let error = stage.refuse(&step);
         assert!(error.to_string().contains("maxmemory"), "{error}");
     }
     assert_eq!(stage.waiting(QUEUE), ["old"]);

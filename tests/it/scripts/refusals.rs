@@ -182,15 +182,6 @@ const STEPS: &[(&str, Prepare)] = &[
         stage.take(&due(&who));
         ready(leave(&who))
     }),
-    ("pause", |stage| {
-        announced(stage);
-        ready(pause(&stage.keys, &["nightly".to_owned()], true))
-    }),
-    ("pause", |stage| {
-        announced(stage);
-        stage.take(&pause(&stage.keys, &["nightly".to_owned()], true));
-        ready(pause(&stage.keys, &["nightly".to_owned()], false))
-    }),
     ("let_end", |stage| {
         stage.take(&await_group(&stage.keys, "g", &last(stage, "z")));
         ready(let_end(&stage.keys, "g", "z"))
@@ -209,6 +200,15 @@ const STEPS: &[(&str, Prepare)] = &[
         stage.take(&enqueue(&stage.keys, QUEUE, &[(member(stage, "a"), Place::Tail)]));
         stage.take(&await_group(&stage.keys, "g", &last(stage, "z")));
         ready(note_open(&stage.keys, "g", "z", &Cursor::default()))
+    }),
+    ("pause", |stage| {
+        announced(stage);
+        ready(pause(&stage.keys, &["nightly".to_owned()], true))
+    }),
+    ("pause", |stage| {
+        announced(stage);
+        stage.take(&pause(&stage.keys, &["nightly".to_owned()], true));
+        ready(pause(&stage.keys, &["nightly".to_owned()], false))
     }),
     ("pick_up", |stage| {
         stage.enqueue(&["a"]);

@@ -19,6 +19,17 @@ fn send(stage: &Stage, job: Job, by: &UniqueBy) -> Enqueued {
     stage.take(&enqueue_unique(&stage.keys, QUEUE, &[(job, Place::Tail)], by)).swap_remove(0)
 }
 
+/// Two producers that name one id in one microsecond.
+#[test]
+fn another_producers_job_is_not_ones_own() {
+    for by in [UniqueBy::Id, by_args(UniqueUntil::Ended)] {
+        let stage = Stage::new();
+        let job = stage.job("a");
+        assert_eq!(send(&stage, job.clone(), &by), Enqueued::Done);
+        assert_eq!(send(&stage, job, &by), there("a", "queued"), "{by:?}");
+    }
+}
+
 fn there(job_id: &str, status: &str) -> Enqueued {
     Enqueued::There { job_id: job_id.to_owned(), status: status.to_owned() }
 }

@@ -69,6 +69,12 @@ impl<T> Call<T> {
     ///
     /// The number that was given last counts. A job that waits for others, or for its time, comes under the limit once it
     /// need not. Not for inline queues. docs/limits.md says more.
+    ///
+    /// ```
+    /// use rq_core::Call;
+    /// let fetch = Call::<String>::to("pages.fetch").arg("https://example.com/1").rate_limit("example.com", 2);
+    /// # let _ = fetch;
+    /// ```
     pub fn rate_limit(mut self, key: impl Into<String>, slots: u32) -> Call<T> {
         self.options.rate_limit = Some(RateLimit { key: key.into(), slots });
         self
@@ -84,6 +90,12 @@ impl<T> Call<T> {
     ///
     /// `period` is in whole seconds, a year at most, `count` 10,000 at most. Not together with
     /// [`depends_on`](Call::depends_on), [`rate_limit`](Call::rate_limit), `enqueue_at` or an inline queue.
+    ///
+    /// ```
+    /// use rq_core::{Call, minutes};
+    /// let mail = Call::<()>::to("mail.send").arg("ada@example.com").pace("mail", 100, minutes(1));
+    /// # let _ = mail;
+    /// ```
     pub fn pace(mut self, key: impl Into<String>, count: u32, period: impl Into<TimeSpan>) -> Call<T> {
         self.options.pace = Some(Pace { key: key.into(), count, period: period.into().duration() });
         self

@@ -103,16 +103,17 @@ pub enum UniqueUntil {
 }
 
 impl UniqueBy {
-    fn to_wire(&self) -> String {
+    /// As the script is told it, with the token of one call.
+    fn to_wire(&self, token: &str) -> String {
         match self {
-            UniqueBy::Id => "id".to_owned(),
+            UniqueBy::Id => format!("id:{token}"),
             UniqueBy::Args { until, window_ms, digest } => {
                 let until = match until {
                     UniqueUntil::Started => "started",
                     UniqueUntil::Ended => "ended",
                     UniqueUntil::Window => "window",
                 };
-                format!("{until}:{window_ms}:{digest}")
+                format!("{until}:{window_ms}:{digest}:{token}")
             }
         }
     }
@@ -167,7 +168,9 @@ fn write_jobs(keys: &Keys, queue: &str, jobs: &[(Job, Place)], by: Option<&Uniqu
     assert!(jobs.len() <= JOBS_PER_ROUND_TRIP_MAX, "the caller cuts jobs into round trips");
     let mut pipeline = redis::Pipeline::with_capacity(jobs.len().div_ceil(JOBS_PER_SCRIPT_MAX));
     let now = Timestamp::now();
-    let unique_by = by.map(UniqueBy::to_wire).unwrap_or_default();
+    // Two producers may name one id in the same microsecond, and are not to take each other's job for their own.
+    let token = by.map(|_| uuid::Uuid::new_v4().simple().to_string());
+    let unique_by = by.zip(token.as_deref()).map(|(by, token)| by.to_wire(token)).unwrap_or_default();
     let group = jobs.first().and_then(|(job, _)| job.group()).unwrap_or_default();
     // For each command, whether it answers for jobs.
     let mut answers_for_jobs = Vec::new();
@@ -183,6 +186,7 @@ fn write_jobs(keys: &Keys, queue: &str, jobs: &[(Job, Place)], by: Option<&Uniqu
         let mut before = None;
         for (job, place) in chunk {
             let mut fields = job.to_fields();
+            fields.set_some("unique", token.as_deref());
             // Apart from the other fields, which jobs share: by `created_at` the script knows the same job sent
             // again, by `data` the same call under an id that is in use.
             let (created_at, data) = (fields.take("created_at"), fields.take("data"));

@@ -23,6 +23,8 @@ struct Info<'a> {
     queues: Option<Vec<QueueInfo<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     workers: Option<Vec<WorkerInfo<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    groups: Option<usize>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cron_schedulers: Vec<CronInfo<'a>>,
 }
@@ -80,6 +82,7 @@ pub(super) fn render(snapshot: &Snapshot, server: &Server, shows: Shows) -> Resu
         updated: snapshot.taken.to_string(),
         queues: (shows != Shows::Workers).then(|| snapshot.queues.iter().map(QueueInfo::from).collect()),
         workers: (shows != Shows::Queues).then(|| snapshot.workers.iter().map(WorkerInfo::from).collect()),
+        groups: (shows != Shows::Workers).then_some(snapshot.groups),
         cron_schedulers: if shows == Shows::Both {
             snapshot.cron_schedulers.iter().map(CronInfo::from).collect()
         } else {
@@ -162,14 +165,15 @@ mod tests {
             }],
             cron_schedulers: Vec::new(),
             workers: vec![WorkerRecord::from_fields("w", fields).unwrap()],
+            groups: 3,
         };
         let server = Server::at("redis://:secret@h/0", Keys::default()).unwrap();
         let head = r#"{"schema":1,"url":"redis://:***@h:6379/0","prefix":"rq","updated":"1970-01-01T00:00:00.000000Z""#;
         let queues = r#","queues":[{"name":"q","queued":2,"started":0,"finished":0,"failed":1,"deferred":0,"scheduled":0,"canceled":0,"scheduler":null}]"#;
         let workers = r#","workers":[{"name":"w","state":"idle","queues":["q"],"hostname":null,"ip_address":null,"pid":7,"version":null,"birth":null,"last_heartbeat":null,"successful_job_count":0,"failed_job_count":0,"total_working_time_s":1.5}]"#;
         for (shows, expected) in [
-            (Shows::Both, format!("{head}{queues}{workers}}}\n")),
-            (Shows::Queues, format!("{head}{queues}}}\n")),
+            (Shows::Both, format!("{head}{queues}{workers},\"groups\":3}}\n")),
+            (Shows::Queues, format!("{head}{queues},\"groups\":3}}\n")),
             (Shows::Workers, format!("{head}{workers}}}\n")),
         ] {
             assert_eq!(render(&snapshot, &server, shows).unwrap().as_str(), expected);

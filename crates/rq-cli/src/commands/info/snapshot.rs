@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rq_core::link::BlockingLink;
 use rq_core::steps::cron::record::{CronRecord, living, records};
 use rq_core::steps::queue::{self, Counts};
-use rq_core::steps::{roster, schedule};
+use rq_core::steps::{group, roster, schedule};
 use rq_core::{Error, ErrorClass, Keys, Timestamp, WorkerRecord};
 
 /// Queues and workers as Redis had them a moment ago.
@@ -16,6 +16,8 @@ pub(super) struct Snapshot {
     pub(super) queues: Vec<Queue>,
     /// Sorted by name.
     pub(super) workers: Vec<WorkerRecord>,
+    /// How many groups there are, of whichever queues.
+    pub(super) groups: usize,
     /// The cron schedulers that live, Python's among them.
     pub(super) cron_schedulers: Vec<CronRecord>,
 }
@@ -50,8 +52,9 @@ impl Snapshot {
         let schedulers = schedulers(link, keys, &names)?;
         let queues = names.into_iter().zip(counts).zip(schedulers);
         let queues = queues.map(|((name, counts), scheduler)| Queue { name, counts, scheduler }).collect();
+        let groups = link.run(&group::count(keys))?;
         let cron_schedulers = cron_schedulers(link, keys)?;
-        Ok(Snapshot { taken: Timestamp::now(), queues, workers, cron_schedulers })
+        Ok(Snapshot { taken: Timestamp::now(), queues, workers, groups, cron_schedulers })
     }
 }
 

@@ -68,6 +68,10 @@ fn queue_lines(snapshot: &Snapshot, layout: &Layout, lines: &mut Vec<Text>) {
     if !layout.raw {
         let jobs: usize = queues.iter().map(|queue| queue.counts.queued).sum();
         lines.push(text!("{} queues, {jobs} jobs total", queues.len()));
+        // Beyond RQ's text, too.
+        if snapshot.groups > 0 {
+            lines.push(text!("{} groups", snapshot.groups));
+        }
     }
 }
 
@@ -216,10 +220,9 @@ mod tests {
     }
 
     fn shown(queues: Vec<Queue>, workers: Vec<WorkerRecord>, layout: Layout) -> String {
-        let text = render(
-            &Snapshot { taken: Timestamp::from_epoch_us(0), queues, workers, cron_schedulers: Vec::new() },
-            &layout,
-        );
+        let taken = Timestamp::from_epoch_us(0);
+        let snapshot = Snapshot { taken, queues, workers, groups: 0, cron_schedulers: Vec::new() };
+        let text = render(&snapshot, &layout);
         // The time of the snapshot is in the time zone of the machine that runs the test.
         let text = text.as_str();
         let updated = text.find("Updated: ").map_or(text.len(), |at| at + "Updated: ".len());

@@ -285,26 +285,29 @@ impl CronScheduler {
     async fn look_for_strangers(&mut self, now: Timestamp) {
         let Ok(names) = self.link.run(&living(&self.keys, now)).await else { return };
         let Ok(found) = self.link.run(&records(&self.keys, &names)).await else { return };
-        let mut shared = BTreeSet::new();
-        let mut schedulers = Vec::new();
+        let strangers = Some(self.strangers_in(&found));
+        if self.strangers != strangers
+            && let Some((schedulers, entries)) = &strangers
+            && !schedulers.is_empty()
+        {
+            self.tell(CronEvent::SharedWithPython { schedulers, entries });
+        }
+        self.strangers = strangers;
+    }
+
+    /// Those of them that heed no decision and have entries of ours, and these entries.
+    fn strangers_in(&self, found: &[CronRecord]) -> (Vec<String>, Vec<String>) {
+        let (mut schedulers, mut shared) = (Vec::new(), BTreeSet::new());
         for record in found.iter().filter(|record| !record.shares_ticks) {
             let theirs = names_in(&record.cron_jobs);
-            let common = self.entries.iter().map(Tracked::name).filter(|name| theirs.contains(*name));
-            let common: Vec<String> = common.map(str::to_owned).collect();
+            let ours = self.entries.iter().map(|tracked| tracked.name().to_owned());
+            let common: Vec<String> = ours.filter(|name| theirs.contains(name)).collect();
             if !common.is_empty() {
                 schedulers.push(record.name.clone());
             }
             shared.extend(common);
         }
-        let strangers = Some((schedulers, shared.into_iter().collect::<Vec<_>>()));
-        if let Some((schedulers, entries)) =
-            strangers.as_ref().filter(|(schedulers, _)| !schedulers.is_empty())
-        {
-            if self.strangers != strangers {
-                self.tell(CronEvent::SharedWithPython { schedulers, entries });
-            }
-        }
-        self.strangers = strangers;
+        (schedulers, shared.into_iter().collect())
     }
 
     /// Sends a step until Redis takes it; all steps here are safe to send twice.

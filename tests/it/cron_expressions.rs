@@ -165,7 +165,7 @@ impl Writer {
             (2, 22..=24) => format!("{value}-L"),
             (4, 2..=22) => format!("{value}#{}", 1 + self.0.below(6)),
             (4, 23..=30) => format!("L{}", self.0.below(8)),
-            (_, 30..=57) => format!("*/{}", 1 + self.0.below(20)),
+            (_, 31..=57) => format!("*/{}", 1 + self.0.below(20)),
             (_, 58..=60) => format!("*/{}", 1 + self.0.below(100)),
             (_, 61..=70) => format!("{value}/{}", 1 + self.0.below(20)),
             (_, 71..=110) => format!("{value}-{}", self.value(place)),

@@ -247,6 +247,8 @@ mod tests {
             ("* * 30w * *", "day of month has 30w"),
             ("* * 1 * 1#2", "weekday has 1#2"),
             ("* * 1w * 1", "day of month has 1w"),
+            ("* * 26-24,l * */2", "an entry of its own for `L`"),
+            ("* * * dec-0 *", "month has dec-0"),
             ("* * * * 1#2,3", "weekday has 3"),
             ("* * * * mon#6", "weekday has mon#6"),
             ("* * * monday *", "month has monday"),

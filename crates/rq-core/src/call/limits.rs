@@ -145,6 +145,22 @@ impl<T> Call<T> {
         }
     }
 
+    /// Fails for a call whose job is held back by others.
+    #[cfg(feature = "worker")]
+    pub(super) fn check_has_no_limit(&self) -> Result<(), Error> {
+        const REASON: &str = "jobs at fixed times are enqueued without limits; leave it out, and have the job enqueue such a call";
+        let options = &self.options;
+        let limits = [
+            ("unique", options.unique.is_some()),
+            ("rate_limit", options.rate_limit.is_some()),
+            ("pace", options.pace.is_some()),
+        ];
+        match limits.into_iter().find(|(_, is_given)| *is_given) {
+            Some((option, _)) => refuse(option, REASON),
+            None => Ok(()),
+        }
+    }
+
     /// Fails for a call that only a worker can hold back.
     pub(crate) fn check_runs_inline(&self) -> Result<(), Error> {
         const REASON: &str = "an inline queue runs each job at once";

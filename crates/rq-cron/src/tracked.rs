@@ -240,3 +240,87 @@ impl Tracked {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rq_core::Call;
+
+    use super::*;
+    use crate::{CatchUp, Cron, Entry};
+
+    const CODEC: Codec = Codec::Pickle;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_epoch_us(1_800_000_000_000_000).after(Duration::from_secs(seconds))
+    }
+
+    /// An entry that is due each minute, first seen at 0, of which the tick at so many seconds was decided last.
+    fn tracked(catch_up: CatchUp, decided: Option<u64>) -> Tracked {
+        let entry = Entry::every(Duration::from_secs(60), Call::<()>::to("f")).catch_up(catch_up);
+        let cron = Cron::new().entry(entry).check().unwrap();
+        let mut tracked = Tracked::new(cron.entries()[0].clone(), CODEC).unwrap();
+        let decided = decided.map(at);
+        let progress = Progress { standing: Standing::New, since: at(0), decided, paused: false };
+        tracked.announced(progress, |event| panic!("{event:?}"));
+        tracked
+    }
+
+    /// The ticks of a look: due, planned by what was decided, how many are dropped, whether a job is enqueued.
+    fn looked(tracked: &Tracked, now_s: u64) -> Vec<(Timestamp, Option<Timestamp>, u64, bool)> {
+        let ticks = tracked.look(at(now_s), CODEC).unwrap().ticks;
+        ticks
+            .iter()
+            .map(|tick| (tick.due, tick.decided, tick.dropped, !matches!(tick.act, Act::Drop)))
+            .collect()
+    }
+
+    #[test]
+    fn ticks_name_what_was_decided_before_them() {
+        assert_eq!(looked(&tracked(CatchUp::Latest, None), 0), [(at(0), None, 0, true)]);
+        assert_eq!(looked(&tracked(CatchUp::Latest, Some(0)), 59), []);
+        assert_eq!(looked(&tracked(CatchUp::Latest, Some(0)), 310), [(at(300), Some(at(0)), 4, true)]);
+        assert_eq!(looked(&tracked(CatchUp::None, Some(0)), 305), [(at(300), Some(at(0)), 4, true)]);
+        let each = [(at(60), Some(at(0)), 0, true), (at(120), Some(at(60)), 0, true)];
+        assert_eq!(looked(&tracked(CatchUp::All, Some(0)), 130), each);
+    }
+
+    #[test]
+    fn answers_say_where_it_is() {
+        let answered = |answer: Result<Ticked, Error>| {
+            let mut tracked = tracked(CatchUp::Latest, Some(0));
+            let tick = tracked.look(at(60), CODEC).unwrap().ticks.remove(0);
+            let after = tracked.ticked(&tick, answer, at(60), Duration::from_secs(60), |_| {});
+            (tracked, after)
+        };
+        for (answer, decided) in [
+            (Ticked::Fired, Some(60)),
+            (Ticked::Paused, Some(60)),
+            (Ticked::Overlaps("j".to_owned()), Some(60)),
+            (Ticked::Taken(at(120)), Some(120)),
+            (Ticked::Moved(None), None),
+            (Ticked::Gone, None),
+            (Ticked::Other("at noon".to_owned()), None),
+        ] {
+            let (tracked, after) = answered(Ok(answer.clone()));
+            assert_eq!(tracked.decided(), decided.map(at), "{answer:?}");
+            assert_eq!(after.has_fired, answer == Ticked::Fired);
+            assert_eq!(after.announce, answer == Ticked::Gone);
+        }
+        let (failed, _) = answered(Err(Error::UnexpectedReply { step: "tick", got: String::new() }));
+        let resting = failed.look(at(61), CODEC).unwrap();
+        assert_eq!((resting.ticks.len(), resting.next), (0, Some(at(120))));
+        assert_eq!(looked(&failed, 120).len(), 1);
+    }
+
+    #[test]
+    fn another_schedule_is_told_of_once() {
+        let mut tracked = tracked(CatchUp::Latest, Some(0));
+        let mut told = 0;
+        for _ in 0..2 {
+            let standing = Standing::Other("at noon".to_owned());
+            let progress = Progress { standing, since: at(0), decided: None, paused: false };
+            tracked.announced(progress, |_| told += 1);
+        }
+        assert_eq!((told, looked(&tracked, 600)), (1, vec![]));
+    }
+}

@@ -5,6 +5,7 @@
 //! | `again` | what runs again, what waits for others, and what people stop |
 //! | `callbacks` | what is called where a job ran, once it has ended |
 //! | `calls` | how calls end, in which codec, and what is kept of them |
+//! | `groups` | when a group of jobs has ended |
 //! | `order` | which jobs are run, and in which order |
 //! | `limits` | what happens at a job's time limit |
 //! | `contexts` | what jobs, exception handlers and death penalties see |
@@ -20,6 +21,7 @@ mod again;
 mod callbacks;
 mod calls;
 mod contexts;
+mod groups;
 mod life;
 mod limits;
 mod lives;
@@ -74,6 +76,8 @@ macro_rules! suite {
                 contexts::a_failure_is_shown_once_through_an_outage
                 contexts::the_context_is_current_in_its_job_alone
                 calls::failures_that_nobody_files_leave_a_status
+                groups::the_end_of_a_group_comes_once
+                groups::what_dies_with_its_worker_ends_for_its_group_too
                 life::a_worker_keeps_a_record_of_itself
                 life::heartbeats_keep_the_worker_and_its_jobs_alive
                 life::a_name_is_taken_once

@@ -6,6 +6,7 @@
 //! | `scripts/due.rs` | `due` and `leave` |
 //! | `scripts/group.rs` | `await_group`, `note_open`, `let_end`, `take_groups` and `look_at_group` |
 //! | `scripts/unique.rs`, `scripts/limits.rs` | `enqueue` of unique jobs, and behind limits, with `fill_slots` |
+//! | `scripts/tick.rs` | `announce`, `tick`, `trigger` and `pause` |
 //! | `scripts/outbox.rs` | `take` and `deliver`, and what `settle` and `abandon` post |
 //! | `scripts/registration.rs` | `birth` and `death` |
 //! | `scripts/lives.rs` | those of a running job, whose id has been enqueued anew |
@@ -64,6 +65,7 @@ mod requeue;
 mod save_meta;
 mod settle;
 mod take_round;
+mod tick;
 mod tidy_group;
 mod undefer;
 mod unique;

@@ -56,6 +56,7 @@ impl Ledger {
             let runs = Runs::of(&job.id, lines);
             violations.extend(self.check_place(job, &runs, excuse));
             violations.extend(self.check_runs(job, &runs, excuse));
+            violations.extend(check_order(job, lines));
         }
         violations.extend(self.check_strangers(jobs));
         violations.extend(self.check_leftovers());
@@ -192,6 +193,16 @@ impl Ledger {
     }
 }
 
+/// It began after all that it waits for.
+fn check_order(job: &Acknowledged, lines: &[Line]) -> Option<Violation> {
+    let began = lines.iter().position(|line| *line == Line::Began(job.id.clone()))?;
+    let is_late = |other: &&String| {
+        lines[began..].iter().any(|line| matches!(line, Line::Began(id) | Line::Ended(id) if id == *other))
+    };
+    let other = job.ended_before.iter().find(is_late)?;
+    Some(Violation::TooEarly { id: job.id.clone(), other: other.clone() })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,6 +321,13 @@ mod tests {
         for excuse in [Excuse::None, Excuse::Rerun, Excuse::Failure] {
             check(excuse, &[], |books| books);
         }
+    }
+
+    #[test]
+    fn jobs_that_begin_too_early_are_found() {
+        check(Excuse::None, &[], |b| b.promise(Acknowledged::leaves_nothing("c").after_all(&["a", "b"])));
+        let early = "job a began before job c had ended, for which it waits";
+        check(Excuse::None, &[early], |b| b.promise(Acknowledged::finishes("a").after_all(&["c"])));
     }
 
     #[test]

@@ -34,7 +34,7 @@ struct Rig {
     tests: &'static str,
 }
 
-const RIGS: [Rig; 9] = [
+const RIGS: [Rig; 12] = [
     Rig {
         name: "sweep",
         does: "one fault at each request of a worker, in each scenario: jobs, webhooks, callbacks",
@@ -51,6 +51,16 @@ const RIGS: [Rig; 9] = [
         tests: "two_schedulers",
     },
     Rig {
+        name: "fleet",
+        does: "5,000 jobs that use everything, by producers and workers of Python 3.0 and 2.12 and ours on one Redis",
+        tests: "fleet::a_mixed_fleet",
+    },
+    Rig {
+        name: "cron",
+        does: "two cron schedulers and their Redis paused and killed at random, 20,000 ticks",
+        tests: "two_cron_schedulers",
+    },
+    Rig {
         name: "lives",
         does: "12,000 lives of a few ids, by Python's producer, over workers that die and one of Python's",
         tests: "lives::every_life",
@@ -59,6 +69,11 @@ const RIGS: [Rig; 9] = [
         name: "model",
         does: "1,000 random sequences of operations on jobs and the outbox against a model",
         tests: "model::every_sequence",
+    },
+    Rig {
+        name: "groups",
+        does: "the end of a group of 10,000 jobs, over 40 workers that are cut off and killed",
+        tests: "groups::rig",
     },
     Rig {
         name: "fork-kills",

@@ -193,7 +193,7 @@ pub(crate) mod asynchronous {
             let mut status = GroupStatus::default();
             for ids in self.job_ids().await?.chunks(FETCHED_PER_ROUND_TRIP_MAX) {
                 let statuses = self.queue.link.run(&steps::group::statuses(&self.queue.keys, ids)).await?;
-                statuses.into_iter().for_each(|of_job| status.add(of_job));
+                status.extend(statuses);
             }
             Ok(status)
         }
@@ -243,15 +243,20 @@ pub struct GroupStatus {
     gone: usize,
 }
 
-impl GroupStatus {
-    fn add(&mut self, status: Option<Status>) {
-        let place = status.and_then(|status| Status::ALL.iter().position(|known| *known == status));
-        match place {
-            Some(place) => self.counts[place] += 1,
-            None => self.gone += 1,
+impl Extend<Option<Status>> for GroupStatus {
+    /// Adds jobs by their status; `None` is one that is gone.
+    fn extend<I: IntoIterator<Item = Option<Status>>>(&mut self, statuses: I) {
+        for status in statuses {
+            let place = status.and_then(|status| Status::ALL.iter().position(|known| *known == status));
+            match place {
+                Some(place) => self.counts[place] += 1,
+                None => self.gone += 1,
+            }
         }
     }
+}
 
+impl GroupStatus {
     /// How many jobs are in `status`.
     pub fn count(&self, status: Status) -> usize {
         Status::ALL
@@ -333,9 +338,7 @@ mod tests {
         let mut status = GroupStatus::default();
         assert!(status.is_complete());
         assert_eq!(status.to_string(), "0 jobs");
-        for of_job in [Some(Status::Finished), None, Some(Status::Queued), Some(Status::Finished)] {
-            status.add(of_job);
-        }
+        status.extend([Some(Status::Finished), None, Some(Status::Queued), Some(Status::Finished)]);
         assert_eq!((status.total(), status.open(), status.gone()), (3, 1, 1));
         assert_eq!((status.count(Status::Finished), status.count(Status::Failed)), (2, 0));
         assert_eq!(status.to_string(), "3 jobs: 1 queued, 2 finished");

@@ -164,6 +164,10 @@ keys! {
     cron_job(name) = ":cron_job:", name, ":jobs";
     /// Sorted set of cron entries by their last run.
     cron_jobs() = ":cron_jobs";
+    /// Ours: set of the names of the cron entries that our schedulers have announced.
+    cron_entries() = ":cron_entries";
+    /// Ours: hash of one cron entry: its schedule, how far it has come, and the job it enqueues.
+    cron_entry(name) = ":cron_entry:", name;
     /// Set of the ids in a group.
     group(name) = ":group:", name;
     /// Set of group names.

@@ -4,6 +4,8 @@
 
 #[cfg(feature = "worker")]
 pub mod claim;
+#[cfg(feature = "worker")]
+pub mod cron;
 pub mod group;
 pub mod job;
 #[cfg(feature = "worker")]

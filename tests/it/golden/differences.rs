@@ -40,6 +40,9 @@ pub(super) const DIFFERENCES: &[Difference] = &[
     difference(RUNNING, &["rq:leases"], WHOLE, LEASES),
     difference(&["intermediate_stuck*"], &["rq:maintained", "rq:maintained:default"], WHOLE, MAINTAINED),
     difference(&["*"], &["rq:clean_groups"], WHOLE, CLEAN_GROUPS),
+    difference(&["cron*"], &["rq:cron_entries", "rq:cron_entry:*"], WHOLE, CRON_ENTRIES),
+    difference(&["cron*"], &["rq:cron_scheduler:cron-1"], &[".shares_ticks"], SHARES_TICKS),
+    difference(&["cron*"], &["rq:job:*"], &[".cron", ".cron_due"], CRON_DUE),
     // Results
     difference(
         &[
@@ -252,6 +255,11 @@ const STUCK: &str =
     "What a worker of Python's popped and never began is queued again, and ran. Python fails it.";
 const FIRST_SEEN: &str = "Ours takes the note away with what was noted. Python leaves it to expire.";
 const IN_OUR_WORDS: &str = "What a callback is told of a failure, and writes down here, is in our words: it is none of Python's classes.";
+
+const CRON_ENTRIES: &str = "Keys of ours: each entry, how far it has come, and what it enqueues. By them a tick is fired once, whoever has the entry.";
+const SHARES_TICKS: &str =
+    "A field of ours: this scheduler's ticks are fired once, whoever else has the same entries.";
+const CRON_DUE: &str = "Fields of ours: which entry enqueued the job, and when it was due.";
 
 const METHOD: &str = "A method of a Python object is for Python to call: ours fails the job, and says so.";
 

@@ -85,6 +85,8 @@ pub(super) const REPLAYS: &[Replay] = &[
     replay("rate_limit_paths", rate_limit_paths),
     replay("scheduled/scheduled", scheduled_scheduled),
     replay("scheduled", scheduled),
+    replay("cron/running", cron_running),
+    replay("cron", cron),
     replay("scheduler_process/running", scheduler_process_running),
     replay("scheduler_process", scheduler_process),
     replay("canceled", canceled),
@@ -106,7 +108,7 @@ const fn replay(scenario: &'static str, act: fn(&Stage)) -> Replay {
 }
 
 /// Scenarios that are not replayed, and why.
-pub(super) const NOT_YET: &[(&str, &str)] = &[("cron", "Cron schedules are not offered yet.")];
+pub(super) const NOT_YET: &[(&str, &str)] = &[];
 
 #[test]
 fn our_steps_leave_what_pythons_left() {

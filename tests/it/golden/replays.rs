@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rq_core::blocking::Queue;
+use rq_core::link::Link;
 use rq_core::steps::Claimed;
 use rq_core::steps::job::Cursor;
 use rq_core::steps::maintenance::{PickedUp, Scope, Slots, bury, free_slots, pick_up, take_round};
@@ -18,6 +19,7 @@ use rq_core::{
     Letter, OnCrash, Repeat, Retry, Settled, Timestamp, Ttl, Usage, Webhook, compose, handlers, job, secs,
     told_by,
 };
+use rq_cron::{Cron, CronEvent, CronScheduler, Entry};
 use rq_tests::{HookServer, fixture};
 
 use super::core_fields;
@@ -784,4 +786,54 @@ fn boom() -> Failure {
 
 fn pickled(value: impl Into<rq_core::Value>) -> Option<Vec<u8>> {
     Some(Codec::Pickle.encode_value(&value.into()).expect("plain data"))
+}
+
+// Cron
+
+/// The scheduler of the scenario, until it sleeps; then it is ended, or dropped.
+fn run_cron(stage: &Stage, ends: bool) {
+    let webhook = Webhook::finished("http://127.0.0.1:9/hook");
+    let entries = Cron::new()
+        .entry(
+            Entry::every(
+                secs(3600),
+                add().timeout(secs(30)).ttl(secs(100)).failure_ttl(secs(50)).meta("m", 1),
+            )
+            .named("my-interval"),
+        )
+        .entry(Entry::at("0 3 * * *", none()).queue("other").zone("UTC"))
+        .every(
+            secs(60),
+            Call::<String>::to("tasks.greet").kwarg("name", "bob").result_ttl(secs(10)).webhook(webhook),
+        );
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let link = Link::open(stage.scratch.url()).await.expect("the server answers");
+        let checked = entries.check().expect("the entries can be");
+        let scheduler = CronScheduler::new(&checked, link, stage.keys.clone()).expect("so can their calls");
+        let (slept, sleeps) = tokio::sync::mpsc::unbounded_channel();
+        let observer = move |_: &str, event: &CronEvent<'_>| {
+            if matches!(event, CronEvent::Sleeping { .. }) {
+                let _ = slept.send(());
+            }
+        };
+        let scheduler = scheduler.named("cron-1").observer(Arc::new(observer));
+        let sleeps = Arc::new(tokio::sync::Mutex::new(sleeps));
+        let stop = Arc::clone(&sleeps);
+        tokio::select! {
+            biased;
+            _ = async { sleeps.lock().await.recv().await }, if !ends => {}
+            ended = scheduler.run(async move {
+                if ends { stop.lock().await.recv().await; } else { std::future::pending::<()>().await }
+            }) => ended.expect("Redis takes it all"),
+        }
+    });
+}
+
+pub(super) fn cron_running(stage: &Stage) {
+    run_cron(stage, false);
+}
+
+pub(super) fn cron(stage: &Stage) {
+    run_cron(stage, true);
 }

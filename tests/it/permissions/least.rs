@@ -22,7 +22,8 @@ const SENT_BY_MANAGERS: &[&str] = &[
     "DEL", "HEXISTS", "HMGET", "LLEN", "LPOS", "LRANGE", "LREM", "PUBLISH", "SCARD", "SET", "SMEMBERS",
     "SUNION", "ZCARD", "ZRANGE", "ZSCORE",
 ];
-const SENT_BY_INFO: &[&str] = &["GET", "HGETALL", "HMGET", "LLEN", "SMEMBERS", "SUNION", "ZCARD"];
+const SENT_BY_INFO: &[&str] =
+    &["GET", "HEXISTS", "HGET", "HGETALL", "HMGET", "LLEN", "SCARD", "SMEMBERS", "SSCAN", "SUNION", "ZCARD"];
 /// What a worker can do without and should: it shows passwords.
 const UNADVISED: &str = "CONFIG|GET";
 
@@ -78,6 +79,7 @@ fn no_user_has_more_than_it_needs() {
     let producer = || scripts(&["enqueue", "fill_slots"]).chain(SENT_BY_PRODUCERS.iter().copied());
     assert_eq!(commands("producer"), union(producer()));
     let manages = scripts(&["cancel", "delete", "empty", "release", "requeue", "write_meta"]);
+    let manages = manages.chain(scripts(&["await_group", "let_end", "note_open", "tidy_group"]));
     assert_eq!(commands("manager"), union(producer().chain(manages).chain(SENT_BY_MANAGERS.iter().copied())));
     assert_eq!(commands("info"), union(SENT_BY_INFO.iter().copied()));
 }
@@ -87,7 +89,8 @@ fn no_user_has_more_than_it_needs() {
 #[test]
 fn every_command_a_worker_sends_is_known() {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates");
-    let steps = ["claim", "maintenance", "permissions", "schedule", "settlement", "silent", "worker"];
+    let steps =
+        ["claim", "group", "maintenance", "permissions", "schedule", "settlement", "silent", "worker"];
     let mut files: Vec<PathBuf> =
         steps.iter().map(|step| crates.join(format!("rq-core/src/steps/{step}.rs"))).collect();
     for folder in ["rq-worker/src", "rq-worker/src/dispatcher"] {
@@ -126,6 +129,7 @@ fn produce(queue: &Queue) -> Result<(), Error> {
     for id in ["pace1", "pace2"] {
         queue.enqueue(add(id).pace("mail", 1, secs(1)))?;
     }
+    queue.group("g")?.enqueue(add("member"))?;
     Ok(())
 }
 
@@ -139,8 +143,8 @@ fn all_goes_well(executor: &str) {
     let args = ["-w", executor, "--name", "w", "--with-scheduler", "--concurrency", "4"];
     let mut worker = worker(&guarded, &scratch, &worker_user, &args);
 
-    let limited = ["once", "only", "slot1", "slot2", "pace1", "pace2"];
-    for id in ["plain", "m1", "m2", "soon", "repeated", "behind", "lenient"].into_iter().chain(limited) {
+    let others = ["once", "only", "slot1", "slot2", "pace1", "pace2", "member"];
+    for id in ["plain", "m1", "m2", "soon", "repeated", "behind", "lenient"].into_iter().chain(others) {
         assert_eq!(producer.handle::<i64>(id).wait(SOON).unwrap(), 5, "{id}: {}", worker.report());
     }
     for id in ["fails", "retried"] {
@@ -158,6 +162,10 @@ fn all_goes_well(executor: &str) {
     eventually("it to stop", SOON, || (stops.status().unwrap() == Some(Status::Stopped)).then_some(()));
     let waits = manager.enqueue_in(secs(600), Call::<i64>::to("math.add").arg(1).arg(1)).unwrap();
     waits.cancel().unwrap();
+    let group = manager.group("g").unwrap();
+    assert!(group.status().unwrap().is_complete());
+    assert_eq!(group.on_complete(Call::<i64>::to("math.add").arg(1).arg(1)).unwrap().wait(SOON).unwrap(), 2);
+    assert_eq!((group.remove("member").unwrap(), group.delete().unwrap()), (true, 0));
     waits.delete().unwrap();
     manager.suspend_all_workers(None).unwrap();
     manager.resume_all_workers().unwrap();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rq_core::steps::claim::{put_back, renew, save_meta};
+use rq_core::steps::cron::{tick, trigger};
 use rq_core::steps::group::{await_group, let_end, look, note_open, tidy};
 use rq_core::steps::job::{Cursor, Release, release};
 use rq_core::steps::maintenance::{
@@ -20,6 +21,7 @@ use super::cancel::{defer, dependent};
 use super::due::{ours, schedule, scheduler};
 use super::group::{declare, last, member};
 use super::release::child;
+use super::tick::{announced, at, firing};
 use super::{QUEUE, Stage, Worker, failed, finished};
 
 /// A stage whose Redis takes no more data from here on.
@@ -163,6 +165,20 @@ fn enqueuing_is_refused_whole() {
         assert!(error.to_string().contains("maxmemory"), "{error}");
     }
     assert_eq!(stage.waiting(QUEUE), ["old"]);
+}
+
+/// A tick is not decided then, and is made up for.
+#[test]
+fn ticks_wait() {
+    let full = FullMemory::holding(&[]);
+    announced(&full.stage);
+    full.fill();
+    let step = tick(&full.stage.keys, &[firing(&full.stage, "a", 10, None)]);
+    for refused in
+        [full.stage.refuse(&step), full.stage.refuse(&trigger(&full.stage.keys, "nightly", "t", at(10)))]
+    {
+        assert!(refused.to_string().contains("maxmemory"), "{refused}");
+    }
 }
 
 #[test]

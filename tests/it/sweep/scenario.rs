@@ -127,6 +127,13 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         },
     },
     Scenario {
+        name: "group",
+        queues: &["default"],
+        options: &["--concurrency", "2"],
+        posts: false,
+        enqueue: group,
+    },
+    Scenario {
         name: "posts",
         queues: &["default"],
         options: &posts::ALLOW,
@@ -141,6 +148,23 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         enqueue: posts::enqueue_and_die,
     },
 ];
+
+/// Two members, of which one fails, and a job that waits for the end of both.
+fn group(producer: &Producer<'_>) -> Vec<Acknowledged> {
+    let group = producer.scratch.queue("default").group("g").unwrap();
+    let path = || producer.journal.path().to_string();
+    let ready = |call: Call<()>, id: &str| call.job_id(id).on_crash(producer.on_crash);
+    let noted = |id: &str| ready(jobs::interop_journal::call(path(), id.to_string(), 0), id);
+    group.enqueue(noted("a")).unwrap();
+    let fails = jobs::flaky::call(path(), "b".to_string(), usize::MAX).job_id("b");
+    group.enqueue(fails.on_crash(producer.on_crash)).unwrap();
+    group.on_complete(noted("z")).unwrap();
+    vec![
+        Acknowledged::finishes("a"),
+        Acknowledged::fails("b"),
+        Acknowledged::finishes("z").after_all(&["a", "b"]),
+    ]
+}
 
 /// The producer of a case.
 pub(crate) struct Producer<'a> {

@@ -82,6 +82,7 @@ fn column_of(violation: &Violation) -> &'static str {
         Violation::WrongEnd { ran_to_its_end: false, .. } | Violation::NeverRan { .. } => "unrun",
         Violation::RanAgain { .. } => "again",
         Violation::StatusDisagrees { .. }
+        | Violation::TooEarly { .. }
         | Violation::FinalResults { .. }
         | Violation::NoCause { .. }
         | Violation::Stranger { .. }

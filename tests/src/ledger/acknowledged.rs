@@ -9,6 +9,8 @@ pub struct Acknowledged {
     pub(super) end: End,
     pub(super) runs: usize,
     pub(super) parent: Option<String>,
+    /// The jobs that have ended when it begins, well or not.
+    pub(super) ended_before: Vec<String>,
     /// How many lives its id is given, each of which has a result.
     pub(super) lives: usize,
     spare_retries: usize,
@@ -38,7 +40,15 @@ pub enum Excuse {
 impl Acknowledged {
     /// It must finish, after one run.
     pub fn finishes(id: &str) -> Self {
-        Self { id: id.to_string(), end: End::Finished, runs: 1, spare_retries: 0, parent: None, lives: 1 }
+        Self {
+            id: id.to_string(),
+            end: End::Finished,
+            runs: 1,
+            spare_retries: 0,
+            parent: None,
+            ended_before: vec![],
+            lives: 1,
+        }
     }
 
     /// It must fail, after one run.
@@ -69,6 +79,11 @@ impl Acknowledged {
     /// It waits for another job to finish; where that one fails, it waits for ever.
     pub fn after_job(self, parent: &str) -> Self {
         Self { parent: Some(parent.to_string()), ..self }
+    }
+
+    /// It waits for others to end, well or not: none of them begins after it has.
+    pub fn after_all(self, ids: &[&str]) -> Self {
+        Self { ended_before: ids.iter().map(ToString::to_string).collect(), ..self }
     }
 
     pub(super) fn may_rerun(&self, excuse: Excuse) -> bool {

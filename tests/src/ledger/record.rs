@@ -38,7 +38,8 @@ pub(super) fn is_of_something_running(name: &str, key: &Key) -> bool {
     // Others pass by themselves.
     let lock_for_ever = key.ttl_s < 0 && LOCKS.iter().any(|lock| name.starts_with(lock));
     let outbox = name.starts_with(OUTBOX);
-    of_a_job || of_a_worker || slots || lock_for_ever || outbox || name == "rq:leases"
+    let end_of_a_group = name.starts_with("rq:group_");
+    of_a_job || of_a_worker || slots || lock_for_ever || outbox || end_of_a_group || name == "rq:leases"
 }
 
 /// The job whose end the ids in a key wait for, where it is a key of that kind.

@@ -72,6 +72,13 @@ pub enum Violation {
         /// How often it might.
         allowed: usize,
     },
+    /// A job began before all had ended that it waits for.
+    TooEarly {
+        /// The job.
+        id: String,
+        /// One that began or ended after it.
+        other: String,
+    },
     /// A book holds an id that nobody has enqueued.
     Stranger {
         /// The id.
@@ -113,6 +120,7 @@ impl Violation {
             | Self::NoCause { .. }
             | Self::NeverRan { .. }
             | Self::RanAgain { .. }
+            | Self::TooEarly { .. }
             | Self::Stranger { .. }
             | Self::Unreadable { .. } => false,
         }
@@ -145,6 +153,9 @@ impl fmt::Display for Violation {
             Self::NeverRan { id } => write!(f, "job {id} is filed as ended, but never ran to its end"),
             Self::RanAgain { id, runs, allowed } => {
                 write!(f, "job {id} began {runs} times, which is more than {allowed}")
+            }
+            Self::TooEarly { id, other } => {
+                write!(f, "job {id} began before job {other} had ended, for which it waits")
             }
             Self::Stranger { id, place } => write!(f, "{place} holds {id}, which nobody has enqueued"),
             Self::LeftOver { key, content } => write!(f, "{key} is left over: {content}"),

@@ -50,8 +50,11 @@ The object of --json, on one line (with --interval, one line each time):
   workers   of each its name, state, queues, hostname, ip_address, pid, version,
             birth, last_heartbeat, successful_job_count, failed_job_count,
             total_working_time_s; null where a worker's record lacks the field
-With --only-queues there are no workers, and the other way round. Rate limits go
-with the queues.";
+  groups    how many groups of jobs there are; `rq group` shows them
+  cron_schedulers  of each that lives its name, hostname, pid, config_file; absent
+            where there is none
+With --only-queues there are no workers, and the other way round; with either no
+cron schedulers. Rate limits go with the queues.";
 
 /// Show queues and workers.
 ///

@@ -26,6 +26,15 @@ pub fn names(keys: &Keys) -> Step<Vec<String>> {
     Step::new(NAME, pipeline, |answers| super::names_of(NAME, answers, ""))
 }
 
+/// How many groups there are (`SCARD rq:groups`).
+#[cfg(feature = "worker")]
+pub fn count(keys: &Keys) -> Step<usize> {
+    const NAME: &str = "how many groups";
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("SCARD").arg(keys.groups());
+    Step::new(NAME, pipeline, |answers| single(NAME, answers))
+}
+
 /// How many members a group has (`SCARD`).
 pub fn len(keys: &Keys, group: &str) -> Step<usize> {
     const NAME: &str = "group size";

@@ -1,5 +1,6 @@
 //! A snapshot as the object of `--json`. The command's help lists its fields.
 
+use rq_core::steps::cron::record::CronRecord;
 use rq_core::steps::rate_limit::Usage;
 use rq_core::{Timestamp, WorkerRecord};
 use serde::Serialize;
@@ -25,6 +26,18 @@ struct Info<'a> {
     rate_limits: Option<Vec<RateLimitInfo<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     workers: Option<Vec<WorkerInfo<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    groups: Option<usize>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cron_schedulers: Vec<CronInfo<'a>>,
+}
+
+#[derive(Serialize)]
+struct CronInfo<'a> {
+    name: &'a str,
+    hostname: &'a str,
+    pid: &'a str,
+    config_file: &'a str,
 }
 
 #[derive(Serialize)]
@@ -82,8 +95,21 @@ pub(super) fn render(snapshot: &Snapshot, server: &Server, shows: Shows) -> Resu
         rate_limits: (shows != Shows::Workers)
             .then(|| snapshot.rate_limits.iter().map(RateLimitInfo::from).collect()),
         workers: (shows != Shows::Queues).then(|| snapshot.workers.iter().map(WorkerInfo::from).collect()),
+        groups: (shows != Shows::Workers).then_some(snapshot.groups),
+        cron_schedulers: if shows == Shows::Both {
+            snapshot.cron_schedulers.iter().map(CronInfo::from).collect()
+        } else {
+            Vec::new()
+        },
     };
     Ok(Text::json(&info)?.ended())
+}
+
+impl<'a> From<&'a CronRecord> for CronInfo<'a> {
+    fn from(record: &'a CronRecord) -> CronInfo<'a> {
+        let CronRecord { name, hostname, pid, config_file, .. } = record;
+        CronInfo { name, hostname, pid, config_file }
+    }
 }
 
 impl<'a> From<&'a Queue> for QueueInfo<'a> {
@@ -157,15 +183,17 @@ mod tests {
                 scheduler: None,
             }],
             rate_limits: vec![("k".to_owned(), Usage { slots: Some(2), held: 2, waiting: 3 })],
+            cron_schedulers: Vec::new(),
             workers: vec![WorkerRecord::from_fields("w", fields).unwrap()],
+            groups: 3,
         };
         let server = Server::at("redis://:secret@h/0", Keys::default()).unwrap();
         let head = r#"{"schema":1,"url":"redis://:***@h:6379/0","prefix":"rq","updated":"1970-01-01T00:00:00.000000Z""#;
         let queues = r#","queues":[{"name":"q","queued":2,"started":0,"finished":0,"failed":1,"deferred":0,"scheduled":0,"canceled":0,"scheduler":null}],"rate_limits":[{"key":"k","slots":2,"held":2,"waiting":3}]"#;
         let workers = r#","workers":[{"name":"w","state":"idle","queues":["q"],"hostname":null,"ip_address":null,"pid":7,"version":null,"birth":null,"last_heartbeat":null,"successful_job_count":0,"failed_job_count":0,"total_working_time_s":1.5}]"#;
         for (shows, expected) in [
-            (Shows::Both, format!("{head}{queues}{workers}}}\n")),
-            (Shows::Queues, format!("{head}{queues}}}\n")),
+            (Shows::Both, format!("{head}{queues}{workers},\"groups\":3}}\n")),
+            (Shows::Queues, format!("{head}{queues},\"groups\":3}}\n")),
             (Shows::Workers, format!("{head}{workers}}}\n")),
         ] {
             assert_eq!(render(&snapshot, &server, shows).unwrap().as_str(), expected);

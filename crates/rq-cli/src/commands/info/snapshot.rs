@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rq_core::link::BlockingLink;
+use rq_core::steps::cron::record::{CronRecord, living, records};
 use rq_core::steps::queue::{self, Counts};
 use rq_core::steps::rate_limit::Usage;
-use rq_core::steps::{rate_limit, roster, schedule};
-use rq_core::{Error, Keys, Timestamp, WorkerRecord};
+use rq_core::steps::{group, rate_limit, roster, schedule};
+use rq_core::{Error, ErrorClass, Keys, Timestamp, WorkerRecord};
 
 /// Queues, rate limits and workers as Redis had them a moment ago.
 #[derive(Clone, Debug)]
@@ -18,6 +19,10 @@ pub(super) struct Snapshot {
     pub(super) rate_limits: Vec<(String, Usage)>,
     /// Sorted by name.
     pub(super) workers: Vec<WorkerRecord>,
+    /// How many groups there are, of whichever queues.
+    pub(super) groups: usize,
+    /// The cron schedulers that live, Python's among them.
+    pub(super) cron_schedulers: Vec<CronRecord>,
 }
 
 /// One queue.
@@ -50,8 +55,10 @@ impl Snapshot {
         let schedulers = schedulers(link, keys, &names)?;
         let queues = names.into_iter().zip(counts).zip(schedulers);
         let queues = queues.map(|((name, counts), scheduler)| Queue { name, counts, scheduler }).collect();
+        let groups = link.run(&group::count(keys))?;
+        let cron_schedulers = cron_schedulers(link, keys)?;
         let rate_limits = rate_limits(link, keys)?;
-        Ok(Snapshot { taken: Timestamp::now(), queues, rate_limits, workers })
+        Ok(Snapshot { taken: Timestamp::now(), queues, rate_limits, workers, groups, cron_schedulers })
     }
 }
 
@@ -60,6 +67,15 @@ fn rate_limits(link: &BlockingLink, keys: &Keys) -> Result<Vec<(String, Usage)>,
     let limits = link.run(&rate_limit::keys(keys))?;
     let usages = if limits.is_empty() { Vec::new() } else { link.run(&rate_limit::usage(keys, &limits))? };
     Ok(limits.into_iter().zip(usages).collect())
+}
+
+/// A user who may not look sees none.
+fn cron_schedulers(link: &BlockingLink, keys: &Keys) -> Result<Vec<CronRecord>, Error> {
+    let names = match link.run(&living(keys, Timestamp::now())) {
+        Err(error) if error.class() == ErrorClass::Misconfigured => Vec::new(),
+        names => names?,
+    };
+    if names.is_empty() { Ok(Vec::new()) } else { link.run(&records(keys, &names)) }
 }
 
 /// Who schedules each of `queues`.

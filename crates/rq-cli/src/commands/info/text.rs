@@ -45,6 +45,7 @@ pub(super) fn render(snapshot: &Snapshot, layout: &Layout) -> Text {
             queue_lines(snapshot, layout, &mut lines);
             lines.push(Text::default());
             worker_lines(snapshot, layout, &mut lines);
+            cron_lines(snapshot, &mut lines);
             lines.push(Text::default());
             lines.push(text!("Updated: {}", local_time(snapshot.taken)));
         }
@@ -71,6 +72,10 @@ fn queue_lines(snapshot: &Snapshot, layout: &Layout, lines: &mut Vec<Text>) {
         // Beyond RQ's text, and only where there is something to say.
         let limits = snapshot.rate_limits.iter().filter(|(_, usage)| usage.waiting > 0);
         lines.extend(limits.map(|(key, usage)| rate_limit_line(key, usage)));
+        // Beyond RQ's text, too.
+        if snapshot.groups > 0 {
+            lines.push(text!("{} groups", snapshot.groups));
+        }
     }
 }
 
@@ -122,6 +127,16 @@ fn worker_lines(snapshot: &Snapshot, layout: &Layout, lines: &mut Vec<Text>) {
     if !layout.raw {
         lines.push(text!("{} workers, {} queues", snapshot.workers.len(), snapshot.queues.len()));
     }
+}
+
+/// Beyond RQ's text, and only where there is something to say.
+fn cron_lines(snapshot: &Snapshot, lines: &mut Vec<Text>) {
+    if snapshot.cron_schedulers.is_empty() {
+        return;
+    }
+    let names = snapshot.cron_schedulers.iter().map(|scheduler| Text::line(Shown::name(&scheduler.name)));
+    let count = snapshot.cron_schedulers.len();
+    lines.push(text!("{count} cron schedulers: ") + Text::joined(names, ", "));
 }
 
 fn worker_line(worker: &WorkerRecord, layout: &Layout) -> Text {
@@ -218,7 +233,9 @@ mod tests {
         // RQ says nothing of them: who waits is told, and nothing else is.
         let waiting = queues.iter().filter(|queue| queue.name == "limited").count();
         let rate_limits = vec![("k".to_owned(), usage(0)), ("api".to_owned(), usage(3 * waiting))];
-        let snapshot = Snapshot { taken: Timestamp::from_epoch_us(0), queues, rate_limits, workers };
+        let taken = Timestamp::from_epoch_us(0);
+        let cron_schedulers = Vec::new();
+        let snapshot = Snapshot { taken, queues, rate_limits, workers, groups: 0, cron_schedulers };
         let text = render(&snapshot, &layout);
         // The time of the snapshot is in the time zone of the machine that runs the test.
         let text = text.as_str();

@@ -57,8 +57,8 @@ impl<T> Call<T> {
     /// Codec, id and all other options make no difference, nor does the order of keyword arguments or of what is in a dict
     /// or a set. `1` and `1.0` are different arguments.
     ///
-    /// The lock is a key of this project's own: Python's producers do not look at it. It is kept for a whole number of
-    /// milliseconds, from one to ten years.
+    /// The lock is a key of this project's own: Python's producers do not look at it. It is kept for a millisecond at least,
+    /// and for ten years at most.
     pub fn unique_by_args(mut self, unique: impl Into<Unique>) -> Call<T> {
         self.options.unique = Some(Uniqueness::Args(unique.into()));
         self

@@ -73,7 +73,8 @@ pub(crate) mod asynchronous {
     impl Group {
         /// Its name.
         pub fn name(&self) -> &str {
-            &self.queue.group
+            let Group { queue: Queue { group, .. } } = self;
+            group
         }
 
         /// Enqueues one call, whose job joins the group. All else is as with [`Queue::enqueue`](crate::Queue::enqueue).

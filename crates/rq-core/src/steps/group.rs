@@ -27,6 +27,7 @@ pub fn names(keys: &Keys) -> Step<Vec<String>> {
 }
 
 /// How many groups there are (`SCARD rq:groups`).
+#[cfg(feature = "worker")]
 pub fn count(keys: &Keys) -> Step<usize> {
     const NAME: &str = "how many groups";
     let mut pipeline = redis::pipe();

@@ -7,6 +7,8 @@
 //! | `cargo run -p rq-examples --bin enqueue -- URL` | an async producer, which waits for its result |
 //! | `cargo run -p rq-examples --bin green-fetch -- 1000` | a thousand slow pages fetched at once, in coroutines |
 //! | `cargo run -p rq-examples --bin declared` | what all calls of a job share, and code that knows its job |
+//! | `cargo run -p rq-examples --bin unique` | one job of many calls, by its id and by its arguments |
+//! | `cargo run -p rq-examples --bin limits` | few jobs at once, and few a second |
 //! | `cargo run -p rq-examples --bin callbacks` | functions that are called when a job has ended |
 //! | `cargo run -p rq-examples --bin exceptions` | a chain of exception handlers |
 //! | `cargo run -p rq-examples --bin webhook` | webhooks, and a receiver that checks their signatures |

@@ -40,6 +40,31 @@ fn a_call_s_own_word_wins_over_what_is_declared() {
 }
 
 #[test]
+fn of_many_calls_one_makes_the_job() {
+    let expected = "under way\nqueued already\nindexed\naccount 8 is up to date\nsync-8-2026-11-28 is finished\nunder way\n";
+    assert_eq!(printed(env!("CARGO_BIN_EXE_unique")), expected);
+}
+
+#[test]
+fn few_run_at_once_and_few_start_in_a_second() {
+    let printed = printed(env!("CARGO_BIN_EXE_limits"));
+    let mut lines: Vec<&str> = printed.lines().collect();
+    // Those of one second get their slots in any order.
+    lines[1..6].sort_unstable();
+    let expected = [
+        "2 of 2 slots, 3 wait",
+        "page 1",
+        "page 2",
+        "page 3",
+        "page 4",
+        "page 5",
+        "0 wait",
+        "3 may start now",
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
 fn a_job_runs_when_a_group_has_ended() {
     let expected = "4 jobs: 4 queued\npage 1\npage 2\npage 4\n\
                     the report has 4 jobs: 3 finished, 1 failed\nwithout group.render(3)\n";

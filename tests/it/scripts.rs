@@ -5,6 +5,8 @@
 //! | `scripts/<name>.rs` | the script of that name |
 //! | `scripts/due.rs` | `due` and `leave` |
 //! | `scripts/group.rs` | `await_group`, `note_open`, `let_end`, `take_groups` and `look_at_group` |
+//! | `scripts/unique.rs`, `scripts/limits.rs` | `enqueue` of unique jobs, and behind limits, with `fill_slots` |
+//! | `scripts/tick.rs` | `announce`, `tick`, `trigger` and `pause` |
 //! | `scripts/outbox.rs` | `take` and `deliver`, and what `settle` and `abandon` post |
 //! | `scripts/registration.rs` | `birth` and `death` |
 //! | `scripts/lives.rs` | those of a running job, whose id has been enqueued anew |
@@ -48,6 +50,7 @@ mod free_slots;
 mod full_memory;
 mod group;
 mod heartbeat;
+mod limits;
 mod lives;
 mod outbox;
 mod pick_up;
@@ -62,8 +65,10 @@ mod requeue;
 mod save_meta;
 mod settle;
 mod take_round;
+mod tick;
 mod tidy_group;
 mod undefer;
+mod unique;
 
 /// The queue that jobs here belong to unless a test says otherwise.
 pub(crate) const QUEUE: &str = "q";

@@ -19,6 +19,7 @@
 //! | [`Gateway`] | the name by which a Redis is known, which may lead elsewhere, or nowhere |
 //! | [`HookServer`] | who receives webhooks, and answers as it is told |
 //! | [`Authority`] | who vouches for servers and clients of secured connections |
+//! | [`Sim`] | a time that runs faster, and the cron entries that are due in it |
 //! | [`Clock`] | the clock of a `PrivateRedis`, for a test to set |
 //! | [`Trouble`] | what befalls a Redis for a while, by real means |
 //! | [`eventually()`] | waiting for what can only be asked for |
@@ -49,6 +50,7 @@ mod python;
 mod resp;
 mod scratch;
 mod server;
+mod sim;
 mod told;
 mod trouble;
 mod watched;
@@ -70,6 +72,7 @@ pub use proxy::{Fault, Proxy};
 pub use python::{Python, PythonRq};
 pub use scratch::Scratch;
 pub use server::{Server, server};
+pub use sim::Sim;
 pub use told::Told;
 pub use trouble::{Trouble, TroubledRedis};
 pub use watched::Watched;

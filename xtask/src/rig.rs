@@ -34,7 +34,7 @@ struct Rig {
     tests: &'static str,
 }
 
-const RIGS: [Rig; 10] = [
+const RIGS: [Rig; 12] = [
     Rig {
         name: "sweep",
         does: "one fault at each request of a worker, in each scenario: jobs, webhooks, callbacks",
@@ -49,6 +49,16 @@ const RIGS: [Rig; 10] = [
         name: "schedulers",
         does: "two schedulers paused and killed at random, 100,000 due jobs",
         tests: "two_schedulers",
+    },
+    Rig {
+        name: "fleet",
+        does: "5,000 jobs that use everything, by producers and workers of Python 3.0 and 2.12 and ours on one Redis",
+        tests: "fleet::a_mixed_fleet",
+    },
+    Rig {
+        name: "cron",
+        does: "two cron schedulers and their Redis paused and killed at random, 20,000 ticks",
+        tests: "two_cron_schedulers",
     },
     Rig {
         name: "lives",

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use rq_core::Handlers;
+use rq_cron::Cron;
 use rq_worker::{Launch, Program, program_methods};
 
 use crate::executors::Executors;
@@ -23,6 +24,7 @@ use crate::executors::Executors;
 pub struct App {
     pub(crate) program: Program,
     pub(crate) executors: Executors,
+    pub(crate) cron: Option<Cron>,
     /// The arguments that it was started with, its own name first.
     pub(crate) arguments: Vec<OsString>,
 }
@@ -30,10 +32,21 @@ pub struct App {
 impl App {
     /// A program with these jobs, and the executors that were built in.
     pub fn new(handlers: Handlers) -> App {
-        App { program: Program::new(handlers), executors: Executors::built_in(), arguments: Vec::new() }
+        App {
+            program: Program::new(handlers),
+            executors: Executors::built_in(),
+            cron: None,
+            arguments: Vec::new(),
+        }
     }
 
     program_methods!(App, program);
+
+    /// The entries that `rq cron` and `rq worker --with-cron` have where no file is named (docs/cron.md).
+    pub fn cron(mut self, cron: Cron) -> App {
+        self.cron = Some(cron);
+        self
+    }
 
     /// Adds an executor of the program's own, for `-w` by its name; one of the same name is replaced. Its
     /// [options](Launch::Options) are options of `rq worker` then.

@@ -5,7 +5,11 @@ use std::ffi::OsString;
 use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::app::App;
-use crate::commands::{dev, empty, enqueue, group, info, requeue, resume, suspend, worker, worker_stop};
+use crate::commands::cron_entry::Verb;
+use crate::commands::{
+    cron, cron_entry, cron_list, dev, empty, enqueue, group, info, requeue, resume, suspend, worker,
+    worker_stop,
+};
 use crate::executors::{Executors, Given};
 use crate::output;
 use crate::refusal::Refusal;
@@ -47,6 +51,22 @@ struct CommandLine {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Cron(cron::Args),
+    // Two words, as `worker stop`. The help of `cron` names them.
+    #[command(name = cron::LIST, hide = true)]
+    CronList(cron_list::Args),
+    /// Pause a cron entry: nothing is enqueued for it until it is resumed, and nothing is made up for then.
+    #[command(name = cron::PAUSE, hide = true)]
+    CronPause(cron_entry::Args),
+    /// Resume a cron entry that was paused.
+    #[command(name = cron::RESUME, hide = true)]
+    CronResume(cron_entry::Args),
+    /// Enqueue a job of a cron entry now, whether or not a scheduler runs. When it is due next stays as it is.
+    #[command(name = cron::TRIGGER, hide = true)]
+    CronTrigger(cron_entry::Args),
+    /// Remove what Redis keeps of a cron entry, its history included. Its jobs stay.
+    #[command(name = cron::FORGET, hide = true)]
+    CronForget(cron_entry::Args),
     Dev(dev::Args),
     Empty(empty::Args),
     Enqueue(Box<enqueue::Args>),
@@ -65,6 +85,12 @@ impl Command {
     /// Runs the command.
     pub(crate) fn run(self, app: App) -> Result<(), Refusal> {
         match self {
+            Command::Cron(args) => cron::run(args, app),
+            Command::CronList(args) => cron_list::run(args),
+            Command::CronPause(args) => cron_entry::run(Verb::Pause, args),
+            Command::CronResume(args) => cron_entry::run(Verb::Resume, args),
+            Command::CronTrigger(args) => cron_entry::run(Verb::Trigger, args),
+            Command::CronForget(args) => cron_entry::run(Verb::Forget, args),
             Command::Dev(args) => dev::run(args),
             Command::Empty(args) => empty::run(args),
             Command::Enqueue(args) => enqueue::run(*args),
@@ -86,7 +112,7 @@ pub(crate) fn read(
     executors: &Executors,
 ) -> Result<Option<Command>, Refusal> {
     let command = definition(program_name, executors);
-    let arguments = &worker_stop::arguments_of(usage::with_long_dashes(arguments));
+    let arguments = &cron::arguments_of(worker_stop::arguments_of(usage::with_long_dashes(arguments)));
     let matches = match command.try_get_matches_from(arguments) {
         Ok(matches) => matches,
         // Help that was asked for is no error, though clap has it as one: it goes to standard output, and exits with 0.

@@ -1,5 +1,8 @@
 //! The commands: one file each, with its `Args` and its `run`.
 
+pub(crate) mod cron;
+pub(crate) mod cron_entry;
+pub(crate) mod cron_list;
 pub(crate) mod dev;
 pub(crate) mod empty;
 pub(crate) mod enqueue;

@@ -35,6 +35,7 @@ use std::process::ExitCode;
 mod app;
 mod command_line;
 mod commands;
+mod cron_source;
 mod executors;
 mod log;
 mod names;
@@ -58,6 +59,8 @@ pub use rq_core::{
 pub use rq_core::{
     CallbackKind, Ended, Execution, ExecutionId, Executor, Host, Interrupt, JobOutcome, Stop, Task, Want,
 };
+/// What a cron is made of, for [`App::cron`].
+pub use rq_cron::{CatchUp, Cron, Entry, Overlap};
 pub use rq_macros::{callback_by_rq_cli as callback, job_by_rq_cli as job};
 /// What an executor's launch gets, and the observers of a worker.
 pub use rq_worker::{

@@ -19,6 +19,10 @@ use crate::time::TimeSpan;
 use crate::ttl::{Ttl, whole_seconds};
 use crate::webhook::{self, Webhook};
 
+mod limits;
+
+use limits::{Pace, RateLimit, Uniqueness};
+
 /// What to run, with which arguments and options; yields a `T`.
 ///
 /// `math::add::call(2, 3)` makes one for a function marked `#[job]`. [`Call::to`] makes one by name, for a worker of
@@ -54,6 +58,9 @@ struct Options {
     callbacks: Vec<(CallbackKind, Callback)>,
     queue: Option<String>,
     at_front: bool,
+    unique: Option<Uniqueness>,
+    rate_limit: Option<RateLimit>,
+    pace: Option<Pace>,
     codec: Option<Codec>,
     meta: Vec<(Value, Value)>,
     webhooks: Vec<Webhook>,
@@ -274,8 +281,23 @@ impl<T> Call<T> {
         self.options.queue.as_deref()
     }
 
+    /// The same call, whatever it yields.
+    pub fn untyped(self) -> Call<()> {
+        let Call { payload, options, broken, .. } = self;
+        Call { payload, options, broken, yields: PhantomData }
+    }
+
+    /// The job this call becomes in `queue`, queued now, for whoever enqueues it in a step of its own.
+    #[cfg(feature = "worker")]
+    pub fn into_queued_job(self, queue: &str, codec: Codec) -> Result<Job, Error> {
+        let mut job = self.into_job(queue, Defaults::new(codec))?;
+        job.status = crate::Status::Queued;
+        job.enqueued_at = Some(crate::Timestamp::now());
+        Ok(job)
+    }
+
     /// Whether the job goes to the head of the queue.
-    pub(crate) fn is_at_front(&self) -> bool {
+    pub fn is_at_front(&self) -> bool {
         self.options.at_front
     }
 
@@ -315,6 +337,9 @@ impl<T> Call<T> {
         }
         if let Some(dependency) = options.dependency {
             set_dependency(&mut job, &dependency)?;
+        }
+        if let Some(rate_limit) = options.rate_limit {
+            rate_limit.set(&mut job)?;
         }
         job.on_crash = options.on_crash;
         for (kind, callback) in options.callbacks {

@@ -81,6 +81,18 @@ pub enum Error {
         /// Where that job is.
         status: String,
     },
+    /// The call is unique, and its job is there already: one with its id, or one that was enqueued with the same
+    /// arguments. [`Queue::enqueue_unique`](crate::Queue::enqueue_unique) gives that job. Python's `DuplicateJobError`.
+    #[error(
+        "the call is unique, and job {job_id} is there already and is {}; enqueue_unique gives that one",
+        Shown::name(status)
+    )]
+    Duplicate {
+        /// The job that is there.
+        job_id: String,
+        /// Where it is; `gone` where only its lock is left.
+        status: String,
+    },
     /// A job would wait for itself, directly or through others, and none of them would ever run.
     #[error("job {job_id} would wait for itself: one of the jobs it depends on waits for it")]
     DependencyCycle {

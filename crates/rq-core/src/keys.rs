@@ -164,6 +164,10 @@ keys! {
     cron_job(name) = ":cron_job:", name, ":jobs";
     /// Sorted set of cron entries by their last run.
     cron_jobs() = ":cron_jobs";
+    /// Ours: set of the names of the cron entries that our schedulers have announced.
+    cron_entries() = ":cron_entries";
+    /// Ours: hash of one cron entry: its schedule, how far it has come, and the job it enqueues.
+    cron_entry(name) = ":cron_entry:", name;
     /// Set of the ids in a group.
     group(name) = ":group:", name;
     /// Set of group names.
@@ -188,6 +192,10 @@ keys! {
     outbox(box_name) = ":outbox:", box_name;
     /// Ours: hash of one entry of the outbox.
     outbox_entry(name) = ":outbox:entry:", name;
+    /// Ours: which job holds the lock of its arguments, `<id>:<token of its call>`.
+    unique(digest) = ":unique:", digest;
+    /// Ours: sorted set of the last starts of a pace, `<id>:<created_at>` by the millisecond of Redis TIME.
+    pace(name) = ":pace:", name;
     /// Ours: sorted set of a group's members that have not ended, while a job waits for its end: ids by the millisecond when
     /// they were noted, and `hold:<id>` of declarations under way.
     group_open(name) = ":group_open:", name;
@@ -274,6 +282,27 @@ pub fn check_worker_name(name: &str) -> Result<(), NameError> {
     check_length(KIND, name)
 }
 
+/// Checks the key of a rate limit, or of a pace, that we are about to write.
+///
+/// Names that end as RQ's keys for a rate limit do would be another limit's keys.
+pub fn check_limit_key(key: &str) -> Result<(), NameError> {
+    const KIND: &str = "limit key";
+    if key.is_empty()
+        || key.contains(['{', '}'])
+        || key.chars().any(char::is_control)
+        || key.trim() != key
+        || [":allowed", ":rate_limited"].iter().any(|ending| key.ends_with(ending))
+    {
+        return Err(NameError {
+            kind: KIND,
+            name: key.to_owned(),
+            reason: "it must not be empty, hold braces or control characters, begin or end in white space, \
+                     or end in `:allowed` or `:rate_limited`",
+        });
+    }
+    check_length(KIND, key)
+}
+
 /// Checks the name of a function that we are about to write: a dotted path of identifiers, `tasks.add`, whose last part
 /// Python looks for in the module before it. Those of `#[job]` are the same.
 pub fn check_function_name(name: &str) -> Result<(), NameError> {
@@ -351,6 +380,11 @@ mod tests {
             ),
             (check_group_name, vec!["g-1", "a, b:c", "日本"], vec!["", "a{b}", " a", "a\n", &long]),
             (check_worker_name, vec!["w1", "a.b:c"], vec!["", "w:executions", "a\tb", &long]),
+            (
+                check_limit_key,
+                vec!["api", "a.b:c d", "日本"],
+                vec!["", " a", "a\n", "{a}", "a:allowed", "a:rate_limited", &long],
+            ),
             (
                 check_function_name,
                 vec!["f", "a.b_2.C", "тест"],

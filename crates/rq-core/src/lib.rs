@@ -25,7 +25,7 @@
 //! # Layout
 //!
 //! * producers: [`Call`], [`Queue`], [`JobHandle`], [`blocking`], [`Retry`], [`Repeat`], [`Dependency`], [`OnCrash`],
-//!   [`Ttl`], [`Callback`], [`Webhook`]
+//!   [`Ttl`], [`Callback`], [`Webhook`], [`Unique`], [`RateLimit`]
 //! * job authors: [`job`], [`callback`](macro@callback) with [`End`], [`handlers!`], [`Handlers`], [`Context`], [`States`],
 //!   [`Failure`]
 //! * managing jobs: [`Cancel`], [`Registry`], [`Requeued`], [`Group`] with [`GroupStatus`]
@@ -50,6 +50,9 @@
 //! | `Queue.remove` | [`Queue::remove`] |
 //! | `Queue.empty`, `.delete` | [`Queue::empty`], [`Queue::delete`] |
 //! | `Queue.fetch_job`, `Job.fetch`, `Job.fetch_many` | [`Queue::fetch_job`], [`Queue::fetch_jobs`] |
+//! | `enqueue(.., unique=True)`, `DuplicateJobError` | [`Call::unique`], [`Error::Duplicate`]; [`Queue::enqueue_unique`] |
+//! | `RateLimit(key, concurrency)` | [`Call::rate_limit`]; [`Call::pace`] has no counterpart |
+//! | `RateLimitRegistry`, `.all` | [`Queue::rate_limit`], [`Queue::rate_limits`] |
 //! | `Job.exists` | [`JobHandle::exists`] |
 //! | `Job.refresh` | [`JobHandle::refresh`] |
 //! | `job.meta[..] = ..`, `Job.save_meta` | [`JobHandle::set_meta`] from outside, [`Context::set_meta`] in the job |
@@ -128,6 +131,7 @@ pub mod panics;
 #[cfg(not(feature = "worker"))]
 mod panics;
 mod queue;
+mod rate_limit;
 mod redis_error;
 mod redis_url;
 mod registry;
@@ -145,6 +149,7 @@ pub mod steps;
 mod steps;
 mod time;
 mod ttl;
+mod unique;
 mod webhook;
 mod worker_record;
 
@@ -184,6 +189,7 @@ pub use link::BlockingLink;
 pub use on_crash::{CRASHES_MAX, OnCrash};
 pub use panics::Panic;
 pub use queue::asynchronous::Queue;
+pub use rate_limit::asynchronous::RateLimit;
 pub use redis_error::RedisError;
 pub use redis_url::{RedisUrl, UrlError};
 pub use registry::asynchronous::Registry;
@@ -203,6 +209,7 @@ pub use status::Status;
 pub use steps::management::Requeued;
 pub use time::{TimeSpan, Timestamp, TimestampError, days, hours, minutes, secs};
 pub use ttl::Ttl;
+pub use unique::{MadeOrFound, Unique};
 #[cfg(feature = "worker")]
 pub use webhook::{Composed, EXC_INFO_BYTES_MAX, Letter, LetterError, Unsendable, compose, told_by};
 pub use webhook::{

@@ -14,6 +14,7 @@ use crate::status::Status;
 use crate::steps::queue::{Enqueued, Place};
 use crate::time::Timestamp;
 
+mod limits;
 mod management;
 mod workers;
 
@@ -24,7 +25,9 @@ const SERIALIZER_VARIABLE: &str = "RQ_SERIALIZER";
 pub(crate) mod asynchronous {
     use std::sync::Arc;
 
-    use super::{all_enqueued, begins_inline, codec_from_env, queued_now, unconfirmed, with_due};
+    use super::{
+        all_enqueued, begins_inline, check_is_not_unique, codec_from_env, queued_at, unconfirmed, with_due,
+    };
     use crate::call::{Call, Defaults};
     use crate::dependency::parents_first;
     use crate::error::Error;
@@ -36,7 +39,7 @@ pub(crate) mod asynchronous {
     use crate::keys::{Keys, check_queue_name};
     use crate::steps;
     use crate::steps::job::{FETCHED_PER_ROUND_TRIP_MAX, Release};
-    use crate::steps::queue::{EMPTIED_PER_SCRIPT_MAX, JOBS_PER_ROUND_TRIP_MAX, Place};
+    use crate::steps::queue::{EMPTIED_PER_SCRIPT_MAX, JOBS_PER_ROUND_TRIP_MAX, Place, UniqueBy};
     use crate::steps::settlement::SettleReply;
     use crate::time::{TimeSpan, Timestamp};
     use crate::ttl::whole_seconds;
@@ -131,11 +134,16 @@ pub(crate) mod asynchronous {
         }
 
         /// Enqueues one call in this queue, whichever its declaration names. The job is in Redis when this returns.
+        ///
+        /// # Errors
+        /// [`Error::JobExists`] where the id belongs to another job that has not ended, and of a call that is unique
+        /// [`Error::Duplicate`] where its job is there: [`enqueue_unique`](Queue::enqueue_unique) gives that one.
         pub async fn enqueue<T>(&self, call: Call<T>) -> Result<JobHandle<T>, Error> {
+            let by = call.unique_by(&self.name)?;
             if let Some(inline) = &self.inline {
-                return self.run_inline(inline, call).await;
+                return self.run_inline(inline, call, by).await;
             }
-            self.enqueue_one(self.placed(call)?).await
+            self.enqueue_one(self.placed(call)?, by).await
         }
 
         /// Enqueues one call in the queue that its declaration names, `#[job(.., queue = "low")]`, or that
@@ -172,7 +180,8 @@ pub(crate) mod asynchronous {
             due: impl Into<Timestamp>,
             call: Call<T>,
         ) -> Result<JobHandle<T>, Error> {
-            self.enqueue_one(with_due(call, &self.name, self.defaults, due.into())?).await
+            let by = call.unique_by(&self.name)?;
+            self.enqueue_one(with_due(call, &self.name, self.defaults, due.into())?, by).await
         }
 
         /// Enqueues one call after `delay`, in whole seconds: [`enqueue_at`](Queue::enqueue_at) counted from now. A
@@ -192,16 +201,25 @@ pub(crate) mod asynchronous {
             Ok(job)
         }
 
-        /// The same, queued now, and its place.
+        /// The same, where it goes now, and that place.
         fn placed<T>(&self, call: Call<T>) -> Result<(Job, Place), Error> {
-            let place = if call.is_at_front() { Place::Head } else { Place::Tail };
-            Ok((queued_now(self.job_of(call)?), place))
+            let (place, at_front) = (call.place_now()?, call.is_at_front());
+            Ok((queued_at(&place, at_front, self.job_of(call)?), place))
         }
 
-        async fn enqueue_one<T>(&self, job: (Job, Place)) -> Result<JobHandle<T>, Error> {
-            let id = job.0.id.clone();
-            self.send(&[job]).await?;
-            Ok(self.handle(&id))
+        async fn enqueue_one<T>(
+            &self,
+            job: (Job, Place),
+            by: Option<UniqueBy>,
+        ) -> Result<JobHandle<T>, Error> {
+            let job = [job];
+            let step = match by {
+                Some(by) => steps::queue::enqueue_unique(&self.keys, &self.name, &job, &by),
+                None => steps::queue::enqueue(&self.keys, &self.name, &job),
+            };
+            let enqueued = self.link.run(&step).await.map_err(|error| unconfirmed(error, &job))?;
+            all_enqueued(&job, enqueued)?;
+            Ok(self.handle(&job[0].0.id))
         }
 
         /// Enqueues many calls in one round trip for each 10,000, in order. They may depend on each other, in any
@@ -209,6 +227,9 @@ pub(crate) mod asynchronous {
         ///
         /// Nothing is sent if one of the calls cannot be written. If one's id is taken by another job, the others are
         /// enqueued all the same.
+        ///
+        /// Calls that are unique are refused: each would need an answer of its own, which
+        /// [`enqueue_unique`](Queue::enqueue_unique) gives.
         pub async fn enqueue_many<T>(
             &self,
             calls: impl IntoIterator<Item = Call<T>>,
@@ -216,11 +237,15 @@ pub(crate) mod asynchronous {
             if let Some(inline) = &self.inline {
                 let mut handles = Vec::new();
                 for call in calls {
-                    handles.push(self.run_inline(inline, call).await?);
+                    check_is_not_unique(&call)?;
+                    handles.push(self.run_inline(inline, call, None).await?);
                 }
                 return Ok(handles);
             }
-            let jobs = calls.into_iter().map(|call| self.placed(call));
+            let jobs = calls.into_iter().map(|call| {
+                check_is_not_unique(&call)?;
+                self.placed(call)
+            });
             let jobs = jobs.collect::<Result<Vec<_>, Error>>()?;
             // Before the order changes: the caller gets them in its own.
             let handles = jobs.iter().map(|(job, _)| self.handle(&job.id)).collect();
@@ -242,10 +267,19 @@ pub(crate) mod asynchronous {
             first_taken
         }
 
-        async fn run_inline<T>(&self, inline: &Inline, call: Call<T>) -> Result<JobHandle<T>, Error> {
+        async fn run_inline<T>(
+            &self,
+            inline: &Inline,
+            call: Call<T>,
+            by: Option<UniqueBy>,
+        ) -> Result<JobHandle<T>, Error> {
+            call.check_runs_inline()?;
             let run = inline.begin(self.job_of(call)?);
             let job = run.as_enqueued();
-            let enqueue = steps::queue::enqueue(&self.keys, &self.name, &job);
+            let enqueue = match by {
+                Some(by) => steps::queue::enqueue_unique(&self.keys, &self.name, &job, &by),
+                None => steps::queue::enqueue(&self.keys, &self.name, &job),
+            };
             let enqueued = self.link.run(&enqueue).await?;
             let begins = begins_inline(&enqueued);
             all_enqueued(&job, enqueued)?;
@@ -405,9 +439,19 @@ fn codec_from_env() -> Result<Codec, Error> {
     }
 }
 
-fn queued_now(mut job: Job) -> Job {
-    job.status = Status::Queued;
-    job.enqueued_at = Some(Timestamp::now());
+/// The job as it is in that place.
+fn queued_at(place: &Place, at_front: bool, mut job: Job) -> Job {
+    match place {
+        Place::Limited { .. } => job.status = Status::RateLimited,
+        _ => {
+            job.status = Status::Queued;
+            job.enqueued_at = Some(Timestamp::now());
+        }
+    }
+    if at_front && matches!(place, Place::Limited { .. } | Place::Paced { .. }) {
+        // For whoever moves the job into its queue later (docs/wire.md §3).
+        job.enqueue_at_front = Some(true);
+    }
     job
 }
 
@@ -418,6 +462,7 @@ fn with_due<T>(
     defaults: Defaults,
     due: Timestamp,
 ) -> Result<(Job, Place), Error> {
+    call.check_has_no_pace()?;
     let at_front = call.is_at_front();
     let mut job = call.into_job(queue, defaults)?;
     job.status = Status::Scheduled;
@@ -427,6 +472,17 @@ fn with_due<T>(
         job.enqueue_at_front = Some(true);
     }
     Ok((job, Place::At(due.epoch_secs())))
+}
+
+/// Fails for a unique call among many.
+fn check_is_not_unique<T>(call: &Call<T>) -> Result<(), Error> {
+    match call.is_unique() {
+        true => Err(Error::Option {
+            option: "unique",
+            reason: "enqueue_many cannot say which of many jobs were there; enqueue each with enqueue_unique",
+        }),
+        false => Ok(()),
+    }
 }
 
 /// Whether the one job that was enqueued to be run inline is to be run: it is new, and waits for nobody.
@@ -460,6 +516,7 @@ fn all_enqueued(jobs: &[(Job, Place)], enqueued: Vec<Enqueued>) -> Result<(), Er
         let job_id = || job.id.clone();
         match enqueued {
             Enqueued::Taken(status) => return Err(Error::JobExists { job_id: job_id(), status }),
+            Enqueued::There { job_id, status } => return Err(Error::Duplicate { job_id, status }),
             Enqueued::Cycle => return Err(Error::DependencyCycle { job_id: job_id() }),
             Enqueued::TooDeep => return Err(Error::DependenciesTooDeep { job_id: job_id() }),
             Enqueued::Done | Enqueued::Already | Enqueued::Deferred => {}

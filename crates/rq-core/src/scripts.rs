@@ -49,7 +49,11 @@ struct Whole {
 
 macro_rules! parts {
     ($($constant:ident = $name:literal,)+) => {
-        $(const $constant: &str = include_str!(concat!("scripts/parts/", $name, ".lua"));)+
+        $(
+            // Some are parts of workers' scripts alone.
+            #[cfg_attr(not(feature = "worker"), allow(dead_code))]
+            const $constant: &str = include_str!(concat!("scripts/parts/", $name, ".lua"));
+        )+
     };
 }
 
@@ -57,6 +61,7 @@ parts! {
     PERMISSION = "permission",
     REFUSAL = "refusal",
     FENCE = "fence",
+    HISTORY = "history",
     LIFETIME = "lifetime",
     OVER = "over",
     PLACE = "place",
@@ -89,6 +94,7 @@ scripts! { OF_PRODUCERS:
     DELETE = "delete" [REFUSAL, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE, GROUP, WITHDRAW],
     EMPTY = "empty" [],
     ENQUEUE = "enqueue" [PERMISSION, LIFETIME, OVER],
+    FILL_SLOTS = "fill_slots" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT],
     LET_END = "let_end" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT, REMOVE, GROUP],
     NOTE_OPEN = "note_open" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT, REMOVE, GROUP],
     RELEASE = "release" [REFUSAL, LIFETIME, OVER, PLACE, RATE_LIMIT, RELEASING, REMOVE],
@@ -128,9 +134,20 @@ scripts! { OF_WORKERS:
 #[cfg(not(feature = "worker"))]
 static OF_WORKERS: &[&Script] = &[];
 
+// Apart from those of workers: a worker without a cron is not to ask for what they need.
+#[cfg(feature = "worker")]
+scripts! { OF_CRON:
+    ANNOUNCE = "announce" [],
+    PAUSE = "pause" [],
+    TICK = "tick" [LIFETIME, HISTORY],
+    TRIGGER = "trigger" [LIFETIME, HISTORY],
+}
+#[cfg(not(feature = "worker"))]
+static OF_CRON: &[&Script] = &[];
+
 /// All scripts that this program may run.
 fn all() -> impl Iterator<Item = &'static Script> {
-    OF_PRODUCERS.iter().chain(OF_WORKERS).copied()
+    OF_PRODUCERS.iter().chain(OF_WORKERS).chain(OF_CRON).copied()
 }
 
 impl Script {

@@ -4,6 +4,8 @@
 
 #[cfg(feature = "worker")]
 pub mod claim;
+#[cfg(feature = "worker")]
+pub mod cron;
 pub mod group;
 pub mod job;
 #[cfg(feature = "worker")]
@@ -13,6 +15,7 @@ pub mod outbox;
 #[cfg(feature = "worker")]
 pub mod permissions;
 pub mod queue;
+pub mod rate_limit;
 pub mod registry;
 pub mod roster;
 #[cfg(feature = "worker")]

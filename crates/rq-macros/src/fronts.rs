@@ -8,7 +8,7 @@ use syn::{Error, LitStr, Result};
 /// What the second module is called.
 const BLOCKING: &str = "blocking";
 /// The types that both fronts have under one name, the blocking ones in a module that is called so, too.
-const FRONT_TYPES: [&str; 4] = ["Queue", "JobHandle", "Registry", "Group"];
+const FRONT_TYPES: [&str; 5] = ["Queue", "JobHandle", "Registry", "Group", "RateLimit"];
 /// How names end that have a blocking counterpart without that ending.
 const ASYNC_ENDING: &str = "_async";
 

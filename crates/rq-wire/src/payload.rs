@@ -1,6 +1,8 @@
 //! [`Payload`]: the call inside a job, as all codecs carry it.
 
-use crate::{error::CodecError, value::Value};
+use crate::error::CodecError;
+use crate::value::Value;
+use crate::value::canonical::{write_entries, write_items, write_text};
 
 /// A function's name and its arguments: the first, third and fourth item of the sequence in the job field `data`
 /// (docs/wire.md §4.1). The second, the instance of a bound method, is always `None` here, and what Python takes for false
@@ -40,6 +42,21 @@ impl Payload {
         let mut all: Vec<_> = self.args.iter().map(repr).collect();
         all.append(&mut named);
         format!("{}({})", self.func, all.join(", "))
+    }
+
+    /// Bytes that two calls share exactly if they are of one function and their arguments are alike
+    /// ([`Value::canonical_bytes`]); keyword arguments in any order.
+    pub fn canonical_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        write_text(&mut out, &self.func);
+        write_items(&mut out, &self.args, 0);
+        let named = self.kwargs.iter().map(|(name, value)| {
+            let mut key = Vec::new();
+            write_text(&mut key, name);
+            (key, value)
+        });
+        write_entries(&mut out, named, 0);
+        out
     }
 
     /// The call as one value, `(func, None, args, kwargs)`.
@@ -114,6 +131,25 @@ mod tests {
         check(payload(vec![long.as_str().into()], vec![]), &format!("tasks.add('{}...)", &long[..74]));
         let full = payload(vec![long.as_str().into()], vec![]).full_description();
         assert_eq!(full, format!("tasks.add('{long}')"));
+    }
+
+    #[test]
+    fn calls_are_alike_by_function_and_arguments() {
+        let bytes = |args: &[i64], kwargs: &[(&str, i64)]| {
+            let kwargs = kwargs.iter().map(|&(name, number)| (name, number.into())).collect();
+            payload(args.iter().map(|&number| number.into()).collect(), kwargs).canonical_bytes()
+        };
+        assert_eq!(bytes(&[1], &[("a", 1), ("b", 2)]), bytes(&[1], &[("b", 2), ("a", 1)]));
+        let apart = [
+            bytes(&[], &[]),
+            bytes(&[1], &[]),
+            bytes(&[], &[("a", 1)]),
+            bytes(&[1], &[("a", 1)]),
+            bytes(&[1], &[("b", 1)]),
+            Payload { func: "tasks.sub".to_owned(), ..Payload::default() }.canonical_bytes(),
+        ];
+        let different: std::collections::BTreeSet<&Vec<u8>> = apart.iter().collect();
+        assert_eq!(different.len(), apart.len());
     }
 
     #[test]

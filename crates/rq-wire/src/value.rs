@@ -5,6 +5,7 @@
 //! | `value/ser.rs` | Rust → `Value` through serde |
 //! | `value/de.rs` | `Value` → Rust through serde |
 //! | `value/tag.rs` | how the kinds that serde has no word for pass through serde whole |
+//! | `value/canonical.rs` | bytes by which two values are compared |
 //! | `value/repr.rs` | what Python's `repr()` prints |
 //! | `value/wtf8.rs` | text with lone surrogates |
 
@@ -14,6 +15,7 @@ use jiff::{SignedDuration, civil, tz::Offset};
 use num_bigint::BigInt;
 use serde::{Serialize, de::DeserializeOwned};
 
+pub(crate) mod canonical;
 mod de;
 mod repr;
 mod ser;

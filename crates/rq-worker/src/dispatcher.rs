@@ -16,6 +16,7 @@
 //! | stores the meta that running jobs save | `meta.rs`, `meta_box.rs` |
 //! | queues scheduled jobs that are due | `schedule.rs` |
 //! | looks for groups that have ended where nobody told of it | `group_ends.rs` |
+//! | runs a cron scheduler beside the loop | `cron.rs` |
 //! | repairs registries, queues and rate limits | `maintenance.rs`, `round.rs` |
 //! | gives memory back that jobs have left with the allocator | `thrift.rs` |
 //! | carries out requests of the caller, and commands over Redis | `requests.rs` |
@@ -31,6 +32,7 @@
 
 mod admission;
 mod claiming;
+mod cron;
 mod exceptions;
 mod group_ends;
 mod heartbeats;
@@ -77,6 +79,7 @@ use crate::request::{self, Requests};
 use admission::Admission;
 pub use admission::INFLATED_BYTES_MAX;
 use claiming::{Capacity, Claiming};
+use cron::CronTask;
 use exceptions::Exceptions;
 use group_ends::GroupEnds;
 use heartbeats::Heartbeats;
@@ -129,9 +132,18 @@ pub(crate) async fn run(mut parts: Parts, mut requests: Requests) -> Result<(), 
     observers.tell(WorkerEvent::Started { executor: parts.executor_name, slots: parts.executor.slots() });
     registration::tell_of_dangers(&server, &observers);
     registration::tell_of_strangers(&link, &who, &parts.options.queues, &observers).await;
-    let mut dispatcher = Dispatcher::new(parts, who, link, Arc::new(observers), requests);
-    dispatcher.listen().await;
-    let result = dispatcher.dispatch().await;
+    let observers = Arc::new(observers);
+    let cron = CronTask::start(&parts.options, &observers).await;
+    let mut dispatcher = Dispatcher::new(parts, who, link, observers, requests);
+    let result = match cron {
+        Ok(cron) => {
+            dispatcher.cron = cron;
+            dispatcher.listen().await;
+            dispatcher.dispatch().await
+        }
+        Err(error) => Err(error),
+    };
+    dispatcher.leave_cron().await;
     dispatcher.unregister().await;
     result
 }
@@ -222,6 +234,8 @@ struct Dispatcher {
     meta: Meta,
     /// In a worker that has a scheduler, until that has left.
     schedule: Option<Schedule>,
+    /// In a worker that has a cron, until that has ended.
+    cron: Option<CronTask>,
     maintenance: Maintenance,
 }
 
@@ -255,6 +269,7 @@ impl Dispatcher {
             group_ends: GroupEnds::new(&options),
             meta: Meta::new(&options),
             schedule: Schedule::new(&options),
+            cron: None,
             maintenance: Maintenance::new(&options),
             who,
             options,
@@ -303,6 +318,7 @@ impl Dispatcher {
         self.start_taking();
         self.start_claims();
         self.start_leaving_schedule();
+        self.stop_cron();
         self.report_state();
     }
 
@@ -327,6 +343,7 @@ impl Dispatcher {
             () = Schedule::due(&self.schedule), if is_working => then(Dispatcher::start_look_at_schedule),
             () = self.outbox.due(), if is_working => then(Dispatcher::start_look_into_outbox),
             () = self.group_ends.due(), if is_working => then(Dispatcher::start_look_at_groups),
+            error = CronTask::failed(&mut self.cron), if is_working => then(|worker| worker.on_cron_failed(error)),
             () = self.maintenance.due() => then(Dispatcher::start_maintenance),
             () = self.meta.due() => then(Dispatcher::start_saving_meta),
             () = self.claiming.notified(), if wants_notifier => then(|worker| worker.claiming.on_notified()),

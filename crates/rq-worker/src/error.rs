@@ -74,6 +74,14 @@ pub enum WorkerError {
         /// What all keys and channels begin with.
         prefix: String,
     },
+    /// An entry of its cron cannot be.
+    #[error(transparent)]
+    Cron(rq_cron::CronError),
+    /// A worker that stops when its queues are empty was given a cron.
+    #[error(
+        "a burst worker runs no cron, since it stops when its queues are empty: run `rq cron` beside it, or leave out the burst"
+    )]
+    CronInBurst,
     /// A living worker has the name.
     #[error(
         "There exists an active worker named '{name}' already; choose another --name, or wait until it is gone"

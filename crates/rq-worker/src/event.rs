@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rq_core::{Job, Letter, Timestamp, Ttl, WebhooksError, panics};
+use rq_cron::CronEvent;
 
 use crate::webhooks::SendError;
 
@@ -305,6 +306,14 @@ pub enum WorkerEvent<'a> {
     Unscheduled {
         /// How many jobs.
         jobs: usize,
+    },
+
+    /// The worker's cron scheduler does something.
+    Cron {
+        /// The scheduler's name.
+        scheduler: &'a str,
+        /// What.
+        event: &'a CronEvent<'a>,
     },
 
     /// The worker begins maintenance of the registries of a queue.

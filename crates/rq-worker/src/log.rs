@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use rq_core::{Counted, Job, Letter, Shown, Timestamp, Ttl, without_argument};
+use rq_cron::{CronLog, CronObserver};
 
 use crate::event::{Observer, ReapedFate, WorkerEvent};
 use crate::webhooks::SendError;
@@ -233,6 +234,7 @@ impl Observer for Log {
             WorkerEvent::OutcomeNotTaken { id, outcome } => {
                 error!("Worker {worker}: job {} is {outcome}, and Redis was never told", Shown::name(id));
             }
+            WorkerEvent::Cron { scheduler, event } => CronLog.observe(scheduler, event),
             WorkerEvent::StepFailed { step, error } => error!("Worker {worker}: {step} failed: {error}"),
         }
     }

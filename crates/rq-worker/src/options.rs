@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use rq_core::{Keys, OnCrash, RedisUrl, Ttl};
+use rq_cron::Cron;
 
 use crate::error::LaunchError;
 use crate::webhooks::WebhookOptions;
@@ -72,6 +73,11 @@ pub struct Options {
     pub maintenance_interval: Duration,
     /// What this worker does about scheduled jobs.
     pub scheduling: Scheduling,
+    /// Entries whose ticks this worker fires, beside other workers and cron schedulers that have the same ones. A burst
+    /// worker has none.
+    pub cron: Option<Cron>,
+    /// Where they come from, for the scheduler's record.
+    pub cron_config_file: String,
     /// How webhooks are sent, and where to.
     pub webhooks: WebhookOptions,
     /// Log what is called with which arguments, not the job's id alone.
@@ -150,6 +156,8 @@ impl Default for Options {
             dequeue: DequeueStrategy::default(),
             maintenance_interval: Duration::from_secs(600),
             scheduling: Scheduling::default(),
+            cron: None,
+            cron_config_file: String::new(),
             webhooks: WebhookOptions::default(),
             log_descriptions: true,
             ordinal: 0,

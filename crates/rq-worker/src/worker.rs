@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::stream::{self, Stream, StreamExt};
 use rq_core::{Handlers, Keys, OnCrash, Shown, Ttl};
+use rq_cron::Cron;
 
 use crate::allocator;
 use crate::dispatcher::{self, Parts};
@@ -154,6 +155,13 @@ impl<L: Launch> Worker<L> {
     /// Makes the worker a scheduler, which locks its queues: [`Scheduling::Scheduler`].
     pub fn with_scheduler(self) -> Worker<L> {
         self.scheduling(Scheduling::Scheduler)
+    }
+
+    /// Has the worker fire the ticks of these entries, once each however many workers and schedulers have the same ones
+    /// (docs/cron.md). It begins when the worker does, and fires no more as soon as the worker is asked to stop.
+    pub fn cron(mut self, cron: Cron) -> Worker<L> {
+        self.options.cron = Some(cron);
+        self
     }
 
     /// Lets webhooks be sent to addresses that are refused otherwise: private ones, or those of a network.
@@ -328,6 +336,13 @@ fn launch<L: Launch>(
     own: L::Options,
 ) -> Result<PreparedWorker, WorkerError> {
     rq_core::panics::record_locations();
+    if let Some(cron) = &options.cron {
+        if options.burst {
+            return Err(WorkerError::CronInBurst);
+        }
+        // Before anything is forked or written.
+        cron.check().map_err(WorkerError::Cron)?;
+    }
     // Executed anew, a program prepares all of its workers again: by its number a helper knows which one is meant.
     options.ordinal = PREPARED.fetch_add(1, Ordering::Relaxed);
     if let Some(helper) = Helper::of_this_process() {

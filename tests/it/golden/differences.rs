@@ -25,7 +25,10 @@ pub(super) const DIFFERENCES: &[Difference] = &[
     difference(&["*"], &["rq:job:*"], &[".execution"], EXECUTION),
     difference(&["*"], &["rq:job:*"], &[".settled"], SETTLED),
     difference(&["canceled", "cancel_delete_running*"], &["rq:job:*"], &[".canceled"], TOKEN),
+    difference(&["unique"], &["rq:job:*"], &[".unique"], UNIQUE),
+    difference(&["rate_limit", "rate_limit/after all jobs"], &["rq:job:job-2"], &[".canceled"], TOKEN),
     difference(&["requeue_delete/requeued"], &["rq:job:*"], &[".requeued"], TOKEN),
+    difference(&["rate_limit_paths/requeued"], &["rq:job:job-child"], &[".requeued"], TOKEN),
     difference(&["canceled"], &["rq:job:job-parent"], &[".released"], RELEASED),
     difference(
         &["abandoned", "horse_crash", "kill_horse_and_shutdown*"],
@@ -37,6 +40,9 @@ pub(super) const DIFFERENCES: &[Difference] = &[
     difference(RUNNING, &["rq:leases"], WHOLE, LEASES),
     difference(&["intermediate_stuck*"], &["rq:maintained", "rq:maintained:default"], WHOLE, MAINTAINED),
     difference(&["*"], &["rq:clean_groups"], WHOLE, CLEAN_GROUPS),
+    difference(&["cron*"], &["rq:cron_entries", "rq:cron_entry:*"], WHOLE, CRON_ENTRIES),
+    difference(&["cron*"], &["rq:cron_scheduler:cron-1"], &[".shares_ticks"], SHARES_TICKS),
+    difference(&["cron*"], &["rq:job:*"], &[".cron", ".cron_due"], CRON_DUE),
     // Results
     difference(
         &[
@@ -60,7 +66,9 @@ pub(super) const DIFFERENCES: &[Difference] = &[
     difference(&["retry"], &["rq:results:job-immediate"], &["ttl"], RESULTS_EXPIRE),
     difference(&["retry_returned*"], &["rq:results:job-*"], &["ttl"], RESULTS_EXPIRE),
     difference(&["requeue_delete/requeued"], &["rq:results:job-*"], &["ttl"], RESULTS_EXPIRE),
+    difference(&["rate_limit_paths/*"], &["rq:results:job-child"], &["ttl"], RESULTS_EXPIRE),
     difference(&["retry", "retry/*"], &["rq:results:job-interval"], WHOLE, EACH_ATTEMPT),
+    difference(&["rate_limit_paths*"], &["rq:results:job-sched"], WHOLE, EACH_ATTEMPT),
     difference(&["retry"], &["rq:results:job-immediate"], &["#0.type", "#1.*"], EACH_ATTEMPT),
     difference(&["abandoned"], &["rq:results:job-2"], WHOLE, EACH_ATTEMPT),
     difference(&["abandoned"], &["rq:results:job-1"], &["#0.execution_*"], WHICH_RUN),
@@ -125,6 +133,12 @@ pub(super) const DIFFERENCES: &[Difference] = &[
         FILED_ANYWAY,
     ),
     difference(&["requeue_delete/requeued"], &["rq:job:job-*"], &["ttl"], REQUEUED_TTL),
+    difference(
+        &["rate_limit_paths/requeued"],
+        &["rq:job:job-child", "rq:job::job-child:dependencies"],
+        &["ttl"],
+        REQUEUED_TTL,
+    ),
     // Waiting
     difference(
         &["enqueue_many"],
@@ -207,6 +221,8 @@ const CLAIMS: &str =
 const LEASES: &str = "A key of ours: until when each execution is its worker's.";
 const MAINTAINED: &str =
     "Keys of ours: who did the latest round of maintenance. They expire before the next one is due.";
+const UNIQUE: &str =
+    "A field of ours: the token of a unique call, by which a second sending is told from another producer's.";
 const CLEAN_GROUPS: &str = "Python's lock for looking after groups. Our maintenance takes no lock.";
 const RESULTS_EXPIRE: &str = "Results of failures expire with the failed job. Python's live for ever.";
 const EACH_ATTEMPT: &str = "Each attempt has an entry with its traceback, of type 4 where another attempt follows. Python keeps the last one's alone.";
@@ -239,6 +255,11 @@ const STUCK: &str =
     "What a worker of Python's popped and never began is queued again, and ran. Python fails it.";
 const FIRST_SEEN: &str = "Ours takes the note away with what was noted. Python leaves it to expire.";
 const IN_OUR_WORDS: &str = "What a callback is told of a failure, and writes down here, is in our words: it is none of Python's classes.";
+
+const CRON_ENTRIES: &str = "Keys of ours: each entry, how far it has come, and what it enqueues. By them a tick is fired once, whoever has the entry.";
+const SHARES_TICKS: &str =
+    "A field of ours: this scheduler's ticks are fired once, whoever else has the same entries.";
+const CRON_DUE: &str = "Fields of ours: which entry enqueued the job, and when it was due.";
 
 const METHOD: &str = "A method of a Python object is for Python to call: ours fails the job, and says so.";
 

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rq_core::blocking::Queue;
+use rq_core::link::Link;
 use rq_core::steps::Claimed;
 use rq_core::steps::job::Cursor;
-use rq_core::steps::maintenance::{PickedUp, Scope, bury, pick_up, take_round};
+use rq_core::steps::maintenance::{PickedUp, Scope, Slots, bury, free_slots, pick_up, take_round};
 use rq_core::steps::outbox::Post;
 use rq_core::steps::queue::{Place, enqueue as enqueue_step};
 use rq_core::steps::schedule::{Holder, Scheduler, due, leave};
@@ -14,9 +15,11 @@ use rq_core::steps::settlement::{SettleReply, Settlement, settle};
 use rq_core::steps::silent::{AbandonReply, Evidence, abandon};
 use rq_core::steps::worker::{StateUpdate, heartbeat};
 use rq_core::{
-    Call, Callback, CallsFor, Cancel, Codec, Conclusion, Dependency, DueCall, Failure, Fields, Job, Letter,
-    OnCrash, Repeat, Retry, Settled, Timestamp, Ttl, Usage, Webhook, compose, handlers, job, secs, told_by,
+    Call, Callback, CallsFor, Cancel, Codec, Conclusion, Dependency, DueCall, Error, Failure, Fields, Job,
+    Letter, OnCrash, Repeat, Retry, Settled, Timestamp, Ttl, Usage, Webhook, compose, handlers, job, secs,
+    told_by,
 };
+use rq_cron::{Cron, CronEvent, CronScheduler, Entry};
 use rq_tests::{HookServer, fixture};
 
 use super::core_fields;
@@ -116,13 +119,16 @@ pub(super) fn group(stage: &Stage) {
     queue(stage).handle::<i64>("job-1").delete().expect("the job is deleted");
 }
 
-/// Every call of ours is unique: the same one is enqueued once.
 pub(super) fn unique(stage: &Stage) {
-    enqueue(stage, add().job_id("job-1"));
-    enqueue(stage, add().job_id("job-1"));
-    enqueue(stage, add().job_id("job-2").at_front().ttl(secs(60)));
+    let queue = queue(stage);
+    let job = || add().job_id("job-1").unique();
+    queue.enqueue(job()).expect("the job is enqueued");
+    let refused = queue.enqueue(job()).expect_err("the job is there");
+    assert!(matches!(&refused, Error::Duplicate { job_id, .. } if job_id == "job-1"), "{refused}");
+    let made = queue.enqueue_unique(add().job_id("job-2").unique().at_front().ttl(secs(60)));
+    assert!(made.expect("the job is enqueued").is_made());
     let due = Timestamp::parse("2030-01-01T00:00:00.000000Z").expect("a time");
-    queue(stage).enqueue_at(due, add().job_id("job-3")).expect("the job is scheduled");
+    queue.enqueue_at(due, add().job_id("job-3").unique()).expect("the job is scheduled");
 }
 
 pub(super) fn empty_delete_queue(stage: &Stage) {
@@ -434,6 +440,58 @@ pub(super) fn dependent_failed_parent(stage: &Stage) {
     run_jobs(stage, 1, |claimed, fields| by_the_rules(claimed, fields, &|_| Err(boom())));
 }
 
+pub(super) fn rate_limit_waiting(stage: &Stage) {
+    for (id, number) in [("job-1", 1), ("job-2", 2), ("job-3", 3)] {
+        enqueue(stage, sum(number, number).job_id(id).rate_limit("api", 2));
+    }
+    let later = sum(9, 9).job_id("job-sched").rate_limit("api", 2);
+    queue(stage).enqueue_in(secs(3600), later).expect("the job is scheduled");
+}
+
+pub(super) fn rate_limit_first(stage: &Stage) {
+    rate_limit_waiting(stage);
+    run_jobs(stage, 1, |claimed, fields| by_the_rules(claimed, fields, &|_| Ok(pickled(2))));
+}
+
+pub(super) fn rate_limit_all(stage: &Stage) {
+    rate_limit_first(stage);
+    queue(stage).handle::<()>("job-2").cancel().expect("canceled");
+    run_worker(stage, |_| Ok(pickled(6)));
+}
+
+pub(super) fn rate_limit(stage: &Stage) {
+    rate_limit_all(stage);
+    let slots = stage.take(&free_slots(&stage.keys, b"api", &Cursor::default()));
+    assert_eq!((slots.found, slots.next), (Slots::default(), None));
+}
+
+pub(super) fn rate_limit_retry(stage: &Stage) {
+    let past = Timestamp::now().before(secs(10));
+    let call = fail().job_id("job-sched").retry(Retry::up_to(1).every(secs(60))).rate_limit("k1", 1);
+    queue(stage).enqueue_at(past, call).expect("the job is scheduled");
+    let scheduler = scheduler(stage, &[QUEUE]);
+    tick(stage, &scheduler);
+    assert_eq!(stage.take(&leave(&scheduler)), 1);
+    run_worker(stage, |_| Err(boom()));
+}
+
+pub(super) fn rate_limit_child(stage: &Stage) {
+    rate_limit_retry(stage);
+    enqueue(stage, none().job_id("job-parent"));
+    enqueue(stage, fail().job_id("job-child").depends_on("job-parent").rate_limit("k1", 1));
+    run_worker(stage, |id| if id == "job-parent" { Ok(None) } else { Err(boom()) });
+}
+
+pub(super) fn rate_limit_requeued(stage: &Stage) {
+    rate_limit_child(stage);
+    queue(stage).handle::<()>("job-child").requeue().expect("requeued");
+}
+
+pub(super) fn rate_limit_paths(stage: &Stage) {
+    rate_limit_requeued(stage);
+    queue(stage).handle::<()>("job-child").delete().expect("deleted");
+}
+
 pub(super) fn scheduled_scheduled(stage: &Stage) {
     let queue = queue(stage);
     let past = Timestamp::parse("2024-01-01T00:00:00.750000Z").expect("a time");
@@ -704,7 +762,8 @@ fn settled_by_the_rules(claimed: &Claimed, job: &Job, outcome: &Outcome, has_cal
         }
         _ => Conclusion::of(job, outcome.as_ref().cloned(), now, Ttl::RESULT_DEFAULT),
     };
-    let settlement = Settlement { conclusion, ..settlement(claimed, Settled::Exhausted, Ttl::Forever) };
+    let slot = job.rate_limit().map(|(key, _)| key.to_owned());
+    let settlement = Settlement { conclusion, slot, ..settlement(claimed, Settled::Exhausted, Ttl::Forever) };
     let posts = posts(job, outcome.as_ref().err(), has_called, &settlement);
     Settlement { posts, ..settlement }
 }
@@ -727,4 +786,54 @@ fn boom() -> Failure {
 
 fn pickled(value: impl Into<rq_core::Value>) -> Option<Vec<u8>> {
     Some(Codec::Pickle.encode_value(&value.into()).expect("plain data"))
+}
+
+// Cron
+
+/// The scheduler of the scenario, until it sleeps; then it is ended, or dropped.
+fn run_cron(stage: &Stage, ends: bool) {
+    let webhook = Webhook::finished("http://127.0.0.1:9/hook");
+    let entries = Cron::new()
+        .entry(
+            Entry::every(
+                secs(3600),
+                add().timeout(secs(30)).ttl(secs(100)).failure_ttl(secs(50)).meta("m", 1),
+            )
+            .named("my-interval"),
+        )
+        .entry(Entry::at("0 3 * * *", none()).queue("other").zone("UTC"))
+        .every(
+            secs(60),
+            Call::<String>::to("tasks.greet").kwarg("name", "bob").result_ttl(secs(10)).webhook(webhook),
+        );
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let link = Link::open(stage.scratch.url()).await.expect("the server answers");
+        let checked = entries.check().expect("the entries can be");
+        let scheduler = CronScheduler::new(&checked, link, stage.keys.clone()).expect("so can their calls");
+        let (slept, sleeps) = tokio::sync::mpsc::unbounded_channel();
+        let observer = move |_: &str, event: &CronEvent<'_>| {
+            if matches!(event, CronEvent::Sleeping { .. }) {
+                let _ = slept.send(());
+            }
+        };
+        let scheduler = scheduler.named("cron-1").observer(Arc::new(observer));
+        let sleeps = Arc::new(tokio::sync::Mutex::new(sleeps));
+        let stop = Arc::clone(&sleeps);
+        tokio::select! {
+            biased;
+            _ = async { sleeps.lock().await.recv().await }, if !ends => {}
+            ended = scheduler.run(async move {
+                if ends { stop.lock().await.recv().await; } else { std::future::pending::<()>().await }
+            }) => ended.expect("Redis takes it all"),
+        }
+    });
+}
+
+pub(super) fn cron_running(stage: &Stage) {
+    run_cron(stage, false);
+}
+
+pub(super) fn cron(stage: &Stage) {
+    run_cron(stage, true);
 }

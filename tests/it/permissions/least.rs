@@ -76,7 +76,7 @@ fn scripts<'a>(names: &'a [&'a str]) -> impl Iterator<Item = &'static str> + 'a 
 fn no_user_has_more_than_it_needs() {
     let advised = OPTIONAL.iter().copied().filter(|command| *command != UNADVISED);
     assert_eq!(commands("worker"), union(needed().into_iter().chain(advised)));
-    let producer = || scripts(&["enqueue"]).chain(SENT_BY_PRODUCERS.iter().copied());
+    let producer = || scripts(&["enqueue", "fill_slots"]).chain(SENT_BY_PRODUCERS.iter().copied());
     assert_eq!(commands("producer"), union(producer()));
     let manages = scripts(&["cancel", "delete", "empty", "release", "requeue", "write_meta"]);
     let manages = manages.chain(scripts(&["await_group", "let_end", "note_open", "tidy_group"]));
@@ -121,6 +121,14 @@ fn produce(queue: &Queue) -> Result<(), Error> {
     queue.enqueue(add("behind").depends_on("plain").ttl(secs(600)))?;
     queue.enqueue(add("lenient").depends_on(Dependency::on(["fails"]).allow_failure()))?;
     queue.enqueue(add("brief").result_ttl(secs(0)))?;
+    queue.enqueue(add("once").unique())?;
+    queue.enqueue(add("only").unique_by_args(secs(60)))?;
+    for id in ["slot1", "slot2"] {
+        queue.enqueue(add(id).rate_limit("api", 1).ttl(secs(600)))?;
+    }
+    for id in ["pace1", "pace2"] {
+        queue.enqueue(add(id).pace("mail", 1, secs(1)))?;
+    }
     queue.group("g")?.enqueue(add("member"))?;
     Ok(())
 }
@@ -135,7 +143,8 @@ fn all_goes_well(executor: &str) {
     let args = ["-w", executor, "--name", "w", "--with-scheduler", "--concurrency", "4"];
     let mut worker = worker(&guarded, &scratch, &worker_user, &args);
 
-    for id in ["plain", "m1", "m2", "soon", "repeated", "behind", "lenient", "member"] {
+    let others = ["once", "only", "slot1", "slot2", "pace1", "pace2", "member"];
+    for id in ["plain", "m1", "m2", "soon", "repeated", "behind", "lenient"].into_iter().chain(others) {
         assert_eq!(producer.handle::<i64>(id).wait(SOON).unwrap(), 5, "{id}: {}", worker.report());
     }
     for id in ["fails", "retried"] {
@@ -207,13 +216,22 @@ fn the_documented_users_are_enough_green() {
 fn a_producer_is_told_what_it_lacks() {
     let guarded = Guarded::new();
     type Enqueue = fn(&Queue) -> Result<(), Error>;
-    let shapes: [(&[&str], Enqueue); 4] = [
+    let shapes: [(&[&str], Enqueue); 7] = [
         (&["SADD", "HSET", "RPUSH"], |queue| {
             queue.enqueue(Call::<i64>::to("math.add").job_id("j")).map(drop)
         }),
         (&["LPUSH"], |queue| queue.enqueue(Call::<i64>::to("math.add").job_id("j").at_front()).map(drop)),
         (&["ZADD"], |queue| queue.enqueue_in(secs(9), Call::<i64>::to("math.add").job_id("j")).map(drop)),
         (&["EXPIRE"], |queue| queue.enqueue(Call::<i64>::to("math.add").job_id("j").ttl(secs(9))).map(drop)),
+        (&["GET", "SET"], |queue| {
+            queue.enqueue(Call::<i64>::to("math.add").job_id("j").unique_by_args(secs(9))).map(drop)
+        }),
+        (&["ZCARD", "ZPOPMIN", "PERSIST", "RPUSH"], |queue| {
+            queue.enqueue(Call::<i64>::to("math.add").job_id("j").rate_limit("k", 1)).map(drop)
+        }),
+        (&["TIME", "ZRANGE", "ZREMRANGEBYRANK", "ZREMRANGEBYSCORE", "HDEL"], |queue| {
+            queue.enqueue(Call::<i64>::to("math.add").job_id("j").pace("k", 1, secs(9))).map(drop)
+        }),
     ];
     for (lacking, enqueue) in shapes {
         for lacks in lacking {

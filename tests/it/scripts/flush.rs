@@ -29,6 +29,10 @@ fn scripts_are_loaded_when_the_server_has_forgotten_them() {
 
     flush();
     assert_eq!(stage.take(&enqueue(&stage.keys, QUEUE, &jobs)), vec![Enqueued::Done; 250]);
+    // Of two scripts the server may know one.
+    let limited = Place::Limited { key: "k".to_owned(), slots: 1 };
+    let step = enqueue(&stage.keys, "limited", &[(stage.job("limited"), limited)]);
+    assert!(matches!(stage.take(&step)[..], [Enqueued::Done | Enqueued::Already]));
     flush();
     assert!(stage.take(&worker.birth()));
     flush();

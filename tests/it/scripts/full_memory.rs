@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use rq_core::steps::claim::{put_back, renew, save_meta};
+use rq_core::steps::cron::{tick, trigger};
 use rq_core::steps::group::{await_group, let_end, look, note_open, tidy};
 use rq_core::steps::job::{Cursor, Release, release};
 use rq_core::steps::maintenance::{
     Scope, bury, expire, free_slots, pick_up, prune, push_ready, take_round, undefer,
 };
 use rq_core::steps::management::{Canceled, Deleted, RequeueFrom, Requeued, cancel, delete, requeue};
-use rq_core::steps::queue::{Place, empty, enqueue};
+use rq_core::steps::queue::{Place, UniqueBy, UniqueUntil, empty, enqueue, enqueue_unique};
 use rq_core::steps::schedule::{due, leave};
 use rq_core::steps::silent::{AbandonReply, Evidence, abandon, remains};
 use rq_core::steps::worker::{StateUpdate, heartbeat};
@@ -20,6 +21,7 @@ use super::cancel::{defer, dependent};
 use super::due::{ours, schedule, scheduler};
 use super::group::{declare, last, member};
 use super::release::child;
+use super::tick::{announced, at, firing};
 use super::{QUEUE, Stage, Worker, failed, finished};
 
 /// A stage whose Redis takes no more data from here on.
@@ -150,7 +152,33 @@ fn enqueuing_is_refused_whole() {
         let error = stage.refuse(&enqueue(&stage.keys, QUEUE, jobs));
         assert!(error.to_string().contains("maxmemory"), "{error}");
     }
+    let key = || "k".to_owned();
+    let limits = [
+        Place::Limited { key: key(), slots: 1 },
+        Place::Paced { key: key(), count: 1, period_s: 1, at_front: false },
+    ];
+    let steps = limits.map(|place| enqueue(&stage.keys, QUEUE, &[(stage.job("guarded"), place)])).into_iter();
+    let by = UniqueBy::Args { until: UniqueUntil::Ended, window_ms: 1000, digest: "00".to_owned() };
+    let unique = enqueue_unique(&stage.keys, QUEUE, &[(stage.job("guarded"), Place::Tail)], &by);
+    for step in steps.chain([unique]) {
+        let error = stage.refuse(&step);
+        assert!(error.to_string().contains("maxmemory"), "{error}");
+    }
     assert_eq!(stage.waiting(QUEUE), ["old"]);
+}
+
+/// A tick is not decided then, and is made up for.
+#[test]
+fn ticks_wait() {
+    let full = FullMemory::holding(&[]);
+    announced(&full.stage);
+    full.fill();
+    let step = tick(&full.stage.keys, &[firing(&full.stage, "a", 10, None)]);
+    for refused in
+        [full.stage.refuse(&step), full.stage.refuse(&trigger(&full.stage.keys, "nightly", "t", at(10)))]
+    {
+        assert!(refused.to_string().contains("maxmemory"), "{refused}");
+    }
 }
 
 #[test]

@@ -196,6 +196,13 @@ fn a_dead_worker_takes_no_other_life_with_it() {
             fall_silent(&stage, &claimed[0]);
             let before = record(&stage);
             let (first, _) = stage.twice(&abandon(&stage.keys, Evidence::Lease, &[failing(&claimed[0])]));
+            if !has_begun && name.ends_with("by Python") && name != "taken by Python" {
+                assert_eq!(
+                    (first, stage.waiting(QUEUE)),
+                    (vec![AbandonReply::PutBack], vec!["a".to_owned()])
+                );
+                continue;
+            }
             assert_eq!(first, [AbandonReply::Cleared], "{name}");
             assert_eq!(
                 (record(&stage).value, stage.books("a")),
@@ -216,8 +223,28 @@ fn what_never_began_is_not_put_back_over_another_life() {
         let (worker, claimed) = stage.worker_with(&["a"]);
         give(&stage, life);
         let before = record(&stage);
+        if name.ends_with("by Python") && name != "taken by Python" {
+            continue;
+        }
         assert_eq!(stage.take_twice(&put_back(&worker.who, &claimed)), [false], "{name}");
         assert_eq!((record(&stage).value, stage.books("a")), (before.value, vec![book.to_owned()]), "{name}");
+    }
+}
+
+/// Python's worker may have begun or ended an earlier life, and written that over the one that was claimed here.
+#[test]
+fn what_never_began_is_put_back_over_a_run_of_pythons() {
+    for (name, life, book) in &LIVES[5..] {
+        let stage = Stage::new();
+        let (worker, claimed) = stage.worker_with(&["a"]);
+        give(&stage, life);
+        assert_eq!(stage.twice(&put_back(&worker.who, &claimed)), (vec![true], vec![false]), "{name}");
+        assert_eq!(stage.waiting(QUEUE), ["a"], "{name}");
+        assert_eq!(stage.field("a", "status").as_deref(), Some("queued"), "{name}");
+        assert_eq!(stage.ask::<usize>("EXISTS finished:q"), 0, "{name}");
+        // What Python runs stays in its book.
+        let runs = stage.ask::<Option<f64>>("ZSCORE wip:q a:x").is_some();
+        assert_eq!(runs, *book == "wip:q", "{name}");
     }
 }
 

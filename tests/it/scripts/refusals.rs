@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rq_core::link::Step;
 use rq_core::steps::claim::{begin, put_back, renew, save_meta};
+use rq_core::steps::cron::{Act, Tick, pause, tick, trigger};
 use rq_core::steps::group::{await_group, let_end, look, note_open, take as take_groups, tidy};
 use rq_core::steps::job::{Cursor, Release, release};
 use rq_core::steps::maintenance::{
@@ -26,6 +27,7 @@ use super::due::{schedule, scheduler};
 use super::group::{declare, last, member};
 use super::outbox::{posted, taken};
 use super::release::child;
+use super::tick::{announced, announcing, at, firing};
 use super::{QUEUE, Stage, Worker, assert_same, failed, finished};
 
 /// A reason for which a server takes no writes.
@@ -104,6 +106,7 @@ const STEPS: &[(&str, Prepare)] = &[
         fall_silent(stage, &claimed[0]);
         ready(abandon(&stage.keys, Evidence::Lease, &[failing(&claimed[0])]))
     }),
+    ("announce", |stage| ready(announcing(stage, 0, true))),
     ("await_group", |stage| ready(await_group(&stage.keys, "g", &last(stage, "z")))),
     ("begin", |stage| {
         let (worker, claimed) = stage.worker_with(&["a"]);
@@ -148,6 +151,13 @@ const STEPS: &[(&str, Prepare)] = &[
         ready(empty(&stage.keys, QUEUE, true))
     }),
     ("enqueue", |stage| ready(enqueue(&stage.keys, QUEUE, &[(stage.job("a"), Place::Tail)]))),
+    ("fill_slots", |stage| {
+        // Behind the writing of `enqueue`, which is refused, and alone: there is a job that was given no slot.
+        stage.run("HSET job:b data x created_at then origin q status rate_limited");
+        stage.run("ZADD rl:k:rate_limited 1 b");
+        let limited = Place::Limited { key: "k".to_owned(), slots: 1 };
+        ready(enqueue(&stage.keys, QUEUE, &[(stage.job("a"), limited)]))
+    }),
     ("expire", |stage| {
         stage.run("ZADD finished:q 1 over");
         ready(expire(&stage.keys.finished(QUEUE)))
@@ -190,6 +200,15 @@ const STEPS: &[(&str, Prepare)] = &[
         stage.take(&enqueue(&stage.keys, QUEUE, &[(member(stage, "a"), Place::Tail)]));
         stage.take(&await_group(&stage.keys, "g", &last(stage, "z")));
         ready(note_open(&stage.keys, "g", "z", &Cursor::default()))
+    }),
+    ("pause", |stage| {
+        announced(stage);
+        ready(pause(&stage.keys, &["nightly".to_owned()], true))
+    }),
+    ("pause", |stage| {
+        announced(stage);
+        stage.take(&pause(&stage.keys, &["nightly".to_owned()], true));
+        ready(pause(&stage.keys, &["nightly".to_owned()], false))
     }),
     ("pick_up", |stage| {
         stage.enqueue(&["a"]);
@@ -257,9 +276,21 @@ const STEPS: &[(&str, Prepare)] = &[
         ready(take_groups(&stage.keys, 60_000))
     }),
     ("take_round", |stage| ready(take_round(&stage.keys, Scope::AtLarge, "w 1", 60_000))),
+    ("tick", |stage| {
+        announced(stage);
+        ready(tick(&stage.keys, &[firing(stage, "a", 10, None)]))
+    }),
+    ("tick", |stage| {
+        announced(stage);
+        ready(tick(&stage.keys, &[Tick { act: Act::Drop, ..firing(stage, "a", 10, None) }]))
+    }),
     ("tidy_group", |stage| {
         stage.run("SADD group:g gone");
         ready(tidy(&stage.keys, b"g", &Cursor::default()))
+    }),
+    ("trigger", |stage| {
+        announced(stage);
+        ready(trigger(&stage.keys, "nightly", "a", at(10)))
     }),
     ("undefer", |stage| {
         stage.run("ZADD deferred:q 1 gone");

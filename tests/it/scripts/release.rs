@@ -61,6 +61,30 @@ fn a_child_waits_for_all_its_parents() {
     assert_eq!(stage.waiting(QUEUE), ["c", "waits"]);
 }
 
+/// Python's worker writes its copy of a job over the record when it ends, though the id has been deferred meanwhile; and it
+/// leaves an id in the registry that is enqueued anew.
+#[test]
+fn a_child_whose_record_shows_an_earlier_life_is_queued_and_one_of_a_later_life_is_not() {
+    for (enqueued_at, books) in [
+        ("2026-11-22T01:48:57.947958Z", vec!["queue:q"]),
+        ("2026-11-22T01:49:00.000001Z", vec!["queue:q"]),
+        ("2026-11-22T01:49:01.000000Z", vec![]),
+        ("2027-02-28T23:59:59.000000Z", vec![]),
+        ("soon", vec![]),
+    ] {
+        for status in ["started", "finished", "failed", "stopped"] {
+            let stage = Stage::new();
+            let (worker, claimed) = stage.worker_with(&["a"]);
+            defer(&stage, vec![child(&stage, "b", &["a"], |_| ())]);
+            // 2026-11-22T01:49:00Z
+            stage.run("ZADD deferred:q 1795312140 b");
+            stage.run(&format!("HSET job:b status {status} enqueued_at {enqueued_at}"));
+            worker.settle(&[finished(&claimed[0])]);
+            assert_eq!(stage.books("b"), books, "{status}, {enqueued_at}");
+        }
+    }
+}
+
 #[test]
 fn one_that_is_released_is_in_nobodys_set_any_more() {
     let stage = Stage::new();

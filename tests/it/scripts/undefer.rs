@@ -41,6 +41,19 @@ fn a_job_whose_parent_is_over_is_queued() {
     }
 }
 
+/// What Python's worker has written over the record of a deferred job does not take the job away.
+#[test]
+fn a_job_whose_record_shows_an_earlier_life_still_waits() {
+    let stage = Stage::new();
+    stage.enqueue(&["p"]);
+    defer(&stage, "a", &["p"]);
+    stage.run("HSET job:a status finished enqueued_at 1969-12-31T00:00:00.000000Z");
+    check(&stage, &["a"], &[Undeferred::Waits]);
+    stage.run("HSET job:p status finished");
+    check(&stage, &["a"], &[Undeferred::Queued]);
+    assert_eq!(stage.field("a", "status").as_deref(), Some("queued"));
+}
+
 #[test]
 fn a_job_that_waits_goes_on_waiting() {
     for status in ["queued", "started", "failed", "stopped", "canceled", "deferred"] {

@@ -94,6 +94,15 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         enqueue: |producer| vec![producer.schedule("default", "a")],
     },
     Scenario {
+        name: "rate-limit",
+        queues: &["default"],
+        options: &["--concurrency", "2"],
+        posts: false,
+        enqueue: |producer| {
+            ["a", "b"].map(|id| producer.enqueue("default", id, |call| call.rate_limit("k", 1))).into()
+        },
+    },
+    Scenario {
         name: "two-lives",
         queues: &["default"],
         options: &[],

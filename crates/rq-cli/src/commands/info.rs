@@ -48,7 +48,10 @@ The object of --json, on one line (with --interval, one line each time):
             birth, last_heartbeat, successful_job_count, failed_job_count,
             total_working_time_s; null where a worker's record lacks the field
   groups    how many groups of jobs there are; `rq group` shows them
-With --only-queues there are no workers, and the other way round.";
+  cron_schedulers  of each that lives its name, hostname, pid, config_file; absent
+            where there is none
+With --only-queues there are no workers, and the other way round; with either no
+cron schedulers.";
 
 /// Show queues and workers.
 ///

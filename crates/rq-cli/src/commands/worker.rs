@@ -17,6 +17,7 @@ use rq_worker::{
 use tracing::Level;
 
 use crate::app::App;
+use crate::cron_source::CronSource;
 use crate::executors::{Executors, Given, Invalid, Prepare};
 use crate::log::{self, Format};
 use crate::names;
@@ -132,6 +133,11 @@ pub(crate) struct Args {
     /// this option alone.
     #[arg(short = 's', long)]
     with_scheduler: bool,
+    /// Also enqueue the jobs of a cron at their times: those of a file, rq.toml say, or of this program.
+    ///
+    /// Any number of workers and `rq cron` may have the same entries: each tick is fired once. A burst worker has none.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "", conflicts_with = "burst")]
+    with_cron: Option<String>,
     /// Leave scheduled jobs, and jobs that run again after a pause, to others.
     #[arg(long, conflicts_with = "with_scheduler")]
     no_scheduler: bool,
@@ -233,7 +239,13 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
     // Before the worker is prepared: the processes that are forked then log in the same way.
     let log = log::install(args.logging.level(), format, Paint::of_stdout());
     let pid_file = args.pid.clone();
+    let cron = args.with_cron.as_deref().map(|file| Some(file).filter(|file| !file.is_empty()));
+    let cron = cron.map(|file| CronSource::choose(file, app.cron)).transpose()?;
     let mut options = args.options(&server);
+    if let Some(source) = cron {
+        options.cron = Some(source.load()?);
+        options.cron_config_file = source.name();
+    }
     options.dequeue = dequeue;
     options.webhooks = webhooks;
     if is_python_class {

@@ -87,6 +87,13 @@ impl<T> Step<T> {
         self
     }
 
+    /// The same step with the texts of its scripts in place of their digests: one of several scripts that must not be sent
+    /// twice, and of which a server may know some.
+    pub(crate) fn whole(mut self) -> Step<T> {
+        self.pipeline = with_texts(&self.pipeline);
+        self
+    }
+
     /// The step's name in errors.
     pub fn name(&self) -> &'static str {
         self.name

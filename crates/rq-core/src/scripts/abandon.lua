@@ -67,6 +67,10 @@ local function abandon(i)
     put_into_schedule(id, origin, I, T)
     return 2
   end
+  if unbegun and is_overwritten(id, x) then
+    give_back_overwritten(id, origin, T)
+    return 2
+  end
   -- The job has ended without this execution.
   if ENDED[status] then return 3 end
   local is_current = is_of_record(origin, id, x, worker, status)

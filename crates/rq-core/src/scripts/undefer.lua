@@ -12,7 +12,8 @@
 -- The first write is ZREM, which runs at maxmemory.
 local P, T, I = ARGV[1], ARGV[2], tonumber(ARGV[3])
 redis.call('ZCARD', KEYS[1])
--- The statuses of a job that was given another life since: Python leaves it in this registry when it enqueues it anew.
+-- The statuses of a job that was given another life since, unless it was deferred after that: Python leaves it in this
+-- registry when it enqueues it anew.
 local GOES_ON = {queued = true, started = true, finished = true, failed = true, stopped = true, canceled = true}
 -- How long a job must have been deferred, in seconds: producers in Python write the registry and the sets of
 -- dependencies in several steps.
@@ -44,12 +45,14 @@ local function undefer(id)
   if not since then return 0 end
   local job = P .. ':job:' .. id
   local was = redis.pcall('HMGET', job, 'dependency_ids', 'dependency_id', 'allow_dependency_failures', 'status',
-    'after_group')
-  if was.err or redis.pcall('HEXISTS', job, 'data') ~= 1 or GOES_ON[was[4] or ''] then
+    'origin', 'enqueued_at', 'after_group')
+  local status, origin, group = was[4] or '', was[5] or '', was[7]
+  local is_gone = was.err or redis.pcall('HEXISTS', job, 'data') ~= 1
+  if is_gone or (GOES_ON[status] and not is_deferred(id, status, origin, was[6])) then
     redis.call('ZREM', KEYS[1], id)
     return 1
   end
-  if was[5] and redis.pcall('EXISTS', P .. ':group_open:' .. was[5]) ~= 0 then return 0 end
+  if group and redis.pcall('EXISTS', P .. ':group_open:' .. group) ~= 0 then return 0 end
   local dependencies = named(was[1], was[2])
   if since > I - SETTLED_S or is_held_back(dependencies, is_set(was[3])) then return 0 end
   local released, seen = release(id, nil, T, I)
@@ -57,7 +60,7 @@ local function undefer(id)
   if released ~= 2 then return 0 end
   redis.call('ZREM', KEYS[1], id)
   leave_dependencies(id, dependencies)
-  if was[5] then redis.pcall('SREM', P .. ':group_ends:' .. was[5], id) end
+  if group then redis.pcall('SREM', P .. ':group_ends:' .. group, id) end
   looked_at = looked_at + RELEASE_COST
   return 2
 end

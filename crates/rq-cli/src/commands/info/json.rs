@@ -1,5 +1,6 @@
 //! A snapshot as the object of `--json`. The command's help lists its fields.
 
+use rq_core::steps::cron::record::CronRecord;
 use rq_core::{Timestamp, WorkerRecord};
 use serde::Serialize;
 
@@ -24,6 +25,16 @@ struct Info<'a> {
     workers: Option<Vec<WorkerInfo<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     groups: Option<usize>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cron_schedulers: Vec<CronInfo<'a>>,
+}
+
+#[derive(Serialize)]
+struct CronInfo<'a> {
+    name: &'a str,
+    hostname: &'a str,
+    pid: &'a str,
+    config_file: &'a str,
 }
 
 #[derive(Serialize)]
@@ -72,8 +83,20 @@ pub(super) fn render(snapshot: &Snapshot, server: &Server, shows: Shows) -> Resu
         queues: (shows != Shows::Workers).then(|| snapshot.queues.iter().map(QueueInfo::from).collect()),
         workers: (shows != Shows::Queues).then(|| snapshot.workers.iter().map(WorkerInfo::from).collect()),
         groups: (shows != Shows::Workers).then_some(snapshot.groups),
+        cron_schedulers: if shows == Shows::Both {
+            snapshot.cron_schedulers.iter().map(CronInfo::from).collect()
+        } else {
+            Vec::new()
+        },
     };
     Ok(Text::json(&info)?.ended())
+}
+
+impl<'a> From<&'a CronRecord> for CronInfo<'a> {
+    fn from(record: &'a CronRecord) -> CronInfo<'a> {
+        let CronRecord { name, hostname, pid, config_file, .. } = record;
+        CronInfo { name, hostname, pid, config_file }
+    }
 }
 
 impl<'a> From<&'a Queue> for QueueInfo<'a> {
@@ -140,6 +163,7 @@ mod tests {
                 counts: Counts { queued: 2, failed: 1, ..Counts::default() },
                 scheduler: None,
             }],
+            cron_schedulers: Vec::new(),
             workers: vec![WorkerRecord::from_fields("w", fields).unwrap()],
             groups: 3,
         };

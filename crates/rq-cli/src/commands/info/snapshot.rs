@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rq_core::link::BlockingLink;
+use rq_core::steps::cron::record::{CronRecord, living, records};
 use rq_core::steps::queue::{self, Counts};
 use rq_core::steps::{group, roster, schedule};
-use rq_core::{Error, Keys, Timestamp, WorkerRecord};
+use rq_core::{Error, ErrorClass, Keys, Timestamp, WorkerRecord};
 
 /// Queues and workers as Redis had them a moment ago.
 #[derive(Clone, Debug)]
@@ -17,6 +18,8 @@ pub(super) struct Snapshot {
     pub(super) workers: Vec<WorkerRecord>,
     /// How many groups there are, of whichever queues.
     pub(super) groups: usize,
+    /// The cron schedulers that live, Python's among them.
+    pub(super) cron_schedulers: Vec<CronRecord>,
 }
 
 /// One queue.
@@ -50,8 +53,18 @@ impl Snapshot {
         let queues = names.into_iter().zip(counts).zip(schedulers);
         let queues = queues.map(|((name, counts), scheduler)| Queue { name, counts, scheduler }).collect();
         let groups = link.run(&group::count(keys))?;
-        Ok(Snapshot { taken: Timestamp::now(), queues, workers, groups })
+        let cron_schedulers = cron_schedulers(link, keys)?;
+        Ok(Snapshot { taken: Timestamp::now(), queues, workers, groups, cron_schedulers })
     }
+}
+
+/// A user who may not look sees none.
+fn cron_schedulers(link: &BlockingLink, keys: &Keys) -> Result<Vec<CronRecord>, Error> {
+    let names = match link.run(&living(keys, Timestamp::now())) {
+        Err(error) if error.class() == ErrorClass::Misconfigured => Vec::new(),
+        names => names?,
+    };
+    if names.is_empty() { Ok(Vec::new()) } else { link.run(&records(keys, &names)) }
 }
 
 /// Who schedules each of `queues`.

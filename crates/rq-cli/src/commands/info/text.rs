@@ -44,6 +44,7 @@ pub(super) fn render(snapshot: &Snapshot, layout: &Layout) -> Text {
             queue_lines(snapshot, layout, &mut lines);
             lines.push(Text::default());
             worker_lines(snapshot, layout, &mut lines);
+            cron_lines(snapshot, &mut lines);
             lines.push(Text::default());
             lines.push(text!("Updated: {}", local_time(snapshot.taken)));
         }
@@ -117,6 +118,16 @@ fn worker_lines(snapshot: &Snapshot, layout: &Layout, lines: &mut Vec<Text>) {
     if !layout.raw {
         lines.push(text!("{} workers, {} queues", snapshot.workers.len(), snapshot.queues.len()));
     }
+}
+
+/// Beyond RQ's text, and only where there is something to say.
+fn cron_lines(snapshot: &Snapshot, lines: &mut Vec<Text>) {
+    if snapshot.cron_schedulers.is_empty() {
+        return;
+    }
+    let names = snapshot.cron_schedulers.iter().map(|scheduler| Text::line(Shown::name(&scheduler.name)));
+    let count = snapshot.cron_schedulers.len();
+    lines.push(text!("{count} cron schedulers: ") + Text::joined(names, ", "));
 }
 
 fn worker_line(worker: &WorkerRecord, layout: &Layout) -> Text {
@@ -210,7 +221,8 @@ mod tests {
 
     fn shown(queues: Vec<Queue>, workers: Vec<WorkerRecord>, layout: Layout) -> String {
         let taken = Timestamp::from_epoch_us(0);
-        let text = render(&Snapshot { taken, queues, workers, groups: 0 }, &layout);
+        let snapshot = Snapshot { taken, queues, workers, groups: 0, cron_schedulers: Vec::new() };
+        let text = render(&snapshot, &layout);
         // The time of the snapshot is in the time zone of the machine that runs the test.
         let text = text.as_str();
         let updated = text.find("Updated: ").map_or(text.len(), |at| at + "Updated: ".len());

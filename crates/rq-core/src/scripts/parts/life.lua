@@ -38,3 +38,19 @@ local function has_record(id, x, worker)
   if status == 'started' then return was[2] == worker and was[3] == x end
   return not ENDED[status] and not waits_somewhere(id, status)
 end
+
+-- Whether a worker of Python's has written over the record since execution x, which has not begun, was claimed. Such a
+-- worker marks whatever life the record is in, and writes its copy of an earlier one over it when it ends; `execution`
+-- it leaves in place, and a claim of ours does not.
+local function is_overwritten(id, x)
+  local was = ask('HMGET', PREFIX .. ':job:' .. id, 'status', 'execution')
+  if was.err or was[2] ~= x then return false end
+  return was[1] == 'started' or (ENDED[was[1]] and was[1] ~= 'canceled')
+end
+
+-- Gives back a job that was claimed and never began, and whose record shows another's run, which may have ended.
+local function give_back_overwritten(id, origin, T)
+  local registry = REGISTRY[redis.pcall('HGET', PREFIX .. ':job:' .. id, 'status')]
+  if registry then redis.pcall('ZREM', PREFIX .. registry .. origin, id) end
+  give_back(id, origin, T)
+end

@@ -29,13 +29,38 @@ local function leave_dependencies(id, dependencies)
   end
 end
 
+-- The second of a time as RQ writes it, `2026-11-22T01:48:57.947958Z`; nil where it is none.
+local function second_of(text)
+  local year, month, day, hour, minute, second = string.match(text or '', '^(%d+)-(%d+)-(%d+)T(%d+):(%d+):(%d+)')
+  if not year then return nil end
+  -- Years that begin in March have their leap day at the end.
+  if tonumber(month) <= 2 then year, month = year - 1, month + 12 end
+  local days = 365 * year + math.floor(year / 4) - math.floor(year / 100) + math.floor(year / 400)
+    + math.floor((153 * (month - 3) + 2) / 5) + day - 719469
+  return ((days * 24 + hour) * 60 + minute) * 60 + second
+end
+
+-- What Python's worker may have written over the record of a job that was deferred while that worker ran its id.
+local OVERWRITTEN = {started = true, finished = true, failed = true, stopped = true}
+
+-- Whether the job waits for others, by its status, or since it was deferred after the life that its record shows: Python's
+-- worker writes its copy over the record when it ends (docs/design/lives.md). Of one that was enqueued anew after that,
+-- whose entry Python leaves in the registry, the record shows the later life.
+local function is_deferred(id, status, origin, enqueued_at)
+  if status == 'deferred' then return true end
+  if not OVERWRITTEN[status] then return false end
+  local since = tonumber(redis.pcall('ZSCORE', PREFIX .. ':deferred:' .. origin, id))
+  local enqueued_s = since and second_of(enqueued_at)
+  return enqueued_s ~= nil and enqueued_s <= since
+end
+
 -- Queues a deferred job that no other holds back. 2 released · 1 waits for no job (gone, or not deferred) · 0 held
 -- back; and how many dependencies it has looked at.
 local function release(id, past, T, I)
   local job = PREFIX .. ':job:' .. id
-  local was = redis.pcall('HMGET', job, 'status', 'origin', 'allow_dependency_failures')
+  local was = redis.pcall('HMGET', job, 'status', 'origin', 'allow_dependency_failures', 'enqueued_at')
   if was.err or not was[2] or redis.pcall('HEXISTS', job, 'data') ~= 1 then return 1, 0 end
-  if was[1] ~= 'deferred' then
+  if not is_deferred(id, was[1] or '', was[2], was[4]) then
     -- Python leaves an id there that it enqueues anew.
     write('ZREM', PREFIX .. ':deferred:' .. was[2], id)
     return 1, 0

@@ -1,0 +1,136 @@
+//! `rq cron`: enqueues jobs at their times (docs/cli.md §7).
+//!
+//! What is done to single entries are commands of two words: `cron_list.rs`, `cron_entry.rs`.
+
+use std::ffi::OsString;
+
+use rq_core::link::Link;
+use rq_cron::{Cron, CronScheduler};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{Level, info};
+
+use crate::app::App;
+use crate::cron_source::CronSource;
+use crate::log::{self, Format};
+use crate::paint::Paint;
+use crate::refusal::Refusal;
+use crate::server::{Server, Shared};
+
+/// The command's name.
+pub(crate) const NAME: &str = "cron";
+/// The names of those of two words, by the second of them.
+pub(crate) const LIST: &str = "cron list";
+pub(crate) const PAUSE: &str = "cron pause";
+pub(crate) const RESUME: &str = "cron resume";
+pub(crate) const TRIGGER: &str = "cron trigger";
+pub(crate) const FORGET: &str = "cron forget";
+
+const EXAMPLES: &str = "\
+Examples:
+  rq cron                    # the entries of rq.toml
+  rq cron cron_config.py     # those of a Python program, as RQ's own has them
+  rq cron list               # all entries, and who runs them
+  rq cron pause nightly      # nothing is enqueued for it until `rq cron resume nightly`
+  rq cron trigger nightly    # enqueues a job of it now
+  rq cron forget nightly     # removes what Redis keeps of it";
+
+const SEVERAL: &str = "\
+Several of these, and workers with --with-cron, may have the same entries: each tick is
+fired once, by whoever comes first, and goes on when one of them dies. Entries are the
+same by their names.
+
+A file that is called `list`, `pause`, `resume`, `trigger` or `forget` is given with its
+folder: rq cron ./list";
+
+/// Enqueue jobs at their times, until SIGINT or SIGTERM.
+#[derive(Debug, clap::Args)]
+#[command(before_help = EXAMPLES, after_help = SEVERAL)]
+pub(crate) struct Args {
+    /// A file of entries, rq.toml say, or RQ's Python: a file, or a module by its dotted name [default: the entries of the
+    /// program, and rq.toml, where there is one].
+    #[arg(value_name = "CONFIG_PATH")]
+    config_path: Option<String>,
+    /// DEBUG, INFO, WARNING, ERROR or CRITICAL.
+    #[arg(short, long, visible_alias = "logging_level", value_name = "LEVEL", default_value = "INFO", value_parser = log::level)]
+    logging_level: Level,
+    #[command(flatten)]
+    shared: Shared,
+}
+
+/// `arguments` with the two words of a command made one.
+pub(crate) fn arguments_of(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    if let [_, command, word, ..] = arguments.as_slice()
+        && command == NAME
+        && let Some(word) = word.to_str()
+        && let name = format!("{NAME} {word}")
+        && [LIST, PAUSE, RESUME, TRIGGER, FORGET].contains(&name.as_str())
+    {
+        arguments.remove(2);
+        arguments[1] = name.into();
+    }
+    arguments
+}
+
+pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
+    let server = args.shared.server()?;
+    let format = Format::new(log::LINE_DEFAULT, log::DATE_DEFAULT).map_err(Refusal::Failed)?;
+    let source = CronSource::choose(args.config_path.as_deref(), app.cron)?;
+    let log = log::install(args.logging_level, format, Paint::of_stdout());
+    let log = log.start_threads();
+    let ended = source.load().and_then(|cron| enqueue(&server, &cron, &source.name()));
+    // What was logged comes before the reason.
+    drop(log);
+    ended
+}
+
+/// Runs the scheduler until a signal ends it.
+fn enqueue(server: &Server, cron: &Cron, source: &str) -> Result<(), Refusal> {
+    let checked = cron.check().map_err(|error| Refusal::Failed(error.to_string()))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Refusal::Failed(format!("the runtime could not start: {error}")))?;
+    let ended = runtime.block_on(async {
+        let link = Link::open(&server.url).await.map_err(|error| server.refusal(&error))?;
+        let scheduler = CronScheduler::new(&checked, link, server.keys.clone());
+        let scheduler = scheduler.map_err(|error| server.refusal(&error))?.config_file(source);
+        let stop = asked_to_stop(scheduler.name().to_owned())?;
+        scheduler.run(stop).await.map_err(|error| server.refusal(&error))
+    });
+    // An attempt to connect may still be under way; nobody waits for it any more.
+    runtime.shutdown_background();
+    ended
+}
+
+/// Completes with the first SIGINT or SIGTERM.
+fn asked_to_stop(name: String) -> Result<impl Future<Output = ()>, Refusal> {
+    let handle =
+        |kind| signal(kind).map_err(|error| Refusal::Failed(format!("signals cannot be handled: {error}")));
+    let (mut interrupt, mut terminate) = (handle(SignalKind::interrupt())?, handle(SignalKind::terminate())?);
+    Ok(async move {
+        let kind = tokio::select! {
+            _ = interrupt.recv() => SignalKind::interrupt(),
+            _ = terminate.recv() => SignalKind::terminate(),
+        };
+        info!("CronScheduler {name}: received shutdown signal {}", kind.as_raw_value());
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_may_be_called_as_a_command() {
+        let check = |line: &str, expected: &[&str]| {
+            let arguments = line.split(' ').map(Into::into).collect();
+            assert_eq!(arguments_of(arguments), expected, "{line}");
+        };
+        check("rq cron list --json", &["rq", "cron list", "--json"]);
+        check("rq cron pause a", &["rq", "cron pause", "a"]);
+        check("rq cron ./list", &["rq", "cron", "./list"]);
+        check("rq cron lists", &["rq", "cron", "lists"]);
+        check("rq cron -l DEBUG list", &["rq", "cron", "-l", "DEBUG", "list"]);
+        check("rq worker list", &["rq", "worker", "list"]);
+    }
+}

@@ -1,0 +1,131 @@
+//! Entries from a file: `rq.toml`, or RQ's own configuration in Python.
+
+mod draft;
+mod python;
+mod seconds;
+mod toml;
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use crate::cron::Cron;
+use draft::Draft;
+
+/// The most bytes of a file.
+pub const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// A file whose entries cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{} cannot be read: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file has more than [`FILE_BYTES_MAX`].
+    #[error("{} has more than {FILE_BYTES_MAX} bytes", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Its name ends neither in `.toml` nor in `.py`.
+    #[error("{} is no configuration: its name must end in .toml, or in .py for RQ's own", path.display())]
+    Kind {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Something in it cannot be.
+    #[error("{}line {line}: {reason}", path.as_ref().map(|path| format!("{}, ", path.display())).unwrap_or_default())]
+    Line {
+        /// The file, where it was read from one.
+        path: Option<PathBuf>,
+        /// The line, from 1 on.
+        line: usize,
+        /// What is wrong there, and what to write instead.
+        reason: String,
+    },
+}
+
+impl Cron {
+    /// The entries of a file: of `rq.toml`, or of RQ's own configuration, which is read and never executed.
+    pub fn read(path: impl AsRef<Path>) -> Result<Cron, ConfigError> {
+        let path = path.as_ref();
+        let parse = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("toml") => Cron::from_toml,
+            Some("py") => Cron::from_python,
+            _ => return Err(ConfigError::Kind { path: path.to_owned() }),
+        };
+        let unread = |source| ConfigError::Read { path: path.to_owned(), source };
+        if fs::metadata(path).map_err(unread)?.len() > FILE_BYTES_MAX {
+            return Err(ConfigError::TooLarge { path: path.to_owned() });
+        }
+        parse(&fs::read_to_string(path).map_err(unread)?).map_err(|error| error.in_file(path))
+    }
+
+    /// The `[[cron]]` tables of a text in TOML. Its other tables are left alone.
+    ///
+    /// ```
+    /// let cron = rq_cron::Cron::from_toml(r#"
+    ///     [[cron]]
+    ///     function = "reports.daily"
+    ///     args = [2026]
+    ///     at = "0 3 * * *"
+    ///     zone = "Europe/Berlin"
+    ///     queue = "low"
+    ///     timeout = "10m"
+    /// "#)?;
+    /// assert_eq!(cron.check().unwrap().entries()[0].schedule().to_string(), "at 0 3 * * * (Europe/Berlin)");
+    /// # Ok::<(), rq_cron::ConfigError>(())
+    /// ```
+    pub fn from_toml(text: &str) -> Result<Cron, ConfigError> {
+        entries(toml::drafts(text))
+    }
+
+    /// The entries that a text in Python registers with RQ, where it is plain: imports, constants, and calls of
+    /// `register`. Nothing is executed; what is not plain is refused.
+    ///
+    /// ```
+    /// let cron = rq_cron::Cron::from_python("
+    /// from rq import cron
+    /// from tasks import greet
+    ///
+    /// cron.register(greet, 'default', args=('bob',), interval=5 * 60)
+    /// ")?;
+    /// assert_eq!(cron.check().unwrap().entries()[0].function(), "tasks.greet");
+    /// # Ok::<(), rq_cron::ConfigError>(())
+    /// ```
+    pub fn from_python(text: &str) -> Result<Cron, ConfigError> {
+        entries(python::drafts(text))
+    }
+}
+
+fn entries(drafts: Result<Vec<Draft>, Fault>) -> Result<Cron, ConfigError> {
+    let entries = drafts.and_then(|drafts| drafts.iter().map(Draft::entry).collect::<Result<Cron, Fault>>());
+    entries.map_err(|Fault { line, reason }| ConfigError::Line { path: None, line, reason })
+}
+
+impl ConfigError {
+    fn in_file(mut self, file: &Path) -> ConfigError {
+        if let ConfigError::Line { path, .. } = &mut self {
+            *path = Some(file.to_owned());
+        }
+        self
+    }
+}
+
+/// What is wrong in a line.
+#[derive(Debug)]
+struct Fault {
+    line: usize,
+    reason: String,
+}
+
+impl Fault {
+    fn new(line: usize, reason: impl Into<String>) -> Fault {
+        Fault { line, reason: reason.into() }
+    }
+}

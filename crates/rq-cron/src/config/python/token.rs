@@ -1,0 +1,279 @@
+//! [`Token`]: the words of Python.
+
+use super::super::Fault;
+
+/// A word of Python.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Token {
+    Name(String),
+    Text(String),
+    Bytes(Vec<u8>),
+    Int(i64),
+    Float(f64),
+    /// An operator, a bracket, a comma.
+    Sign(&'static str),
+    /// The end of a statement.
+    End,
+}
+
+/// A word, and its line.
+#[derive(Clone, Debug)]
+pub(super) struct Placed {
+    pub(super) token: Token,
+    pub(super) line: usize,
+}
+
+/// Signs, those first that others are the beginning of.
+const SIGNS: [&str; 34] = [
+    "**", "//", "==", "!=", "<=", ">=", "->", ":=", "+=", "-=", "*=", "/=", "<<", ">>", "(", ")", "[", "]",
+    "{", "}", ",", ":", ".", "=", "+", "-", "*", "/", "%", "@", "<", ">", "|", "&",
+];
+
+/// The words of a text, with an [`Token::End`] behind each statement.
+pub(super) fn tokens(text: &str) -> Result<Vec<Placed>, Fault> {
+    let mut reader = Reader { text, at: 0, line: 1, depth: 0, tokens: Vec::new() };
+    while reader.step()? {}
+    reader.push(Token::End);
+    Ok(reader.tokens)
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    line: usize,
+    /// How many brackets are open.
+    depth: usize,
+    tokens: Vec<Placed>,
+}
+
+impl Reader<'_> {
+    fn rest(&self) -> &str {
+        &self.text[self.at..]
+    }
+
+    fn push(&mut self, token: Token) {
+        self.tokens.push(Placed { token, line: self.line });
+    }
+
+    fn fault(&self, reason: impl Into<String>) -> Fault {
+        Fault::new(self.line, reason)
+    }
+
+    /// Reads one word, or what is between two; `false` at the end.
+    fn step(&mut self) -> Result<bool, Fault> {
+        let Some(first) = self.rest().chars().next() else { return Ok(false) };
+        match first {
+            '\n' => self.end_line()?,
+            '\r' | ' ' | '\t' | '\x0c' | '\u{feff}' => self.at += first.len_utf8(),
+            '#' => self.at += self.rest().find('\n').unwrap_or(self.rest().len()),
+            ';' => {
+                self.push(Token::End);
+                self.at += 1;
+            }
+            '\\' => self.join_lines()?,
+            '0'..='9' => self.number()?,
+            '.' if self.rest()[1..].starts_with(|next: char| next.is_ascii_digit()) => self.number()?,
+            '"' | '\'' => self.text("")?,
+            first if first.is_alphabetic() || first == '_' => self.name()?,
+            _ => self.sign()?,
+        }
+        Ok(true)
+    }
+
+    fn end_line(&mut self) -> Result<(), Fault> {
+        if self.depth == 0 {
+            self.push(Token::End);
+        }
+        self.at += 1;
+        self.line += 1;
+        let margin = self.rest().len() - self.rest().trim_start_matches([' ', '\t']).len();
+        let is_blank = matches!(self.rest()[margin..].chars().next(), None | Some('\n' | '\r' | '#'));
+        if self.depth == 0 && margin > 0 && !is_blank {
+            return Err(self.fault("a block is not read: write the entries in rq.toml"));
+        }
+        Ok(())
+    }
+
+    fn join_lines(&mut self) -> Result<(), Fault> {
+        let after = self.rest()[1..].trim_start_matches('\r');
+        if !after.starts_with('\n') {
+            return Err(self.fault("a `\\` joins lines only at the end of one"));
+        }
+        self.at = self.text.len() - after.len() + 1;
+        self.line += 1;
+        Ok(())
+    }
+
+    fn name(&mut self) -> Result<(), Fault> {
+        let rest = self.rest();
+        let length = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+        let name = rest[..length].to_owned();
+        let is_prefix = length <= 2 && name.chars().all(|c| "rRbBuUfFtT".contains(c));
+        self.at += length;
+        if is_prefix && self.rest().starts_with(['"', '\'']) {
+            return self.text(&name.to_ascii_lowercase());
+        }
+        self.push(Token::Name(name));
+        Ok(())
+    }
+
+    fn sign(&mut self) -> Result<(), Fault> {
+        let sign = SIGNS.into_iter().find(|sign| self.rest().starts_with(sign));
+        let sign = sign.ok_or_else(|| {
+            self.fault(format!("{:?} is not read here", self.rest().chars().next().unwrap_or_default()))
+        })?;
+        match sign {
+            "(" | "[" | "{" => self.depth += 1,
+            ")" | "]" | "}" => self.depth = self.depth.saturating_sub(1),
+            _ => {}
+        }
+        self.push(Token::Sign(sign));
+        self.at += sign.len();
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<(), Fault> {
+        let rest = self.rest();
+        let is_hex = rest.len() > 1 && matches!(rest.as_bytes()[1], b'x' | b'X');
+        let mut length = 0;
+        for (at, c) in rest.char_indices() {
+            let is_exponents = !is_hex && matches!(c, '+' | '-') && rest[..at].ends_with(['e', 'E']);
+            if !c.is_ascii_alphanumeric() && c != '_' && c != '.' && !is_exponents {
+                break;
+            }
+            length = at + c.len_utf8();
+        }
+        let written = &rest[..length];
+        let token =
+            number(written).ok_or_else(|| self.fault(format!("{written} is no number that is read here")))?;
+        self.push(token);
+        self.at += length;
+        Ok(())
+    }
+
+    /// A text or bytes, of which only the prefix was read.
+    fn text(&mut self, prefix: &str) -> Result<(), Fault> {
+        if prefix.contains(['f', 't']) {
+            return Err(self.fault("a text with values in it is not read: write out what it says"));
+        }
+        let quote = &self.rest()[..1];
+        let triple = quote.repeat(3);
+        let is_triple = self.rest().starts_with(&triple);
+        let quote = if is_triple { triple } else { quote.to_owned() };
+        let (is_raw, is_bytes) = (prefix.contains('r'), prefix.contains('b'));
+        let first_line = self.line;
+        self.at += quote.len();
+        let mut bytes = Vec::new();
+        loop {
+            let Some(next) = self.rest().chars().next() else {
+                return Err(Fault::new(first_line, "a text has no end"));
+            };
+            if self.rest().starts_with(&quote) {
+                break;
+            }
+            match next {
+                '\n' if !is_triple => return Err(self.fault("a text has no end in its line")),
+                '\\' => self.escape(is_raw, is_bytes, &mut bytes)?,
+                next => {
+                    self.line += usize::from(next == '\n');
+                    self.at += next.len_utf8();
+                    bytes.extend_from_slice(next.encode_utf8(&mut [0; 4]).as_bytes());
+                }
+            }
+        }
+        self.at += quote.len();
+        let token = if is_bytes {
+            Token::Bytes(bytes)
+        } else {
+            Token::Text(String::from_utf8(bytes).map_err(|_| self.fault("a text is none"))?)
+        };
+        self.tokens.push(Placed { token, line: first_line });
+        Ok(())
+    }
+
+    /// A `\` and what belongs to it.
+    fn escape(&mut self, is_raw: bool, is_bytes: bool, bytes: &mut Vec<u8>) -> Result<(), Fault> {
+        let Some(escaped) = self.rest()[1..].chars().next() else {
+            return Err(self.fault("a text has no end"));
+        };
+        let after = 1 + escaped.len_utf8();
+        self.line += usize::from(escaped == '\n');
+        let plain = match escaped {
+            _ if is_raw => None,
+            '\n' => Some(""),
+            'n' => Some("\n"),
+            't' => Some("\t"),
+            'r' => Some("\r"),
+            'a' => Some("\x07"),
+            'b' => Some("\x08"),
+            'f' => Some("\x0c"),
+            'v' => Some("\x0b"),
+            '\\' => Some("\\"),
+            '\'' => Some("'"),
+            '"' => Some("\""),
+            'x' => return self.code(2, 16, 2, is_bytes, bytes),
+            'u' if !is_bytes => return self.code(2, 16, 4, false, bytes),
+            'U' if !is_bytes => return self.code(2, 16, 8, false, bytes),
+            'N' if !is_bytes => {
+                return Err(self.fault("a character by its name is not read: write the character"));
+            }
+            '0'..='7' => {
+                let digits = self.rest()[1..].chars().take(3).take_while(|c| matches!(c, '0'..='7')).count();
+                return self.code(1, 8, digits, is_bytes, bytes);
+            }
+            _ => None,
+        };
+        match plain {
+            Some(plain) => bytes.extend_from_slice(plain.as_bytes()),
+            // As it is written, which Python keeps.
+            None => bytes.extend_from_slice(&self.rest().as_bytes()[..after]),
+        }
+        self.at += after;
+        Ok(())
+    }
+
+    /// A character by its number: `digits` of them, behind `before` bytes.
+    fn code(
+        &mut self,
+        before: usize,
+        radix: u32,
+        digits: usize,
+        is_bytes: bool,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        let written = self.rest().get(before..before + digits);
+        let number = written.and_then(|written| u32::from_str_radix(written, radix).ok());
+        match number.map(|number| (u8::try_from(number), char::from_u32(number))) {
+            Some((Ok(byte), _)) if is_bytes => bytes.push(byte),
+            Some((_, Some(char))) if !is_bytes => {
+                bytes.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes())
+            }
+            _ => return Err(self.fault("a `\\` of a text is followed by no character's number")),
+        }
+        self.at += before + digits;
+        Ok(())
+    }
+}
+
+/// `1_000`, `0x1f`, `0o17`, `0b1`, `1.5`, `1e3`; no more than 64 bits.
+fn number(written: &str) -> Option<Token> {
+    let is_apart = !written.contains("__") && !written.ends_with('_');
+    let digits = written.replace('_', "").to_ascii_lowercase();
+    let whole = |digits: &str, radix| i64::from_str_radix(digits, radix).ok().map(Token::Int);
+    let token = match digits.get(..2) {
+        Some("0x") => whole(&digits[2..], 16),
+        Some("0o") => whole(&digits[2..], 8),
+        Some("0b") => whole(&digits[2..], 2),
+        // Python has no decimals that begin with 0, except zero.
+        _ if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            let is_plain = !digits.starts_with('0') || digits.bytes().all(|byte| byte == b'0');
+            whole(&digits, 10).filter(|_| is_plain)
+        }
+        _ => digits
+            .parse()
+            .ok()
+            .map(Token::Float)
+            .filter(|_| digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')),
+    };
+    token.filter(|_| is_apart)
+}

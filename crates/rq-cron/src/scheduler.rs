@@ -1,0 +1,338 @@
+//! [`CronScheduler`]: enqueues what is due, once, whoever else has the same entries.
+//!
+//! It looks at its entries, sends the ticks that are due, and sleeps until the next one is, or until its next heartbeat. What
+//! is decided about each entry is in Redis alone (`tick.lua`); what it remembers of that may be old, and is then corrected
+//! by the answers.
+
+use std::collections::BTreeSet;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rq_core::link::{Backoff, Link, Step, within};
+use rq_core::steps::cron::record::{CronRecord, death, living, records, save};
+use rq_core::steps::cron::{TICKS_MAX, Tick, announce, tick};
+use rq_core::{Codec, Error, ErrorClass, Keys, Timestamp};
+
+use crate::clock::{Clock, RedisClock};
+use crate::cron::CheckedCron;
+use crate::event::{CronEvent, CronObserver};
+use crate::log::CronLog;
+use crate::record::{described, names_in};
+use crate::tracked::{After, Tracked};
+
+/// How often a scheduler writes that it lives, at least, and looks at what others do: RQ's 60 s.
+pub const HEARTBEAT: Duration = Duration::from_secs(60);
+/// How long nobody may have upheld a schedule until another one may have the entry: two heartbeats, and half of one.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(150);
+/// The pauses between two attempts at what Redis does not take.
+const PAUSES: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+/// How often an outage is told of.
+const TELL_EVERY: Duration = Duration::from_secs(60);
+/// From when on its end is told.
+const OUTAGE_MIN: Duration = Duration::from_secs(1);
+/// How long its end may take: who stops it waits.
+const DEATH_LIMIT: Duration = Duration::from_secs(2);
+
+/// Enqueues what is due, once, whoever else has the same entries.
+///
+/// Its ticks may be shared with any number of others, in other processes and on other hosts. It carries on through outages of
+/// Redis; what was due meanwhile is made up for as the entries say.
+#[must_use = "a scheduler does nothing until it is run"]
+pub struct CronScheduler {
+    keys: Keys,
+    link: Link,
+    name: String,
+    hostname: String,
+    config_file: String,
+    codec: Codec,
+    entries: Vec<Tracked>,
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn CronObserver>,
+    created_at: Timestamp,
+    heartbeat_at: Option<Timestamp>,
+    /// The schedulers of Python, and their entries, that were told of.
+    strangers: Option<(Vec<String>, Vec<String>)>,
+}
+
+impl CronScheduler {
+    /// A scheduler of these entries, which logs to `tracing` and goes by the clock of Redis.
+    ///
+    /// # Errors
+    /// If the call of an entry cannot be written.
+    pub fn new(cron: &CheckedCron, link: Link, keys: Keys) -> Result<CronScheduler, Error> {
+        // RQ's is always pickle, whatever `-S` says; the codec of a call has precedence.
+        let codec = Codec::Pickle;
+        let entries = cron.entries().iter().map(|entry| Tracked::new(entry.clone(), codec));
+        let entries = entries.collect::<Result<Vec<_>, _>>()?;
+        link.follow_cluster(&keys);
+        let hostname = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned());
+        let hostname = hostname.unwrap_or_else(|_| "unknown".to_owned());
+        let random = uuid::Uuid::new_v4().simple().to_string();
+        Ok(CronScheduler {
+            name: format!("{hostname}:{}:{}", std::process::id(), &random[..6]),
+            keys,
+            link,
+            hostname,
+            config_file: String::new(),
+            codec,
+            entries,
+            clock: Arc::new(RedisClock::new()),
+            observer: Arc::new(CronLog),
+            created_at: Timestamp::now(),
+            heartbeat_at: None,
+            strangers: None,
+        })
+    }
+
+    /// Where its entries come from, for its record.
+    pub fn config_file(mut self, path: impl Into<String>) -> CronScheduler {
+        self.config_file = path.into();
+        self
+    }
+
+    /// A name of its own; no other scheduler may have it.
+    pub fn named(mut self, name: impl Into<String>) -> CronScheduler {
+        self.name = name.into();
+        self
+    }
+
+    /// Another clock.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> CronScheduler {
+        self.clock = clock;
+        self
+    }
+
+    /// Who is told what it does, in place of the log.
+    pub fn observer(mut self, observer: Arc<dyn CronObserver>) -> CronScheduler {
+        self.observer = observer;
+        self
+    }
+
+    /// Its name: host, process id and a random part, as RQ's.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs until `stop` completes. Whoever drops this before leaves its record to expire, and does no harm otherwise.
+    ///
+    /// # Errors
+    /// If Redis refuses, at the start, what it needs. Later that is told, and tried again.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), Error> {
+        self.created_at = self.clock.now();
+        self.tell(CronEvent::Starting);
+        self.tell(CronEvent::RegisteringBirth);
+        let mut stop = pin!(stop);
+        let begun = tokio::select! {
+            biased;
+            () = &mut stop => Ok(()),
+            result = self.work() => result,
+        };
+        if begun.is_ok() {
+            self.tell(CronEvent::StopRequested);
+        }
+        self.tell(CronEvent::RegisteringDeath);
+        // It is taken off in two minutes at the latest, if not by this.
+        let _ = within(DEATH_LIMIT, async {
+            let _ = self.link.run(&death(&self.keys, &self.name)).await;
+            Ok::<(), rq_core::RedisError>(())
+        })
+        .await;
+        self.tell(CronEvent::ShutdownComplete);
+        begun
+    }
+
+    /// The loop; ends with an error alone.
+    async fn work(&mut self) -> Result<(), Error> {
+        self.begin().await?;
+        loop {
+            let mut now = self.clock.now();
+            if self.heartbeat_at.is_none_or(|at| at <= now) {
+                self.announce(false).await?;
+                self.save().await?;
+                self.look_for_strangers(now).await;
+                now = self.clock.now();
+                self.heartbeat_at = Some(now.after(HEARTBEAT));
+            }
+            let next = self.fire(now).await?;
+            self.sleep(next).await;
+        }
+    }
+
+    /// Its first steps. What is refused here for want of a permission, say, ends it.
+    async fn begin(&mut self) -> Result<(), Error> {
+        // First, as the answer sets the clock by which all else is decided; then as that clock has it, and with what the
+        // announcement has told.
+        self.save().await?;
+        self.announce(true).await?;
+        let now = self.clock.now();
+        self.save().await?;
+        self.look_for_strangers(now).await;
+        self.heartbeat_at = Some(now.after(HEARTBEAT));
+        Ok(())
+    }
+
+    /// Fires what is due. When there is something to be done again.
+    async fn fire(&mut self, now: Timestamp) -> Result<Option<Timestamp>, Error> {
+        let mut next: Option<Timestamp> = None;
+        let mut after = After::default();
+        let mut gathered = Vec::new();
+        for at in 0..self.entries.len() {
+            let look = self.entries[at].look(now, self.codec)?;
+            // What is answered may leave more to be done.
+            let look_again = if look.ticks.is_empty() { look.next } else { Some(now) };
+            next = [next, look_again].into_iter().flatten().min();
+            gathered.extend(look.ticks.into_iter().map(|tick| (at, tick)));
+            if gathered.len() >= TICKS_MAX {
+                after = after.and(self.send(std::mem::take(&mut gathered)).await?);
+            }
+        }
+        after = after.and(self.send(gathered).await?);
+        if after.announce {
+            self.announce(false).await?;
+        }
+        if after.has_fired {
+            self.save().await?;
+        }
+        Ok(next)
+    }
+
+    /// Sends ticks of the entries at these places.
+    async fn send(&mut self, ticks: Vec<(usize, Tick)>) -> Result<After, Error> {
+        let mut after = After::default();
+        for chunk in ticks.chunks(TICKS_MAX) {
+            let sent: Vec<Tick> = chunk.iter().map(|(_, tick)| tick.clone()).collect();
+            let answers = self.until_taken(&tick(&self.keys, &sent)).await?;
+            let now = self.clock.now();
+            for ((at, tick), answer) in chunk.iter().zip(answers) {
+                let (name, observer) = (self.name.as_str(), &self.observer);
+                let tell = |event: CronEvent<'_>| observer.observe(name, &event);
+                after = after.and(self.entries[*at].ticked(tick, answer, now, HEARTBEAT, tell));
+            }
+        }
+        Ok(after)
+    }
+
+    async fn sleep(&self, next: Option<Timestamp>) {
+        let now = self.clock.now();
+        let until = [next, self.heartbeat_at].into_iter().flatten().min().unwrap_or(now.after(HEARTBEAT));
+        if until > now {
+            self.tell(CronEvent::Sleeping { pause: until.since(now) });
+            self.clock.wait_until(until).await;
+        }
+    }
+
+    async fn announce(&mut self, takes_over: bool) -> Result<(), Error> {
+        let definitions: Vec<_> = self.entries.iter().map(|tracked| tracked.definition.clone()).collect();
+        let step = announce(&self.keys, self.clock.now(), takes_over, GIVEN_UP_AFTER, &definitions);
+        let progress = self.until_taken(&step).await?;
+        for (tracked, progress) in self.entries.iter_mut().zip(progress) {
+            let (name, observer) = (self.name.as_str(), &self.observer);
+            tracked.announced(progress, |event| observer.observe(name, &event));
+        }
+        Ok(())
+    }
+
+    /// Writes its record, and learns what time it is.
+    async fn save(&self) -> Result<(), Error> {
+        let asked = Timestamp::now();
+        let redis = self.until_taken(&self.record_step()).await?;
+        self.clock.set_by(redis, asked, Timestamp::now());
+        Ok(())
+    }
+
+    fn record_step(&self) -> Step<Timestamp> {
+        let now = self.clock.now();
+        let record = CronRecord {
+            name: self.name.clone(),
+            hostname: self.hostname.clone(),
+            pid: std::process::id().to_string(),
+            created_at: self.created_at.to_string(),
+            config_file: self.config_file.clone(),
+            cron_jobs: described(&self.entries, now),
+            shares_ticks: true,
+        };
+        save(&self.keys, &record, now)
+    }
+
+    /// Tells of Python's schedulers that have the same entries, when that changes. It is no step that matters: where it
+    /// fails, it is taken again with the next heartbeat.
+    async fn look_for_strangers(&mut self, now: Timestamp) {
+        let Ok(names) = self.link.run(&living(&self.keys, now)).await else { return };
+        let Ok(found) = self.link.run(&records(&self.keys, &names)).await else { return };
+        let mut shared = BTreeSet::new();
+        let mut schedulers = Vec::new();
+        for record in found.iter().filter(|record| !record.shares_ticks) {
+            let theirs = names_in(&record.cron_jobs);
+            let common = self.entries.iter().map(Tracked::name).filter(|name| theirs.contains(*name));
+            let common: Vec<String> = common.map(str::to_owned).collect();
+            if !common.is_empty() {
+                schedulers.push(record.name.clone());
+            }
+            shared.extend(common);
+        }
+        let strangers = Some((schedulers, shared.into_iter().collect::<Vec<_>>()));
+        if let Some((schedulers, entries)) =
+            strangers.as_ref().filter(|(schedulers, _)| !schedulers.is_empty())
+        {
+            if self.strangers != strangers {
+                self.tell(CronEvent::SharedWithPython { schedulers, entries });
+            }
+        }
+        self.strangers = strangers;
+    }
+
+    /// Sends a step until Redis takes it; all steps here are safe to send twice.
+    async fn until_taken<T>(&self, step: &Step<T>) -> Result<T, Error> {
+        let mut pauses = PAUSES;
+        let mut outage: Option<Outage> = None;
+        loop {
+            let error = match self.link.run(step).await {
+                Ok(answer) => {
+                    self.tell_of_end(outage);
+                    return Ok(answer);
+                }
+                Err(error) if error.class() == ErrorClass::Fault => return Err(error),
+                // Nothing was ever done here: who has started this one is to know that at once.
+                Err(error) if error.class() == ErrorClass::Misconfigured && self.heartbeat_at.is_none() => {
+                    return Err(error);
+                }
+                Err(error) => error,
+            };
+            self.tell_of_outage(outage.get_or_insert_with(Outage::begin), &error);
+            tokio::time::sleep(pauses.pause()).await;
+        }
+    }
+
+    fn tell_of_outage(&self, outage: &mut Outage, error: &Error) {
+        if outage.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+            let lasts = outage.began.elapsed();
+            self.tell(CronEvent::OutageOn { error: &error.to_string(), lasts });
+            outage.told = Some(std::time::Instant::now());
+        }
+    }
+
+    fn tell_of_end(&self, outage: Option<Outage>) {
+        if let Some(lasted) =
+            outage.map(|outage| outage.began.elapsed()).filter(|lasted| *lasted >= OUTAGE_MIN)
+        {
+            self.tell(CronEvent::OutageOver { lasted });
+        }
+    }
+
+    fn tell(&self, event: CronEvent<'_>) {
+        self.observer.observe(&self.name, &event);
+    }
+}
+
+/// A time in which Redis takes nothing.
+struct Outage {
+    began: std::time::Instant,
+    told: Option<std::time::Instant>,
+}
+
+impl Outage {
+    fn begin() -> Outage {
+        Outage { began: std::time::Instant::now(), told: None }
+    }
+}

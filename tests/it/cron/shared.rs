@@ -1,0 +1,149 @@
+//! Several schedulers, and workers that have a cron: ticks, outages, missed and overlapping ones.
+
+use std::time::Duration;
+
+use rq_tests::{Child, PrivateRedis, Scratch, Signal, eventually};
+
+use super::process::{end, folder, spawn};
+use crate::rq_test::{Books, LIMIT, RqTest};
+
+/// An entry that is due each second, with more lines.
+fn each_second(more: &str) -> String {
+    format!(
+        "[[cron]]\nname = \"tick\"\nfunction = \"test.none\"\nat = \"* * * * * *\"\nzone = \"UTC\"\n{more}\n"
+    )
+}
+
+/// When the jobs were due that were enqueued, in the order of their queue.
+fn dues(scratch: &Scratch) -> Vec<String> {
+    let due = |id: &String| scratch.hash(&format!("job:{id}"))["cron_due"].clone();
+    scratch.waiting("default").iter().map(due).collect()
+}
+
+#[track_caller]
+fn wait_for(scratch: &Scratch, jobs: usize) {
+    eventually("the ticks to be fired", LIMIT, || (scratch.waiting("default").len() >= jobs).then_some(()));
+}
+
+/// The whole seconds of such times, which must rise.
+#[track_caller]
+fn seconds(dues: &[String]) -> Vec<i64> {
+    let seconds: Vec<i64> =
+        dues.iter().map(|due| rq_core::Timestamp::parse(due).unwrap().epoch_secs()).collect();
+    assert!(seconds.is_sorted_by(|a, b| a < b), "{dues:?}");
+    seconds
+}
+
+#[test]
+fn a_tick_of_many_schedulers_is_fired_once() {
+    let scratch = Scratch::new();
+    let folder = folder("rq.toml", &each_second(""));
+    let path = folder.path().join("rq.toml");
+    let with_cron = format!("--with-cron={}", path.display());
+    let ours = RqTest::new(&scratch);
+    let crons = [spawn(&scratch, &folder, &[]), spawn(&scratch, &folder, &[])];
+    // Workers of another queue, so that what is enqueued can be counted.
+    let workers: Vec<Child> = ["fork", "thread", "green"]
+        .map(|executor| ours.worker(&["-w", executor, &with_cron, "other"]))
+        .into();
+    wait_for(&scratch, 5);
+    assert_eq!(scratch.count("cron_schedulers"), 5);
+    for mut program in crons.into_iter().chain(workers) {
+        program.signal(Signal::SIGTERM);
+        assert!(program.wait(LIMIT).success(), "{}", program.report());
+    }
+    let seconds = seconds(&dues(&scratch));
+    assert_eq!(seconds.last().unwrap() - seconds[0] + 1, seconds.len() as i64, "{seconds:?}");
+    assert_eq!(scratch.count("cron_schedulers"), 0);
+}
+
+#[test]
+fn what_was_due_while_nobody_ran_is_made_up_for_as_the_entry_says() {
+    // How many seconds are left out: where the missed ones are dropped, that is one gap.
+    for (catch_up, gaps) in [("all", 0), ("latest", 1)] {
+        let scratch = Scratch::new();
+        let folder = folder("rq.toml", &each_second(&format!("catch_up = \"{catch_up}\"")));
+        let cron = spawn(&scratch, &folder, &[]);
+        wait_for(&scratch, 2);
+        cron.signal(Signal::SIGSTOP);
+        std::thread::sleep(Duration::from_secs(5));
+        let before = dues(&scratch).len();
+        cron.signal(Signal::SIGCONT);
+        wait_for(&scratch, before + 2);
+        let said = end(cron, Signal::SIGTERM);
+        let seconds = seconds(&dues(&scratch));
+        let left_out = seconds.windows(2).filter(|pair| pair[1] - pair[0] > 1).count();
+        assert_eq!(left_out, gaps, "{catch_up}: {seconds:?}");
+        assert_eq!(said.contains("not made up for"), gaps > 0, "{said}");
+        assert!(catch_up == "latest" || said.contains("s late: entry tick was due at"), "{said}");
+    }
+}
+
+#[test]
+fn a_tick_is_dropped_while_the_job_before_has_not_ended() {
+    let scratch = Scratch::new();
+    let folder = folder("rq.toml", &each_second("overlap = \"skip\""));
+    let cron = spawn(&scratch, &folder, &[]);
+    cron.wait_for_line("has not ended, so nothing is enqueued for", LIMIT);
+    assert_eq!(scratch.waiting("default").len(), 1);
+    RqTest::new(&scratch).drain(&[]);
+    wait_for(&scratch, 1);
+    end(cron, Signal::SIGTERM);
+}
+
+#[test]
+fn a_paused_entry_makes_up_for_nothing() {
+    let scratch = Scratch::new();
+    let ours = RqTest::new(&scratch);
+    let folder = folder("rq.toml", &each_second("catch_up = \"all\""));
+    let cron = spawn(&scratch, &folder, &[]);
+    wait_for(&scratch, 1);
+    ours.run(&["cron", "pause", "tick"]);
+    let paused = cron.wait_for_line("paused, so nothing is enqueued for", LIMIT);
+    let before = dues(&scratch).len();
+    ours.run(&["cron", "resume", "tick"]);
+    wait_for(&scratch, before + 1);
+    end(cron, Signal::SIGTERM);
+    assert!(dues(&scratch).iter().all(|due| !paused.contains(due)), "{paused}");
+}
+
+#[test]
+fn an_outage_of_redis_is_waited_out() {
+    let mut redis = PrivateRedis::lasting(&[]);
+    let scratch = Scratch::on(&redis.url());
+    let folder = folder("rq.toml", &each_second("catch_up = \"all\""));
+    let cron = spawn(&scratch, &folder, &[]);
+    wait_for(&scratch, 2);
+    redis.kill();
+    cron.wait_for_line("Redis takes nothing", LIMIT);
+    std::thread::sleep(Duration::from_secs(2));
+    redis.restart();
+    cron.wait_for_line("Redis is back", LIMIT);
+    eventually("Redis to have read its data", LIMIT, || {
+        redis::cmd("PING").exec(&mut redis.connection()).ok()
+    });
+    let before = scratch.waiting("default").len();
+    wait_for(&scratch, before + 1);
+    end(cron, Signal::SIGTERM);
+    let seconds = seconds(&dues(&scratch));
+    assert_eq!(seconds.last().unwrap() - seconds[0] + 1, seconds.len() as i64, "{seconds:?}");
+}
+
+#[test]
+fn a_worker_that_stops_fires_no_more() {
+    let scratch = Scratch::new();
+    let folder = folder("rq.toml", &each_second(""));
+    let with_cron = format!("--with-cron={}", folder.path().join("rq.toml").display());
+    let ours = RqTest::new(&scratch);
+    scratch.queue("other").enqueue(rq_core::Call::<()>::to("test.sleep").arg(4000)).unwrap();
+    let mut worker = ours.worker(&["-w", "thread", &with_cron, "other"]);
+    wait_for(&scratch, 1);
+    worker.wait_for_line("other: test.sleep", LIMIT);
+    worker.signal(Signal::SIGTERM);
+    worker.wait_for_line("shutdown complete", LIMIT);
+    let fired = scratch.waiting("default").len();
+    assert!(worker.wait(LIMIT).success());
+    assert_eq!(scratch.waiting("default").len(), fired);
+    let (code, _, said) = ours.outcome(&["worker", "--burst", &with_cron]);
+    assert_eq!(code, Some(2), "{said}");
+}

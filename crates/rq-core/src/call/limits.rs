@@ -161,6 +161,20 @@ impl<T> Call<T> {
         }
     }
 
+    /// Fails for a call that cannot wait for the end of a group: what is asked for is decided where a job is enqueued.
+    pub(crate) fn check_can_wait_for_group(&self) -> Result<(), Error> {
+        if self.options.pace.is_some() {
+            return refuse("pace", "when a job starts that waits for a group's end is not known beforehand");
+        }
+        if self.options.unique.is_some() {
+            return refuse(
+                "unique",
+                "a job that waits for a group's end is declared once for each job_id as it is",
+            );
+        }
+        Ok(())
+    }
+
     /// Fails for a call that only a worker can hold back.
     pub(crate) fn check_runs_inline(&self) -> Result<(), Error> {
         const REASON: &str = "an inline queue runs each job at once";

@@ -65,6 +65,13 @@ fn few_run_at_once_and_few_start_in_a_second() {
 }
 
 #[test]
+fn an_entry_is_due_again_and_again() {
+    let printed = printed(env!("CARGO_BIN_EXE_cron"));
+    // One more may have begun when the program was content.
+    assert!(printed.starts_with(&"account 7 is up to date\n".repeat(3)), "{printed}");
+}
+
+#[test]
 fn a_job_runs_when_a_group_has_ended() {
     let expected = "4 jobs: 4 queued\npage 1\npage 2\npage 4\n\
                     the report has 4 jobs: 3 finished, 1 failed\nwithout group.render(3)\n";

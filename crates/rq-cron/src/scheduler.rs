@@ -13,6 +13,7 @@ use rq_core::link::{Backoff, Link, Step, within};
 use rq_core::steps::cron::record::{CronRecord, death, living, records, save};
 use rq_core::steps::cron::{TICKS_MAX, Tick, announce, tick};
 use rq_core::{Codec, Error, ErrorClass, Keys, Timestamp};
+use tokio::sync::watch;
 
 use crate::clock::{Clock, RedisClock};
 use crate::cron::CheckedCron;
@@ -31,6 +32,8 @@ const PAUSES: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_
 const TELL_EVERY: Duration = Duration::from_secs(60);
 /// From when on its end is told.
 const OUTAGE_MIN: Duration = Duration::from_secs(1);
+/// How long a step may take that is under way when it is stopped.
+const LAST_STEP_LIMIT: Duration = Duration::from_secs(1);
 /// How long its end may take: who stops it waits.
 const DEATH_LIMIT: Duration = Duration::from_secs(2);
 
@@ -51,6 +54,7 @@ pub struct CronScheduler {
     observer: Arc<dyn CronObserver>,
     created_at: Timestamp,
     heartbeat_at: Option<Timestamp>,
+    is_stopping: watch::Receiver<bool>,
     /// The schedulers of Python, and their entries, that were told of.
     strangers: Option<(Vec<String>, Vec<String>)>,
 }
@@ -81,6 +85,7 @@ impl CronScheduler {
             observer: Arc::new(CronLog),
             created_at: Timestamp::now(),
             heartbeat_at: None,
+            is_stopping: watch::channel(false).1,
             strangers: None,
         })
     }
@@ -122,13 +127,21 @@ impl CronScheduler {
         self.created_at = self.clock.now();
         self.tell(CronEvent::Starting);
         self.tell(CronEvent::RegisteringBirth);
-        let mut stop = pin!(stop);
-        let begun = tokio::select! {
-            biased;
-            () = &mut stop => Ok(()),
-            result = self.work() => result,
+        let (stopping, is_stopping) = watch::channel(false);
+        self.is_stopping = is_stopping;
+        let ended = {
+            let mut work = pin!(self.work());
+            tokio::select! {
+                biased;
+                () = stop => {
+                    stopping.send_replace(true);
+                    // A step that is under way is told of as it ended, unless Redis is away.
+                    tokio::time::timeout(LAST_STEP_LIMIT, work).await.unwrap_or(Ok(()))
+                }
+                result = &mut work => result,
+            }
         };
-        if begun.is_ok() {
+        if ended.is_ok() {
             self.tell(CronEvent::StopRequested);
         }
         self.tell(CronEvent::RegisteringDeath);
@@ -139,13 +152,13 @@ impl CronScheduler {
         })
         .await;
         self.tell(CronEvent::ShutdownComplete);
-        begun
+        ended
     }
 
-    /// The loop; ends with an error alone.
+    /// The loop; ends when it is stopped, or with an error.
     async fn work(&mut self) -> Result<(), Error> {
         self.begin().await?;
-        loop {
+        while !self.is_stopped() {
             let mut now = self.clock.now();
             if self.heartbeat_at.is_none_or(|at| at <= now) {
                 self.announce(false).await?;
@@ -157,6 +170,11 @@ impl CronScheduler {
             let next = self.fire(now).await?;
             self.sleep(next).await;
         }
+        Ok(())
+    }
+
+    fn is_stopped(&self) -> bool {
+        *self.is_stopping.borrow()
     }
 
     /// Its first steps. What is refused here for want of a permission, say, ends it.
@@ -201,6 +219,9 @@ impl CronScheduler {
     async fn send(&mut self, ticks: Vec<(usize, Tick)>) -> Result<After, Error> {
         let mut after = After::default();
         for chunk in ticks.chunks(TICKS_MAX) {
+            if self.is_stopped() {
+                break;
+            }
             let sent: Vec<Tick> = chunk.iter().map(|(_, tick)| tick.clone()).collect();
             let answers = self.until_taken(&tick(&self.keys, &sent)).await?;
             let now = self.clock.now();
@@ -218,7 +239,11 @@ impl CronScheduler {
         let until = [next, self.heartbeat_at].into_iter().flatten().min().unwrap_or(now.after(HEARTBEAT));
         if until > now {
             self.tell(CronEvent::Sleeping { pause: until.since(now) });
-            self.clock.wait_until(until).await;
+            let mut is_stopping = self.is_stopping.clone();
+            tokio::select! {
+                () = self.clock.wait_until(until) => {}
+                _ = is_stopping.wait_for(|is_stopping| *is_stopping) => {}
+            }
         }
     }
 
@@ -260,26 +285,29 @@ impl CronScheduler {
     async fn look_for_strangers(&mut self, now: Timestamp) {
         let Ok(names) = self.link.run(&living(&self.keys, now)).await else { return };
         let Ok(found) = self.link.run(&records(&self.keys, &names)).await else { return };
-        let mut shared = BTreeSet::new();
-        let mut schedulers = Vec::new();
+        let strangers = Some(self.strangers_in(&found));
+        if self.strangers != strangers
+            && let Some((schedulers, entries)) = &strangers
+            && !schedulers.is_empty()
+        {
+            self.tell(CronEvent::SharedWithPython { schedulers, entries });
+        }
+        self.strangers = strangers;
+    }
+
+    /// Those of them that heed no decision and have entries of ours, and these entries.
+    fn strangers_in(&self, found: &[CronRecord]) -> (Vec<String>, Vec<String>) {
+        let (mut schedulers, mut shared) = (Vec::new(), BTreeSet::new());
         for record in found.iter().filter(|record| !record.shares_ticks) {
             let theirs = names_in(&record.cron_jobs);
-            let common = self.entries.iter().map(Tracked::name).filter(|name| theirs.contains(*name));
-            let common: Vec<String> = common.map(str::to_owned).collect();
+            let ours = self.entries.iter().map(|tracked| tracked.name().to_owned());
+            let common: Vec<String> = ours.filter(|name| theirs.contains(name)).collect();
             if !common.is_empty() {
                 schedulers.push(record.name.clone());
             }
             shared.extend(common);
         }
-        let strangers = Some((schedulers, shared.into_iter().collect::<Vec<_>>()));
-        if let Some((schedulers, entries)) =
-            strangers.as_ref().filter(|(schedulers, _)| !schedulers.is_empty())
-        {
-            if self.strangers != strangers {
-                self.tell(CronEvent::SharedWithPython { schedulers, entries });
-            }
-        }
-        self.strangers = strangers;
+        (schedulers, shared.into_iter().collect())
     }
 
     /// Sends a step until Redis takes it; all steps here are safe to send twice.

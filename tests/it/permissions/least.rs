@@ -8,7 +8,7 @@ use std::time::Duration;
 use rq_core::blocking::Queue;
 use rq_core::steps::permissions::{OPTIONAL, needed, of_script};
 use rq_core::{Call, Dependency, Error, ErrorClass, Keys, RegistryKind, Repeat, Retry, Status, secs};
-use rq_tests::{Child, Scratch, Signal, Stream, eventually};
+use rq_tests::{Child, Folder, Scratch, Signal, Stream, eventually};
 
 use super::{Guarded, PASSWORD};
 use crate::rq_test::{LIMIT, RqTest};
@@ -22,8 +22,37 @@ const SENT_BY_MANAGERS: &[&str] = &[
     "DEL", "HEXISTS", "HMGET", "LLEN", "LPOS", "LRANGE", "LREM", "PUBLISH", "SCARD", "SET", "SMEMBERS",
     "SUNION", "ZCARD", "ZRANGE", "ZSCORE",
 ];
-const SENT_BY_INFO: &[&str] =
-    &["GET", "HEXISTS", "HGET", "HGETALL", "HMGET", "LLEN", "SCARD", "SMEMBERS", "SSCAN", "SUNION", "ZCARD"];
+const SENT_BY_INFO: &[&str] = &[
+    "GET",
+    "HEXISTS",
+    "HGET",
+    "HGETALL",
+    "HMGET",
+    "LLEN",
+    "SCARD",
+    "SMEMBERS",
+    "SSCAN",
+    "SUNION",
+    "ZCARD",
+    "ZRANGEBYSCORE",
+];
+/// What a cron scheduler sends beside its scripts, and what people do to its entries.
+const SENT_BY_CRON: &[&str] = &[
+    "DEL",
+    "EVAL",
+    "EVALSHA",
+    "EXPIRE",
+    "HGETALL",
+    "HMGET",
+    "HSET",
+    "SMEMBERS",
+    "SREM",
+    "TIME",
+    "ZADD",
+    "ZRANGE",
+    "ZRANGEBYSCORE",
+    "ZREM",
+];
 /// What a worker can do without and should: it shows passwords.
 const UNADVISED: &str = "CONFIG|GET";
 
@@ -82,6 +111,8 @@ fn no_user_has_more_than_it_needs() {
     let manages = manages.chain(scripts(&["await_group", "let_end", "note_open", "tidy_group"]));
     assert_eq!(commands("manager"), union(producer().chain(manages).chain(SENT_BY_MANAGERS.iter().copied())));
     assert_eq!(commands("info"), union(SENT_BY_INFO.iter().copied()));
+    let cron = scripts(&["announce", "pause", "tick", "trigger"]);
+    assert_eq!(commands("cron"), union(cron.chain(SENT_BY_CRON.iter().copied())));
 }
 
 /// A command that a worker sends in its own words is needed, or it can do without it: it is asked for at the start, or
@@ -209,6 +240,37 @@ fn the_documented_users_are_enough_fork() {
 #[test]
 fn the_documented_users_are_enough_green() {
     all_goes_well("green");
+}
+
+/// So does a worker with a cron, and one that lacks what that needs says so and leaves.
+#[test]
+fn the_documented_user_of_a_cron_is_enough() {
+    let guarded = Guarded::new();
+    let scratch = guarded.scratch();
+    let folder = Folder::new("cron");
+    let file = folder.path().join("rq.toml");
+    let entry = "[[cron]]\nname = \"tick\"\nfunction = \"math.add\"\nargs = [2, 3]\nevery = \"1h\"\n";
+    fs::write(&file, entry).unwrap();
+    let run = |user: &str, args: &[&str]| {
+        let mut command = RqTest::new(&scratch).command(args);
+        Child::spawn(command.env("RQ_REDIS_URL", guarded.url(user)))
+    };
+    let user = make(&guarded, &scratch, "cron", None);
+    let mut cron = run(&user, &["cron", file.to_str().unwrap()]);
+    cron.wait_for_line("Enqueued job add", LIMIT);
+    for verb in ["pause", "resume", "trigger"] {
+        run(&user, &["cron", verb, "tick"]).succeed(LIMIT);
+    }
+    assert!(run(&user, &["cron", "list"]).succeed(LIMIT).ends_with("1 entries, 1 schedulers\n"));
+    cron.signal(Signal::SIGTERM);
+    assert!(cron.wait(LIMIT).success(), "{}", cron.report());
+    run(&user, &["cron", "forget", "tick"]).succeed(LIMIT);
+
+    let with_cron = format!("--with-cron={}", file.display());
+    let user = make(&guarded, &scratch, "worker", None);
+    let mut worker = run(&user, &["worker", "-w", "thread", &with_cron]);
+    assert_eq!(worker.wait(LIMIT).code(), Some(1), "{}", worker.report());
+    assert!(worker.report().contains("cron failed"), "{}", worker.report());
 }
 
 /// A producer who lacks a command is told which, and nothing is left of the job.

@@ -1,4 +1,4 @@
-//! `rq cron pause`, `resume`, `trigger` and `forget`: what is done to entries, whoever runs them (docs/cli.md §10.6).
+//! `rq cron pause`, `resume`, `trigger` and `forget`: what is done to entries, whoever runs them (docs/cli.md §10.7).
 
 use rq_core::link::BlockingLink;
 use rq_core::steps::cron::{Kept, forget, kept, names as entry_names, pause, trigger};

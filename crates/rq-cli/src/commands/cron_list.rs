@@ -1,4 +1,4 @@
-//! `rq cron list`: the entries, and who runs them (docs/cli.md §10.6).
+//! `rq cron list`: the entries, and who runs them (docs/cli.md §10.7).
 //!
 //! Our schedulers keep each entry in Redis, whoever lives; Python's are known by the records of those that live.
 

@@ -389,21 +389,6 @@ fn read_kept(name: &str, values: Vec<Option<Vec<u8>>>) -> Option<Kept> {
     })
 }
 
-/// The ids of the jobs that an entry has enqueued, newest first, and when each was (`ZREVRANGE`): 1000 at most are kept.
-pub fn history(keys: &Keys, name: &str, count: usize) -> Step<Vec<(String, f64)>> {
-    const NAME: &str = "history";
-    let mut pipeline = redis::pipe();
-    if count > 0 {
-        let last = i64::try_from(count - 1).unwrap_or(i64::MAX);
-        pipeline.cmd("ZREVRANGE").arg(keys.cron_job(name)).arg(0).arg(last).arg("WITHSCORES");
-    }
-    Step::new(
-        NAME,
-        pipeline,
-        |answers| if answers.is_empty() { Ok(Vec::new()) } else { single(NAME, answers) },
-    )
-}
-
 /// When each entry has enqueued a job last, Python's among them (`ZRANGE rq:cron_jobs`), those first that have not for
 /// long.
 pub fn last_enqueued(keys: &Keys) -> Step<Vec<(String, f64)>> {

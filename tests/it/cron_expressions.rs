@@ -50,6 +50,10 @@ enum Exception {
     CountedBesideDays,
     /// `*,2#1`: croniter leaves out the star: refused.
     CountedInAList,
+    /// `dec-0` is all months to croniter, and some other months no range at all: refused.
+    EndsInZero,
+    /// `26-24,L`: thirty days and the last one are every day to croniter, beside a star: refused.
+    ThirtyDaysAndTheLast,
     /// A year that is farther off than croniter looks: due.
     MoreThanFiftyYears,
 }
@@ -79,12 +83,21 @@ impl Exception {
             Some(Exception::CountedBesideDays)
         } else if of_week.split(',').any(is_counted) && !of_week.split(',').all(is_counted) {
             Some(Exception::CountedInAList)
-        } else if nearest != of_month && matches!(nearest, "29" | "30") {
+        } else if nearest != of_month && matches!(nearest.trim_start_matches('0'), "29" | "30") {
             Some(Exception::NearestToNoDay)
+        } else if placed().any(|(place, item)| {
+            matches!(place, 2 | 3) && bounds(place, item).is_some_and(|(_, high)| high == 0)
+        }) {
+            Some(Exception::EndsInZero)
         } else if ranges().any(|(_, (low, high))| low == high) {
             Some(Exception::EqualRange)
         } else if ranges().any(|(item, (low, high))| item.contains('/') && low > high) {
             Some(Exception::SteppedOverTheEnd)
+        } else if of_month.split(',').any(|item| item == "l")
+            && of_month.contains('-')
+            && of_week.contains('*')
+        {
+            Some(Exception::ThirtyDaysAndTheLast)
         } else {
             None
         }
@@ -164,8 +177,8 @@ impl Writer {
             (2, 21) => format!("W{value}"),
             (2, 22..=24) => format!("{value}-L"),
             (4, 2..=22) => format!("{value}#{}", 1 + self.0.below(6)),
-            (4, 23..=29) => format!("L{}", self.0.below(8)),
-            (_, 30..=57) => format!("*/{}", 1 + self.0.below(20)),
+            (4, 23..=30) => format!("L{}", self.0.below(8)),
+            (_, 31..=57) => format!("*/{}", 1 + self.0.below(20)),
             (_, 58..=60) => format!("*/{}", 1 + self.0.below(100)),
             (_, 61..=70) => format!("{value}/{}", 1 + self.0.below(20)),
             (_, 71..=110) => format!("{value}-{}", self.value(place)),

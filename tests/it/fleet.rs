@@ -4,11 +4,12 @@
 //! `cargo xtask rig fleet` has 5,000 jobs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::time::{Duration, Instant};
 
 use rq_core::blocking::Queue;
 use rq_core::{Call, Codec, Dependency, Repeat, Retry, secs};
-use rq_tests::{Child, Journal, PrivateRedis, Python, PythonRq, Scratch, Signal};
+use rq_tests::{Child, Folder, Journal, PrivateRedis, Python, PythonRq, Scratch, Signal};
 use serde_json::Value as Json;
 
 use crate::dice;
@@ -107,15 +108,35 @@ fn declare_end(scratch: &Scratch, journal: &Journal, who: &str, number: usize) {
     group.on_complete(call(journal, &family, "ended", 0)).unwrap();
 }
 
-/// The fleet's processes.
+/// The fleet's workers, and its crons, each with an entry of its own that is due every second.
 struct Fleet {
-    processes: Vec<Child>,
+    workers: Vec<Child>,
+    crons: Vec<Child>,
+    _folder: Folder,
 }
 
+/// The names of the crons' entries.
+const ENTRIES: [&str; 3] = ["cron-ours", "cron-python3", "cron-python2"];
+
 impl Fleet {
-    fn start(scratch: &Scratch) -> Fleet {
+    fn start(scratch: &Scratch, journal: &Journal) -> Fleet {
         let ours = RqTest::new(scratch);
-        let mut processes = vec![
+        let folder = Folder::new("fleet");
+        let path = journal.path();
+        fs::write(
+            folder.path().join("rq.toml"),
+            format!(
+                "[[cron]]\nname = 'cron-ours'\nfunction = 'interop.flaky'\nargs = ['{path}', 'cron-ours', 0]\nevery = '1s'\n"
+            ),
+        )
+        .unwrap();
+        let mut crons = vec![Child::spawn(ours.command(&["cron"]).current_dir(folder.path()))];
+        for (rq, name) in [(PythonRq::Rq3, "cron-python3"), (PythonRq::Rq2, "cron-python2")] {
+            crons.push(
+                Python::of(rq, scratch).spawn(&format!("import fleet; fleet.cron(conn, {path:?}, {name:?})")),
+            );
+        }
+        let mut workers = vec![
             // What two workers of 2.12 leave deferred, which end the two parents of a job at once, is found by maintenance.
             ours.worker(&["--name", "ours-fork", "--maintenance-interval", "20", "high", "default", LIMITED]),
             ours.worker(&["--name", "ours-thread", "-w", "thread", "--with-scheduler", "high", "default"]),
@@ -127,17 +148,31 @@ impl Fleet {
             let simple = ["worker", "--name", name, "-w", "rq.SimpleWorker", "--with-scheduler"];
             let worker = Python::of(rq, scratch).spawn_rq(&[&simple[..], queues].concat());
             worker.wait_for_line("*** Listening on", LIMIT);
-            processes.push(worker);
+            workers.push(worker);
         }
-        Fleet { processes }
+        Fleet { workers, crons, _folder: folder }
+    }
+
+    fn stop_crons(&mut self) {
+        self.crons.drain(..).for_each(stop);
     }
 
     fn stop(self) {
-        for mut process in self.processes {
-            process.signal(Signal::SIGTERM);
-            assert!(process.wait(LIMIT).success(), "{}", process.report());
-        }
+        self.workers.into_iter().for_each(stop);
     }
+}
+
+fn stop(mut process: Child) {
+    process.signal(Signal::SIGTERM);
+    assert!(process.wait(LIMIT).success(), "{}", process.report());
+}
+
+/// The jobs of the crons' entries.
+fn ticks(scratch: &Scratch) -> Vec<String> {
+    let of = |name: &&str| -> Vec<String> {
+        scratch.query("ZRANGE", [scratch.key(format!("cron_job:{name}:jobs")), "0".into(), "-1".into()])
+    };
+    ENTRIES.iter().flat_map(of).collect()
 }
 
 #[test]
@@ -150,7 +185,7 @@ fn a_mixed_fleet_ends_every_job_in_one_place() {
     // Python before 3.0 has no other prefix.
     let scratch = Scratch::unprefixed_on(&redis.url());
     let journal = Journal::new(&scratch);
-    let fleet = Fleet::start(&scratch);
+    let mut fleet = Fleet::start(&scratch, &journal);
     let producers = [(PythonRq::Rq3, "python3"), (PythonRq::Rq2, "python2")].map(|(rq, who)| {
         let code = format!("import fleet; fleet.enqueue(conn, {:?}, {who:?}, {families})", journal.path());
         Python::of(rq, &scratch).spawn(&code)
@@ -162,7 +197,10 @@ fn a_mixed_fleet_ends_every_job_in_one_place() {
     for who in ALL {
         (0..families).for_each(|number| declare_end(&scratch, &journal, who, number));
     }
-    let jobs = ids(families);
+    fleet.stop_crons();
+    let ticks = ticks(&scratch);
+    assert!(ticks.len() >= ENTRIES.len(), "{ticks:?}");
+    let jobs: Vec<String> = ids(families).into_iter().chain(ticks.clone()).collect();
     let ended = || -> usize {
         let of =
             |queue| ["finished", "failed", "canceled"].map(|book| scratch.count(&format!("{book}:{queue}")));
@@ -176,7 +214,7 @@ fn a_mixed_fleet_ends_every_job_in_one_place() {
     fleet.stop();
     for rq in [PythonRq::Rq3, PythonRq::Rq2] {
         let read = Python::of(rq, &scratch).run("import fleet; print(json.dumps(fleet.read(conn)))");
-        Seen { read: serde_json::from_str(&read).expect("JSON"), families }.check(&journal);
+        Seen { read: serde_json::from_str(&read).expect("JSON"), families, ticks: &ticks }.check(&journal);
     }
     println!("{} jobs", jobs.len());
 }
@@ -199,12 +237,13 @@ fn unended(scratch: &Scratch, jobs: &[String]) -> Vec<String> {
 }
 
 /// What a Python has read.
-struct Seen {
+struct Seen<'a> {
     read: Json,
     families: usize,
+    ticks: &'a [String],
 }
 
-impl Seen {
+impl Seen<'_> {
     fn check(&self, journal: &Journal) {
         let began = journal.began();
         let mut runs: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
@@ -218,7 +257,13 @@ impl Seen {
                 }
             }
         }
-        let known: BTreeSet<String> = ids(self.families).into_iter().collect();
+        for id in self.ticks {
+            assert_eq!(self.read["places"][id], serde_json::json!([FINISHED]), "{id}");
+        }
+        let of_entries: usize = ENTRIES.iter().filter_map(|name| runs.get(name)).map(Vec::len).sum();
+        assert_eq!(of_entries, self.ticks.len(), "runs of the crons' jobs");
+        let known: BTreeSet<String> =
+            ids(self.families).into_iter().chain(self.ticks.iter().cloned()).collect();
         let places = self.read["places"].as_object().expect("a dict");
         let strangers: Vec<&String> = places.keys().filter(|id| !known.contains(*id)).collect();
         assert!(strangers.is_empty(), "{strangers:?}");

@@ -130,7 +130,10 @@ impl<'a> Fleet<'a> {
 }
 
 fn start(scratch: &Scratch, executor: &str) -> Child {
-    RqTest::new(scratch).worker(&["-w", executor, "--concurrency", "3", "--lease", "0.5"])
+    // Maintenance lets go what Python's worker leaves deferred, which ends a job while its producer has another wait for it.
+    let maintenance = ["--maintenance-interval", "20"];
+    let executor = ["-w", executor, "--concurrency", "3", "--lease", "0.5"];
+    RqTest::new(scratch).worker(&[executor.as_slice(), &maintenance].concat())
 }
 
 /// What the journal tells: what the producer did, and which lives were begun.

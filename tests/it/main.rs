@@ -12,6 +12,7 @@ mod codec_interop;
 mod conformance;
 mod connections;
 mod cron;
+mod cron_configs;
 mod cron_expressions;
 mod declared;
 mod deployments;

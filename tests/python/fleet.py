@@ -70,6 +70,15 @@ def _enqueue_unique(enqueue):
     raise AssertionError('the second one of an id was enqueued')
 
 
+def cron(connection, path, name):
+    """A cron with one entry, due every second; until a signal ends it."""
+    import interop
+    from rq.cron import CronScheduler
+    scheduler = CronScheduler(connection=connection)
+    scheduler.register(interop.flaky, 'default', args=(path, name, 0), interval=1, name=name)
+    scheduler.start()
+
+
 def read(connection):
     """Every job in every book, read to the last result."""
     places, results = {}, {}

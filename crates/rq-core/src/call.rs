@@ -287,9 +287,11 @@ impl<T> Call<T> {
         Call { payload, options, broken, yields: PhantomData }
     }
 
-    /// The job this call becomes in `queue`, queued now, for whoever enqueues it in a step of its own.
+    /// The job this call becomes in `queue`, queued now, for whoever enqueues it in a step of its own; fails for one that
+    /// is unique, or under a limit, which such a step does not heed.
     #[cfg(feature = "worker")]
     pub fn into_queued_job(self, queue: &str, codec: Codec) -> Result<Job, Error> {
+        self.check_has_no_limit()?;
         let mut job = self.into_job(queue, Defaults::new(codec))?;
         job.status = crate::Status::Queued;
         job.enqueued_at = Some(crate::Timestamp::now());

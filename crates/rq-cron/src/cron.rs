@@ -105,3 +105,70 @@ pub enum CronError {
         count: usize,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rq_core::{Codec, secs};
+
+    fn call() -> Call<()> {
+        Call::to("tasks.f")
+    }
+
+    fn refused(entry: Entry) -> String {
+        Cron::new().entry(entry).check().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_entry_has_what_its_call_has() {
+        let call = call().queue("low").at_front();
+        let cron = Cron::new()
+            .every(secs(5), call.clone())
+            .entry(Entry::at("@daily", call).named("b").queue("high"));
+        let checked = cron.check().unwrap();
+        let [first, second] = checked.entries() else { panic!("two entries") };
+        assert_eq!((first.name(), first.queue_name(), first.is_at_front()), ("tasks.f", "low", true));
+        assert_eq!((second.name(), second.queue_name(), second.function()), ("b", "high", "tasks.f"));
+        let [one, other] = [(); 2].map(|()| first.job(Codec::Json).unwrap());
+        assert_ne!(one.id, other.id);
+    }
+
+    #[test]
+    fn entries_that_cannot_be_are_refused_by_their_name() {
+        let long = "n".repeat(201);
+        for name in ["", " a", "a\n", "{a}", long.as_str()] {
+            assert!(
+                refused(Entry::every(secs(1), call()).named(name)).contains(".named(\"..\")"),
+                "{name:?}"
+            );
+        }
+        for (entry, says) in [
+            (Entry::every(Duration::from_millis(999), call()), "a second at least"),
+            (Entry::every(Duration::from_micros(1_500_001), call()), "whole milliseconds"),
+            (Entry::every(secs(1), call()).zone("UTC"), "says nothing of an interval"),
+            (Entry::at("0 3 * *", call()), "4 fields"),
+            (Entry::at("@daily", call()).zone("Mars"), "no zone \"Mars\""),
+            (Entry::at("@daily", call()).queue("a,b"), "comma"),
+            (Entry::at("@daily", call().job_id("j")), ".job_id(..)"),
+            (Entry::at("@daily", call().depends_on("j")), ".depends_on(..)"),
+            (Entry::at("@daily", call().unique_by_args(secs(60))), "without limits"),
+            (Entry::at("@daily", call().rate_limit("k", 1)), "without limits"),
+            (Entry::at("@daily", call().pace("k", 1, secs(60))), "without limits"),
+            (Entry::at("@daily", call().timeout(secs(0))), "at least a second"),
+            (Entry::at("@daily", Call::<()>::to("no path")), "dotted path"),
+        ] {
+            let said = refused(entry);
+            assert!(said.contains(says) && said.starts_with("the entry "), "{said}");
+        }
+    }
+
+    #[test]
+    fn two_entries_of_one_name_are_refused() {
+        let twice = Cron::new().every(secs(1), call()).at("@daily", call());
+        let said = twice.check().unwrap_err().to_string();
+        assert_eq!(
+            said,
+            "two entries are called \"tasks.f\": give one of them another name, with .named(\"..\") or `name = \"..\"`"
+        );
+    }
+}

@@ -46,7 +46,7 @@ const BEFORE_ALL: DateTime = DateTime::constant(1969, 12, 31, 23, 59, 59, 0);
 #[derive(Clone, Debug)]
 pub struct Expression {
     text: String,
-    pattern: Pattern,
+    pattern: Box<Pattern>,
     is_fixed: bool,
 }
 
@@ -72,7 +72,7 @@ impl Expression {
             expression: text.to_owned(),
             reason: error.to_string(),
         })?;
-        let expression = Expression { text: text.to_owned(), pattern, is_fixed };
+        let expression = Expression { text: text.to_owned(), pattern: Box::new(pattern), is_fixed };
         match expression.next_after(BEFORE_ALL) {
             Some(_) => Ok(expression),
             None => Err(ExpressionError::NeverDue { expression: text.to_owned() }),
@@ -247,6 +247,8 @@ mod tests {
             ("* * 30w * *", "day of month has 30w"),
             ("* * 1 * 1#2", "weekday has 1#2"),
             ("* * 1w * 1", "day of month has 1w"),
+            ("* * 26-24,l * */2", "an entry of its own for `L`"),
+            ("* * * dec-0 *", "month has dec-0"),
             ("* * * * 1#2,3", "weekday has 3"),
             ("* * * * mon#6", "weekday has mon#6"),
             ("* * * monday *", "month has monday"),

@@ -61,7 +61,7 @@ pub struct IntervalError(Duration);
 impl Interval {
     /// Checks an interval.
     pub fn new(duration: Duration) -> Result<Interval, IntervalError> {
-        let is_whole = duration.subsec_nanos() % 1_000_000 == 0;
+        let is_whole = duration.subsec_nanos().is_multiple_of(1_000_000);
         if !is_whole || !(INTERVAL_MIN..=INTERVAL_MAX).contains(&duration) {
             return Err(IntervalError(duration));
         }

@@ -77,7 +77,7 @@ impl Zone {
         let after = jiff::Timestamp::from_microsecond(after.epoch_us()).ok()?;
         let mut stretch = Stretch::around(&self.rules, after);
         let mut found = expression.next_after(stretch.clock(after));
-        if let Some(from) = stretch.from_again(expression, after) {
+        if let Some(from) = stretch.when_made_up(expression, after) {
             found = expression.next_from(from);
         }
         for _ in 0..CHANGES_MAX {
@@ -147,7 +147,7 @@ impl Stretch {
     }
 
     /// What the clocks will show when they have made up for being put back, where that is still to come.
-    fn from_again(&self, expression: &Expression, moment: jiff::Timestamp) -> Option<DateTime> {
+    fn when_made_up(&self, expression: &Expression, moment: jiff::Timestamp) -> Option<DateTime> {
         let first = (self.start > jiff::Timestamp::MIN).then(|| self.first(expression))?;
         (first > self.clock(moment)).then_some(first)
     }

@@ -57,8 +57,8 @@ impl<T> Call<T> {
     /// Codec, id and all other options make no difference, nor does the order of keyword arguments or of what is in a dict
     /// or a set. `1` and `1.0` are different arguments.
     ///
-    /// The lock is a key of this project's own: Python's producers do not look at it. It is kept for a whole number of
-    /// milliseconds, from one to ten years.
+    /// The lock is a key of this project's own: Python's producers do not look at it. It is kept for a millisecond at least,
+    /// and for ten years at most.
     pub fn unique_by_args(mut self, unique: impl Into<Unique>) -> Call<T> {
         self.options.unique = Some(Uniqueness::Args(unique.into()));
         self
@@ -157,6 +157,22 @@ impl<T> Call<T> {
             );
         }
         Ok(())
+    }
+
+    /// Fails for a call whose job is held back by others.
+    #[cfg(feature = "worker")]
+    pub(super) fn check_has_no_limit(&self) -> Result<(), Error> {
+        const REASON: &str = "jobs at fixed times are enqueued without limits; leave it out, and have the job enqueue such a call";
+        let options = &self.options;
+        let limits = [
+            ("unique", options.unique.is_some()),
+            ("rate_limit", options.rate_limit.is_some()),
+            ("pace", options.pace.is_some()),
+        ];
+        match limits.into_iter().find(|(_, is_given)| *is_given) {
+            Some((option, _)) => refuse(option, REASON),
+            None => Ok(()),
+        }
     }
 
     /// Fails for a call that only a worker can hold back.

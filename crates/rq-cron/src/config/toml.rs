@@ -1,5 +1,7 @@
 //! The `[[cron]]` tables of `rq.toml`.
 
+use std::borrow::Cow;
+
 use ::toml::Spanned;
 use ::toml::de::{DeTable, DeValue};
 use ::toml::value::{Datetime, Offset as TomlOffset};
@@ -91,7 +93,7 @@ impl Lines<'_> {
             }
             DeValue::Table(table) => {
                 let pair = |(word, value): (&Spanned<_>, _)| {
-                    let word: &std::borrow::Cow<'_, str> = word.get_ref();
+                    let word: &Cow<'_, str> = word.get_ref();
                     Ok((Value::Str(word.clone().into_owned()), self.value(value)?))
                 };
                 Value::Dict(in_order(table).into_iter().map(pair).collect::<Result<_, _>>()?)
@@ -101,9 +103,7 @@ impl Lines<'_> {
 }
 
 /// The pairs of a table as they were written.
-fn in_order<'a, 'i>(
-    table: &'a DeTable<'i>,
-) -> Vec<(&'a Spanned<std::borrow::Cow<'i, str>>, &'a Spanned<DeValue<'i>>)> {
+fn in_order<'a, 'i>(table: &'a DeTable<'i>) -> Vec<(&'a Spanned<Cow<'i, str>>, &'a Spanned<DeValue<'i>>)> {
     let mut pairs: Vec<_> = table.iter().collect();
     pairs.sort_by_key(|(word, _)| word.span().start);
     pairs

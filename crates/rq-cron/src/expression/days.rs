@@ -37,6 +37,10 @@ impl Days {
                 FieldKind::DayOfMonth,
             ));
         }
+        if month.is_full_by_mistake() && of_week.contains('*') {
+            let reason = "which croniter takes for every day: write an entry of its own for `L`";
+            return Err((Fault::new(of_month, reason), FieldKind::DayOfMonth));
+        }
         // All the days that there are, beside a field with a star: croniter asks the other field alone.
         let month_text = if month.is_full() && of_week.contains('*') { "*".to_owned() } else { month.text() };
         let week_text = if week.is_full() && of_month.contains('*') { "*".to_owned() } else { week.text() };
@@ -105,6 +109,11 @@ impl OfMonth {
 
     fn is_full(&self) -> bool {
         matches!(self, OfMonth::Days { days, has_last: false } if is_full(days, 31))
+    }
+
+    /// Whether the last day and thirty others are named: croniter counts 31.
+    fn is_full_by_mistake(&self) -> bool {
+        matches!(self, OfMonth::Days { days, has_last: true } if is_full(days, 30))
     }
 
     fn text(&self) -> String {

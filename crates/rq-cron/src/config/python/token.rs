@@ -31,8 +31,11 @@ const SIGNS: [&str; 34] = [
 
 /// The words of a text, with an [`Token::End`] behind each statement.
 pub(super) fn tokens(text: &str) -> Result<Vec<Placed>, Fault> {
-    let mut reader = Reader { text, at: 0, line: 1, depth: 0, tokens: Vec::new() };
+    let mut reader = Reader { text, at: 0, line: 1, open: Vec::new(), tokens: Vec::new() };
     while reader.step()? {}
+    if let Some(line) = reader.open.last() {
+        return Err(Fault::new(*line, "a bracket is not closed"));
+    }
     reader.push(Token::End);
     Ok(reader.tokens)
 }
@@ -41,8 +44,8 @@ struct Reader<'a> {
     text: &'a str,
     at: usize,
     line: usize,
-    /// How many brackets are open.
-    depth: usize,
+    /// The lines of the brackets that are open.
+    open: Vec<usize>,
     tokens: Vec<Placed>,
 }
 
@@ -81,14 +84,14 @@ impl Reader<'_> {
     }
 
     fn end_line(&mut self) -> Result<(), Fault> {
-        if self.depth == 0 {
+        if self.open.is_empty() {
             self.push(Token::End);
         }
         self.at += 1;
         self.line += 1;
         let margin = self.rest().len() - self.rest().trim_start_matches([' ', '\t']).len();
         let is_blank = matches!(self.rest()[margin..].chars().next(), None | Some('\n' | '\r' | '#'));
-        if self.depth == 0 && margin > 0 && !is_blank {
+        if self.open.is_empty() && margin > 0 && !is_blank {
             return Err(self.fault("a block is not read: write the entries in rq.toml"));
         }
         Ok(())
@@ -123,8 +126,10 @@ impl Reader<'_> {
             self.fault(format!("{:?} is not read here", self.rest().chars().next().unwrap_or_default()))
         })?;
         match sign {
-            "(" | "[" | "{" => self.depth += 1,
-            ")" | "]" | "}" => self.depth = self.depth.saturating_sub(1),
+            "(" | "[" | "{" => self.open.push(self.line),
+            ")" | "]" | "}" => {
+                self.open.pop();
+            }
             _ => {}
         }
         self.push(Token::Sign(sign));

@@ -152,8 +152,14 @@ fn info_is_also_for_programs() {
     let worker = &info["workers"][0];
     assert_eq!((&worker["name"], &worker["state"]), (&"w".into(), &"busy".into()), "{info}");
     assert_eq!(worker["queues"], serde_json::json!(["high", "default"]));
+    assert_eq!(info["rate_limits"], serde_json::json!([]));
+    let limited = ["a", "b"].map(|id| Call::<()>::to("test.none").job_id(id).rate_limit("api", 1));
+    scratch.queue("low").enqueue_many(limited).unwrap();
     let queues_only: serde_json::Value = serde_json::from_str(&ours.run(&["info", "--json", "-Q"])).unwrap();
     assert!(queues_only.get("workers").is_none(), "{queues_only}");
+    let api = serde_json::json!([{"key": "api", "slots": 1, "held": 1, "waiting": 1}]);
+    assert_eq!(queues_only["rate_limits"], api);
+    assert!(ours.run(&["info"]).contains("\nrate limit api: 1 of 1 slots held, 1 waiting\n"));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rq_core::blocking::Queue;
 use rq_core::{Call, Codec, Dependency, Repeat, Retry, secs};
-use rq_tests::{Child, Folder, Journal, PrivateRedis, Python, PythonRq, Scratch, Signal};
+use rq_tests::{Child, Folder, Journal, PrivateRedis, Python, PythonRq, Scratch, Signal, eventually};
 use serde_json::Value as Json;
 
 use crate::dice;
@@ -21,6 +21,10 @@ const FAMILIES_FULL: usize = 115;
 /// How long the fleet may take, which is mostly what Python's workers need for their share.
 const FLEET_LIMIT: Duration = Duration::from_secs(180);
 const FLEET_LIMIT_FULL: Duration = Duration::from_secs(500);
+/// The time limit of jobs. Workers of 2.12 leave the entry of a run in `rq:wip` that ended while somebody had another job
+/// wait for its own: it is over a minute after that limit.
+const TIMEOUT: Duration = Duration::from_secs(30);
+const LEFT_BY_2_12: Duration = Duration::from_secs(150);
 /// Those that everybody serves, and that of jobs under a rate limit: workers of 2.12 give no slots back.
 const QUEUES: [&str; 2] = ["high", "default"];
 const LIMITED: &str = "limited";
@@ -67,7 +71,11 @@ fn call(journal: &Journal, family: &str, kind: &str, fails: usize) -> Call<usize
 }
 
 fn queue_of(scratch: &Scratch, number: usize) -> Queue {
-    scratch.queue(QUEUES[number % 2]).codec(Codec::Pickle)
+    queue(scratch, QUEUES[number % 2])
+}
+
+fn queue(scratch: &Scratch, name: &str) -> Queue {
+    scratch.queue(name).codec(Codec::Pickle).default_timeout(TIMEOUT)
 }
 
 /// The same families as `tests/python/fleet.py` enqueues, and what Python has not.
@@ -98,7 +106,7 @@ fn enqueue_family(scratch: &Scratch, journal: &Journal, number: usize) {
         .enqueue_many(["member1", "member2", "member3"].map(|kind| call(kind, 0)))
         .unwrap();
     queue.enqueue_in(secs(number as u64 % 3), call("later", 0)).unwrap();
-    let limited = scratch.queue(LIMITED).codec(Codec::Pickle);
+    let limited = self::queue(scratch, LIMITED);
     limited.enqueue(call("limited", 0).rate_limit("mail", 3)).unwrap();
 }
 
@@ -211,10 +219,16 @@ fn a_mixed_fleet_ends_every_job_in_one_place() {
         assert!(began.elapsed() < limit, "not ended: {:?}", unended(&scratch, &jobs));
         std::thread::sleep(Duration::from_millis(50));
     }
+    eventually("all runs to be over", LEFT_BY_2_12, || {
+        let running: usize =
+            QUEUES.iter().chain([&LIMITED]).map(|queue| scratch.count(&format!("wip:{queue}"))).sum();
+        (running == 0).then_some(())
+    });
     fleet.stop();
     for rq in [PythonRq::Rq3, PythonRq::Rq2] {
         let read = Python::of(rq, &scratch).run("import fleet; print(json.dumps(fleet.read(conn)))");
-        Seen { read: serde_json::from_str(&read).expect("JSON"), families, ticks: &ticks }.check(&journal);
+        Seen { read: serde_json::from_str(&read).expect("JSON"), families, ticks: &ticks, scratch: &scratch }
+            .check(&journal);
     }
     println!("{} jobs", jobs.len());
 }
@@ -241,6 +255,7 @@ struct Seen<'a> {
     read: Json,
     families: usize,
     ticks: &'a [String],
+    scratch: &'a Scratch,
 }
 
 impl Seen<'_> {
@@ -273,10 +288,29 @@ impl Seen<'_> {
         }
     }
 
+    /// What Redis has of a job.
+    fn told(&self, id: &str) -> String {
+        let runs: Vec<String> = QUEUES
+            .iter()
+            .chain([&LIMITED])
+            .flat_map(|queue| {
+                let wip: Vec<String> = self.scratch.query(
+                    "ZRANGE",
+                    [self.scratch.key(format!("wip:{queue}")), "0".into(), "-1".into(), "WITHSCORES".into()],
+                );
+                wip
+            })
+            .collect();
+        let results: redis::Value =
+            self.scratch.query("XRANGE", [self.scratch.key(format!("results:{id}")), "-".into(), "+".into()]);
+        format!("{:?}; running: {runs:?}; results: {results:?}", self.scratch.hash(&format!("job:{id}")))
+    }
+
     /// It is in one place, which is the right one, and ran as often as it had to, after those it waited for.
     fn check_job(&self, kind: &Kind, family: &str, number: usize, runs: &BTreeMap<&str, Vec<usize>>) {
         let id = format!("{family}-{}", kind.name);
-        assert_eq!(self.read["places"][&id], serde_json::json!([kind.ends_in]), "{id}");
+        let expected = serde_json::json!([kind.ends_in]);
+        assert_eq!(self.read["places"][&id], expected, "{id}: {}", self.told(&id));
         let status = match kind.ends_in {
             FINISHED => "finished",
             "FailedJobRegistry" => "failed",

@@ -5,7 +5,7 @@ mod rig;
 
 use std::time::Duration;
 
-use rq_core::{Call, Error, Queue, Status, blocking, handlers, job};
+use rq_core::{Call, Error, Queue, Status, blocking, handlers, job, secs};
 use rq_tests::{Gate, Journal, Python, Scratch, eventually};
 use serde_json::{Value as Json, json};
 
@@ -65,8 +65,18 @@ fn names_of_groups_are_checked() {
     for bad in ["", " g", "g\n", "{g}", &"g".repeat(201)] {
         assert!(matches!(queue.group(bad), Err(Error::Name(_))), "{bad:?}");
     }
-    let depends = queue.group("g").unwrap().on_complete(add("z").depends_on("a"));
-    assert!(matches!(depends, Err(Error::Option { option: "depends_on", .. })), "{depends:?}");
+    let group = queue.group("g").unwrap();
+    for (call, what) in [
+        (add("z").depends_on("a"), "depends_on"),
+        (add("z").pace("k", 1, secs(1)), "pace"),
+        (add("z").unique(), "unique"),
+    ] {
+        let refused = group.on_complete(call);
+        assert!(
+            matches!(refused, Err(Error::Option { option, .. }) if option == what),
+            "{what}: {refused:?}"
+        );
+    }
 }
 
 #[tokio::test]

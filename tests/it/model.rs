@@ -1,14 +1,17 @@
 //! Random sequences of operations, from enqueue to delete, with crashes and with steps sent twice, against a small model
 //! in memory: after each, every job is in the place the model says, and in no other; and in the outbox is what ends have
-//! posted and nobody has delivered (`model/outbox.rs`), of which a callback is handed out once.
+//! posted and nobody has delivered (`model/outbox.rs`), of which a callback is handed out once; and who waits for the end of
+//! their group (`model/group.rs`) goes on once.
 //!
 //! `cargo xtask rig model` tries many. One that fails is printed, as short as it could be made.
 
+mod group;
 mod outbox;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use group::{GROUP, GroupEnd};
 use outbox::{Kind, Outbox};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -106,6 +109,10 @@ enum Operation {
     },
     /// The time is over for which entries of the outbox were put off or taken.
     Outwait,
+    /// A job is to run when all have ended.
+    AwaitEnd,
+    /// A worker looks whether they have.
+    LookForEnd,
 }
 
 #[derive(Clone, Debug)]
@@ -152,6 +159,8 @@ fn operation() -> impl Strategy<Value = (Operation, bool)> {
         3 => job.clone().prop_map(|job| Operation::Anew { job }),
         2 => (job, any::<bool>()).prop_map(|(job, at_front)| Operation::Requeue { job, at_front }),
         2 => Just(Operation::Due),
+        2 => Just(Operation::AwaitEnd),
+        1 => Just(Operation::LookForEnd),
     ];
     (operation, any::<bool>())
 }
@@ -414,6 +423,7 @@ struct Play<'a> {
     hands: Vec<Hands>,
     world: World,
     outbox: Outbox,
+    group_end: GroupEnd,
     /// Runs of a life that the record is in no more.
     earlier: Vec<ExecutionId>,
 }
@@ -435,6 +445,7 @@ impl<'a> Play<'a> {
             hands: WORKERS.iter().map(|_| Hands::default()).collect(),
             world: World::default(),
             outbox: Outbox::default(),
+            group_end: GroupEnd::default(),
             earlier: Vec::new(),
         }
     }
@@ -476,11 +487,14 @@ impl<'a> Play<'a> {
                 }
             }
             Operation::Outwait => self.outbox.pass_time(self.stage),
+            Operation::AwaitEnd => self.group_end.declare(self.stage, twice),
+            Operation::LookForEnd => self.group_end.look(self.stage, twice),
         }
     }
 
     fn enqueue(&mut self, id: u8, how: &Enqueue, twice: bool) {
         let mut job = self.stage.job(&name(id));
+        job.group_id = Some(GROUP.to_owned());
         job.retries_left = Some(how.retries);
         job.repeats_left = Some(how.repeats);
         let pause_s = if how.paused { PAUSE_S.unsigned_abs() } else { 0 };
@@ -586,6 +600,7 @@ impl<'a> Play<'a> {
         let end = Settlement {
             conclusion,
             posts: posts.clone(),
+            group: job.group().map(str::to_owned),
             ..settlement(&claimed, Settled::Exhausted, Ttl::Forever)
         };
         let answer = self.take(&self.workers[worker].settle_step(&[end]), twice).remove(0);
@@ -762,10 +777,12 @@ impl<'a> Play<'a> {
 
     // The checks (invariants I1, I2, I6 and I7 of the fault catalogue)
 
-    fn check(&self) {
+    fn check(&mut self) {
         self.world.assert_nobody_is_stuck();
         let dump = self.stage.scratch.dump();
         self.outbox.check(&dump);
+        let open = self.world.jobs.iter().filter(|(_, job)| !job.place.has_ended());
+        self.group_end.check(&dump, &open.map(|(&id, _)| name(id)).collect());
         for id in 0..JOBS {
             let mut expected: Vec<&str> = Vec::new();
             if let Some(job) = self.world.jobs.get(&id) {

@@ -18,6 +18,7 @@ REGISTRIES = (
 )
 # Those of 2.12 know no slots: what they end would keep its slot until somebody looks. Other queues are everybody's.
 QUEUES = ('high', 'default', 'limited')
+TIMEOUT = 30
 HAS_RATE_LIMITS = int(rq.__version__.split('.')[0]) >= 3
 
 
@@ -28,7 +29,7 @@ def enqueue(connection, path, who, families):
 
 
 def _enqueue_family(connection, path, name, number):
-    queue = Queue(QUEUES[number % 2], connection=connection)
+    queue = Queue(QUEUES[number % 2], connection=connection, default_timeout=TIMEOUT)
 
     def arguments(kind, fails=0):
         return 'interop.flaky', path, f'{name}-{kind}', fails
@@ -53,7 +54,7 @@ def _enqueue_family(connection, path, name, number):
     queue.enqueue_in(pause, *arguments('later'), job_id=later)
     if HAS_RATE_LIMITS:
         from rq import RateLimit
-        limited = Queue('limited', connection=connection)
+        limited = Queue('limited', connection=connection, default_timeout=TIMEOUT)
         limited.enqueue(*arguments('limited'), job_id=f'{name}-limited', rate_limit=RateLimit('mail', 3))
 
 

@@ -73,7 +73,8 @@ pub(crate) mod asynchronous {
     impl Group {
         /// Its name.
         pub fn name(&self) -> &str {
-            &self.queue.group
+            let Group { queue: Queue { group, .. } } = self;
+            group
         }
 
         /// Enqueues one call, whose job joins the group. All else is as with [`Queue::enqueue`](crate::Queue::enqueue).
@@ -99,7 +100,8 @@ pub(crate) mod asynchronous {
         /// requeued afterwards changes nothing. So a group of nobody has ended: then the job is queued at once.
         ///
         /// Until then the job is deferred, in this group's queue, whichever queue its call names: it can be looked at,
-        /// canceled and deleted as any. It may not depend on other jobs. Its `ttl` counts from when it is queued.
+        /// canceled and deleted as any. It may not depend on other jobs, have a pace, or be unique; the same call with the
+        /// same [`job_id`](Call::job_id) is one job as it is. Its `ttl` counts from when it is queued.
         ///
         /// The script that ends the last job lets it go on. What Python's workers end, and what expires, a worker finds that
         /// looks every 10 s, or in a large group every second for 100 jobs that have not ended (docs/groups.md).
@@ -114,6 +116,7 @@ pub(crate) mod asynchronous {
             if queue.inline.is_some() && self.status().await?.is_complete() {
                 return queue.enqueue(call).await;
             }
+            call.check_can_wait_for_group()?;
             let at_front = call.is_at_front();
             let mut job = queue.job_of(call)?;
             check_waits_for_none(&job)?;

@@ -148,6 +148,9 @@ fn a_group_of_nobody_has_ended() {
     assert_went_on(&stage, "z");
 }
 
+/// What ends a member.
+type End = Box<dyn Fn(&Stage)>;
+
 /// Whatever ends a member, it is waited for no more; and the job goes on once.
 #[test]
 fn every_end_counts() {
@@ -158,7 +161,7 @@ fn every_end_counts() {
             worker.settle(&[of_group(settlement(&claimed[0], settled.clone(), ttl))]);
         }
     };
-    let ends: Vec<(&str, Box<dyn Fn(&Stage)>)> = vec![
+    let ends: Vec<(&str, End)> = vec![
         ("not kept", Box::new(end_unkept(Settled::Finished(None), Ttl::Seconds(0)))),
         ("for ever", Box::new(end_unkept(Settled::Finished(None), Ttl::Forever))),
         ("stopped", Box::new(end_unkept(Settled::Stopped("x".into()), Ttl::FAILURE_DEFAULT))),

@@ -44,6 +44,9 @@ The object of --json, on one line (with --interval, one line each time):
   queues    of each its name and how many jobs are queued, started, finished,
             failed, deferred, scheduled, canceled; scheduler: the name, hostname
             and pid of who schedules it, or null
+  rate_limits
+            of each in use its key, its slots, and how many jobs have one (held)
+            or wait for one (waiting), over all queues
   workers   of each its name, state, queues, hostname, ip_address, pid, version,
             birth, last_heartbeat, successful_job_count, failed_job_count,
             total_working_time_s; null where a worker's record lacks the field
@@ -51,7 +54,7 @@ The object of --json, on one line (with --interval, one line each time):
   cron_schedulers  of each that lives its name, hostname, pid, config_file; absent
             where there is none
 With --only-queues there are no workers, and the other way round; with either no
-cron schedulers.";
+cron schedulers. Rate limits go with the queues.";
 
 /// Show queues and workers.
 ///

@@ -57,8 +57,8 @@ impl<T> Call<T> {
     /// Codec, id and all other options make no difference, nor does the order of keyword arguments or of what is in a dict
     /// or a set. `1` and `1.0` are different arguments.
     ///
-    /// The lock is a key of this project's own: Python's producers do not look at it. It is kept for a whole number of
-    /// milliseconds, from one to ten years.
+    /// The lock is a key of this project's own: Python's producers do not look at it. It is kept for a millisecond at least,
+    /// and for ten years at most.
     pub fn unique_by_args(mut self, unique: impl Into<Unique>) -> Call<T> {
         self.options.unique = Some(Uniqueness::Args(unique.into()));
         self
@@ -159,6 +159,20 @@ impl<T> Call<T> {
             Some((option, _)) => refuse(option, REASON),
             None => Ok(()),
         }
+    }
+
+    /// Fails for a call that cannot wait for the end of a group: what is asked for is decided where a job is enqueued.
+    pub(crate) fn check_can_wait_for_group(&self) -> Result<(), Error> {
+        if self.options.pace.is_some() {
+            return refuse("pace", "when a job starts that waits for a group's end is not known beforehand");
+        }
+        if self.options.unique.is_some() {
+            return refuse(
+                "unique",
+                "a job that waits for a group's end is declared once for each job_id as it is",
+            );
+        }
+        Ok(())
     }
 
     /// Fails for a call that only a worker can hold back.

@@ -2,6 +2,8 @@
 
 use crate::keys::Keys;
 use crate::link::Step;
+#[cfg(feature = "worker")]
+use crate::steps::read;
 use crate::steps::single;
 
 /// The keys of all that are in use, sorted (`SMEMBERS rq:rl-keys`). Those that are not UTF-8 are left out.
@@ -26,6 +28,42 @@ pub fn slots(keys: &Keys, key: &str) -> Step<Option<u64>> {
     Step::new(NAME, pipeline, |answers| {
         let number: Option<Vec<u8>> = single(NAME, answers)?;
         Ok(number.and_then(|number| String::from_utf8_lossy(&number).parse().ok()))
+    })
+}
+
+/// How a rate limit is used.
+#[cfg(feature = "worker")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// How many slots it has; `None` where that cannot be read.
+    pub slots: Option<u64>,
+    /// How many jobs have one.
+    pub held: usize,
+    /// How many wait for one.
+    pub waiting: usize,
+}
+
+/// How each of `limits` is used (`HMGET`, `ZCARD`).
+#[cfg(feature = "worker")]
+pub fn usage(keys: &Keys, limits: &[String]) -> Step<Vec<Usage>> {
+    const NAME: &str = "usage of rate limits";
+    let mut pipeline = redis::pipe();
+    for key in limits {
+        pipeline.cmd("HMGET").arg(keys.rate_limit(key)).arg("concurrency");
+        pipeline.cmd("ZCARD").arg(keys.rate_limit_allowed(key));
+        pipeline.cmd("ZCARD").arg(keys.rate_limit_waiting(key));
+    }
+    Step::new(NAME, pipeline, |answers| {
+        let mut answers = answers.into_iter();
+        let mut usages = Vec::new();
+        while let (Some(slots), Some(held), Some(waiting)) = (answers.next(), answers.next(), answers.next())
+        {
+            let slots: Vec<Option<Vec<u8>>> = read(NAME, slots)?;
+            let slots = slots.into_iter().flatten().next();
+            let slots = slots.and_then(|slots| String::from_utf8_lossy(&slots).parse().ok());
+            usages.push(Usage { slots, held: read(NAME, held)?, waiting: read(NAME, waiting)? });
+        }
+        Ok(usages)
     })
 }
 

@@ -1,6 +1,7 @@
 //! A snapshot as the object of `--json`. The command's help lists its fields.
 
 use rq_core::steps::cron::record::CronRecord;
+use rq_core::steps::rate_limit::Usage;
 use rq_core::{Timestamp, WorkerRecord};
 use serde::Serialize;
 
@@ -21,6 +22,8 @@ struct Info<'a> {
     updated: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     queues: Option<Vec<QueueInfo<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate_limits: Option<Vec<RateLimitInfo<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     workers: Option<Vec<WorkerInfo<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,6 +61,14 @@ struct SchedulerInfo<'a> {
 }
 
 #[derive(Serialize)]
+struct RateLimitInfo<'a> {
+    key: &'a str,
+    slots: Option<u64>,
+    held: usize,
+    waiting: usize,
+}
+
+#[derive(Serialize)]
 struct WorkerInfo<'a> {
     name: &'a str,
     state: Option<&'a str>,
@@ -81,6 +92,8 @@ pub(super) fn render(snapshot: &Snapshot, server: &Server, shows: Shows) -> Resu
         prefix: server.keys.prefix(),
         updated: snapshot.taken.to_string(),
         queues: (shows != Shows::Workers).then(|| snapshot.queues.iter().map(QueueInfo::from).collect()),
+        rate_limits: (shows != Shows::Workers)
+            .then(|| snapshot.rate_limits.iter().map(RateLimitInfo::from).collect()),
         workers: (shows != Shows::Queues).then(|| snapshot.workers.iter().map(WorkerInfo::from).collect()),
         groups: (shows != Shows::Workers).then_some(snapshot.groups),
         cron_schedulers: if shows == Shows::Both {
@@ -117,6 +130,12 @@ impl<'a> From<&'a Queue> for QueueInfo<'a> {
                 pid: scheduler.pid.as_deref(),
             }),
         }
+    }
+}
+
+impl<'a> From<&'a (String, Usage)> for RateLimitInfo<'a> {
+    fn from((key, usage): &'a (String, Usage)) -> RateLimitInfo<'a> {
+        RateLimitInfo { key, slots: usage.slots, held: usage.held, waiting: usage.waiting }
     }
 }
 
@@ -163,13 +182,14 @@ mod tests {
                 counts: Counts { queued: 2, failed: 1, ..Counts::default() },
                 scheduler: None,
             }],
+            rate_limits: vec![("k".to_owned(), Usage { slots: Some(2), held: 2, waiting: 3 })],
             cron_schedulers: Vec::new(),
             workers: vec![WorkerRecord::from_fields("w", fields).unwrap()],
             groups: 3,
         };
         let server = Server::at("redis://:secret@h/0", Keys::default()).unwrap();
         let head = r#"{"schema":1,"url":"redis://:***@h:6379/0","prefix":"rq","updated":"1970-01-01T00:00:00.000000Z""#;
-        let queues = r#","queues":[{"name":"q","queued":2,"started":0,"finished":0,"failed":1,"deferred":0,"scheduled":0,"canceled":0,"scheduler":null}]"#;
+        let queues = r#","queues":[{"name":"q","queued":2,"started":0,"finished":0,"failed":1,"deferred":0,"scheduled":0,"canceled":0,"scheduler":null}],"rate_limits":[{"key":"k","slots":2,"held":2,"waiting":3}]"#;
         let workers = r#","workers":[{"name":"w","state":"idle","queues":["q"],"hostname":null,"ip_address":null,"pid":7,"version":null,"birth":null,"last_heartbeat":null,"successful_job_count":0,"failed_job_count":0,"total_working_time_s":1.5}]"#;
         for (shows, expected) in [
             (Shows::Both, format!("{head}{queues}{workers},\"groups\":3}}\n")),

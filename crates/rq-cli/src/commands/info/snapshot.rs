@@ -1,19 +1,22 @@
-//! [`Snapshot`]: queues and workers as Redis had them a moment ago.
+//! [`Snapshot`]: queues, rate limits and workers as Redis had them a moment ago.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rq_core::link::BlockingLink;
 use rq_core::steps::cron::record::{CronRecord, living, records};
 use rq_core::steps::queue::{self, Counts};
-use rq_core::steps::{group, roster, schedule};
+use rq_core::steps::rate_limit::Usage;
+use rq_core::steps::{group, rate_limit, roster, schedule};
 use rq_core::{Error, ErrorClass, Keys, Timestamp, WorkerRecord};
 
-/// Queues and workers as Redis had them a moment ago.
+/// Queues, rate limits and workers as Redis had them a moment ago.
 #[derive(Clone, Debug)]
 pub(super) struct Snapshot {
     pub(super) taken: Timestamp,
     /// In the order they are shown: as named, else sorted.
     pub(super) queues: Vec<Queue>,
+    /// All that are in use, whichever queues are shown: they count over all of them. By key, sorted.
+    pub(super) rate_limits: Vec<(String, Usage)>,
     /// Sorted by name.
     pub(super) workers: Vec<WorkerRecord>,
     /// How many groups there are, of whichever queues.
@@ -54,8 +57,16 @@ impl Snapshot {
         let queues = queues.map(|((name, counts), scheduler)| Queue { name, counts, scheduler }).collect();
         let groups = link.run(&group::count(keys))?;
         let cron_schedulers = cron_schedulers(link, keys)?;
-        Ok(Snapshot { taken: Timestamp::now(), queues, workers, groups, cron_schedulers })
+        let rate_limits = rate_limits(link, keys)?;
+        Ok(Snapshot { taken: Timestamp::now(), queues, rate_limits, workers, groups, cron_schedulers })
     }
+}
+
+/// All rate limits that are in use.
+fn rate_limits(link: &BlockingLink, keys: &Keys) -> Result<Vec<(String, Usage)>, Error> {
+    let limits = link.run(&rate_limit::keys(keys))?;
+    let usages = if limits.is_empty() { Vec::new() } else { link.run(&rate_limit::usage(keys, &limits))? };
+    Ok(limits.into_iter().zip(usages).collect())
 }
 
 /// A user who may not look sees none.

@@ -1,6 +1,7 @@
 //! A snapshot in RQ's text, byte for byte: scripts read it (docs/cli.md §4).
 
 use jiff::{Timestamp, tz::TimeZone};
+use rq_core::steps::rate_limit::Usage;
 use rq_core::{Shown, WorkerRecord};
 
 use super::Shows;
@@ -68,11 +69,19 @@ fn queue_lines(snapshot: &Snapshot, layout: &Layout, lines: &mut Vec<Text>) {
     if !layout.raw {
         let jobs: usize = queues.iter().map(|queue| queue.counts.queued).sum();
         lines.push(text!("{} queues, {jobs} jobs total", queues.len()));
+        // Beyond RQ's text, and only where there is something to say.
+        let limits = snapshot.rate_limits.iter().filter(|(_, usage)| usage.waiting > 0);
+        lines.extend(limits.map(|(key, usage)| rate_limit_line(key, usage)));
         // Beyond RQ's text, too.
         if snapshot.groups > 0 {
             lines.push(text!("{} groups", snapshot.groups));
         }
     }
+}
+
+fn rate_limit_line(key: &str, Usage { slots, held, waiting }: &Usage) -> Text {
+    let slots = slots.map_or_else(|| "?".to_owned(), |slots| slots.to_string());
+    text!("rate limit {}: {held} of {slots} slots held, {waiting} waiting", Shown::name(key))
 }
 
 fn queue_line(Queue { name, counts, scheduler }: &Queue, longest: usize, layout: &Layout) -> Text {
@@ -220,8 +229,13 @@ mod tests {
     }
 
     fn shown(queues: Vec<Queue>, workers: Vec<WorkerRecord>, layout: Layout) -> String {
+        let usage = |waiting| Usage { slots: Some(2), held: 2, waiting };
+        // RQ says nothing of them: who waits is told, and nothing else is.
+        let waiting = queues.iter().filter(|queue| queue.name == "limited").count();
+        let rate_limits = vec![("k".to_owned(), usage(0)), ("api".to_owned(), usage(3 * waiting))];
         let taken = Timestamp::from_epoch_us(0);
-        let snapshot = Snapshot { taken, queues, workers, groups: 0, cron_schedulers: Vec::new() };
+        let cron_schedulers = Vec::new();
+        let snapshot = Snapshot { taken, queues, rate_limits, workers, groups: 0, cron_schedulers };
         let text = render(&snapshot, &layout);
         // The time of the snapshot is in the time zone of the machine that runs the test.
         let text = text.as_str();
@@ -241,6 +255,17 @@ mod tests {
                     Updated: ";
         let queues = vec![queue("alpha", 0, 1), queue("default", 3, 0)];
         assert_eq!(shown(queues, vec![busy("from-config", "alpha,beta")], LAYOUT), text);
+    }
+
+    #[test]
+    fn rate_limits_are_shown_that_somebody_waits_for() {
+        let text = "limited      | 0, 0 executing, 0 finished, 0 failed\n\
+                    1 queues, 0 jobs total\n\
+                    rate limit api: 2 of 2 slots held, 3 waiting\n";
+        let queues = || vec![queue("limited", 0, 0)];
+        assert_eq!(shown(queues(), Vec::new(), Layout { shows: Shows::Queues, ..LAYOUT }), text);
+        let raw = Layout { shows: Shows::Queues, raw: true, ..LAYOUT };
+        assert_eq!(shown(queues(), Vec::new(), raw), "queue limited 0, 0 executing, 0 finished, 0 failed\n");
     }
 
     #[test]

@@ -550,7 +550,7 @@ fn the_environment_names_the_codec_of_those_who_are_not_told_one() {
 /// What jobs leave whose failures nobody files (docs/wire.md §10.6): of each its status, its time to live and how many
 /// results it has, with the names of its fields; and the books of its queue.
 fn unfiled(python: &Python, scratch: &Scratch, worker: &str) -> Json {
-    /// Ours alone (ARCHITECTURE.md), and those that a job has while it runs.
+    /// Ours alone (docs/wire.md §24), and those that a job has while it runs.
     const OWN: [&str; 2] = ["execution", "settled"];
     let jobs = ["failed", "dependent", "retried", "discarded", "unknown"].map(|id| {
         let filled = scratch.hash(&format!("job:{id}")).into_iter();

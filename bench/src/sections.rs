@@ -9,6 +9,7 @@ pub(crate) mod growth;
 pub(crate) mod idle;
 pub(crate) mod peers;
 pub(crate) mod python;
+pub(crate) mod ticks;
 pub(crate) mod waits;
 pub(crate) mod wake_up;
 
@@ -65,11 +66,12 @@ impl Extent {
 }
 
 /// All of them, in the order in which a round measures them.
-pub(crate) const SECTIONS: [Section; 11] = [
+pub(crate) const SECTIONS: [Section; 12] = [
     section("enqueue", "enqueueing", Repeats::Always, enqueue::measure),
     section("drain", "draining trivial jobs", Repeats::Always, drain::measure),
     section("fork", "a process for each job", Repeats::Always, fork::measure),
     section("ends", "what the ends of jobs call for", Repeats::Always, ends::measure),
+    section("ticks", "the ticks of a cron", Repeats::Always, ticks::measure),
     section("waits", "jobs that wait 10 ms", Repeats::Always, waits::measure),
     section("wake-up", "from enqueue to start, idle", Repeats::Always, wake_up::measure),
     section("python", "Python RQ", Repeats::Always, python::measure),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use rq_core::blocking::Queue;
-use rq_core::{Call, Codec, Keys, Ttl};
+use rq_core::{BlockingLink, Call, Codec, Keys, Ttl};
 
 /// The queue of all sections that need but one.
 pub(crate) const QUEUE: &str = "bench";
@@ -126,6 +126,11 @@ impl Stage {
     pub(crate) fn clear(&mut self) -> Result<()> {
         redis::cmd("FLUSHALL").arg("SYNC").exec(&mut self.redis)?;
         Ok(())
+    }
+
+    /// A connection for steps of a worker's.
+    pub(crate) fn link(&self) -> Result<BlockingLink> {
+        Ok(BlockingLink::open(&self.url)?)
     }
 
     /// A queue whose jobs Python can run as well.

@@ -8,7 +8,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use rq_core::blocking::Queue;
-use rq_core::{Call, Codec, Dependency, Repeat, Retry, secs};
+use rq_core::{Call, Codec, Dependency, Repeat, Retry, Unique, secs};
 use rq_tests::{Child, Folder, Journal, PrivateRedis, Python, PythonRq, Scratch, Signal, eventually};
 use serde_json::Value as Json;
 
@@ -24,6 +24,8 @@ const FLEET_LIMIT_FULL: Duration = Duration::from_secs(500);
 /// The time limit of jobs. Workers of 2.12 leave the entry of a run in `rq:wip` that ended while somebody had another job
 /// wait for its own: it is over a minute after that limit.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// All results are there when they are read.
+const RESULT_TTL: Duration = Duration::from_secs(3600);
 const LEFT_BY_2_12: Duration = Duration::from_secs(150);
 /// Those that everybody serves, and that of jobs under a rate limit: workers of 2.12 give no slots back.
 const QUEUES: [&str; 2] = ["high", "default"];
@@ -67,7 +69,7 @@ const KINDS: &[Kind] = &[
 
 fn call(journal: &Journal, family: &str, kind: &str, fails: usize) -> Call<usize> {
     let id = format!("{family}-{kind}");
-    Call::to("interop.flaky").arg(journal.path()).arg(&id).arg(fails).job_id(id)
+    Call::to("interop.flaky").arg(journal.path()).arg(&id).arg(fails).job_id(id).result_ttl(RESULT_TTL)
 }
 
 fn queue_of(scratch: &Scratch, number: usize) -> Queue {
@@ -97,8 +99,13 @@ fn enqueue_family(scratch: &Scratch, journal: &Journal, number: usize) {
     queue.handle::<()>(&id("canceled")).cancel().unwrap();
     assert!(queue.enqueue_unique(call("unique", 0).unique()).unwrap().is_made());
     assert!(!queue.enqueue_unique(call("unique", 0).unique()).unwrap().is_made());
-    assert!(queue.enqueue_unique(call("only", 0).unique_by_args(secs(600))).unwrap().is_made());
-    let again = call("only", 0).job_id(id("again")).unique_by_args(secs(600));
+    assert!(
+        queue
+            .enqueue_unique(call("only", 0).unique_by_args(Unique::for_all_of(secs(600))))
+            .unwrap()
+            .is_made()
+    );
+    let again = call("only", 0).job_id(id("again")).unique_by_args(Unique::for_all_of(secs(600)));
     assert_eq!(queue.enqueue_unique(again).unwrap().into_handle().id(), id("only"));
     queue
         .group(&family)
@@ -216,7 +223,11 @@ fn a_mixed_fleet_ends_every_job_in_one_place() {
     };
     let began = Instant::now();
     while ended() < jobs.len() {
-        assert!(began.elapsed() < limit, "not ended: {:?}", unended(&scratch, &jobs));
+        if began.elapsed() >= limit {
+            let unended = unended(&scratch, &jobs);
+            let first = unended.first().and_then(|told| told.split(' ').next()).unwrap_or_default();
+            panic!("not ended: {unended:?}; {}", told(&scratch, first));
+        }
         std::thread::sleep(Duration::from_millis(50));
     }
     eventually("all runs to be over", LEFT_BY_2_12, || {
@@ -248,6 +259,19 @@ fn unended(scratch: &Scratch, jobs: &[String]) -> Vec<String> {
     let told = jobs.iter().map(|id| format!("{id} {}", scratch.status(id)));
     let ended = [" finished", " failed", " canceled"];
     told.filter(|told| !ended.iter().any(|end| told.ends_with(end))).collect()
+}
+
+/// What Redis has of a job: its record, its results, and what is scheduled or runs.
+fn told(scratch: &Scratch, id: &str) -> String {
+    let book = |name: String| -> Vec<String> {
+        scratch.query("ZRANGE", [scratch.key(name), "0".into(), "-1".into(), "WITHSCORES".into()])
+    };
+    let queues = QUEUES.iter().chain([&LIMITED]);
+    let books: Vec<Vec<String>> =
+        queues.flat_map(|queue| ["scheduled", "wip"].map(|name| book(format!("{name}:{queue}")))).collect();
+    let results: redis::Value =
+        scratch.query("XRANGE", [scratch.key(format!("results:{id}")), "-".into(), "+".into()]);
+    format!("{:?}; {books:?}; {results:?}", scratch.hash(&format!("job:{id}")))
 }
 
 /// What a Python has read.
@@ -288,29 +312,11 @@ impl Seen<'_> {
         }
     }
 
-    /// What Redis has of a job.
-    fn told(&self, id: &str) -> String {
-        let runs: Vec<String> = QUEUES
-            .iter()
-            .chain([&LIMITED])
-            .flat_map(|queue| {
-                let wip: Vec<String> = self.scratch.query(
-                    "ZRANGE",
-                    [self.scratch.key(format!("wip:{queue}")), "0".into(), "-1".into(), "WITHSCORES".into()],
-                );
-                wip
-            })
-            .collect();
-        let results: redis::Value =
-            self.scratch.query("XRANGE", [self.scratch.key(format!("results:{id}")), "-".into(), "+".into()]);
-        format!("{:?}; running: {runs:?}; results: {results:?}", self.scratch.hash(&format!("job:{id}")))
-    }
-
     /// It is in one place, which is the right one, and ran as often as it had to, after those it waited for.
     fn check_job(&self, kind: &Kind, family: &str, number: usize, runs: &BTreeMap<&str, Vec<usize>>) {
         let id = format!("{family}-{}", kind.name);
         let expected = serde_json::json!([kind.ends_in]);
-        assert_eq!(self.read["places"][&id], expected, "{id}: {}", self.told(&id));
+        assert_eq!(self.read["places"][&id], expected, "{id}: {}", told(self.scratch, &id));
         let status = match kind.ends_in {
             FINISHED => "finished",
             "FailedJobRegistry" => "failed",

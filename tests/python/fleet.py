@@ -19,6 +19,7 @@ REGISTRIES = (
 # Those of 2.12 know no slots: what they end would keep its slot until somebody looks. Other queues are everybody's.
 QUEUES = ('high', 'default', 'limited')
 TIMEOUT = 30
+RESULT_TTL = 3600
 HAS_RATE_LIMITS = int(rq.__version__.split('.')[0]) >= 3
 
 
@@ -35,7 +36,9 @@ def _enqueue_family(connection, path, name, number):
         return 'interop.flaky', path, f'{name}-{kind}', fails
 
     def enqueue(kind, fails=0, **options):
-        return queue.enqueue(*arguments(kind, fails), job_id=f'{name}-{kind}', **options)
+        return queue.enqueue(
+            *arguments(kind, fails), job_id=f'{name}-{kind}', result_ttl=RESULT_TTL, **options
+        )
 
     parent = enqueue('parent', fails=number % 3, retry=Retry(max=2, interval=[0, 1]))
     hopeless = enqueue('hopeless', fails=9, retry=Retry(max=1))
@@ -46,16 +49,19 @@ def _enqueue_family(connection, path, name, number):
     enqueue('canceled', depends_on=[hopeless]).cancel()
     _enqueue_unique(enqueue)
     members = [
-        Queue.prepare_data(*_split(arguments(kind)), job_id=f'{name}-{kind}') for kind in ('member1', 'member2', 'member3')
+        Queue.prepare_data(*_split(arguments(kind)), job_id=f'{name}-{kind}', result_ttl=RESULT_TTL)
+        for kind in ('member1', 'member2', 'member3')
     ]
     Group.create(connection, name=name).enqueue_many(queue, members)
     later = f'{name}-later'
     pause = datetime.timedelta(seconds=number % 3)
-    queue.enqueue_in(pause, *arguments('later'), job_id=later)
+    queue.enqueue_in(pause, *arguments('later'), job_id=later, result_ttl=RESULT_TTL)
     if HAS_RATE_LIMITS:
         from rq import RateLimit
         limited = Queue('limited', connection=connection, default_timeout=TIMEOUT)
-        limited.enqueue(*arguments('limited'), job_id=f'{name}-limited', rate_limit=RateLimit('mail', 3))
+        limited.enqueue(
+            *arguments('limited'), job_id=f'{name}-limited', result_ttl=RESULT_TTL, rate_limit=RateLimit('mail', 3)
+        )
 
 
 def _split(call):
@@ -76,7 +82,9 @@ def cron(connection, path, name):
     import interop
     from rq.cron import CronScheduler
     scheduler = CronScheduler(connection=connection)
-    scheduler.register(interop.flaky, 'default', args=(path, name, 0), interval=1, name=name)
+    scheduler.register(
+        interop.flaky, 'default', args=(path, name, 0), interval=1, result_ttl=RESULT_TTL, name=name
+    )
     scheduler.start()
 
 

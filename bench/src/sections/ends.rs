@@ -1,5 +1,5 @@
 //! What it costs that the end of a job calls for something: a callback where it ran, one that is posted, a webhook, an
-//! exception handler; and what a declaration adds to its job.
+//! exception handler, the end of its group; and what a declaration adds to its job.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -46,6 +46,8 @@ const FAILURE: Row = Row::new("one by one, failure, failure callback");
 const STOPPED: Row = Row::new("one by one, stopped");
 const POSTED: Row = Row::new("one by one, stopped, stopped callback (posted)");
 const WEBHOOK: Row = Row::new("one by one, value, webhook");
+const MEMBER: Row = Row::new("one by one, value, in a group");
+const AWAITED: Row = Row::new("one by one, value, in a group that a job waits for");
 const WEBHOOK_RATE: Name = Name::new("drain, -w thread, a webhook each", "jobs/s");
 const WEBHOOK_P50: Name = Name::new("end of a job to its webhook, idle", "p50 µs");
 const WEBHOOK_P99: Name = Name::new("end of a job to its webhook, idle", "p99 µs");
@@ -78,6 +80,8 @@ pub(crate) fn measure(stage: &mut Stage, extent: Extent, figures: &mut Figures) 
     drain(stage, &FAILURE, &named("bench.fail").on_failure(hear()), jobs, figures)?;
     drain(stage, &STOPPED, &named("bench.stop"), jobs, figures)?;
     drain(stage, &POSTED, &named("bench.stop").on_stopped(hear()), jobs, figures)?;
+    drain_group(stage, &MEMBER, jobs, false, figures)?;
+    drain_group(stage, &AWAITED, jobs, true, figures)?;
     let receiver = Receiver::open()?;
     drain(stage, &WEBHOOK, &receiver.told(), jobs, figures)?;
     receiver.check_arrived(jobs)?;
@@ -105,6 +109,29 @@ where
     figures.add(row.redis_us, drained.redis_us_per_job());
     stage.fill(QUEUE, call, 1, Wait::Queued)?;
     figures.add(row.bytes, bytes_of_first(stage)? as f64);
+    Ok(())
+}
+
+/// A group of trivial jobs; with one that runs when they have ended, in whose figures it is one more job.
+fn drain_group(
+    stage: &mut Stage,
+    row: &Row,
+    jobs: usize,
+    is_awaited: bool,
+    figures: &mut Figures,
+) -> Result<()> {
+    stage.clear()?;
+    let group = stage.queue(QUEUE)?.new_group();
+    group.enqueue_many((0..jobs).map(|_| trivial()))?;
+    if is_awaited {
+        group.on_complete(trivial())?;
+    }
+    let (jobs, worker) = (jobs + usize::from(is_awaited), worker(stage, ONE_BY_ONE));
+    figures.add(row.bytes, bytes_of_first(stage)? as f64);
+    let drained = stage.measure(jobs, |_| finish(vec![worker]))?;
+    check_ended(stage, jobs)?;
+    figures.add(row.commands, drained.commands_per_job());
+    figures.add(row.redis_us, drained.redis_us_per_job());
     Ok(())
 }
 

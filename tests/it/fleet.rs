@@ -324,7 +324,7 @@ impl Seen<'_> {
         };
         assert_eq!(self.read["results"][&id][0], status, "{id}");
         let of = |id: &str| runs.get(id).map(Vec::as_slice).unwrap_or_default();
-        assert_eq!(of(&id).len(), (kind.runs)(number), "runs of {id}");
+        assert_eq!(of(&id).len(), (kind.runs)(number), "runs of {id}: {}", told(self.scratch, &id));
         for before in kind.after {
             let before = format!("{family}-{before}");
             assert!(of(&before).last() < of(&id).first(), "{id} began before the last run of {before}");

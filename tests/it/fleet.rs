@@ -141,7 +141,7 @@ impl Fleet {
         fs::write(
             folder.path().join("rq.toml"),
             format!(
-                "[[cron]]\nname = 'cron-ours'\nfunction = 'interop.flaky'\nargs = ['{path}', 'cron-ours', 0]\nevery = '1s'\n"
+                "[[cron]]\nname = 'cron-ours'\nfunction = 'interop.flaky'\nargs = ['{path}', 'cron-ours', 0]\nevery = '1s'\nresult_ttl = 3600\n"
             ),
         )
         .unwrap();

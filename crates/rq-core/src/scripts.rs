@@ -72,6 +72,7 @@ parts! {
     LIFE = "life",
     CONCLUDE = "conclude",
     POST = "post",
+    UNWRITTEN = "unwritten",
     WITHDRAW = "withdraw",
 }
 
@@ -113,7 +114,7 @@ scripts! { OF_WORKERS:
     CLAIM = "claim" [PERMISSION, REFUSAL, LIFETIME, PLACE, REMOVE],
     DEATH = "death" [REFUSAL],
     DELIVER = "deliver" [REFUSAL],
-    DUE = "due" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT],
+    DUE = "due" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT, UNWRITTEN],
     EXPIRE = "expire" [],
     FREE_SLOTS = "free_slots" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT],
     HEARTBEAT = "heartbeat" [REFUSAL, FENCE],
@@ -121,7 +122,7 @@ scripts! { OF_WORKERS:
     LOOK_AT_GROUP = "look_at_group" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT, REMOVE, GROUP],
     PERMISSIONS = "permissions" [PERMISSION],
     PICK_UP = "pick_up" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT, REMOVE],
-    PRUNE = "prune" [],
+    PRUNE = "prune" [LIFETIME, UNWRITTEN],
     PUSH_READY = "push_ready" [REFUSAL, LIFETIME, PLACE, RATE_LIMIT],
     PUT_BACK = "put_back" [REFUSAL, FENCE, LIFETIME, PLACE, REMOVE, LIFE],
     RENEW = "renew" [REFUSAL, FENCE],

@@ -6,7 +6,7 @@
 --       5 ttl of its locks and its record, seconds   6 most jobs looked at   7 number of queues   then the queues' names
 --       then field and value of the record; none, to leave it as it is
 -- Effect  lock of each queue that nobody else has, and the record, if there is a name; per due job the schedule, job hash
---         (queued or rate_limited), queue list or rate limit
+--         (queued or rate_limited), queue list or rate limit. An id without a job is put off once, for a few seconds
 -- Result  per queue: 1 ours, or nobody's · 0 another's · -1 its lock is no string · -2 its schedule is no sorted set;
 --         jobs let go on; jobs only taken off: gone, or in another status by now; 1 if it may have more that are due
 -- Re-send: keeps the same again, and takes what is due and left then: no job twice.
@@ -18,6 +18,8 @@ local left, queues = tonumber(ARGV[6]), tonumber(ARGV[7])
 -- How many jobs of one queue are moved before the next queue's turn, so that a long schedule does not hold up the
 -- others.
 local PER_TURN = 50
+-- For how long an id without a job is put off.
+local UNWRITTEN_S = 10
 -- The statuses of a job that waits for its time, or was given another life beside that, which it has begun: Python
 -- overwrites the record of an id that is scheduled, and leaves it in the schedule. RQ reads an empty one as `created`;
 -- jobs that somebody has put into the schedule by hand have that.
@@ -54,10 +56,8 @@ end
 
 local function go_on(id, queue)
   local job = P .. ':job:' .. id
-  if not waits(job) then return false end
   if redis.pcall('HGET', job, 'origin') ~= queue then redis.pcall('HSET', job, 'origin', queue) end
   let_go_on(id, queue, T, I)
-  return true
 end
 
 local now_s = redis.call('TIME')[1]
@@ -73,8 +73,14 @@ local function serve(q)
     return false
   end
   for _, id in ipairs(ids) do
-    redis.call('ZREM', schedule, id)
-    if go_on(id, queue) then moved[q] = moved[q] + 1 else dropped[q] = dropped[q] + 1 end
+    if waits(P .. ':job:' .. id) then
+      redis.call('ZREM', schedule, id)
+      go_on(id, queue)
+      moved[q] = moved[q] + 1
+    elseif not is_put_off(schedule, id, now_s + UNWRITTEN_S) then
+      redis.call('ZREM', schedule, id)
+      dropped[q] = dropped[q] + 1
+    end
   end
   left = left - #ids
   return #ids == most

@@ -43,6 +43,17 @@ const DEATH_LIMIT: Duration = Duration::from_secs(2);
 ///
 /// Its ticks may be shared with any number of others, in other processes and on other hosts. It carries on through outages of
 /// Redis; what was due meanwhile is made up for as the entries say.
+///
+/// ```no_run
+/// use rq_core::{Call, secs};
+/// use rq_cron::{Cron, CronScheduler};
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let cron = Cron::new().every(secs(60), Call::<()>::to("accounts.sync")).check()?;
+/// let scheduler = CronScheduler::connect("redis://localhost/", &cron).await?;
+/// scheduler.run(async { drop(tokio::signal::ctrl_c().await) }).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a scheduler does nothing until it is run"]
 pub struct CronScheduler {
     keys: Keys,
@@ -64,6 +75,15 @@ pub struct CronScheduler {
 }
 
 impl CronScheduler {
+    /// A scheduler of these entries on the Redis at `url`, a [`RedisUrl`](rq_core::RedisUrl), with the prefix of keys that
+    /// `RQ_KEY_PREFIX` says. It logs to `tracing`, and goes by the clock of Redis.
+    ///
+    /// # Errors
+    /// If Redis cannot be reached, the prefix cannot be one, or the call of an entry cannot be written.
+    pub async fn connect(url: &str, cron: &CheckedCron) -> Result<CronScheduler, Error> {
+        CronScheduler::new(cron, Link::open(url).await?, Keys::from_env()?)
+    }
+
     /// A scheduler of these entries, which logs to `tracing` and goes by the clock of Redis.
     ///
     /// # Errors

@@ -100,10 +100,12 @@ impl Reader<'_> {
 
     /// What begins the block that this line is in.
     fn block(&self) -> String {
-        let words = self.tokens.iter().rev().skip_while(|placed| placed.token == Token::End);
-        let words = words.take_while(|placed| placed.token != Token::End);
+        let is_end = |placed: &&Placed| placed.token == Token::End;
+        let mut words =
+            self.tokens.iter().rev().skip_while(is_end).take_while(|placed| !is_end(placed)).peekable();
+        let is_begun = words.peek().is_some_and(|placed| placed.token == Token::Sign(":"));
         match words.last().map(|placed| &placed.token) {
-            Some(Token::Name(word)) => format!("a block of `{word}`"),
+            Some(Token::Name(word)) if is_begun => format!("a block of `{word}`"),
             _ => "a line that is set in".to_owned(),
         }
     }

@@ -196,6 +196,32 @@ fn entries_are_listed_paused_triggered_and_forgotten() {
     assert!(said.contains("there is no cron entry often") && said.contains("There are: seldom."), "{said}");
 }
 
+/// What is named comes first, then what the program has; the log says what is not read.
+#[test]
+fn a_programs_own_entries_come_before_rq_toml() {
+    let scratch = Scratch::new();
+    let folder = folder("rq.toml", CONFIG);
+    let ours = RqTest::app(&scratch, "cron");
+    let spawned = |args: &[&str]| {
+        let program = Child::spawn(ours.command(args).current_dir(folder.path()));
+        program.wait_for_line("registering birth", LIMIT);
+        program
+    };
+    for args in [&["cron"][..], &["worker", "-w", "thread", "--with-cron", "other"]] {
+        let said = end(spawned(args), Signal::SIGTERM);
+        assert!(said.contains("Loading the cron entries of this program"), "{said}");
+        assert!(
+            said.contains("rq.toml is not read, as this program has entries of its own: name it"),
+            "{said}"
+        );
+        assert!(said.contains("Successfully registered 1 cron jobs of this program"), "{said}");
+    }
+    let said = end(spawned(&["cron", "rq.toml"]), Signal::SIGTERM);
+    assert!(said.contains("Successfully registered 2 cron jobs from 'rq.toml'"), "{said}");
+    let listed = list(&scratch);
+    assert_eq!(listed["entries"].as_array().unwrap().len(), 3, "{listed}");
+}
+
 /// Options of Python's `rq`, which scripts have.
 #[test]
 fn a_module_is_found_where_python_is_told_to_look() {

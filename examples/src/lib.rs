@@ -9,6 +9,8 @@
 //! | `cargo run -p rq-examples --bin declared` | what all calls of a job share, and code that knows its job |
 //! | `cargo run -p rq-examples --bin unique` | one job of many calls, by its id and by its arguments |
 //! | `cargo run -p rq-examples --bin limits` | few jobs at once, and few a second |
+//! | `cargo run -p rq-examples --bin group` | jobs under one name, and one that runs when all have ended |
+//! | `cargo run -p rq-examples --bin cron` | jobs at fixed times, enqueued by a worker |
 //! | `cargo run -p rq-examples --bin callbacks` | functions that are called when a job has ended |
 //! | `cargo run -p rq-examples --bin exceptions` | a chain of exception handlers |
 //! | `cargo run -p rq-examples --bin webhook` | webhooks, and a receiver that checks their signatures |

@@ -58,7 +58,7 @@ struct Python {
     /// A Python settings module. It is not read: refused, unless a URL is given beside it.
     #[arg(short, long, env = "RQ_CONFIG", hide_short_help = true)]
     config: Option<String>,
-    /// Where Python finds modules: ignored.
+    /// Where Python finds modules. `cron` looks for its configuration there, too; otherwise ignored.
     #[arg(short = 'P', long, hide_short_help = true)]
     path: Vec<String>,
     /// A Python class: refused, unless it is RQ's own.
@@ -90,6 +90,11 @@ impl Shared {
         let url = url(self.url.as_deref(), environment)?;
         let keys = Keys::from_env().map_err(|error| Refusal::Failed(format!("RQ_KEY_PREFIX: {error}")))?;
         Server::at(&url, keys)
+    }
+
+    /// The folders in which Python would look for modules.
+    pub(crate) fn folders(&self) -> &[String] {
+        &self.python.path
     }
 
     /// How payloads are to be written, if the arguments say so.

@@ -33,6 +33,7 @@ fn positional_usage(positional: &Arg) -> String {
     }
     match positional.get_action() {
         ArgAction::Append => format!("[{name}]..."),
+        _ if !positional.is_required_set() => format!("[{name}]"),
         _ => name,
     }
 }
@@ -113,6 +114,8 @@ fn context(error: &Error, kind: ContextKind) -> String {
 /// `--max-jobs` of clap's `--max-jobs <INTEGER>`, `FUNCTION` of `<FUNCTION>`.
 fn option_name(described: &str) -> String {
     let name = described.split(' ').next().unwrap_or_default();
+    // An option whose value may be left out: `--with-cron[=<FILE>]`.
+    let name = name.split("[=").next().unwrap_or_default();
     name.trim_matches(['<', '>', '[', ']', '.']).to_owned()
 }
 

@@ -71,6 +71,8 @@
 //! | `Worker.state`, `.last_heartbeat`, `.pid`, `.hostname`, `.queues`, `.successful_job_count` | the fields of [`WorkerRecord`] |
 //! | `send_shutdown_command` | [`Queue::stop_worker`]; [`Queue::stop_worker_cold`] has no counterpart |
 //! | `send_kill_horse_command` | [`Queue::kill_horses`] |
+//! | `rq.cron.register` | `Cron::every`, `Cron::at` and `Entry` of the crate `rq-cron`, which `rq-cli` passes on |
+//! | `CronScheduler.all` | `rq cron list`, and `--json` for programs; `CronScheduler` is in `rq-cron`, too |
 //! | `suspend`, `resume`, `is_suspended` | [`Queue::suspend_all_workers`], [`Queue::resume_all_workers`], [`Queue::are_workers_suspended`] |
 //!
 //! # Features

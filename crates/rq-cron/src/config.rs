@@ -5,10 +5,14 @@ mod python;
 mod seconds;
 mod toml;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use rq_core::Shown;
+
 use crate::cron::Cron;
+use crate::entry::Entry;
 use draft::Draft;
 
 /// The most bytes of a file.
@@ -82,7 +86,7 @@ impl Cron {
     /// # Ok::<(), rq_cron::ConfigError>(())
     /// ```
     pub fn from_toml(text: &str) -> Result<Cron, ConfigError> {
-        entries(toml::drafts(text))
+        entries(toml::drafts(text), "name = \"..\"")
     }
 
     /// The entries that a text in Python registers with RQ, where it is plain: imports, constants, and calls of
@@ -99,13 +103,40 @@ impl Cron {
     /// # Ok::<(), rq_cron::ConfigError>(())
     /// ```
     pub fn from_python(text: &str) -> Result<Cron, ConfigError> {
-        entries(python::drafts(text))
+        entries(python::drafts(text), "name='..'")
     }
 }
 
-fn entries(drafts: Result<Vec<Draft>, Fault>) -> Result<Cron, ConfigError> {
-    let entries = drafts.and_then(|drafts| drafts.iter().map(Draft::entry).collect::<Result<Cron, Fault>>());
+/// The entries of these drafts; `named` is how a file of this kind gives one a name.
+fn entries(drafts: Result<Vec<Draft>, Fault>, named: &str) -> Result<Cron, ConfigError> {
+    let entries = drafts.and_then(|drafts| {
+        let mut lines = HashMap::new();
+        drafts
+            .iter()
+            .map(|draft| draft.entry().and_then(|entry| only(entry, draft, &mut lines, named)))
+            .collect()
+    });
     entries.map_err(|Fault { line, reason }| ConfigError::Line { path: None, line, reason })
+}
+
+/// An entry, unless one above it has its name.
+fn only(
+    entry: Entry,
+    draft: &Draft,
+    lines: &mut HashMap<String, usize>,
+    named: &str,
+) -> Result<Entry, Fault> {
+    let line = draft.line();
+    match lines.insert(entry.name().to_owned(), line) {
+        Some(first) => Err(Fault::new(
+            line,
+            format!(
+                "two entries are called {:?}, this one and that of line {first}: give one of them another name, with `{named}`",
+                Shown::name(entry.name()).to_string()
+            ),
+        )),
+        None => Ok(entry),
+    }
 }
 
 impl ConfigError {

@@ -93,7 +93,7 @@ pub enum CronError {
     #[error(transparent)]
     Entry(#[from] EntryError),
     /// Two have one name.
-    #[error("two entries are called {:?}: give one of them another name, with .named(\"..\") or `name = \"..\"`", Shown::name(name).to_string())]
+    #[error("two entries are called {:?}: give one of them another name, with .named(\"..\")", Shown::name(name).to_string())]
     SameName {
         /// The name.
         name: String,
@@ -151,9 +151,18 @@ mod tests {
             (Entry::at("@daily", call()).queue("a,b"), "comma"),
             (Entry::at("@daily", call().job_id("j")), ".job_id(..)"),
             (Entry::at("@daily", call().depends_on("j")), ".depends_on(..)"),
-            (Entry::at("@daily", call().unique_by_args(secs(60))), "without limits"),
-            (Entry::at("@daily", call().rate_limit("k", 1)), "without limits"),
-            (Entry::at("@daily", call().pace("k", 1, secs(60))), "without limits"),
+            (
+                Entry::at("@daily", call().unique_by_args(secs(60))),
+                "is not unique, and has no rate limit and no pace",
+            ),
+            (
+                Entry::at("@daily", call().rate_limit("k", 1)),
+                "is not unique, and has no rate limit and no pace",
+            ),
+            (
+                Entry::at("@daily", call().pace("k", 1, secs(60))),
+                "is not unique, and has no rate limit and no pace",
+            ),
             (Entry::at("@daily", call().timeout(secs(0))), "at least a second"),
             (Entry::at("@daily", Call::<()>::to("no path")), "dotted path"),
         ] {
@@ -168,7 +177,7 @@ mod tests {
         let said = twice.check().unwrap_err().to_string();
         assert_eq!(
             said,
-            "two entries are called \"tasks.f\": give one of them another name, with .named(\"..\") or `name = \"..\"`"
+            "two entries are called \"tasks.f\": give one of them another name, with .named(\"..\")"
         );
     }
 }

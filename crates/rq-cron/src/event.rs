@@ -39,19 +39,35 @@ pub enum CronEvent<'a> {
     Missed {
         /// The entry.
         entry: &'a str,
-        /// How many.
+        /// How many; those of an expression are not counted beyond 1,000.
         ticks: u64,
-        /// The latest of them.
-        until: Timestamp,
+        /// The oldest of them.
+        first: Timestamp,
+        /// The newest of them.
+        last: Timestamp,
     },
-    /// A tick was dropped: the entry is paused.
+    /// A tick was dropped: the entry is paused. It is told of the first one alone.
     Paused {
         /// The entry.
         entry: &'a str,
         /// When it was due.
         due: Timestamp,
     },
-    /// A tick was dropped: the job of an earlier one has not ended.
+    /// A tick is fired again after a pause.
+    PauseOver {
+        /// The entry.
+        entry: &'a str,
+        /// How many ticks this scheduler has dropped.
+        ticks: u64,
+    },
+    /// A tick is fired again, as the job of an earlier one has ended.
+    OverlapOver {
+        /// The entry.
+        entry: &'a str,
+        /// How many ticks this scheduler has dropped.
+        ticks: u64,
+    },
+    /// A tick was dropped: the job of an earlier one has not ended. It is told of the first one alone.
     Overlaps {
         /// The entry.
         entry: &'a str,

@@ -1,7 +1,9 @@
 //! [`CronLog`]: the observer that writes a scheduler's log, in the lines that users of RQ know (docs/cli.md).
 
+use std::fmt;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use rq_core::{Shown, Timestamp};
 
 use crate::event::{CronEvent, CronObserver};
@@ -31,27 +33,51 @@ impl CronObserver for CronLog {
             CronEvent::Taken { entry, decided } => {
                 shown!(
                     debug,
-                    "Cron entry {}: another scheduler has decided up to {decided}",
-                    Shown::name(entry)
+                    "Cron entry {}: another scheduler has decided up to {}",
+                    Shown::name(entry),
+                    Local(decided)
                 )
             }
-            CronEvent::Missed { entry, ticks, until } => shown!(
+            CronEvent::Missed { entry, ticks: 1, first, .. } => shown!(
                 warn,
-                "Cron entry {}: {ticks} missed, up to {until}, and not made up for",
+                "Cron entry {}: 1 tick was missed, at {}, and is not made up for",
+                Shown::name(entry),
+                Local(first)
+            ),
+            CronEvent::Missed { entry, ticks, first, last } => shown!(
+                warn,
+                "Cron entry {}: {ticks} ticks were missed, the first at {}, the last at {}, and are not made up for",
+                Shown::name(entry),
+                Local(first),
+                Local(last)
+            ),
+            CronEvent::Paused { entry, due } => shown!(
+                info,
+                "Cron entry {}: paused, so nothing is enqueued for {}, nor until it is resumed",
+                Shown::name(entry),
+                Local(due)
+            ),
+            CronEvent::PauseOver { entry, ticks } => {
+                shown!(info, "Cron entry {}: resumed; {ticks} of its ticks were dropped", Shown::name(entry))
+            }
+            CronEvent::OverlapOver { entry, ticks } => shown!(
+                info,
+                "Cron entry {}: its job has ended; {ticks} of its ticks were dropped meanwhile",
                 Shown::name(entry)
             ),
-            CronEvent::Paused { entry, due } => {
-                shown!(info, "Cron entry {}: paused, so nothing is enqueued for {due}", Shown::name(entry))
-            }
             CronEvent::Overlaps { entry, due, job_id } => shown!(
                 warn,
-                "Cron entry {}: job {} has not ended, so nothing is enqueued for {due}",
+                "Cron entry {}: job {} has not ended, so nothing is enqueued for {}, nor until it has",
                 Shown::name(entry),
-                Shown::name(job_id)
+                Shown::name(job_id),
+                Local(due)
             ),
-            CronEvent::NotDecided { entry, due, error } => {
-                shown!(error, "Cron entry {}: nothing is enqueued for {due}: {error}", Shown::name(entry))
-            }
+            CronEvent::NotDecided { entry, due, error } => shown!(
+                error,
+                "Cron entry {}: nothing is enqueued for {}: {error}",
+                Shown::name(entry),
+                Local(due)
+            ),
             CronEvent::ScheduleChanged { entry, schedule } => shown!(
                 info,
                 "Cron entry {}: its schedule was another one, and is {} from now on",
@@ -98,16 +124,29 @@ fn fired([entry, function, job_id, queue]: [&str; 4], due: Timestamp, late: Dura
     let [entry, job_id, queue] = [entry, job_id, queue].map(|name| Shown::name(name).to_string());
     let called = function.rsplit('.').next().unwrap_or(function);
     let called = Shown::name(called).to_string();
+    let due = Local(due);
     if late >= LATE_FROM {
         shown!(
             warn,
             "Enqueued job {called} to queue {queue}, {:.1} s late: entry {entry} was due at {due}",
             late.as_secs_f64()
         );
-    } else {
+    } else if entry == Shown::name(function).to_string() {
         shown!(info, "Enqueued job {called} to queue {queue}");
+    } else {
+        shown!(info, "Enqueued job {called} to queue {queue} (entry {entry})");
     }
     shown!(debug, "Cron entry {entry}: due at {due}, job {job_id}");
+}
+
+/// A time as the clocks of this machine show it, as the log's own is, with how far these are from UTC.
+struct Local(Timestamp);
+
+impl fmt::Display for Local {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = jiff::Timestamp::from_microsecond(self.0.epoch_us()).unwrap_or_default();
+        at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %:z").fmt(f)
+    }
 }
 
 fn listed(names: &[String]) -> String {

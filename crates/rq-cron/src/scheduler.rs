@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rq_core::link::{Backoff, Link, Step, within};
 use rq_core::steps::cron::record::{CronRecord, death, living, records, save};
@@ -34,6 +34,8 @@ const TELL_EVERY: Duration = Duration::from_secs(60);
 const OUTAGE_MIN: Duration = Duration::from_secs(1);
 /// How long a step may take that is under way when it is stopped.
 const LAST_STEP_LIMIT: Duration = Duration::from_secs(1);
+/// How long ticks are sent as they were planned, while Redis takes nothing: then they are planned anew, as others are due by then.
+const PLAN_KEPT: Duration = Duration::from_secs(1);
 /// How long its end may take: who stops it waits.
 const DEATH_LIMIT: Duration = Duration::from_secs(2);
 
@@ -41,6 +43,17 @@ const DEATH_LIMIT: Duration = Duration::from_secs(2);
 ///
 /// Its ticks may be shared with any number of others, in other processes and on other hosts. It carries on through outages of
 /// Redis; what was due meanwhile is made up for as the entries say.
+///
+/// ```no_run
+/// use rq_core::{Call, secs};
+/// use rq_cron::{Cron, CronScheduler};
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let cron = Cron::new().every(secs(60), Call::<()>::to("accounts.sync")).check()?;
+/// let scheduler = CronScheduler::connect("redis://localhost/", &cron).await?;
+/// scheduler.run(async { drop(tokio::signal::ctrl_c().await) }).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a scheduler does nothing until it is run"]
 pub struct CronScheduler {
     keys: Keys,
@@ -55,11 +68,22 @@ pub struct CronScheduler {
     created_at: Timestamp,
     heartbeat_at: Option<Timestamp>,
     is_stopping: watch::Receiver<bool>,
+    /// Since when Redis takes nothing, if it is so.
+    outage: Option<Outage>,
     /// The schedulers of Python, and their entries, that were told of.
     strangers: Option<(Vec<String>, Vec<String>)>,
 }
 
 impl CronScheduler {
+    /// A scheduler of these entries on the Redis at `url`, a [`RedisUrl`](rq_core::RedisUrl), with the prefix of keys that
+    /// `RQ_KEY_PREFIX` says. It logs to `tracing`, and goes by the clock of Redis.
+    ///
+    /// # Errors
+    /// If Redis cannot be reached, the prefix cannot be one, or the call of an entry cannot be written.
+    pub async fn connect(url: &str, cron: &CheckedCron) -> Result<CronScheduler, Error> {
+        CronScheduler::new(cron, Link::open(url).await?, Keys::from_env()?)
+    }
+
     /// A scheduler of these entries, which logs to `tracing` and goes by the clock of Redis.
     ///
     /// # Errors
@@ -86,6 +110,7 @@ impl CronScheduler {
             created_at: Timestamp::now(),
             heartbeat_at: None,
             is_stopping: watch::channel(false).1,
+            outage: None,
             strangers: None,
         })
     }
@@ -206,10 +231,13 @@ impl CronScheduler {
             }
         }
         after = after.and(self.send(gathered).await?);
+        if after.plan_anew {
+            return Ok(Some(now));
+        }
         if after.announce {
             self.announce(false).await?;
         }
-        if after.has_fired {
+        if after.has_moved {
             self.save().await?;
         }
         Ok(next)
@@ -223,7 +251,10 @@ impl CronScheduler {
                 break;
             }
             let sent: Vec<Tick> = chunk.iter().map(|(_, tick)| tick.clone()).collect();
-            let answers = self.until_taken(&tick(&self.keys, &sent)).await?;
+            let Some(answers) = self.until_taken_or_old(&tick(&self.keys, &sent)).await? else {
+                after.plan_anew = true;
+                break;
+            };
             let now = self.clock.now();
             for ((at, tick), answer) in chunk.iter().zip(answers) {
                 let (name, observer) = (self.name.as_str(), &self.observer);
@@ -259,9 +290,10 @@ impl CronScheduler {
     }
 
     /// Writes its record, and learns what time it is.
-    async fn save(&self) -> Result<(), Error> {
+    async fn save(&mut self) -> Result<(), Error> {
         let asked = Timestamp::now();
-        let redis = self.until_taken(&self.record_step()).await?;
+        let step = self.record_step();
+        let redis = self.until_taken(&step).await?;
         self.clock.set_by(redis, asked, Timestamp::now());
         Ok(())
     }
@@ -311,39 +343,59 @@ impl CronScheduler {
     }
 
     /// Sends a step until Redis takes it; all steps here are safe to send twice.
-    async fn until_taken<T>(&self, step: &Step<T>) -> Result<T, Error> {
-        let mut pauses = PAUSES;
-        let mut outage: Option<Outage> = None;
+    async fn until_taken<T>(&mut self, step: &Step<T>) -> Result<T, Error> {
         loop {
-            let error = match self.link.run(step).await {
-                Ok(answer) => {
-                    self.tell_of_end(outage);
-                    return Ok(answer);
-                }
-                Err(error) if error.class() == ErrorClass::Fault => return Err(error),
-                // Nothing was ever done here: who has started this one is to know that at once.
-                Err(error) if error.class() == ErrorClass::Misconfigured && self.heartbeat_at.is_none() => {
-                    return Err(error);
-                }
-                Err(error) => error,
-            };
-            self.tell_of_outage(outage.get_or_insert_with(Outage::begin), &error);
-            tokio::time::sleep(pauses.pause()).await;
+            if let Some(answer) = self.attempt(step).await? {
+                return Ok(answer);
+            }
         }
+    }
+
+    /// The same for ticks; `None` where they were planned too long ago by then. What of them was done all the same is known by
+    /// what is decided.
+    async fn until_taken_or_old<T>(&mut self, step: &Step<T>) -> Result<Option<T>, Error> {
+        let planned = Instant::now();
+        loop {
+            let answer = self.attempt(step).await?;
+            if answer.is_some() || planned.elapsed() >= PLAN_KEPT {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// Sends a step; `None`, after a pause, where Redis does not take it.
+    async fn attempt<T>(&mut self, step: &Step<T>) -> Result<Option<T>, Error> {
+        let error = match self.link.run(step).await {
+            Ok(answer) => {
+                self.tell_of_end();
+                return Ok(Some(answer));
+            }
+            Err(error) if error.class() == ErrorClass::Fault => return Err(error),
+            // Nothing was ever done here: who has started this one is to know that at once.
+            Err(error) if error.class() == ErrorClass::Misconfigured && self.heartbeat_at.is_none() => {
+                return Err(error);
+            }
+            Err(error) => error,
+        };
+        let mut outage = self.outage.take().unwrap_or_else(Outage::begin);
+        self.tell_of_outage(&mut outage, &error);
+        let pause = outage.pauses.pause();
+        self.outage = Some(outage);
+        tokio::time::sleep(pause).await;
+        Ok(None)
     }
 
     fn tell_of_outage(&self, outage: &mut Outage, error: &Error) {
         if outage.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
             let lasts = outage.began.elapsed();
             self.tell(CronEvent::OutageOn { error: &error.to_string(), lasts });
-            outage.told = Some(std::time::Instant::now());
+            outage.told = Some(Instant::now());
         }
     }
 
-    fn tell_of_end(&self, outage: Option<Outage>) {
-        if let Some(lasted) =
-            outage.map(|outage| outage.began.elapsed()).filter(|lasted| *lasted >= OUTAGE_MIN)
-        {
+    fn tell_of_end(&mut self) {
+        let lasted = self.outage.take().map(|outage| outage.began.elapsed());
+        if let Some(lasted) = lasted.filter(|lasted| *lasted >= OUTAGE_MIN) {
             self.tell(CronEvent::OutageOver { lasted });
         }
     }
@@ -355,12 +407,13 @@ impl CronScheduler {
 
 /// A time in which Redis takes nothing.
 struct Outage {
-    began: std::time::Instant,
-    told: Option<std::time::Instant>,
+    began: Instant,
+    told: Option<Instant>,
+    pauses: Backoff,
 }
 
 impl Outage {
     fn begin() -> Outage {
-        Outage { began: std::time::Instant::now(), told: None }
+        Outage { began: Instant::now(), told: None, pauses: PAUSES }
     }
 }

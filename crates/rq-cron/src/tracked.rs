@@ -8,7 +8,7 @@ use rq_core::{Codec, Error, Timestamp};
 use crate::entry::CheckedEntry;
 use crate::event::CronEvent;
 use crate::overlap::Overlap;
-use crate::plan::{Decided, Plan, plan};
+use crate::plan::{Decided, Dropped, Plan, plan};
 
 /// An entry, what Redis keeps of it, and how far it has come.
 pub(crate) struct Tracked {
@@ -20,6 +20,17 @@ pub(crate) struct Tracked {
     rests_until: Option<Timestamp>,
     /// The schedule of another scheduler that was told of.
     told_of: Option<String>,
+    /// What the ticks that were planned last leave out.
+    missed: Option<Dropped>,
+    /// Why ticks are dropped one after the other, and how many were.
+    held: Option<(Held, u64)>,
+}
+
+/// Why each tick is dropped for a while. That it begins and that it is over is told, not each tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Held {
+    Paused,
+    Overlaps,
 }
 
 /// One look at an entry: what to send, and when to look again.
@@ -31,16 +42,22 @@ pub(crate) struct Look {
 /// What is to be done after an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct After {
-    /// A job was enqueued.
-    pub(crate) has_fired: bool,
+    /// More is decided than was known: the record is out of date.
+    pub(crate) has_moved: bool,
     /// Redis lacks the entry.
     pub(crate) announce: bool,
+    /// Redis took nothing for so long that other ticks are due.
+    pub(crate) plan_anew: bool,
 }
 
 impl After {
-    /// Both.
+    /// All of both.
     pub(crate) fn and(self, other: After) -> After {
-        After { has_fired: self.has_fired || other.has_fired, announce: self.announce || other.announce }
+        After {
+            has_moved: self.has_moved || other.has_moved,
+            announce: self.announce || other.announce,
+            plan_anew: self.plan_anew || other.plan_anew,
+        }
     }
 }
 
@@ -54,7 +71,15 @@ impl Tracked {
             function: entry.function().to_owned(),
             job: entry.job(codec)?,
         };
-        Ok(Tracked { entry, definition, progress: None, rests_until: None, told_of: None })
+        Ok(Tracked {
+            entry,
+            definition,
+            progress: None,
+            rests_until: None,
+            told_of: None,
+            missed: None,
+            held: None,
+        })
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -112,13 +137,14 @@ impl Tracked {
     }
 
     /// What is to be sent at `now`.
-    pub(crate) fn look(&self, now: Timestamp, codec: Codec) -> Result<Look, Error> {
+    pub(crate) fn look(&mut self, now: Timestamp, codec: Codec) -> Result<Look, Error> {
         let resting = self.rests_until.filter(|until| *until > now);
         let Some(plan) = self.plan(now) else { return Ok(Look { ticks: Vec::new(), next: None }) };
         if resting.is_some() {
             return Ok(Look { ticks: Vec::new(), next: resting });
         }
         let next = if plan.has_more { Some(now) } else { plan.next };
+        self.missed = plan.dropped;
         Ok(Look { ticks: self.ticks(&plan, now, codec)?, next })
     }
 
@@ -173,25 +199,30 @@ impl Tracked {
         mut tell: impl FnMut(CronEvent<'_>),
     ) -> After {
         let (entry, due) = (tick.name.as_str(), tick.due);
+        let before = self.decided();
         let mut after = After::default();
         match answer {
             Ok(Ticked::Fired) => {
                 self.missed(tick, &mut tell);
+                self.goes_on(entry, &mut tell);
                 self.fired(tick, now, &mut tell);
-                after.has_fired = true;
             }
             Ok(Ticked::Dropped) => {
+                self.missed(tick, &mut tell);
                 self.decide(due);
-                tell(CronEvent::Missed { entry, ticks: tick.dropped + 1, until: due });
             }
             Ok(Ticked::Paused) => {
                 self.decide(due);
-                tell(CronEvent::Paused { entry, due });
+                if self.begins(Held::Paused, tick.dropped + 1) {
+                    tell(CronEvent::Paused { entry, due });
+                }
             }
             Ok(Ticked::Overlaps(job_id)) => {
                 self.missed(tick, &mut tell);
                 self.decide(due);
-                tell(CronEvent::Overlaps { entry, due, job_id: &job_id });
+                if self.begins(Held::Overlaps, 1) {
+                    tell(CronEvent::Overlaps { entry, due, job_id: &job_id });
+                }
             }
             Ok(Ticked::Taken(decided)) => {
                 self.decide(decided);
@@ -208,7 +239,30 @@ impl Tracked {
                 tell(CronEvent::NotDecided { entry, due, error: &error.to_string() });
             }
         }
+        after.has_moved = self.decided() != before;
         after
+    }
+
+    /// Notes that ticks are dropped; whether that is new.
+    fn begins(&mut self, why: Held, ticks: u64) -> bool {
+        match &mut self.held {
+            Some((held, count)) if *held == why => {
+                *count += ticks;
+                false
+            }
+            held => {
+                *held = Some((why, ticks));
+                true
+            }
+        }
+    }
+
+    fn goes_on(&mut self, entry: &str, tell: &mut impl FnMut(CronEvent<'_>)) {
+        match self.held.take() {
+            Some((Held::Paused, ticks)) => tell(CronEvent::PauseOver { entry, ticks }),
+            Some((Held::Overlaps, ticks)) => tell(CronEvent::OverlapOver { entry, ticks }),
+            None => {}
+        }
     }
 
     fn fired(&mut self, tick: &Tick, now: Timestamp, tell: &mut impl FnMut(CronEvent<'_>)) {
@@ -224,9 +278,10 @@ impl Tracked {
         });
     }
 
-    fn missed(&self, tick: &Tick, tell: &mut impl FnMut(CronEvent<'_>)) {
-        if tick.dropped > 0 {
-            tell(CronEvent::Missed { entry: &tick.name, ticks: tick.dropped, until: tick.due });
+    /// Tells which ticks are left out with this one, once.
+    fn missed(&mut self, tick: &Tick, tell: &mut impl FnMut(CronEvent<'_>)) {
+        if let Some(Dropped { first, last, count, .. }) = self.missed.take() {
+            tell(CronEvent::Missed { entry: &tick.name, ticks: count, first, last });
         }
     }
 
@@ -266,7 +321,7 @@ mod tests {
     }
 
     /// The ticks of a look: due, planned by what was decided, how many are dropped, whether a job is enqueued.
-    fn looked(tracked: &Tracked, now_s: u64) -> Vec<(Timestamp, Option<Timestamp>, u64, bool)> {
+    fn looked(tracked: &mut Tracked, now_s: u64) -> Vec<(Timestamp, Option<Timestamp>, u64, bool)> {
         let ticks = tracked.look(at(now_s), CODEC).unwrap().ticks;
         ticks
             .iter()
@@ -276,12 +331,12 @@ mod tests {
 
     #[test]
     fn ticks_name_what_was_decided_before_them() {
-        assert_eq!(looked(&tracked(CatchUp::Latest, None), 0), [(at(0), None, 0, true)]);
-        assert_eq!(looked(&tracked(CatchUp::Latest, Some(0)), 59), []);
-        assert_eq!(looked(&tracked(CatchUp::Latest, Some(0)), 310), [(at(300), Some(at(0)), 4, true)]);
-        assert_eq!(looked(&tracked(CatchUp::None, Some(0)), 305), [(at(300), Some(at(0)), 4, true)]);
+        assert_eq!(looked(&mut tracked(CatchUp::Latest, None), 0), [(at(0), None, 0, true)]);
+        assert_eq!(looked(&mut tracked(CatchUp::Latest, Some(0)), 59), []);
+        assert_eq!(looked(&mut tracked(CatchUp::Latest, Some(0)), 310), [(at(300), Some(at(0)), 4, true)]);
+        assert_eq!(looked(&mut tracked(CatchUp::None, Some(0)), 305), [(at(300), Some(at(0)), 4, true)]);
         let each = [(at(60), Some(at(0)), 0, true), (at(120), Some(at(60)), 0, true)];
-        assert_eq!(looked(&tracked(CatchUp::All, Some(0)), 130), each);
+        assert_eq!(looked(&mut tracked(CatchUp::All, Some(0)), 130), each);
     }
 
     #[test]
@@ -303,13 +358,55 @@ mod tests {
         ] {
             let (tracked, after) = answered(Ok(answer.clone()));
             assert_eq!(tracked.decided(), decided.map(at), "{answer:?}");
-            assert_eq!(after.has_fired, answer == Ticked::Fired);
+            // The record of a scheduler tells of what others decide, too.
+            assert!(after.has_moved, "{answer:?}");
             assert_eq!(after.announce, answer == Ticked::Gone);
         }
-        let (failed, _) = answered(Err(Error::UnexpectedReply { step: "tick", got: String::new() }));
+        let (mut failed, _) = answered(Err(Error::UnexpectedReply { step: "tick", got: String::new() }));
         let resting = failed.look(at(61), CODEC).unwrap();
         assert_eq!((resting.ticks.len(), resting.next), (0, Some(at(120))));
-        assert_eq!(looked(&failed, 120).len(), 1);
+        assert_eq!(looked(&mut failed, 120).len(), 1);
+    }
+
+    #[test]
+    fn what_is_missed_is_told_from_the_first_to_the_last() {
+        let mut told = Vec::new();
+        let mut tracked = tracked(CatchUp::Latest, Some(0));
+        let tick = tracked.look(at(310), CODEC).unwrap().ticks.remove(0);
+        tracked.ticked(&tick, Ok(Ticked::Fired), at(310), Duration::from_secs(60), |event| {
+            if let CronEvent::Missed { ticks, first, last, .. } = event {
+                told.push((ticks, first, last));
+            }
+        });
+        // The one at 300 was fired.
+        assert_eq!(told, [(4, at(60), at(240))]);
+    }
+
+    #[test]
+    fn a_pause_and_an_overlap_are_told_of_as_they_begin_and_as_they_are_over() {
+        let mut told = Vec::new();
+        let mut tracked = tracked(CatchUp::Latest, Some(0));
+        for (now_s, answer) in [
+            (60, Ticked::Paused),
+            (120, Ticked::Paused),
+            (180, Ticked::Fired),
+            (240, Ticked::Overlaps("j".to_owned())),
+            (300, Ticked::Overlaps("j".to_owned())),
+            (360, Ticked::Overlaps("j".to_owned())),
+            (420, Ticked::Fired),
+        ] {
+            let tick = tracked.look(at(now_s), CODEC).unwrap().ticks.remove(0);
+            tracked.ticked(&tick, Ok(answer), at(now_s), Duration::from_secs(60), |event| {
+                told.push(match event {
+                    CronEvent::Paused { .. } => "paused".to_owned(),
+                    CronEvent::PauseOver { ticks, .. } => format!("resumed after {ticks}"),
+                    CronEvent::Overlaps { .. } => "overlaps".to_owned(),
+                    CronEvent::OverlapOver { ticks, .. } => format!("over after {ticks}"),
+                    _ => "fired".to_owned(),
+                });
+            });
+        }
+        assert_eq!(told, ["paused", "resumed after 2", "fired", "overlaps", "over after 3", "fired"]);
     }
 
     #[test]
@@ -321,6 +418,6 @@ mod tests {
             let progress = Progress { standing, since: at(0), decided: None, paused: false };
             tracked.announced(progress, |_| told += 1);
         }
-        assert_eq!((told, looked(&tracked, 600)), (1, vec![]));
+        assert_eq!((told, looked(&mut tracked, 600)), (1, vec![]));
     }
 }

@@ -76,12 +76,12 @@ fn it_says_what_rqs_says() {
     });
     let expected = [
         "Loading cron configuration from rq.toml",
-        "Registered 'math.add' to run on default every 3600 seconds",
-        "Registered 'test.none' to run on low with cron schedule '0 0 29 2 *'",
+        "Registered 'math.add' to run on default every 3600 seconds (entry often)",
+        "Registered 'test.none' to run on low with cron schedule '0 0 29 2 *' (entry seldom, zone UTC)",
         "Successfully registered 2 cron jobs from 'rq.toml'",
         "CronScheduler NAME: starting...",
         "CronScheduler NAME: registering birth...",
-        FIRED,
+        "Enqueued job add to queue default (entry often)",
         "CronScheduler NAME: received shutdown signal 2",
         "CronScheduler NAME: stop requested",
         "CronScheduler NAME: registering death...",
@@ -101,6 +101,7 @@ fn what_cannot_be_read_is_refused() {
         (&["no.such.module"], 1, "no/such/module.py cannot be read"),
         (&[], 2, "Missing argument 'CONFIG_PATH'"),
         (&["-l", "LOUD", "bad.toml"], 2, "'LOUD' is none of DEBUG"),
+        (&["nosuch", "-P", "/srv/a", "-P", "/srv/b"], 1, "there is no nosuch.py here, nor in /srv/a, /srv/b"),
     ] {
         let mut cron = spawn(&scratch, &folder, args);
         assert_eq!(cron.wait(LIMIT).code(), Some(code), "{args:?} {}", cron.report());
@@ -159,6 +160,10 @@ fn entries_are_listed_paused_triggered_and_forgotten() {
     let [often, seldom] = ["often", "seldom"].map(|name| entry(&listed, name).clone());
     assert_eq!((&often["function"], &often["queue"]), (&"math.add".into(), &"default".into()));
     assert_eq!((&often["schedule"], &often["fired"]), (&"every 3600 seconds".into(), &1.into()));
+    assert_eq!((&often["every_s"], &often["expression"]), (&3600.0.into(), &Value::Null));
+    assert_eq!((&seldom["expression"], &seldom["zone"]), (&"0 0 29 2 *".into(), &"UTC".into()));
+    let scheduler = &listed["schedulers"][0];
+    assert_eq!((&scheduler["pid"], &scheduler["config_file"]), (&cron.id().into(), &"rq.toml".into()));
     assert_eq!((&seldom["schedule"], &seldom["last"]), (&"at 0 0 29 2 * (UTC)".into(), &Value::Null));
     assert_eq!(seldom["next"], "2028-02-29T00:00:00.000000Z");
     assert_eq!(often["schedulers"][0], listed["schedulers"][0]["name"]);
@@ -167,13 +172,18 @@ fn entries_are_listed_paused_triggered_and_forgotten() {
     let info = ours.run(&["info"]);
     assert!(info.contains("1 cron schedulers: "), "{info}");
 
-    assert!(ours.run(&["cron", "pause", "seldom"]).starts_with("Paused seldom"));
+    let until = "nothing is enqueued for it until `rq cron resume seldom`.\n";
+    assert_eq!(ours.run(&["cron", "pause", "seldom"]), format!("Paused seldom: {until}"));
+    assert_eq!(ours.run(&["cron", "pause", "seldom"]), format!("seldom was paused already: {until}"));
     assert_eq!(entry(&list(&scratch), "seldom")["paused"], true);
     // Triggered all the same: that is for people.
     assert!(ours.run(&["cron", "trigger", "seldom"]).ends_with("to queue low\n"));
     let id = scratch.waiting("low").remove(0);
     assert_eq!(scratch.hash(&format!("job:{id}"))["description"], "test.none()");
-    assert_eq!(ours.run(&["cron", "resume", "seldom"]), "Resumed seldom.\n");
+    let said = ours.run(&["cron", "resume", "seldom", "-w", "rq.Worker"]);
+    assert!(said.starts_with("Resumed seldom; it is due next at 2028-02-29 "), "{said}");
+    let said = ours.run(&["cron", "resume", "seldom"]);
+    assert!(said.starts_with("seldom was not paused; it is due next at "), "{said}");
     ours.drain(&["low", "default"]);
     assert_eq!(scratch.status(&id), "finished");
     assert_eq!(scratch.count("cron_job:seldom:jobs"), 1);
@@ -184,6 +194,74 @@ fn entries_are_listed_paused_triggered_and_forgotten() {
     let (code, _, said) = ours.outcome(&["cron", "pause", "often"]);
     assert_eq!(code, Some(1));
     assert!(said.contains("there is no cron entry often") && said.contains("There are: seldom."), "{said}");
+}
+
+/// What is named comes first, then what the program has; the log says what is not read.
+#[test]
+fn a_programs_own_entries_come_before_rq_toml() {
+    let scratch = Scratch::new();
+    let folder = folder("rq.toml", CONFIG);
+    let ours = RqTest::app(&scratch, "cron");
+    let spawned = |args: &[&str]| {
+        let program = Child::spawn(ours.command(args).current_dir(folder.path()));
+        program.wait_for_line("registering birth", LIMIT);
+        program
+    };
+    for args in [&["cron"][..], &["worker", "-w", "thread", "--with-cron", "other"]] {
+        let said = end(spawned(args), Signal::SIGTERM);
+        assert!(said.contains("Loading the cron entries of this program"), "{said}");
+        assert!(
+            said.contains("rq.toml is not read, as this program has entries of its own: name it"),
+            "{said}"
+        );
+        assert!(said.contains("Successfully registered 1 cron jobs of this program"), "{said}");
+    }
+    let said = end(spawned(&["cron", "rq.toml"]), Signal::SIGTERM);
+    assert!(said.contains("Successfully registered 2 cron jobs from 'rq.toml'"), "{said}");
+    let listed = list(&scratch);
+    assert_eq!(listed["entries"].as_array().unwrap().len(), 3, "{listed}");
+}
+
+/// Options of Python's `rq`, which scripts have.
+#[test]
+fn a_module_is_found_where_python_is_told_to_look() {
+    let scratch = Scratch::new();
+    let there = folder("cron_config.py", PYTHON_CONFIG);
+    let here = Folder::new("cron");
+    let path = there.path().to_str().unwrap();
+    let cron = spawn(&scratch, &here, &["-w", "rq.Worker", "cron_config", "-P", path]);
+    cron.wait_for_line(FIRED, LIMIT);
+    end(cron, Signal::SIGTERM);
+    RqTest::new(&scratch).run(&["cron", "list", "-w", "rq.Worker"]);
+}
+
+#[test]
+fn a_file_without_entries_is_told_of() {
+    let scratch = Scratch::new();
+    let folder = folder("rq.toml", &CONFIG.replace("[[cron]]", "[[crons]]"));
+    let cron = spawn(&scratch, &folder, &[]);
+    cron.wait_for_line("`crons`, in line 2 is not read: did you mean [[cron]]?", LIMIT);
+    cron.wait_for_line("There are no cron entries: nothing will be enqueued", LIMIT);
+    cron.wait_for_line("registering birth", LIMIT);
+    end(cron, Signal::SIGTERM);
+}
+
+#[test]
+fn a_worker_says_what_its_cron_lacks() {
+    let scratch = Scratch::new();
+    let ours = RqTest::new(&scratch);
+    for (args, said) in [
+        (&["--with-cron", "cron_config.py"][..], "write --with-cron=cron_config.py"),
+        (&["--with-cron", "high", "rq.toml"], "write --with-cron=rq.toml"),
+        (&["--with-cron="], "no file is named: --with-cron=FILE"),
+        (&["--with-cron"], "there is no rq.toml here, and this program has no cron: --with-cron=FILE."),
+        (&["--with-cron=rq.toml", "--burst"], "--burst and --with-cron do not go together"),
+    ] {
+        let (code, _, error) = ours.outcome(&[&["worker"], args].concat());
+        assert_eq!(code, Some(2), "{args:?} {error}");
+        assert!(error.starts_with("Usage: ") && error.contains(" worker [OPTIONS]"), "{args:?} {error}");
+        assert!(error.contains(said), "{args:?} {error}");
+    }
 }
 
 /// What another schedule has under the same name is not fired beside it.

@@ -88,6 +88,13 @@ fn ours_lists_pythons_and_says_that_both_enqueue() {
     let listed = RqTest::new(&scratch).run(&["cron", "list"]);
     assert!(listed.contains("every 3600 seconds") && listed.contains("at 0 0 29 2 *"), "{listed}");
     assert!(listed.ends_with("2 entries, 1 schedulers\n"), "{listed}");
+    assert!(listed.contains(" (Python)\n"), "{listed}");
+    let (code, _, refused) = RqTest::new(&scratch).outcome(&["cron", "pause", "often"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        refused.contains("often is an entry of Python's rq cron (") && refused.contains("knows no pause"),
+        "{refused}"
+    );
 
     let ours = spawn(&scratch, &pythons, &["cron_config.py"]);
     ours.wait_for_line("has the same entries, and enqueues them as well: interop.echo, often", LIMIT);

@@ -86,9 +86,40 @@ fn a_tick_is_dropped_while_the_job_before_has_not_ended() {
     let cron = spawn(&scratch, &folder, &[]);
     cron.wait_for_line("has not ended, so nothing is enqueued for", LIMIT);
     assert_eq!(scratch.waiting("default").len(), 1);
+    let is_dropped = || (dropped(&scratch) >= 3).then_some(());
+    eventually("ticks to be dropped", LIMIT, is_dropped);
     RqTest::new(&scratch).drain(&[]);
     wait_for(&scratch, 1);
-    end(cron, Signal::SIGTERM);
+    cron.wait_for_line("Cron entry tick: its job has ended; ", LIMIT);
+    let said = end(cron, Signal::SIGTERM);
+    assert!(said.find("has not ended") < said.find("its job has ended"), "{said}");
+}
+
+/// Both schedulers' records say when the entry is due, whichever of them fires.
+#[test]
+fn who_does_not_fire_learns_what_is_decided() {
+    let scratch = Scratch::new();
+    let folder = folder("rq.toml", &each_second(""));
+    let crons = [spawn(&scratch, &folder, &[]), spawn(&scratch, &folder, &[])];
+    wait_for(&scratch, 4);
+    eventually("both records to be up to date", LIMIT, || {
+        let last = dues(&scratch).pop()?;
+        let keys = scratch.dump().into_keys();
+        let records: Vec<String> = keys
+            .filter_map(|key| {
+                key.strip_prefix("rq:").filter(|key| key.starts_with("cron_scheduler:")).map(str::to_owned)
+            })
+            .map(|key| scratch.hash(&key)["cron_jobs"].clone())
+            .collect();
+        (records.len() == 2 && records.iter().all(|record| record.contains(&last))).then_some(())
+    });
+    let listed: serde_json::Value =
+        serde_json::from_str(&RqTest::new(&scratch).run(&["cron", "list", "--json"])).unwrap();
+    let next = listed["entries"][0]["next"].as_str().unwrap().to_owned();
+    assert!(next > dues(&scratch)[3], "{listed}");
+    for cron in crons {
+        end(cron, Signal::SIGTERM);
+    }
 }
 
 #[test]
@@ -101,10 +132,46 @@ fn a_paused_entry_makes_up_for_nothing() {
     ours.run(&["cron", "pause", "tick"]);
     let paused = cron.wait_for_line("paused, so nothing is enqueued for", LIMIT);
     let before = dues(&scratch).len();
+    // Told of once, though each second has a tick.
+    let is_dropped = || (dropped(&scratch) >= 3).then_some(());
+    eventually("ticks to be dropped", LIMIT, is_dropped);
     ours.run(&["cron", "resume", "tick"]);
     wait_for(&scratch, before + 1);
-    end(cron, Signal::SIGTERM);
-    assert!(dues(&scratch).iter().all(|due| !paused.contains(due)), "{paused}");
+    let said = end(cron, Signal::SIGTERM);
+    let seconds = seconds(&dues(&scratch));
+    assert!(seconds.windows(2).any(|pair| pair[1] - pair[0] > 1), "{paused}: {seconds:?}");
+    assert_eq!(said.matches("paused, so nothing is enqueued for").count(), 1, "{said}");
+    assert!(said.contains("Cron entry tick: resumed; "), "{said}");
+}
+
+fn dropped(scratch: &Scratch) -> u64 {
+    scratch.hash("cron_entry:tick").get("dropped").and_then(|count| count.parse().ok()).unwrap_or(0)
+}
+
+/// A tick that was about to be sent when Redis went is planned anew, as newer ones are due by then.
+#[test]
+fn after_an_outage_the_newest_tick_alone_is_made_up_for() {
+    let mut redis = PrivateRedis::lasting(&[]);
+    let scratch = Scratch::on(&redis.url());
+    let folder = folder("rq.toml", &each_second(""));
+    let cron = spawn(&scratch, &folder, &[]);
+    wait_for(&scratch, 2);
+    redis.kill();
+    cron.wait_for_line("Redis takes nothing", LIMIT);
+    std::thread::sleep(Duration::from_secs(6));
+    redis.restart();
+    cron.wait_for_line("Redis is back", LIMIT);
+    cron.wait_for_line("are not made up for", LIMIT);
+    let report = cron.report();
+    let said = end(cron, Signal::SIGTERM);
+    // The tick that was under way as Redis went would be as late as the outage was long.
+    let late =
+        said.lines().filter_map(|line| line.split_once(" s late: ")?.0.rsplit_once(' ')?.1.parse().ok());
+    assert!(late.into_iter().all(|late_s: f64| late_s < 5.0), "{said}");
+    let seconds = seconds(&dues(&scratch));
+    let gaps: Vec<i64> = seconds.windows(2).map(|pair| pair[1] - pair[0]).filter(|gap| *gap > 1).collect();
+    assert!(!gaps.is_empty() && gaps[0] >= 5, "{seconds:?} {said}");
+    assert_eq!(report.matches("Redis takes nothing").count(), 1, "{report}");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! preload, death penalties and exception handlers see; `service`, which runs two workers in a runtime of its own;
 //! `late-service`, which gets to that too late; `async-main`, which calls `rq_cli::main` in a runtime; `plain`, a worker
 //! without a command line and without a Redis; `states`, which has all kinds of them; `model`, which has a file for
-//! one; `broken-state` and `panic-in-preload`,
+//! one; `cron`, which has an entry; `broken-state` and `panic-in-preload`,
 //! which cannot start; `thread-in-main`, which starts a thread first of all; `joined-thread-in-main`, which waits for its
 //! end; or `thread-in-preload`, whose fork server cannot fork.
 
@@ -13,8 +13,8 @@ use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use rq_cli::App;
-use rq_core::{Context, DeathPenalty, Failure, Guard, Handlers, Job, Keys};
+use rq_cli::{App, Cron};
+use rq_core::{Call, Context, DeathPenalty, Failure, Guard, Handlers, Job, Keys};
 use rq_tests::jobs::{self, Counter};
 use rq_worker_fork::{ForkOptions, Worker};
 use tokio::runtime::Runtime;
@@ -35,6 +35,10 @@ fn main() -> ExitCode {
         }
         Ok("states") => jobs::states::app(jobs::handlers()),
         Ok("model") => jobs::states::model_app(jobs::handlers()),
+        Ok("cron") => {
+            let add = Call::<()>::to("math.add").arg(2).arg(3);
+            App::new(jobs::handlers()).cron(Cron::new().every(Duration::from_secs(3600), add))
+        }
         Ok("broken-state") => jobs::states::broken_app(jobs::handlers()),
         Ok("panic-in-preload") => App::new(jobs::handlers()).preload(|| panic!("no model")),
         Ok("thread-in-main") => {

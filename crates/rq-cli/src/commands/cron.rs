@@ -10,11 +10,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{Level, info};
 
 use crate::app::App;
-use crate::cron_source::CronSource;
+use crate::cron_source::{CronSource, FILE_DEFAULT};
 use crate::log::{self, Format};
 use crate::paint::Paint;
 use crate::refusal::Refusal;
-use crate::server::{Server, Shared};
+use crate::server::{RunsNoJobs, Server, Shared};
 
 /// The command's name.
 pub(crate) const NAME: &str = "cron";
@@ -27,27 +27,44 @@ pub(crate) const FORGET: &str = "cron forget";
 
 const EXAMPLES: &str = "\
 Examples:
-  rq cron                    # the entries of rq.toml
+  rq cron                    # the program's own entries; where it has none, those of rq.toml
+  rq cron rq.toml            # those of this file
   rq cron cron_config.py     # those of a Python program, as RQ's own has them
   rq cron list               # all entries, and who runs them
   rq cron pause nightly      # nothing is enqueued for it until `rq cron resume nightly`
   rq cron trigger nightly    # enqueues a job of it now
   rq cron forget nightly     # removes what Redis keeps of it";
 
-const SEVERAL: &str = "\
+const MORE: &str = "\
+Commands, each with a --help:
+  list          entries, when they are due, and who runs them; --json for programs
+  pause NAME    nothing is enqueued for it until it is resumed
+  resume NAME   goes on; what came up in between is not made up for
+  trigger NAME  enqueues a job of it now
+  forget NAME   removes what Redis keeps of it
+
+rq.toml has a table [[cron]] for each entry: function, and every = \"5m\" or at = \"0 3 * * *\";
+name, queue, args, kwargs, zone, catch_up, overlap, timeout, result_ttl, ttl, failure_ttl,
+meta, webhooks, description if need be. docs/cron.md has all of it.
+
 Several of these, and workers with --with-cron, may have the same entries: each tick is
 fired once, by whoever comes first, and goes on when one of them dies. Entries are the
 same by their names.
 
 A file that is called `list`, `pause`, `resume`, `trigger` or `forget` is given with its
-folder: rq cron ./list";
+folder: rq cron ./list
+
+Exit codes:
+  0  ended by a signal
+  1  the entries cannot be read, or Redis cannot be reached or refuses what is needed
+  2  arguments not understood, or there are no entries: none named, none here";
 
 /// Enqueue jobs at their times, until SIGINT or SIGTERM.
 #[derive(Debug, clap::Args)]
-#[command(before_help = EXAMPLES, after_help = SEVERAL)]
+#[command(before_help = EXAMPLES, after_help = MORE)]
 pub(crate) struct Args {
-    /// A file of entries, rq.toml say, or RQ's Python: a file, or a module by its dotted name [default: the entries of the
-    /// program, and rq.toml, where there is one].
+    /// A file of entries, rq.toml say, or RQ's Python: a file, or a module by its dotted name [default: the program's own
+    /// entries; where it has none, rq.toml].
     #[arg(value_name = "CONFIG_PATH")]
     config_path: Option<String>,
     /// DEBUG, INFO, WARNING, ERROR or CRITICAL.
@@ -55,6 +72,8 @@ pub(crate) struct Args {
     logging_level: Level,
     #[command(flatten)]
     shared: Shared,
+    #[command(flatten)]
+    runs_no_jobs: RunsNoJobs,
 }
 
 /// `arguments` with the two words of a command made one.
@@ -74,7 +93,11 @@ pub(crate) fn arguments_of(mut arguments: Vec<OsString>) -> Vec<OsString> {
 pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
     let server = args.shared.server()?;
     let format = Format::new(log::LINE_DEFAULT, log::DATE_DEFAULT).map_err(Refusal::Failed)?;
-    let source = CronSource::choose(args.config_path.as_deref(), app.cron)?;
+    let source = CronSource::choose(args.config_path.as_deref(), app.cron, args.shared.folders());
+    let source = source.ok_or_else(|| {
+        let reason = format!("there is no {FILE_DEFAULT} here, and this program has no cron");
+        Refusal::usage(NAME, format!("Missing argument 'CONFIG_PATH': {reason}."))
+    })?;
     let log = log::install(args.logging_level, format, Paint::of_stdout());
     let log = log.start_threads();
     let ended = source.load().and_then(|cron| enqueue(&server, &cron, &source.name()));

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::output::print;
 use crate::paint::{Colour, Paint};
 use crate::refusal::Refusal;
-use crate::server::{Server, Shared};
+use crate::server::{RunsNoJobs, Server, Shared};
 use crate::text::{Text, text};
 
 /// The version of the object: it rises when a field changes its meaning or goes, not when one is added.
@@ -32,12 +32,14 @@ The object of --json, on one line:
   url         the Redis, without passwords
   prefix      what all keys begin with
   updated     when, in UTC
-  entries     of each its name, function, queue, schedule; last: when a job of it
-              was enqueued last, next: when one is due, as those say that run it,
-              or null; paused; fired and dropped: how many ticks, and last_job, or
-              null where Python's schedulers alone have it; schedulers: their names
-  schedulers  that live: of each its name, hostname, pid, config_file, and whether
-              it is Python's";
+  entries     of each its name, function, queue; schedule, a sentence, and what it
+              says: every_s, seconds, or expression and zone, null where it has none;
+              last: when a job of it was enqueued last, next: when one is due, as
+              those say that run it, or null; paused; fired and dropped: how many
+              ticks, and last_job, or null where Python's schedulers alone have it;
+              schedulers: their names
+  schedulers  that live: of each its name, hostname, pid, a number; config_file, null
+              where the entries are its program's; and is_python";
 
 /// List cron entries: when they are due, and who runs them.
 ///
@@ -50,6 +52,8 @@ pub(crate) struct Args {
     json: bool,
     #[command(flatten)]
     shared: Shared,
+    #[command(flatten)]
+    runs_no_jobs: RunsNoJobs,
 }
 
 pub(crate) fn run(args: Args) -> Result<(), Refusal> {
@@ -62,36 +66,50 @@ pub(crate) fn run(args: Args) -> Result<(), Refusal> {
 
 /// What is listed.
 #[derive(Serialize)]
-struct Listing {
+pub(super) struct Listing {
     schema: u32,
     url: String,
     prefix: String,
     updated: String,
-    entries: Vec<EntryLine>,
+    pub(super) entries: Vec<EntryLine>,
     schedulers: Vec<SchedulerLine>,
 }
 
 #[derive(Serialize, Default)]
-struct EntryLine {
-    name: String,
+pub(super) struct EntryLine {
+    pub(super) name: String,
     function: String,
     queue: String,
     schedule: String,
+    #[serde(flatten)]
+    times: Times,
     last: Option<String>,
-    next: Option<String>,
-    paused: bool,
-    fired: Option<u64>,
+    pub(super) next: Option<String>,
+    pub(super) paused: bool,
+    /// Absent where Python's schedulers alone have it.
+    pub(super) fired: Option<u64>,
     dropped: Option<u64>,
     last_job: Option<String>,
-    schedulers: Vec<String>,
+    pub(super) schedulers: Vec<String>,
+    /// Up to which tick all is decided, where ours have it.
+    #[serde(skip)]
+    decided: Option<String>,
+}
+
+/// What a schedule says, for programs.
+#[derive(Serialize, Default, Debug, PartialEq)]
+struct Times {
+    every_s: Option<f64>,
+    expression: Option<String>,
+    zone: Option<String>,
 }
 
 #[derive(Serialize)]
 struct SchedulerLine {
     name: String,
     hostname: String,
-    pid: String,
-    config_file: String,
+    pid: Option<u32>,
+    config_file: Option<String>,
     is_python: bool,
 }
 
@@ -108,7 +126,7 @@ struct Described {
 }
 
 impl Listing {
-    fn read(link: &BlockingLink, server: &Server) -> Result<Listing, Error> {
+    pub(super) fn read(link: &BlockingLink, server: &Server) -> Result<Listing, Error> {
         let now = Timestamp::now();
         let mut entries = entries_of_ours(link, server)?;
         let names = link.run(&living(&server.keys, now))?;
@@ -119,8 +137,8 @@ impl Listing {
                 schedulers.push(SchedulerLine {
                     name: record.name,
                     hostname: record.hostname,
-                    pid: record.pid,
-                    config_file: record.config_file,
+                    pid: record.pid.parse().ok(),
+                    config_file: Some(record.config_file).filter(|file| !file.is_empty()),
                     is_python: !record.shares_ticks,
                 });
             }
@@ -141,8 +159,11 @@ impl Listing {
     }
 
     fn text(&self, paint: Paint) -> Text {
-        let head = ["NAME", "SCHEDULE", "QUEUE", "LAST", "NEXT", "RUN BY"].map(str::to_owned);
-        let rows: Vec<[String; 6]> = self.entries.iter().map(EntryLine::cells).collect();
+        let zone = zone();
+        let head =
+            ["NAME", "SCHEDULE", "QUEUE", &format!("LAST ({zone})"), &format!("NEXT ({zone})"), "RUN BY"];
+        let head = head.map(str::to_owned);
+        let rows: Vec<[String; 6]> = self.entries.iter().map(|entry| self.cells(entry)).collect();
         let all = || [&head].into_iter().chain(&rows);
         let width = |column: usize| all().map(|row| row[column].chars().count()).max().unwrap_or(0);
         let widths: Vec<usize> = (0..5).map(width).collect();
@@ -161,22 +182,25 @@ impl Listing {
         }
         text + text!("{} entries, {} schedulers", self.entries.len(), self.schedulers.len()).ended()
     }
-}
 
-impl EntryLine {
-    /// What is shown of it, each cell harmless.
-    fn cells(&self) -> [String; 6] {
+    /// What is shown of an entry, each cell harmless.
+    fn cells(&self, entry: &EntryLine) -> [String; 6] {
         let shown = |text: &str| Shown::name(text).to_string();
         let time = |text: &Option<String>| {
             let at = text.as_deref().and_then(|text| Timestamp::parse(text).ok());
             at.map_or_else(|| "-".to_owned(), local_time)
         };
-        let next = if self.paused { "paused".to_owned() } else { time(&self.next) };
-        let by = match self.schedulers.as_slice() {
-            [] => "nobody".to_owned(),
-            names => names.iter().map(|name| shown(name)).collect::<Vec<_>>().join(", "),
+        let next = if entry.paused { "paused".to_owned() } else { time(&entry.next) };
+        let is_python = |name: &str| self.schedulers.iter().any(|line| line.is_python && line.name == name);
+        let by = |name: &String| match is_python(name) {
+            true => format!("{} (Python)", shown(name)),
+            false => shown(name),
         };
-        [shown(&self.name), shown(&self.schedule), shown(&self.queue), time(&self.last), next, by]
+        let by = match entry.schedulers.as_slice() {
+            [] => "nobody".to_owned(),
+            names => names.iter().map(by).collect::<Vec<_>>().join(", "),
+        };
+        [shown(&entry.name), shown(&entry.schedule), shown(&entry.queue), time(&entry.last), next, by]
     }
 }
 
@@ -190,7 +214,9 @@ fn entries_of_ours(link: &BlockingLink, server: &Server) -> Result<BTreeMap<Stri
                 name: entry.name.clone(),
                 function: entry.function,
                 queue: entry.queue,
+                times: times(&entry.schedule),
                 schedule: entry.schedule,
+                decided: entry.decided.map(|at| at.to_string()),
                 paused: entry.paused,
                 fired: Some(entry.fired),
                 dropped: Some(entry.dropped),
@@ -208,26 +234,103 @@ fn add_described(entries: &mut BTreeMap<String, EntryLine>, record: &CronRecord)
     let described: Vec<Described> = serde_json::from_str(&record.cron_jobs).unwrap_or_default();
     for entry in described {
         let name = if entry.name.is_empty() { entry.func_name.clone() } else { entry.name };
-        let line = entries.entry(name.clone()).or_insert_with(|| EntryLine {
-            name,
-            function: entry.func_name,
-            queue: entry.queue_name,
-            schedule: match (&entry.interval, &entry.cron) {
+        let line = entries.entry(name.clone()).or_insert_with(|| {
+            let schedule = match (&entry.interval, &entry.cron) {
                 (Some(interval), _) => format!("every {interval} seconds"),
                 (None, Some(cron)) => format!("at {cron}"),
                 (None, None) => String::new(),
-            },
-            ..EntryLine::default()
+            };
+            let (function, queue) = (entry.func_name, entry.queue_name);
+            EntryLine { name, function, queue, times: times(&schedule), schedule, ..EntryLine::default() }
         });
-        // The first of those that run it; the form `T` sorts by time.
-        line.next = [line.next.take(), entry.next_enqueue_time].into_iter().flatten().min();
+        line.is_due(entry.next_enqueue_time, record.shares_ticks);
         if !line.schedulers.contains(&record.name) {
             line.schedulers.push(record.name.clone());
         }
     }
 }
 
-fn local_time(at: Timestamp) -> String {
+impl EntryLine {
+    /// Takes when it is due as a scheduler says; times of the form `T` sort by time.
+    fn is_due(&mut self, next: Option<String>, shares_ticks: bool) {
+        let known = self.next.take();
+        self.next = match shares_ticks {
+            // Of those that share the ticks the one is right that knows of the newest decision: the others will learn of it.
+            true => {
+                [known, next.filter(|next| Some(next) > self.decided.as_ref())].into_iter().flatten().max()
+            }
+            // Python's fire what they say, each for itself.
+            false => [known, next].into_iter().flatten().min(),
+        };
+    }
+}
+
+/// What a schedule of these words says: `every 2.5 seconds`, `at 0 3 * * * (Europe/Berlin)`.
+fn times(schedule: &str) -> Times {
+    if let Some(interval) = schedule.strip_prefix("every ") {
+        let every_s = interval.split(' ').next().and_then(|seconds| seconds.parse().ok());
+        return Times { every_s, ..Times::default() };
+    }
+    let Some(at) = schedule.strip_prefix("at ") else { return Times::default() };
+    let (expression, zone) = match at.strip_suffix(')').and_then(|at| at.rsplit_once(" (")) {
+        Some((expression, zone)) => (expression, Some(zone.to_owned())),
+        None => (at, None),
+    };
+    Times { every_s: None, expression: Some(expression.to_owned()), zone }
+}
+
+/// The zone in which times are shown: that of this machine, by its name if it has one.
+pub(super) fn zone() -> String {
+    let zone = jiff::tz::TimeZone::system();
+    match zone.iana_name() {
+        Some(name) => name.to_owned(),
+        None => jiff::Timestamp::now().to_zoned(zone).strftime("%:z").to_string(),
+    }
+}
+
+pub(super) fn local_time(at: Timestamp) -> String {
     let at = jiff::Timestamp::from_microsecond(at.epoch_us()).unwrap_or_default();
     at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schedules_are_told_in_fields() {
+        let at = |expression: &str, zone: Option<&str>| Times {
+            every_s: None,
+            expression: Some(expression.to_owned()),
+            zone: zone.map(str::to_owned),
+        };
+        for (schedule, expected) in [
+            ("every 2.5 seconds", Times { every_s: Some(2.5), ..Times::default() }),
+            ("every 1 second", Times { every_s: Some(1.0), ..Times::default() }),
+            ("at 0 3 * * * (Europe/Berlin)", at("0 3 * * *", Some("Europe/Berlin"))),
+            ("at @daily", at("@daily", None)),
+            ("", Times::default()),
+        ] {
+            assert_eq!(times(schedule), expected, "{schedule}");
+        }
+    }
+
+    #[test]
+    fn who_knows_of_the_newest_decision_says_when_an_entry_is_due() {
+        let time = |minute: u32| Some(format!("2026-11-28T16:{minute:02}:00.000000Z"));
+        let next = |decided: Option<String>, said: &[(Option<String>, bool)]| {
+            let mut line = EntryLine { decided, ..EntryLine::default() };
+            for (next, shares_ticks) in said {
+                line.is_due(next.clone(), *shares_ticks);
+            }
+            line.next
+        };
+        // The other one lags behind, whichever is read first.
+        assert_eq!(next(time(3), &[(time(2), true), (time(4), true)]), time(4));
+        assert_eq!(next(time(3), &[(time(4), true), (time(2), true), (None, true)]), time(4));
+        // What is decided is not due.
+        assert_eq!(next(time(3), &[(time(3), true)]), None);
+        assert_eq!(next(None, &[(time(2), true)]), time(2));
+        assert_eq!(next(None, &[(time(3), false), (time(2), false)]), time(2));
+    }
 }

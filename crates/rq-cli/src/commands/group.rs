@@ -59,7 +59,7 @@ pub(crate) fn run(args: Args) -> Result<(), Refusal> {
     let snapshot = snapshot.map_err(|error| server.refusal(&error))?;
     if let Some(name) = args.name.as_deref().filter(|_| snapshot.is_empty()) {
         let name = rq_core::Shown::name(name);
-        return Err(Refusal::Failed(format!("there is no group {name}: none of its jobs is left")));
+        return Err(Refusal::Failed(format!("there is no group {name}, or none of its jobs is left")));
     }
     print(&match args.json {
         true => json::render(&snapshot, &server)?,

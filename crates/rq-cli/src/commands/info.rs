@@ -51,8 +51,9 @@ The object of --json, on one line (with --interval, one line each time):
             birth, last_heartbeat, successful_job_count, failed_job_count,
             total_working_time_s; null where a worker's record lacks the field
   groups    how many groups of jobs there are; `rq group` shows them
-  cron_schedulers  of each that lives its name, hostname, pid, config_file; absent
-            where there is none
+  cron_schedulers
+            of each that lives its name, hostname, pid and config_file, null where
+            the entries are its program's
 With --only-queues there are no workers, and the other way round; with either no
 cron schedulers. Rate limits go with the queues.";
 

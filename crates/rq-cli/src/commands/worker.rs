@@ -9,6 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use rq_core::{OnCrash, Ttl};
+use rq_cron::Cron;
 use rq_worker::number::{self, SECONDS_MAX};
 use rq_worker::{
     DequeueStrategy, LEASE_DEFAULT, LEASE_MIN, Options, Scheduling, WebhookAllow, WebhookAllowError,
@@ -17,7 +18,7 @@ use rq_worker::{
 use tracing::Level;
 
 use crate::app::App;
-use crate::cron_source::CronSource;
+use crate::cron_source::{CronSource, FILE_DEFAULT};
 use crate::executors::{Executors, Given, Invalid, Prepare};
 use crate::log::{self, Format};
 use crate::names;
@@ -42,6 +43,7 @@ Examples:
   rq worker --app ./my-jobs high default  # the same
   rq worker --app ./my-jobs --burst       # stop when all queues are empty
   my-jobs worker --with-scheduler         # also enqueue what enqueue_at and retries have scheduled
+  my-jobs worker --with-cron=rq.toml      # also enqueue at their times the entries of a file
   rq worker stop w1                       # ask the worker w1 to leave; see `rq worker stop --help`";
 
 const PROMISES: &str = "\
@@ -133,11 +135,13 @@ pub(crate) struct Args {
     /// this option alone.
     #[arg(short = 's', long)]
     with_scheduler: bool,
-    /// Also enqueue the jobs of a cron at their times: those of a file, rq.toml say, or of this program.
+    /// Also enqueue the jobs of a cron at their times: those of a file, or without one of this program; where it has none, of
+    /// rq.toml.
     ///
-    /// Any number of workers and `rq cron` may have the same entries: each tick is fired once. A burst worker has none.
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "", conflicts_with = "burst")]
-    with_cron: Option<String>,
+    /// The file stands behind `=`: what follows a blank is a queue. Any number of workers and `rq cron` may have the same
+    /// entries: each tick is fired once. A burst worker has none.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    with_cron: Option<Option<String>>,
     /// Leave scheduled jobs, and jobs that run again after a pause, to others.
     #[arg(long, conflicts_with = "with_scheduler")]
     no_scheduler: bool,
@@ -231,6 +235,7 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
     let dequeue = dequeue_strategy(args.dequeue_strategy.as_deref())?;
     let format = args.logging.format()?;
     let webhooks = args.webhooks()?;
+    let cron = args.cron(app.cron)?;
     let server = args.shared.server()?;
     let is_python_class = remark.is_some();
     if let Some(remark) = remark {
@@ -239,8 +244,6 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
     // Before the worker is prepared: the processes that are forked then log in the same way.
     let log = log::install(args.logging.level(), format, Paint::of_stdout());
     let pid_file = args.pid.clone();
-    let cron = args.with_cron.as_deref().map(|file| Some(file).filter(|file| !file.is_empty()));
-    let cron = cron.map(|file| CronSource::choose(file, app.cron)).transpose()?;
     let mut options = args.options(&server);
     if let Some(source) = cron {
         options.cron = Some(source.load()?);
@@ -289,6 +292,39 @@ fn executor(
 }
 
 impl Args {
+    /// Where the entries of its cron come from, if it is to have one.
+    fn cron(&self, program: Option<Cron>) -> Result<Option<CronSource>, Refusal> {
+        let Some(file) = &self.with_cron else { return Ok(None) };
+        let refuse = |message: String| Err(Refusal::usage(NAME, message));
+        if self.burst {
+            return refuse(
+                "--burst and --with-cron do not go together: a burst worker stops when its queues are empty, and would enqueue \
+                 nothing more. Leave one of them out, or run `rq cron` beside it."
+                    .to_owned(),
+            );
+        }
+        if file.as_deref() == Some("") {
+            return refuse("Invalid value for '--with-cron': no file is named: --with-cron=FILE.".to_owned());
+        }
+        let is_file = |queue: &&String| {
+            queue.ends_with(".toml") || queue.ends_with(".py") || Path::new(queue.as_str()).is_file()
+        };
+        if file.is_none()
+            && let Some(queue) = self.queues.iter().find(is_file)
+        {
+            return refuse(format!(
+                "'{queue}' is a file, and stands where queues do: write --with-cron={queue}; for a queue of that name, \
+                 name the file of the cron as well."
+            ));
+        }
+        match CronSource::choose(file.as_deref(), program, self.shared.folders()) {
+            Some(source) => Ok(Some(source)),
+            None => refuse(format!(
+                "--with-cron: there is no {FILE_DEFAULT} here, and this program has no cron: --with-cron=FILE."
+            )),
+        }
+    }
+
     fn webhooks(&self) -> Result<WebhookOptions, Refusal> {
         let mut webhooks = WebhookOptions::default();
         webhooks.allow = self.webhook_allow.clone();

@@ -148,7 +148,7 @@ impl<T> Call<T> {
     /// Fails for a call whose job is held back by others.
     #[cfg(feature = "worker")]
     pub(super) fn check_has_no_limit(&self) -> Result<(), Error> {
-        const REASON: &str = "jobs at fixed times are enqueued without limits; leave it out, and have the job enqueue such a call";
+        const REASON: &str = "a job at fixed times is not unique, and has no rate limit and no pace; leave it out, and have the job enqueue such a call";
         let options = &self.options;
         let limits = [
             ("unique", options.unique.is_some()),
@@ -169,7 +169,7 @@ impl<T> Call<T> {
         if self.options.unique.is_some() {
             return refuse(
                 "unique",
-                "a job that waits for a group's end is declared once for each job_id as it is",
+                "a job that waits for a group's end is there once for its .job_id(..) in any case; leave it out",
             );
         }
         Ok(())

@@ -6,11 +6,11 @@ use rq_core::{Call, Ttl, Value, Webhook, secs};
 
 use super::{Fault, seconds};
 use crate::catch_up::CatchUp;
-use crate::entry::Entry;
+use crate::entry::{Entry, Reason};
 use crate::overlap::Overlap;
 
 /// How alike an unknown key and one we know must be for the one to be meant.
-const ALIKE: f64 = 0.8;
+pub(super) const ALIKE: f64 = 0.8;
 
 /// What a file says of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,8 +91,26 @@ impl Draft {
         }
         match entry.check() {
             Ok(_) => Ok(entry),
-            Err(error) => Err(Fault::new(self.line, error.to_string())),
+            Err(error) => Err(Fault::new(self.line_of(&error.reason), error.to_string())),
         }
+    }
+
+    /// Where it begins.
+    pub(super) fn line(&self) -> usize {
+        self.line
+    }
+
+    /// The line of the key that is to blame, else that of the entry.
+    fn line_of(&self, reason: &Reason) -> usize {
+        let key = match reason {
+            Reason::Name => Key::Name,
+            Reason::Queue(_) => Key::Queue,
+            Reason::Expression(_) => Key::At,
+            Reason::Interval(_) => Key::Every,
+            Reason::Zone(_) | Reason::ZoneOfInterval => Key::Zone,
+            Reason::JobId | Reason::Dependency | Reason::Call(_) => return self.line,
+        };
+        self.get(key).map_or(self.line, |given| given.line)
     }
 
     fn call(&self) -> Result<Call<()>, Fault> {
@@ -146,7 +164,11 @@ impl Draft {
             (Some(every), None) => Ok(Entry::every(every, call)),
             (None, Some(at)) => Ok(Entry::at(at, call)),
             (None, None) => {
-                Err(self.lacks(Key::Every, &format!("or `{}`, when it is due", self.word(Key::At))))
+                let [every, at] = [Key::Every, Key::At].map(|key| self.word(key));
+                Err(Fault::new(
+                    self.line,
+                    format!("the entry does not say when it is due: write `{every}` or `{at}`"),
+                ))
             }
             (Some(_), Some(_)) => {
                 let [every, at] = [Key::Every, Key::At].map(|key| self.word(key));

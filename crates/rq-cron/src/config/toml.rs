@@ -7,10 +7,10 @@ use ::toml::de::{DeTable, DeValue};
 use ::toml::value::{Datetime, Offset as TomlOffset};
 use jiff::civil;
 use jiff::tz::Offset;
-use rq_core::Value;
+use rq_core::{Shown, Value};
 
 use super::Fault;
-use super::draft::{Draft, Key, Words};
+use super::draft::{ALIKE, Draft, Key, Words};
 
 const WORDS: Words = &[
     ("function", Key::Function),
@@ -42,11 +42,28 @@ pub(super) fn drafts(text: &str) -> Result<Vec<Draft>, Fault> {
         let at = error.span().map_or(0, |span| span.start);
         Fault::new(lines.of(at), error.message().replace('\n', "; "))
     })?;
-    let Some(tables) = document.get_ref().get(TABLE) else { return Ok(Vec::new()) };
+    let Some(tables) = document.get_ref().get(TABLE) else {
+        if let Some(table) = near(&lines, document.get_ref()) {
+            tracing::warn!("{table} is not read: did you mean [[{TABLE}]]?");
+        }
+        return Ok(Vec::new());
+    };
     match tables.get_ref() {
         DeValue::Array(entries) => entries.iter().map(|entry| lines.draft(entry)).collect(),
         _ => Err(lines.fault(tables, "entries are written as tables of a list: [[cron]]")),
     }
+}
+
+/// A table that is called nearly as ours, and its line.
+fn near(lines: &Lines<'_>, document: &DeTable<'_>) -> Option<String> {
+    let is_near = |word: &str| strsim::jaro_winkler(word, TABLE) >= ALIKE;
+    let (word, _) = in_order(document).into_iter().find(|(word, _)| is_near(word.get_ref()))?;
+    Some(format!("`{}`, in line {}", Shown::name(word.get_ref()), lines.of(word.span().start)))
+}
+
+#[cfg(test)]
+fn nearly_ours(text: &str) -> Option<String> {
+    near(&Lines(text), DeTable::parse(text).ok()?.get_ref())
 }
 
 /// A text whose places are asked for by line.

@@ -28,16 +28,16 @@ struct Info<'a> {
     workers: Option<Vec<WorkerInfo<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     groups: Option<usize>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    cron_schedulers: Vec<CronInfo<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cron_schedulers: Option<Vec<CronInfo<'a>>>,
 }
 
 #[derive(Serialize)]
 struct CronInfo<'a> {
     name: &'a str,
     hostname: &'a str,
-    pid: &'a str,
-    config_file: &'a str,
+    pid: Option<u32>,
+    config_file: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -96,11 +96,8 @@ pub(super) fn render(snapshot: &Snapshot, server: &Server, shows: Shows) -> Resu
             .then(|| snapshot.rate_limits.iter().map(RateLimitInfo::from).collect()),
         workers: (shows != Shows::Queues).then(|| snapshot.workers.iter().map(WorkerInfo::from).collect()),
         groups: (shows != Shows::Workers).then_some(snapshot.groups),
-        cron_schedulers: if shows == Shows::Both {
-            snapshot.cron_schedulers.iter().map(CronInfo::from).collect()
-        } else {
-            Vec::new()
-        },
+        cron_schedulers: (shows == Shows::Both)
+            .then(|| snapshot.cron_schedulers.iter().map(CronInfo::from).collect()),
     };
     Ok(Text::json(&info)?.ended())
 }
@@ -108,7 +105,12 @@ pub(super) fn render(snapshot: &Snapshot, server: &Server, shows: Shows) -> Resu
 impl<'a> From<&'a CronRecord> for CronInfo<'a> {
     fn from(record: &'a CronRecord) -> CronInfo<'a> {
         let CronRecord { name, hostname, pid, config_file, .. } = record;
-        CronInfo { name, hostname, pid, config_file }
+        CronInfo {
+            name,
+            hostname,
+            pid: pid.parse().ok(),
+            config_file: Some(config_file.as_str()).filter(|file| !file.is_empty()),
+        }
     }
 }
 
@@ -192,7 +194,7 @@ mod tests {
         let queues = r#","queues":[{"name":"q","queued":2,"started":0,"finished":0,"failed":1,"deferred":0,"scheduled":0,"canceled":0,"scheduler":null}],"rate_limits":[{"key":"k","slots":2,"held":2,"waiting":3}]"#;
         let workers = r#","workers":[{"name":"w","state":"idle","queues":["q"],"hostname":null,"ip_address":null,"pid":7,"version":null,"birth":null,"last_heartbeat":null,"successful_job_count":0,"failed_job_count":0,"total_working_time_s":1.5}]"#;
         for (shows, expected) in [
-            (Shows::Both, format!("{head}{queues}{workers},\"groups\":3}}\n")),
+            (Shows::Both, format!("{head}{queues}{workers},\"groups\":3,\"cron_schedulers\":[]}}\n")),
             (Shows::Queues, format!("{head}{queues},\"groups\":3}}\n")),
             (Shows::Workers, format!("{head}{workers}}}\n")),
         ] {

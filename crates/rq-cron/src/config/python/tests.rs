@@ -127,7 +127,7 @@ fn what_is_not_plain_is_refused_with_its_line() {
         ("cron.register('f.f', 'q', interval=1, 'x')", "behind an argument with a name"),
         ("cron.register('f.f', 'q', every=1)", "there is no `every`"),
         ("cron.register('f.f', 'q', intervall=1)", "did you mean `interval`"),
-        ("cron.register('f.f', 'q')", "no `interval`, or `cron`"),
+        ("cron.register('f.f', 'q')", "when it is due: write `interval` or `cron`"),
         ("cron.register('f.f', 'q', interval=1, cron='* * * * *')", "both `interval` and `cron`"),
         ("cron.register('f.f', interval=1)", "needs a `queue_name`"),
         ("cron.register('f.f', 'q', interval=-1)", "`interval` cannot be used"),
@@ -148,12 +148,14 @@ fn what_is_not_plain_is_refused_with_its_line() {
         ("x = {'a', 'b'}", "where `:` is expected"),
         ("from . import tasks", "relative import"),
         ("from tasks import *", "write the names"),
-        ("    x = 1", "a block"),
+        ("    x = 1", "a line that is set in is not read here"),
+        ("for x in [1]:\n    pass", "a block of `for` is not read here"),
+        ("async def f():\n    pass", "a block of `async` is not read here"),
         ("cron", "only calls of `register`"),
     ] {
         let text = format!("# a comment\nfrom rq import cron\n\n{line}\n");
         let said = refused(&text);
-        let number = 4 + usize::from(line.starts_with("import os\n"));
+        let number = 4 + line.matches('\n').count();
         assert!(said.contains(says), "{line}: {said}");
         assert!(said.starts_with(&format!("line {number}: ")), "{line}: {said}");
     }
@@ -166,9 +168,18 @@ fn depth_has_an_end() {
 }
 
 #[test]
-fn errors_of_entries_have_the_line_of_their_call() {
+fn errors_of_entries_have_their_lines() {
     let said = refused("from rq import cron\ncron.register(\n 'f.f',\n 'q,r',\n interval=5)");
-    assert!(said.starts_with("line 2: "), "{said}");
+    assert!(said.starts_with("line 4: "), "{said}");
+    let said = refused("from rq import cron\ncron.register(\n lambda_,\n 'q',\n interval=5)");
+    assert!(said.starts_with("line 3: "), "{said}");
+    let said = refused(
+        "from rq import cron\ncron.register('f.f', 'q', interval=5)\n\ncron.register('f.f', 'q', interval=6)",
+    );
+    assert!(
+        said.starts_with("line 4: two entries are called \"f.f\"") && said.contains("name='..'"),
+        "{said}"
+    );
     let said = refused("from rq import cron\ncron.register(\n 'f.f',\n 'q',\n interval='never')");
     assert!(said.starts_with("line 5: "), "{said}");
 }

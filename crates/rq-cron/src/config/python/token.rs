@@ -1,6 +1,7 @@
 //! [`Token`]: the words of Python.
 
 use super::super::Fault;
+use super::INSTEAD;
 
 /// A word of Python.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,9 +93,21 @@ impl Reader<'_> {
         let margin = self.rest().len() - self.rest().trim_start_matches([' ', '\t']).len();
         let is_blank = matches!(self.rest()[margin..].chars().next(), None | Some('\n' | '\r' | '#'));
         if self.open.is_empty() && margin > 0 && !is_blank {
-            return Err(self.fault("a block is not read: write the entries in rq.toml"));
+            return Err(self.fault(format!("{} is not read here: {INSTEAD}", self.block())));
         }
         Ok(())
+    }
+
+    /// What begins the block that this line is in.
+    fn block(&self) -> String {
+        let is_end = |placed: &&Placed| placed.token == Token::End;
+        let mut words =
+            self.tokens.iter().rev().skip_while(is_end).take_while(|placed| !is_end(placed)).peekable();
+        let is_begun = words.peek().is_some_and(|placed| placed.token == Token::Sign(":"));
+        match words.last().map(|placed| &placed.token) {
+            Some(Token::Name(word)) if is_begun => format!("a block of `{word}`"),
+            _ => "a line that is set in".to_owned(),
+        }
     }
 
     fn join_lines(&mut self) -> Result<(), Fault> {

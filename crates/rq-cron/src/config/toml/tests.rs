@@ -80,16 +80,16 @@ fn what_cannot_be_is_refused_with_its_line() {
         ("every = 5\nfunction = \"a.b\"\ntimout = 5", 5, "did you mean `timeout`"),
         ("every = 5\nfunction = \"a.b\"\nxyz = 5", 5, "there is no `xyz`, but `function`"),
         ("every = 5", 2, "no `function`"),
-        ("function = \"a.b\"", 2, "no `every`, or `at`"),
+        ("function = \"a.b\"", 2, "when it is due: write `every` or `at`"),
         ("function = \"a.b\"\nevery = 5\nat = \"@daily\"", 2, "both `every` and `at`"),
-        ("function = \"a.b\"\nevery = 0", 2, "a second at least"),
+        ("function = \"a.b\"\nevery = 0", 4, "a second at least"),
         ("function = \"a.b\"\nevery = \"often\"", 4, "`every` cannot be used"),
-        ("function = \"a.b\"\nat = \"0 3 * *\"", 2, "4 fields"),
-        ("function = \"a.b\"\nat = \"@daily\"\nzone = \"Berlin\"", 2, "such as Europe/Berlin"),
-        ("function = \"a.b\"\nevery = 5\nzone = \"UTC\"", 2, "says nothing of an interval"),
+        ("function = \"a.b\"\nat = \"0 3 * *\"", 4, "4 fields"),
+        ("function = \"a.b\"\nat = \"@daily\"\nzone = \"Berlin\"", 5, "such as Europe/Berlin"),
+        ("function = \"a.b\"\nevery = 5\nzone = \"UTC\"", 5, "says nothing of an interval"),
         ("function = \"a b\"\nevery = 5", 2, "dotted path"),
-        ("function = \"a.b\"\nevery = 5\nqueue = \"a,b\"", 2, "comma"),
-        ("function = \"a.b\"\nevery = 5\nname = \" a\"", 2, "white space"),
+        ("function = \"a.b\"\nevery = 5\nqueue = \"a,b\"", 5, "comma"),
+        ("function = \"a.b\"\nevery = 5\nname = \" a\"", 5, "white space"),
         ("function = \"a.b\"\nevery = 5\noverlap = \"never\"", 5, "`allow`, `skip`"),
         ("function = \"a.b\"\nevery = 5\ncatch_up = true", 5, "`none`, `latest`, `all`"),
         ("function = \"a.b\"\nevery = 5\nargs = 5", 5, "no list"),
@@ -117,6 +117,19 @@ fn what_cannot_be_is_refused_with_its_line() {
 #[test]
 fn two_entries_of_one_name_are_refused() {
     let text = "[[cron]]\nfunction = \"a.b\"\nevery = 5\n".repeat(2);
-    let said = Cron::from_toml(&text).unwrap().check().unwrap_err().to_string();
-    assert!(said.contains("a.b") && said.contains("name = \"..\""), "{said}");
+    let said = refused(&text);
+    let expected = "line 4: two entries are called \"a.b\", this one and that of line 1: give one of them another name, with `name = \"..\"`";
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn a_table_that_is_nearly_ours_is_found() {
+    for (text, found) in [
+        ("[[crons]]\nfunction = \"a.b\"", Some("`crons`, in line 1")),
+        ("\n[[corn]]\n", Some("`corn`, in line 2")),
+        ("[worker]\n[core]\n[jobs]\n", None),
+    ] {
+        let found_there = super::nearly_ours(text);
+        assert_eq!(found_there.as_deref(), found, "{text}");
+    }
 }

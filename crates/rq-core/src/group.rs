@@ -109,7 +109,7 @@ pub(crate) mod asynchronous {
         /// # Errors
         /// As [`Queue::enqueue`](crate::Queue::enqueue); [`Error::Option`] where the call depends on others, or 16 jobs wait
         /// for the group's end already. Should this fail after the job was written, as its connection breaks for good,
-        /// workers go on with it after 10 minutes; calling it anew with the same [`Call::job_id`] goes on at once.
+        /// workers go on with it after 10 minutes; calling it anew before that with the same [`Call::job_id`] goes on at once.
         pub async fn on_complete<T>(&self, call: Call<T>) -> Result<JobHandle<T>, Error> {
             let queue = self.queue.of_group("");
             // Nobody would run it: there is no worker.

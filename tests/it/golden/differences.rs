@@ -172,6 +172,7 @@ pub(super) const DIFFERENCES: &[Difference] = &[
         WHOLE,
         FIRST_SEEN,
     ),
+    difference(&["scheduled"], &["rq:scheduled:default"], WHOLE, UNWRITTEN),
     // What is called, and what cannot be
     difference(&["callbacks"], &["cb:failure:job-bad"], &["text"], IN_OUR_WORDS),
     difference(&["abandoned"], &["cb:failure:job-1"], &["text"], IN_OUR_WORDS),
@@ -253,6 +254,8 @@ const NEED_NOT_WAIT: &str =
 const INTERMEDIATE: &str = "Python's worker leaves an id without a job there. Ours never uses this list.";
 const STUCK: &str =
     "What a worker of Python's popped and never began is queued again, and ran. Python fails it.";
+const UNWRITTEN: &str =
+    "An id without a job stays in the schedule for 10 s: Python before 3.0 writes the job after that.";
 const FIRST_SEEN: &str = "Ours takes the note away with what was noted. Python leaves it to expire.";
 const IN_OUR_WORDS: &str = "What a callback is told of a failure, and writes down here, is in our words: it is none of Python's classes.";
 

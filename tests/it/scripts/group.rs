@@ -469,20 +469,54 @@ fn a_large_group_is_noted_and_looked_at_page_by_page() {
     assert_eq!(stage.field("z", "status").as_deref(), Some("queued"));
 }
 
-/// What a crash, an eviction or an operator has taken away.
+/// What an eviction or an operator has taken away is made anew, and nothing ends early.
 #[test]
-fn a_job_whose_group_is_not_noted_any_more_is_released_by_maintenance() {
+fn a_set_that_is_lost_is_made_anew() {
     let stage = Stage::new();
     enqueue_members(&stage, &["a"]);
     declare(&stage, "z");
     stage.run("ZADD deferred:q 1 z");
-    let release = || undefer(&stage.keys, QUEUE, &[b"z".to_vec()]);
-    assert_eq!(stage.take_twice(&release()), [Undeferred::Waits]);
-    stage.run("DEL group_open:g");
-    stage.run("DEL group_ends");
-    let (first, second) = stage.twice(&release());
-    assert_eq!((first, second), (vec![Undeferred::Queued], vec![Undeferred::Waits]));
+    for lost in [&["DEL group_open:g"][..], &["DEL group_open:g", "DEL group_ends", "DEL group_ends:g"]] {
+        lost.iter().for_each(|command| stage.run(command));
+        // Maintenance sees to it that somebody looks.
+        assert_eq!(
+            stage.take_twice(&undefer(&stage.keys, QUEUE, &[b"z".to_vec()])),
+            [Undeferred::Waits],
+            "{lost:?}"
+        );
+        stage.run("ZADD group_ends 1 g");
+        assert_eq!(stage.take(&take(&stage.keys, 0)), [GROUP], "{lost:?}");
+        assert_eq!(look_once(&stage), Looked { ended: 0, gone_on: 0, overdue: vec!["z".into()] });
+        // Sent again, it finds the declaration that the first sending began.
+        assert_eq!(look_once(&stage), Looked { ended: 0, gone_on: 0, overdue: vec!["z".into()] });
+        note_all(&stage, "z");
+        assert_eq!(stage.take(&let_end(&stage.keys, GROUP, "z")), 0);
+        assert_waits(&stage, "z");
+        assert_eq!(open(&stage), ["a"], "{lost:?}");
+    }
+    stage.take(&cancel(&stage.keys, "a", Cancel::default()));
     assert_went_on(&stage, "z");
+    // Nobody waits any more: nothing is made anew.
+    assert_eq!(look_once(&stage), Looked { ended: 0, gone_on: 0, overdue: vec![] });
+    assert_eq!(stage.ask::<usize>("EXISTS group_open:g"), 0);
+}
+
+/// It would wait for its own end.
+#[test]
+fn a_member_may_not_wait_for_the_job_that_waits_for_its_group() {
+    let stage = Stage::new();
+    enqueue_members(&stage, &["a"]);
+    declare(&stage, "z");
+    let waits = |id: &str, group: &str| {
+        let mut job = member(&stage, id);
+        job.dependency_ids = Some(vec!["z".to_owned()]);
+        job.group_id = Some(group.to_owned());
+        job
+    };
+    let add = |job: Job| stage.take(&enqueue(&stage.keys, QUEUE, &[(job, Place::Tail)]));
+    assert_eq!(add(waits("m", GROUP)), [Enqueued::Cycle]);
+    // One of another group may.
+    assert_eq!(add(waits("o", "other")), [Enqueued::Deferred]);
 }
 
 /// Its rate limit has no slot free.

@@ -20,6 +20,7 @@ redis.call('ZCARD', KEYS[2])
 redis.call('ZCARD', KEYS[3])
 redis.call('SCARD', KEYS[4])
 redis.call('ZCARD', KEYS[5])
+redis.call('SCARD', P .. ':group:' .. group)
 local clock = redis.call('TIME')
 local now_ms = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 

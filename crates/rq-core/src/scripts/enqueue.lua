@@ -166,8 +166,12 @@ if #KEYS > 2 then
   end
 end
 
--- Whether one of `ids`, or one they wait for, waits for `id`: then none would ever run.
+-- Whether one of `ids`, or one they wait for, waits for `id`, or one of `ids` for the end of the group that it joins: then
+-- none would ever run.
 local function waits_for(ids, id)
+  for _, other in ipairs(group ~= '' and ids or {}) do
+    if redis.pcall('HGET', P .. ':job:' .. other, 'after_group') == group then return 'cycle' end
+  end
   if redis.pcall('EXISTS', P .. ':job:' .. id .. ':dependents') == 0 then
     for _, other in ipairs(ids) do if other == id then return 'cycle' end end
     return nil

@@ -5,8 +5,8 @@
 -- KEYS  1 rq:deferred:<q>
 -- ARGV  1 prefix   2 now (T)   3 now (I)   then ids of that registry
 -- Effect  per id deferred for 60 s: deferred registry, job hash (queued), queue list, or where it waits for its slot;
---         the sets of dependents it is in. Ids whose job is gone, or has another life,
---         are taken off
+--         the sets of dependents it is in. Ids whose job is gone, or has another life, are taken off. What waits for
+--         the end of a group is among those that wait for it, and the group among those that are looked at
 -- Result  per id looked at, the first ones first and one at least: 0 waits · 1 gone, taken off · 2 queued
 -- Re-send: those queued are deferred no more; the answer is 0.
 -- The first write is ZREM, which runs at maxmemory.
@@ -52,7 +52,12 @@ local function undefer(id)
     redis.call('ZREM', KEYS[1], id)
     return 1
   end
-  if group and redis.pcall('EXISTS', P .. ':group_open:' .. group) ~= 0 then return 0 end
+  if group and not was[1] and not was[2] then
+    -- It waits for the end of a group, and a look at that lets it go: one that nobody would take is due again.
+    redis.pcall('SADD', P .. ':group_ends:' .. group, id)
+    redis.pcall('ZADD', P .. ':group_ends', 'NX', 0, group)
+    return 0
+  end
   local dependencies = named(was[1], was[2])
   if since > I - SETTLED_S or is_held_back(dependencies, is_set(was[3])) then return 0 end
   local released, seen = release(id, nil, T, I)
@@ -60,7 +65,6 @@ local function undefer(id)
   if released ~= 2 then return 0 end
   redis.call('ZREM', KEYS[1], id)
   leave_dependencies(id, dependencies)
-  if group then redis.pcall('SREM', P .. ':group_ends:' .. group, id) end
   looked_at = looked_at + RELEASE_COST
   return 2
 end

@@ -102,7 +102,9 @@ pub fn announce(
     Step::new(NAME, pipeline, move |answers| {
         let mut progress = Vec::new();
         for answer in answers {
-            let words: Vec<String> = read(NAME, answer)?;
+            let words: Vec<Vec<u8>> = read(NAME, answer)?;
+            let words: Vec<String> =
+                words.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect();
             progress.extend(words.chunks(4).map(read_progress).collect::<Result<Vec<_>, _>>()?);
         }
         Ok(progress)
@@ -395,5 +397,10 @@ pub fn last_enqueued(keys: &Keys) -> Step<Vec<(String, f64)>> {
     const NAME: &str = "cron jobs";
     let mut pipeline = redis::pipe();
     pipeline.cmd("ZRANGE").arg(keys.cron_jobs()).arg(0).arg(-1).arg("WITHSCORES");
-    Step::new(NAME, pipeline, |answers| single(NAME, answers))
+    Step::new(NAME, pipeline, |answers| {
+        // Somebody's member that is no text is no reason to list nothing.
+        let members: Vec<(Vec<u8>, f64)> = single(NAME, answers)?;
+        let shown = |(name, at_s): (Vec<u8>, f64)| (String::from_utf8_lossy(&name).into_owned(), at_s);
+        Ok(members.into_iter().map(shown).collect())
+    })
 }

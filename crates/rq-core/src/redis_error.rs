@@ -34,6 +34,11 @@ impl RedisError {
         error_class::is_broken(&self.0)
     }
 
+    /// Whether another connection may be answered otherwise, so that this one is given up.
+    pub(crate) fn spoils_connection(&self) -> bool {
+        error_class::spoils_connection(&self.0)
+    }
+
     /// Whether no connection came about, so that nothing was sent.
     pub fn is_connection_refused(&self) -> bool {
         self.0.is_connection_refusal()

@@ -1,13 +1,13 @@
 //! [`Clock`]: what time it is for a scheduler, and how it waits.
 
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rq_core::Timestamp;
 
-/// The longest sleep before the clock is looked at again: it may have been set, or the machine have slept.
+/// The longest sleep before the clock is looked at again: the machine may have slept.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// The longest that Redis may take to say the time, for that to be of use.
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
@@ -20,22 +20,28 @@ pub trait Clock: Send + Sync {
     /// Waits until `at`, or not as long: who waits looks at the clock again.
     fn wait_until(&self, at: Timestamp) -> BoxFuture<'static, ()>;
 
-    /// Redis has said that it was `redis` at some moment between `asked` and `answered`, by the clock of this host.
-    fn set_by(&self, redis: Timestamp, asked: Timestamp, answered: Timestamp) {
+    /// Redis has said that it was `redis` at some moment between `asked` and `answered`.
+    fn set_by(&self, redis: Timestamp, asked: Instant, answered: Instant) {
         let _ = (redis, asked, answered);
     }
 }
 
-/// The clock of Redis, by this host's and what lies between the two: so schedulers on hosts whose clocks differ agree on what
-/// is due.
-#[derive(Debug, Default)]
+/// The clock of Redis: what it said last, and what has elapsed since. So schedulers on hosts whose clocks differ agree on what
+/// is due, and a host's clock that is set changes nothing.
+#[derive(Debug)]
 pub struct RedisClock {
-    /// What is added to this host's time.
-    offset_us: AtomicI64,
+    /// A time, and the moment at which it was that.
+    set: Mutex<(Timestamp, Instant)>,
+}
+
+impl Default for RedisClock {
+    fn default() -> RedisClock {
+        RedisClock { set: Mutex::new((Timestamp::now(), Instant::now())) }
+    }
 }
 
 impl RedisClock {
-    /// This host's clock, until Redis has said what time it is.
+    /// As this host's clock is now, until Redis has said what time it is.
     pub fn new() -> RedisClock {
         RedisClock::default()
     }
@@ -43,22 +49,21 @@ impl RedisClock {
 
 impl Clock for RedisClock {
     fn now(&self) -> Timestamp {
-        let offset_us = self.offset_us.load(Ordering::Relaxed);
-        Timestamp::from_epoch_us(Timestamp::now().epoch_us().saturating_add(offset_us))
+        let (time, at) = *self.set.lock().unwrap_or_else(PoisonError::into_inner);
+        time.after(at.elapsed())
     }
 
     fn wait_until(&self, at: Timestamp) -> BoxFuture<'static, ()> {
         tokio::time::sleep(at.since(self.now()).min(LOOK_AGAIN)).boxed()
     }
 
-    fn set_by(&self, redis: Timestamp, asked: Timestamp, answered: Timestamp) {
-        let took = answered.since(asked);
-        // The clock was set meanwhile, or the answer came too late to say anything.
-        if answered < asked || took > ANSWER_LIMIT {
+    fn set_by(&self, redis: Timestamp, asked: Instant, answered: Instant) {
+        let took = answered.saturating_duration_since(asked);
+        // The answer came too late to say anything.
+        if took > ANSWER_LIMIT {
             return;
         }
-        let between = asked.after(took / 2);
-        self.offset_us.store(redis.epoch_us() - between.epoch_us(), Ordering::Relaxed);
+        *self.set.lock().unwrap_or_else(PoisonError::into_inner) = (redis, asked + took / 2);
     }
 }
 
@@ -69,13 +74,23 @@ mod tests {
     #[test]
     fn it_goes_by_redis() {
         let clock = RedisClock::new();
-        let host = Timestamp::now();
+        let (host, moment) = (Timestamp::now(), Instant::now());
         let redis = host.after(Duration::from_secs(3600));
-        clock.set_by(redis, host, host);
+        clock.set_by(redis, moment, moment);
         assert!(clock.now() >= redis && clock.now().since(redis) < Duration::from_secs(60));
-        // An answer that took too long, and one that came before it was asked for.
-        clock.set_by(host, host, host.after(2 * ANSWER_LIMIT));
-        clock.set_by(host, host, host.before(ANSWER_LIMIT));
+        // An answer that took too long.
+        clock.set_by(host, moment, moment + 2 * ANSWER_LIMIT);
         assert!(clock.now() >= redis);
+    }
+
+    /// What has elapsed is counted from the moment between asking and the answer, whatever this host's clock says.
+    #[test]
+    fn it_goes_on_by_what_has_elapsed() {
+        let clock = RedisClock::new();
+        let redis = Timestamp::from_epoch_us(1_800_000_000_000_000);
+        let Some(asked) = Instant::now().checked_sub(Duration::from_secs(30)) else { return };
+        clock.set_by(redis, asked, asked + Duration::from_millis(200));
+        let elapsed = clock.now().since(redis);
+        assert!(elapsed >= Duration::from_millis(29_900) && elapsed < Duration::from_secs(90), "{elapsed:?}");
     }
 }

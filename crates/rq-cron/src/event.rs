@@ -76,7 +76,7 @@ pub enum CronEvent<'a> {
         /// That job.
         job_id: &'a str,
     },
-    /// A tick could not be decided. It is tried again with the next heartbeat.
+    /// A tick could not be decided. It is tried again each minute, and told of once for each reason.
     NotDecided {
         /// The entry.
         entry: &'a str,

@@ -67,6 +67,8 @@ pub struct CronScheduler {
     observer: Arc<dyn CronObserver>,
     created_at: Timestamp,
     heartbeat_at: Option<Timestamp>,
+    /// When the last one was, whatever becomes of Redis' clock.
+    beat: Instant,
     is_stopping: watch::Receiver<bool>,
     /// Since when Redis takes nothing, if it is so.
     outage: Option<Outage>,
@@ -109,6 +111,7 @@ impl CronScheduler {
             observer: Arc::new(CronLog),
             created_at: Timestamp::now(),
             heartbeat_at: None,
+            beat: Instant::now(),
             is_stopping: watch::channel(false).1,
             outage: None,
             strangers: None,
@@ -185,12 +188,13 @@ impl CronScheduler {
         self.begin().await?;
         while !self.is_stopped() {
             let mut now = self.clock.now();
-            if self.heartbeat_at.is_none_or(|at| at <= now) {
+            if self.heartbeat_at.is_none_or(|at| at <= now) || self.beat.elapsed() >= HEARTBEAT {
                 self.announce(false).await?;
                 self.save().await?;
                 self.look_for_strangers(now).await;
                 now = self.clock.now();
                 self.heartbeat_at = Some(now.after(HEARTBEAT));
+                self.beat = Instant::now();
             }
             let next = self.fire(now).await?;
             self.sleep(next).await;
@@ -212,6 +216,7 @@ impl CronScheduler {
         self.save().await?;
         self.look_for_strangers(now).await;
         self.heartbeat_at = Some(now.after(HEARTBEAT));
+        self.beat = Instant::now();
         Ok(())
     }
 
@@ -291,10 +296,10 @@ impl CronScheduler {
 
     /// Writes its record, and learns what time it is.
     async fn save(&mut self) -> Result<(), Error> {
-        let asked = Timestamp::now();
         let step = self.record_step();
+        let asked = Instant::now();
         let redis = self.until_taken(&step).await?;
-        self.clock.set_by(redis, asked, Timestamp::now());
+        self.clock.set_by(redis, asked, Instant::now());
         Ok(())
     }
 

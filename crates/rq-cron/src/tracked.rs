@@ -18,6 +18,8 @@ pub(crate) struct Tracked {
     progress: Option<Progress>,
     /// Until then it is left alone, as its last tick could not be decided.
     rests_until: Option<Timestamp>,
+    /// Why that was, as it was told: once for each reason.
+    not_decided: Option<String>,
     /// The schedule of another scheduler that was told of.
     told_of: Option<String>,
     /// What the ticks that were planned last leave out.
@@ -76,6 +78,7 @@ impl Tracked {
             definition,
             progress: None,
             rests_until: None,
+            not_decided: None,
             told_of: None,
             missed: None,
             held: None,
@@ -201,6 +204,9 @@ impl Tracked {
         let (entry, due) = (tick.name.as_str(), tick.due);
         let before = self.decided();
         let mut after = After::default();
+        if answer.is_ok() {
+            self.not_decided = None;
+        }
         match answer {
             Ok(Ticked::Fired) => {
                 self.missed(tick, &mut tell);
@@ -236,7 +242,11 @@ impl Tracked {
             }
             Err(error) => {
                 self.rests_until = Some(now.after(rest));
-                tell(CronEvent::NotDecided { entry, due, error: &error.to_string() });
+                let error = error.to_string();
+                if self.not_decided.as_ref() != Some(&error) {
+                    tell(CronEvent::NotDecided { entry, due, error: &error });
+                    self.not_decided = Some(error);
+                }
             }
         }
         after.has_moved = self.decided() != before;
@@ -366,6 +376,18 @@ mod tests {
         let resting = failed.look(at(61), CODEC).unwrap();
         assert_eq!((resting.ticks.len(), resting.next), (0, Some(at(120))));
         assert_eq!(looked(&mut failed, 120).len(), 1);
+    }
+
+    #[test]
+    fn a_tick_that_is_refused_again_is_told_of_once() {
+        let mut told = 0;
+        let mut tracked = tracked(CatchUp::Latest, Some(0));
+        for now_s in [60, 120, 180] {
+            let tick = tracked.look(at(now_s), CODEC).unwrap().ticks.remove(0);
+            let refused = Err(Error::UnexpectedReply { step: "tick", got: String::new() });
+            tracked.ticked(&tick, refused, at(now_s), Duration::from_secs(60), |_| told += 1);
+        }
+        assert_eq!(told, 1);
     }
 
     #[test]

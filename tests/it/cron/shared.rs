@@ -214,3 +214,43 @@ fn a_worker_that_stops_fires_no_more() {
     let (code, _, said) = ours.outcome(&["worker", "--burst", &with_cron]);
     assert_eq!(code, Some(2), "{said}");
 }
+
+/// An entry whose queue this user may not write to holds up no other one; and what is garbage in one ends nobody.
+#[test]
+fn an_entry_that_is_refused_holds_no_other_up() {
+    let redis = PrivateRedis::start(&[]);
+    let scratch = Scratch::on(&redis.url());
+    let queue = scratch.key("queue:closed");
+    scratch.query::<()>(
+        "ACL",
+        [
+            "SETUSER",
+            "default",
+            "on",
+            "nopass",
+            "resetkeys",
+            "%R~*",
+            &format!("~{}", scratch.key("[^q]*")),
+            &format!("~{}", scratch.key("queues")),
+            &format!("~{}", scratch.key("queue:default")),
+        ],
+    );
+    scratch.query::<usize>(
+        "HSET",
+        [
+            scratch.key("cron_entry:tick"),
+            "decided".into(),
+            "garbage".into(),
+            "schedule".into(),
+            "at * * * * * * (UTC)".into(),
+        ],
+    );
+    let closed = each_second("queue = \"closed\"").replace("\"tick\"", "\"closed\"");
+    let folder = folder("rq.toml", &format!("{closed}{}", each_second("")));
+    let cron = spawn(&scratch, &folder, &[]);
+    wait_for(&scratch, 4);
+    let said = end(cron, Signal::SIGTERM);
+    assert_eq!(said.matches("Cron entry closed: nothing is enqueued").count(), 1, "{said}");
+    assert!(!said.contains("Redis takes nothing"), "{said}");
+    assert_eq!(scratch.query::<usize>("LLEN", [queue]), 0);
+}

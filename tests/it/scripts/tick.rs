@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use rq_core::link::Step;
 use rq_core::steps::cron::{
-    Act, Definition, Progress, Standing, Tick, Ticked, announce, forget, kept, names, pause, tick, trigger,
+    Act, Definition, Progress, Standing, Tick, Ticked, announce, forget, kept, last_enqueued, names, pause,
+    tick, trigger,
 };
 use rq_core::{Error, Job, Timestamp};
 
@@ -264,4 +265,75 @@ fn a_wrong_type_harms_its_own_tick_alone() {
     let stage = Stage::new();
     stage.run("SET cron_entries text");
     stage.refuse(&announcing(&stage, 0, true));
+}
+
+/// What somebody has written to an entry harms neither the entry nor those beside it.
+#[test]
+fn times_that_are_none_are_as_if_they_were_not_there() {
+    for (garbage, since, decided) in [
+        ("since x", at(70), Some(at(10))),
+        ("since 99999999999999999999", at(70), Some(at(10))),
+        ("decided garbage", at(70), None),
+        ("decided 1e3", at(70), None),
+        ("decided \u{ff}", at(70), None),
+    ] {
+        let stage = Stage::new();
+        announced(&stage);
+        assert_eq!(take(&stage, firing(&stage, "a", 10, None)), Ticked::Fired);
+        stage.run(&format!("HSET cron_entry:nightly {garbage}"));
+        let progress = stage.take(&announcing(&stage, 70, false)).remove(0);
+        assert_eq!((progress.since, progress.decided), (since, decided), "{garbage}");
+        let again = stage.take(&announcing(&stage, 75, false)).remove(0);
+        assert_eq!((again.standing, again.since, again.decided), (Standing::Same, since, decided));
+        let planned = decided.map(|_| 10);
+        assert_eq!(take(&stage, firing(&stage, "b", 70, planned)), Ticked::Fired, "{garbage}");
+    }
+}
+
+#[test]
+fn counts_that_are_none_lose_no_job() {
+    let stage = Stage::new();
+    announced(&stage);
+    stage.run("HSET cron_entry:nightly fired x dropped x");
+    let late = Tick { dropped: 2, ..firing(&stage, "a", 10, None) };
+    assert_eq!(take_twice(&stage, late), (Ticked::Fired, Ticked::Fired));
+    assert_eq!((ids(&stage), stage.ask::<i64>("HEXISTS job:a status")), (vec!["a".to_owned()], 1));
+    let dropping = Tick { act: Act::Drop, ..firing(&stage, "b", 20, Some(10)) };
+    assert_eq!(take(&stage, dropping), Ticked::Dropped);
+}
+
+/// A job's key of another type is seen before anything is decided.
+#[test]
+fn a_tick_whose_job_cannot_be_written_is_not_decided() {
+    let stage = Stage::new();
+    announced(&stage);
+    stage.run("SET job:a text");
+    let before = stage.scratch.dump();
+    let error = stage.take(&tick(&stage.keys, &[firing(&stage, "a", 10, None)])).remove(0).unwrap_err();
+    assert!(error.to_string().contains("WRONGTYPE"), "{error}");
+    super::assert_same(&before, &stage.scratch.dump());
+}
+
+#[test]
+fn what_no_job_has_is_not_triggered() {
+    let stage = Stage::new();
+    announced(&stage);
+    for number in 0..200 {
+        stage.run(&format!("HSET cron_entry:nightly job:more-{number} x"));
+    }
+    let before = stage.scratch.dump();
+    assert_eq!(stage.take_twice(&trigger(&stage.keys, NAME, "t", at(5))), None);
+    super::assert_same(&before, &stage.scratch.dump());
+}
+
+#[test]
+fn a_name_that_is_no_text_is_listed_beside_others() {
+    let stage = Stage::new();
+    announced(&stage);
+    assert_eq!(take(&stage, firing(&stage, "a", 10, None)), Ticked::Fired);
+    stage
+        .scratch
+        .query::<usize>("ZADD", [stage.scratch.key("cron_jobs").into_bytes(), b"1".to_vec(), vec![0xff]]);
+    let listed = stage.take(&last_enqueued(&stage.keys));
+    assert_eq!(listed.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["\u{fffd}", NAME]);
 }

@@ -8,9 +8,16 @@
 --         counts by a schedule counts from `since`: ticks before that are decided.
 -- Result  per entry 4: `new` · `same` · `changed`, to this schedule · `other`, another schedule stays · `wrongtype`
 --         then `since`, `decided` and `paused`, with `other` that schedule in the place of `since`; empty for none
+-- What is no whole number in `since` or `decided` is as if it was not there: its schedule counts from now.
 -- Re-send: the schedule there is the same, so the answer is `same`, with what the first sending wrote.
 -- A wrong type of rq:cron_entries fails here, before anything is written. At maxmemory SADD is refused: nothing is done.
 local P, now, takes_over, given_up = ARGV[1], ARGV[2], ARGV[3] == '1', tonumber(ARGV[4])
+
+-- A time in µs as it is kept, of which 18 digits fit into 64 bits; nil for anything else.
+local function whole(text)
+  if text and #text <= 19 and string.match(text, '^-?%d+$') and #string.match(text, '%d+') <= 18 then return text end
+  return nil
+end
 
 -- Writes all that is kept of an entry but for how far it has come; what its last announcement had, and this one has not,
 -- goes.
@@ -31,21 +38,27 @@ local function announce(name, schedule, from, to)
     redis.pcall('HSET', entry, 'since', now)
     return {'new', now, '', ''}
   end
+  local since, decided = whole(was[2]), whole(was[3])
   if was[1] == schedule then
+    if not since or (was[3] and not decided) then
+      since = now
+      redis.pcall('HSET', entry, 'since', now)
+    end
+    if was[3] and not decided then redis.pcall('HDEL', entry, 'decided') end
     -- What is called, and where it goes, is as whoever started last has it.
     if takes_over then
       define(entry, schedule, from, to)
     else
       redis.pcall('HSET', entry, 'upheld', now)
     end
-    return {'same', was[2] or now, was[3] or '', was[4] or ''}
+    return {'same', since, decided or '', was[4] or ''}
   end
   local is_upheld = tonumber(now) - (tonumber(was[5] or 0) or 0) < given_up
-  if is_upheld and not takes_over then return {'other', was[1], was[3] or '', was[4] or ''} end
+  if is_upheld and not takes_over then return {'other', was[1], decided or '', was[4] or ''} end
   define(entry, schedule, from, to)
   -- Nothing goes back: who decided ahead of this clock has decided.
   local from_now = now
-  if was[3] and tonumber(was[3]) and tonumber(was[3]) > tonumber(now) then from_now = was[3] end
+  if decided and tonumber(decided) > tonumber(now) then from_now = decided end
   redis.pcall('HSET', entry, 'since', now, 'decided', from_now)
   return {'changed', now, from_now, was[4] or ''}
 end

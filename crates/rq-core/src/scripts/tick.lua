@@ -18,6 +18,7 @@ local ENDED = {finished = true, failed = true, stopped = true, canceled = true}
 local was = redis.call('HMGET', KEYS[1], 'schedule', 'decided', 'paused', 'last_job')
 redis.call('LLEN', KEYS[2])
 redis.call('ZCARD', KEYS[5])
+if job_id ~= '' then redis.call('HLEN', P .. ':job:' .. job_id) end
 if redis.call('ZSCORE', KEYS[4], job_id) then return {'there', job_id} end
 if not was[1] then return {'gone', ''} end
 if was[1] ~= ARGV[3] then return {'other', was[1]} end
@@ -36,10 +37,15 @@ local function unended()
   return nil
 end
 
+-- Counts come last, and are no reason to lose a tick: one that somebody has written no number to stays as it is.
+local function count(field, ticks)
+  redis.pcall('HINCRBY', KEYS[1], field, ticks)
+end
+
 -- No job for this tick: decided, and never made up for.
 local function drop(word, told)
   redis.call('HSET', KEYS[1], 'decided', due)
-  redis.call('HINCRBY', KEYS[1], 'dropped', tonumber(ARGV[6]) + 1)
+  count('dropped', tonumber(ARGV[6]) + 1)
   return {word, told}
 end
 
@@ -50,10 +56,10 @@ if last then return drop('overlap', last) end
 
 redis.call('SADD', KEYS[3], KEYS[2])
 redis.call('HSET', KEYS[1], 'decided', due, 'last_job', job_id)
-redis.call('HINCRBY', KEYS[1], 'fired', 1)
-if ARGV[6] ~= '0' then redis.call('HINCRBY', KEYS[1], 'dropped', ARGV[6]) end
-file(name, job_id, ARGV[9])
 redis.call('HSET', P .. ':job:' .. job_id, unpack(ARGV, 12))
 if tonumber(ARGV[11]) > 0 then expire(job_id, ARGV[11]) end
 redis.call(side .. 'PUSH', KEYS[2], job_id)
+file(name, job_id, ARGV[9])
+count('fired', 1)
+if ARGV[6] ~= '0' then count('dropped', ARGV[6]) end
 return {'fired', job_id}

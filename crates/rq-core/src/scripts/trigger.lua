@@ -3,11 +3,13 @@
 -- KEYS  1 the entry's hash   2 the entry's history, rq:cron_job:<name>:jobs   3 rq:cron_jobs   4 rq:queues
 -- ARGV  1 prefix   2 name   3 job id   4 now (T)   5 now (E)
 -- Effect  rq:queues, job hash, queue list, history, rq:cron_jobs; the entry's `last_job`, and nothing else of it
--- Result  `fired` and `there`, with the queue · `gone`: there is no such entry, or nothing is known of its job
+-- Result  `fired` and `there`, with the queue · `gone`: there is no such entry, or nothing is known of its job that can be one
 -- Re-send: the job's id is in the history, so the answer is `there`.
 -- A wrong type of a key fails here, before the first write. At maxmemory SADD is refused: nothing is done.
 local P, name, job_id, T, E = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local JOB_FIELD = '^job:(.*)$'
+-- More of them no job has; and what one command takes is bounded.
+local FIELDS_MAX = 200
 
 local was = redis.call('HMGET', KEYS[1], 'queue', 'side', 'ttl')
 redis.call('ZCARD', KEYS[3])
@@ -23,14 +25,14 @@ for k = 1, #all, 2 do
     fields[#fields + 1] = all[k + 1]
   end
 end
-if not queue or #fields == 0 or (side ~= 'L' and side ~= 'R') then return {'gone', ''} end
-local list = P .. ':queue:' .. queue
+if not queue or #fields == 0 or #fields > 2 * FIELDS_MAX or (side ~= 'L' and side ~= 'R') then return {'gone', ''} end
+local list, job = P .. ':queue:' .. queue, P .. ':job:' .. job_id
 redis.call('LLEN', list)
+redis.call('HLEN', job)
 
 redis.call('SADD', KEYS[4], list)
 redis.call('HSET', KEYS[1], 'last_job', job_id)
 file(name, job_id, E)
-local job = P .. ':job:' .. job_id
 redis.call('HSET', job, unpack(fields))
 redis.call('HSET', job, 'created_at', T, 'enqueued_at', T, 'status', 'queued')
 if ttl > 0 then expire(job_id, string.format('%.0f', ttl)) end

@@ -102,7 +102,9 @@ pub fn announce(
     Step::new(NAME, pipeline, move |answers| {
         let mut progress = Vec::new();
         for answer in answers {
-            let words: Vec<String> = read(NAME, answer)?;
+            let words: Vec<Vec<u8>> = read(NAME, answer)?;
+            let words: Vec<String> =
+                words.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect();
             progress.extend(words.chunks(4).map(read_progress).collect::<Result<Vec<_>, _>>()?);
         }
         Ok(progress)
@@ -198,7 +200,7 @@ pub enum Ticked {
 }
 
 /// Decides ticks, at most [`TICKS_MAX`], each by itself. An error that is about one tick, such as a queue that is a key of
-/// another type, is that one's alone.
+/// another type, or one that this user may not write to, is that one's alone.
 pub fn tick(keys: &Keys, ticks: &[Tick]) -> Step<Vec<Result<Ticked, Error>>> {
     const NAME: &str = "tick";
     assert!(ticks.len() <= TICKS_MAX, "the caller cuts ticks into steps");
@@ -210,11 +212,19 @@ pub fn tick(keys: &Keys, ticks: &[Tick]) -> Step<Vec<Result<Ticked, Error>>> {
         let ticked = answers.into_iter().map(|answer| match read(NAME, answer) {
             Ok((word, told)) => Ok(read_ticked(word, told)),
             Err(error) if error.class() == ErrorClass::Fault => Ok(Err(error)),
+            // A permission that its queue lacks; who may do nothing at all learns that with the next record.
+            Err(error) if is_denied(&error) => Ok(Err(error)),
             // The server will take it later: the whole step is sent again, and what was done is known by its ids.
             Err(error) => Err(error),
         });
         ticked.collect()
     })
+}
+
+/// Whether the user lacks a permission for what this one was to do.
+fn is_denied(error: &Error) -> bool {
+    error.class() == ErrorClass::Misconfigured
+        && matches!(error, Error::Redis(error) | Error::Unconfirmed { source: error, .. } if !error.spoils_connection())
 }
 
 impl Tick {
@@ -395,5 +405,10 @@ pub fn last_enqueued(keys: &Keys) -> Step<Vec<(String, f64)>> {
     const NAME: &str = "cron jobs";
     let mut pipeline = redis::pipe();
     pipeline.cmd("ZRANGE").arg(keys.cron_jobs()).arg(0).arg(-1).arg("WITHSCORES");
-    Step::new(NAME, pipeline, |answers| single(NAME, answers))
+    Step::new(NAME, pipeline, |answers| {
+        // Somebody's member that is no text is no reason to list nothing.
+        let members: Vec<(Vec<u8>, f64)> = single(NAME, answers)?;
+        let shown = |(name, at_s): (Vec<u8>, f64)| (String::from_utf8_lossy(&name).into_owned(), at_s);
+        Ok(members.into_iter().map(shown).collect())
+    })
 }

@@ -55,8 +55,15 @@ enum Meaning {
 }
 
 pub(super) fn drafts(text: &str) -> Result<Vec<Draft>, Fault> {
-    let mut reader =
-        Reader { tokens: tokens(text)?, at: 0, depth: 0, names: HashMap::new(), drafts: Vec::new() };
+    let mut reader = Reader {
+        tokens: tokens(text)?,
+        at: 0,
+        depth: 0,
+        values: 0,
+        text_bytes: 0,
+        names: HashMap::new(),
+        drafts: Vec::new(),
+    };
     while reader.at + 1 < reader.tokens.len() {
         reader.statement()?;
     }
@@ -69,6 +76,9 @@ struct Reader {
     at: usize,
     /// How many values are within each other.
     depth: usize,
+    /// How many values, and bytes of text, constants have been named for.
+    values: usize,
+    text_bytes: usize,
     names: HashMap<String, Meaning>,
     drafts: Vec<Draft>,
 }

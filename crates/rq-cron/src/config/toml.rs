@@ -37,7 +37,7 @@ const TABLE: &str = "cron";
 type Place<'a, 'i> = &'a Spanned<DeValue<'i>>;
 
 pub(super) fn drafts(text: &str) -> Result<Vec<Draft>, Fault> {
-    let lines = Lines(text);
+    let lines = Lines::new(text);
     let document = DeTable::parse(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
         Fault::new(lines.of(at), error.message().replace('\n', "; "))
@@ -55,7 +55,7 @@ pub(super) fn drafts(text: &str) -> Result<Vec<Draft>, Fault> {
 }
 
 /// A table that is called nearly as ours, and its line.
-fn near(lines: &Lines<'_>, document: &DeTable<'_>) -> Option<String> {
+fn near(lines: &Lines, document: &DeTable<'_>) -> Option<String> {
     let is_near = |word: &str| strsim::jaro_winkler(word, TABLE) >= ALIKE;
     let (word, _) = in_order(document).into_iter().find(|(word, _)| is_near(word.get_ref()))?;
     Some(format!("`{}`, in line {}", Shown::name(word.get_ref()), lines.of(word.span().start)))
@@ -63,16 +63,20 @@ fn near(lines: &Lines<'_>, document: &DeTable<'_>) -> Option<String> {
 
 #[cfg(test)]
 fn nearly_ours(text: &str) -> Option<String> {
-    near(&Lines(text), DeTable::parse(text).ok()?.get_ref())
+    near(&Lines::new(text), DeTable::parse(text).ok()?.get_ref())
 }
 
-/// A text whose places are asked for by line.
-struct Lines<'a>(&'a str);
+/// The lines of a text: where each ends.
+struct Lines(Vec<usize>);
 
-impl Lines<'_> {
+impl Lines {
+    fn new(text: &str) -> Lines {
+        Lines(text.match_indices('\n').map(|(at, _)| at).collect())
+    }
+
+    /// The line of a place.
     fn of(&self, offset: usize) -> usize {
-        let before = &self.0.as_bytes()[..offset.min(self.0.len())];
-        before.iter().filter(|byte| **byte == b'\n').count() + 1
+        self.0.partition_point(|end| *end < offset) + 1
     }
 
     fn fault<T>(&self, place: &Spanned<T>, reason: impl Into<String>) -> Fault {

@@ -167,6 +167,19 @@ fn depth_has_an_end() {
     assert!(refused(&text).contains("within each other"));
 }
 
+/// Constants of constants.
+#[test]
+fn what_constants_grow_to_has_an_end() {
+    let mut text = "a0 = [1, 1]\n".to_owned();
+    for number in 1..64 {
+        let before = number - 1;
+        text += &format!("a{number} = [a{before}, a{before}]\n");
+    }
+    assert!(refused(&text).contains("constants are named for more than"));
+    let long = format!("t = '{}'\nx = [{}]\n", "x".repeat(100_000), "t,".repeat(200));
+    assert!(refused(&long).starts_with("line 2: "));
+}
+
 #[test]
 fn errors_of_entries_have_their_lines() {
     let said = refused("from rq import cron\ncron.register(\n 'f.f',\n 'q,r',\n interval=5)");

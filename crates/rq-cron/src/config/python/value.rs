@@ -8,6 +8,10 @@ use super::{
 
 /// How many values may be within each other.
 const DEPTH_MAX: usize = 64;
+/// How many values a file may have, those counted each time that a constant of them is named.
+const VALUES_MAX: usize = 100_000;
+/// How many bytes of text they may have, counted the same.
+const TEXT_MAX_BYTES: usize = 10_000_000;
 
 /// What stands where a value does.
 #[derive(Clone, Debug)]
@@ -29,6 +33,21 @@ impl Term {
             }
             Term::Registered => Err(Fault::new(line, format!("a call of `register` is no value: {INSTEAD}"))),
         }
+    }
+}
+
+/// How many values a value has, itself included, and how many bytes of text.
+fn size(value: &Value) -> (usize, usize) {
+    let sum = |(values, bytes): (usize, usize), more: &Value| {
+        let (more_values, more_bytes) = size(more);
+        (values + more_values, bytes + more_bytes)
+    };
+    match value {
+        Value::Str(text) => (1, text.len()),
+        Value::Bytes(bytes) => (1, bytes.len()),
+        Value::List(values) | Value::Tuple(values) => values.iter().fold((1, 0), sum),
+        Value::Dict(pairs) => pairs.iter().flat_map(|(key, value)| [key, value]).fold((1, 0), sum),
+        _ => (1, 0),
     }
 }
 
@@ -205,7 +224,23 @@ impl Reader {
             ("None", _) => Meaning::Value(Value::Null),
             ("True", _) => Meaning::Value(Value::Bool(true)),
             ("False", _) => Meaning::Value(Value::Bool(false)),
-            (_, Some(meaning)) => meaning.clone(),
+            (_, Some(meaning)) => {
+                let (values, text_bytes) = match meaning {
+                    Meaning::Value(value) => size(value),
+                    Meaning::Path(_) => (1, 0),
+                };
+                self.values += values;
+                self.text_bytes += text_bytes;
+                if self.values > VALUES_MAX || self.text_bytes > TEXT_MAX_BYTES {
+                    return Err(Fault::new(
+                        line,
+                        format!(
+                            "with `{name}`, constants are named for more than {VALUES_MAX} values, or {TEXT_MAX_BYTES} bytes: {INSTEAD}"
+                        ),
+                    ));
+                }
+                meaning.clone()
+            }
             (name, None) => return Err(Fault::new(line, format!("`{name}` is not known here: {INSTEAD}"))),
         };
         let mut path = match meaning {

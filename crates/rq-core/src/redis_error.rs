@@ -35,6 +35,7 @@ impl RedisError {
     }
 
     /// Whether another connection may be answered otherwise, so that this one is given up.
+    #[cfg(feature = "worker")]
     pub(crate) fn spoils_connection(&self) -> bool {
         error_class::spoils_connection(&self.0)
     }

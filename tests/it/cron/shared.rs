@@ -249,7 +249,9 @@ fn an_entry_that_is_refused_holds_no_other_up() {
     let folder = folder("rq.toml", &format!("{closed}{}", each_second("")));
     let cron = spawn(&scratch, &folder, &[]);
     wait_for(&scratch, 4);
-    let said = end(cron, Signal::SIGTERM);
+    cron.wait_for_line("Cron entry closed: nothing is enqueued", LIMIT);
+    let said = cron.report();
+    end(cron, Signal::SIGTERM);
     assert_eq!(said.matches("Cron entry closed: nothing is enqueued").count(), 1, "{said}");
     assert!(!said.contains("Redis takes nothing"), "{said}");
     assert_eq!(scratch.query::<usize>("LLEN", [queue]), 0);

@@ -18,7 +18,7 @@ local ENDED = {finished = true, failed = true, stopped = true, canceled = true}
 local was = redis.call('HMGET', KEYS[1], 'schedule', 'decided', 'paused', 'last_job')
 redis.call('LLEN', KEYS[2])
 redis.call('ZCARD', KEYS[5])
-if job_id ~= '' then redis.call('HLEN', P .. ':job:' .. job_id) end
+if job_id ~= '' then redis.call('HGET', P .. ':job:' .. job_id, 'data') end
 if redis.call('ZSCORE', KEYS[4], job_id) then return {'there', job_id} end
 if not was[1] then return {'gone', ''} end
 if was[1] ~= ARGV[3] then return {'other', was[1]} end

@@ -28,7 +28,7 @@ end
 if not queue or #fields == 0 or #fields > 2 * FIELDS_MAX or (side ~= 'L' and side ~= 'R') then return {'gone', ''} end
 local list, job = P .. ':queue:' .. queue, P .. ':job:' .. job_id
 redis.call('LLEN', list)
-redis.call('HLEN', job)
+redis.call('HGET', job, 'data')
 
 redis.call('SADD', KEYS[4], list)
 redis.call('HSET', KEYS[1], 'last_job', job_id)

@@ -37,9 +37,10 @@ pub(crate) mod asynchronous {
     use crate::inline::Inline;
     use crate::job::{Job, Timeout};
     use crate::keys::{Keys, check_queue_name};
+    use crate::link::Step;
     use crate::steps;
     use crate::steps::job::{FETCHED_PER_ROUND_TRIP_MAX, Release};
-    use crate::steps::queue::{EMPTIED_PER_SCRIPT_MAX, JOBS_PER_ROUND_TRIP_MAX, Place, UniqueBy};
+    use crate::steps::queue::{EMPTIED_PER_SCRIPT_MAX, Enqueued, JOBS_PER_ROUND_TRIP_MAX, Place, UniqueBy};
     use crate::steps::settlement::SettleReply;
     use crate::time::{TimeSpan, Timestamp};
     use crate::ttl::whole_seconds;
@@ -207,16 +208,20 @@ pub(crate) mod asynchronous {
             Ok((queued_at(&place, at_front, self.job_of(call)?), place))
         }
 
+        fn enqueue_step(&self, job: &[(Job, Place); 1], by: Option<UniqueBy>) -> Step<Vec<Enqueued>> {
+            match by {
+                Some(by) => steps::queue::enqueue_unique(&self.keys, &self.name, job, &by),
+                None => steps::queue::enqueue(&self.keys, &self.name, job),
+            }
+        }
+
         async fn enqueue_one<T>(
             &self,
             job: (Job, Place),
             by: Option<UniqueBy>,
         ) -> Result<JobHandle<T>, Error> {
             let job = [job];
-            let step = match by {
-                Some(by) => steps::queue::enqueue_unique(&self.keys, &self.name, &job, &by),
-                None => steps::queue::enqueue(&self.keys, &self.name, &job),
-            };
+            let step = self.enqueue_step(&job, by);
             let enqueued = self.link.run(&step).await.map_err(|error| unconfirmed(error, &job))?;
             all_enqueued(&job, enqueued)?;
             Ok(self.handle(&job[0].0.id))
@@ -276,10 +281,7 @@ pub(crate) mod asynchronous {
             call.check_runs_inline()?;
             let run = inline.begin(self.job_of(call)?);
             let job = run.as_enqueued();
-            let enqueue = match by {
-                Some(by) => steps::queue::enqueue_unique(&self.keys, &self.name, &job, &by),
-                None => steps::queue::enqueue(&self.keys, &self.name, &job),
-            };
+            let enqueue = self.enqueue_step(&job, by);
             let enqueued = self.link.run(&enqueue).await?;
             let begins = begins_inline(&enqueued);
             all_enqueued(&job, enqueued)?;

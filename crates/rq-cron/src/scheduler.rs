@@ -189,12 +189,8 @@ impl CronScheduler {
         while !self.is_stopped() {
             let mut now = self.clock.now();
             if self.heartbeat_at.is_none_or(|at| at <= now) || self.beat.elapsed() >= HEARTBEAT {
-                self.announce(false).await?;
-                self.save().await?;
-                self.look_for_strangers(now).await;
+                self.heartbeat(false).await?;
                 now = self.clock.now();
-                self.heartbeat_at = Some(now.after(HEARTBEAT));
-                self.beat = Instant::now();
             }
             let next = self.fire(now).await?;
             self.sleep(next).await;
@@ -211,9 +207,14 @@ impl CronScheduler {
         // First, as the answer sets the clock by which all else is decided; then as that clock has it, and with what the
         // announcement has told.
         self.save().await?;
-        self.announce(true).await?;
-        let now = self.clock.now();
+        self.heartbeat(true).await
+    }
+
+    /// Upholds its entries, learns how far they have come, and writes that it lives.
+    async fn heartbeat(&mut self, takes_over: bool) -> Result<(), Error> {
+        self.announce(takes_over).await?;
         self.save().await?;
+        let now = self.clock.now();
         self.look_for_strangers(now).await;
         self.heartbeat_at = Some(now.after(HEARTBEAT));
         self.beat = Instant::now();

@@ -46,6 +46,7 @@ impl Manager {
             observers: Vec::new(),
             tells_log: true,
             reload: None,
+            on_begin: None,
         };
         Manager { kinds: kinds.into_iter().collect(), rules, control: None, orders: Orders::new() }
     }
@@ -98,6 +99,13 @@ impl Manager {
     /// fails, all does.
     pub fn reload(mut self, read: impl FnMut() -> Result<Vec<Kind>, BoxError> + 'static) -> Manager {
         self.rules.reload = Some(Box::new(read));
+        self
+    }
+
+    /// Called once in the process that supervises, when the keeper was left behind: threads may be started now, in a
+    /// Manager whose children are all executed.
+    pub fn on_begin(mut self, begin: impl FnOnce() + 'static) -> Manager {
+        self.rules.on_begin = Some(Box::new(begin));
         self
     }
 

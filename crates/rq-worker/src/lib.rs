@@ -11,7 +11,6 @@ mod commands;
 mod dispatcher;
 mod error;
 mod event;
-mod init;
 mod last_words;
 mod launch;
 mod lazy_connection;

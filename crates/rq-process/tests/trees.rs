@@ -1,0 +1,3 @@
+//! Trees of processes, of which nothing may be left.
+
+fn main() {}

@@ -32,12 +32,17 @@ const RUN_GRACE: Duration = Duration::from_secs(1);
 /// What a child must not inherit of the Manager's own service manager.
 const SERVICE_VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
 
+/// What a child, and whatever that starts, has in its environment: whose it is.
+pub(crate) const MARK_VARIABLE: &str = "RQ_MANAGED_BY";
+
 /// A process that the Manager has started.
 #[derive(Debug)]
 pub(crate) struct Child {
     pub(crate) pid: Pid,
     /// Its own name; the slot's of a forked one.
     pub(crate) name: String,
+    /// By which what it has started is known.
+    pub(crate) mark: String,
     pub(crate) began: Instant,
     pub(crate) is_ready: bool,
     pub(crate) ending: Option<Ending>,
@@ -59,18 +64,27 @@ enum Tells {
 
 impl Child {
     pub(crate) fn forked(pid: Pid, board: Board, slot: &SlotName, kind: &Kind, max_requests: Option<u64>) -> Child {
-        Child::new(pid, slot.to_string(), Tells::Board(board), kind, max_requests)
+        Child::new(pid, slot.to_string(), forked_mark(slot, pid), Tells::Board(board), kind, max_requests)
     }
 
     pub(crate) fn executed(pid: Pid, name: String, kind: &Kind, max_requests: Option<u64>) -> Child {
         let tells = Tells::Notices { last: None, requests: 0, says: None };
-        Child::new(pid, name, tells, kind, max_requests)
+        let mark = name.clone();
+        Child::new(pid, name, mark, tells, kind, max_requests)
     }
 
-    fn new(pid: Pid, name: String, tells: Tells, kind: &Kind, max_requests: Option<u64>) -> Child {
+    fn new(
+        pid: Pid,
+        name: String,
+        mark: String,
+        tells: Tells,
+        kind: &Kind,
+        max_requests: Option<u64>,
+    ) -> Child {
         Child {
             pid,
             name,
+            mark,
             began: Instant::now(),
             is_ready: false,
             ending: None,
@@ -273,7 +287,7 @@ impl Birth<'_> {
             program.env_remove(variable);
         }
         program.envs(command.environment.iter().map(|(name, value)| (name, value)));
-        program.env("NOTIFY_SOCKET", self.notices).env("RQ_MANAGED_NAME", name);
+        program.env("NOTIFY_SOCKET", self.notices).env("RQ_MANAGED_NAME", name).env(MARK_VARIABLE, name);
         if let Some(silence) = silence {
             program.env("WATCHDOG_USEC", silence.as_micros().to_string());
         }
@@ -334,9 +348,15 @@ impl Birth<'_> {
         system::note_stops()?;
         self.inherited.restore_mask()?;
         SERVICE_VARIABLES.iter().for_each(|name| rq_process::forget_variable(single_threaded, name));
+        rq_process::set_variable(single_threaded, MARK_VARIABLE, &forked_mark(slot, Pid::this()));
         if let Ok(name) = CString::new(slot.to_string()) {
             rq_process::name_process(&name);
         }
         Ok(())
     }
+}
+
+/// By which what a forked child has started is known.
+fn forked_mark(slot: &SlotName, pid: Pid) -> String {
+    format!("{slot}-{pid}")
 }

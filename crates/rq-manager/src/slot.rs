@@ -80,7 +80,7 @@ impl Slot {
     }
 
     /// The children: the one that serves first, then one that begins, then those that leave.
-    pub(crate) fn children(&self) -> impl Iterator<Item = &Child> {
+    pub(crate) fn children(&self) -> impl Iterator<Item = &Child> + Clone {
         self.serving.iter().chain(&self.coming).chain(&self.leaving)
     }
 

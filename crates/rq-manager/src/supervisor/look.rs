@@ -8,7 +8,7 @@ use super::Supervisor;
 use crate::child::Child;
 use crate::event::ManagerEvent;
 use crate::memory::{lowest_limit_bytes, refusal};
-use crate::slot::Rest;
+use crate::slot::{Rest, Slot};
 
 /// Looking at memory takes no more than one in so many parts of the Manager's time.
 const MEMORY_SHARE: u32 = 250;
@@ -71,9 +71,8 @@ impl Supervisor {
     }
 
     fn look_at_strays(&mut self, now: Instant) {
-        let slots = &self.slots;
-        let is_known = |pid| slots.iter().any(|slot| slot.children().any(|child| child.pid == pid));
-        for pid in self.strays.look(now, is_known) {
+        let children = self.slots.iter().flat_map(Slot::children);
+        for pid in self.strays.look(now, children) {
             self.tell(None, ManagerEvent::Stray { pid: pid.as_raw() });
         }
     }
@@ -112,7 +111,7 @@ impl Supervisor {
     }
 }
 
-impl super::Slot {
+impl Slot {
     /// Leaves the slot empty: what it was told cannot work. A child of before serves on.
     fn refuse(&mut self, reason: String, now: Instant) {
         let cause = || crate::Cause::BootFailed { reason: reason.clone() };

@@ -1,6 +1,9 @@
 //! [`leave_init_behind`]: what the first process of a container owes to the others.
 
-#![allow(unsafe_code, reason = "the only module of this crate that may; each block says why it holds")]
+#![allow(
+    unsafe_code,
+    reason = "beside `environment.rs` the only module of this crate that may; each block says why it holds"
+)]
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -36,7 +39,8 @@ pub(crate) fn leave_init_behind() {
     }
 }
 
-fn has_one_thread() -> bool {
+/// Whether this process has one thread.
+pub(crate) fn has_one_thread() -> bool {
     // The directory has a link for each thread, beside the two of every directory.
     std::fs::metadata("/proc/self/task").is_ok_and(|threads| threads.nlink() == 3)
 }

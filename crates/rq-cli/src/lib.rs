@@ -25,6 +25,7 @@
 //! * `commands`: one file a command, each with its `Args` and its `run`
 //! * `names`: names as arguments
 //! * `server`: the options all commands share, and the Redis they name
+//! * `supervisor`: what systemd, or a manager, has told a worker, and is told by it
 //! * `text`, the one door to people; `log`, `output`, `paint`, `progress`, `refusal`: what they read
 //!
 //! What the commands do in Redis is in `rq-core` and `rq-worker`. Arguments are read before there is any runtime or
@@ -45,6 +46,7 @@ mod progress;
 mod refusal;
 mod run;
 mod server;
+mod supervisor;
 mod text;
 mod usage;
 

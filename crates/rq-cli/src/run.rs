@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::command_line;
 use crate::commands::worker;
 use crate::refusal::Refusal;
+use crate::supervisor::Supervisor;
 
 impl App {
     /// Runs the command that this program's arguments name. Exits as RQ does: 0 done, 1 failed, 2 not understood.
@@ -22,9 +23,16 @@ impl App {
         self.arguments = arguments.into_iter().map(Into::into).collect();
         let name = program_name(&self.arguments);
         let is_worker = worker::is_named_in(&self.arguments);
+        if worker::is_run_by(&self.arguments) {
+            self.supervisor = Supervisor::from_environment();
+        }
+        let supervisor = self.supervisor.clone();
         match self.command(&name) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(refusal) => refusal.report(is_worker, |command| command_line::usage(&name, command)),
+            Err(refusal) => {
+                supervisor.tell(&refusal);
+                refusal.report(is_worker, |command| command_line::usage(&name, command))
+            }
         }
     }
 
@@ -32,6 +40,10 @@ impl App {
         // Before the arguments are read: options of that program's own executors would be refused here.
         if let Some(program) = worker::other_program(&self.arguments) {
             return Err(worker::hand_over(&program, &self.arguments));
+        }
+        // Behind that, since what takes this process over reads it itself; and before anything is forked or started.
+        if worker::is_run_by(&self.arguments) {
+            Supervisor::leave_environment();
         }
         match command_line::read(name, &self.arguments, &self.executors)? {
             Some(command) => command.run(self),

@@ -359,6 +359,9 @@ fn launch<L: Launch>(
     let exception_handlers = std::mem::take(&mut program.exception_handlers);
     let mut observers: Vec<Arc<dyn Observer>> =
         vec![Arc::new(Log { descriptions: options.log_descriptions })];
+    if let Some(notices) = &options.notices {
+        observers.push(Arc::new(notices.clone()));
+    }
     observers.append(&mut program.observers);
     let callback_names = program.handlers.callback_names().collect();
     let executor = L::launch(program, &options, own).map_err(|error| match error {

@@ -18,6 +18,7 @@ use rq_worker::{
 use tracing::Level;
 
 use crate::app::App;
+use crate::commands::worker_stop;
 use crate::cron_source::{CronSource, FILE_DEFAULT};
 use crate::executors::{Executors, Given, Invalid, Prepare};
 use crate::log::{self, Format};
@@ -26,6 +27,7 @@ use crate::output::{note, say};
 use crate::paint::{Colour, Paint};
 use crate::refusal::Refusal;
 use crate::server::{Server, Shared};
+use crate::supervisor::Supervisor;
 use crate::text::Text;
 
 /// The command's name.
@@ -229,8 +231,9 @@ struct Logging {
     disable_job_desc_logging: bool,
 }
 
-pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
+pub(crate) fn run(mut args: Args, app: App) -> Result<(), Refusal> {
     // All that can be wrong with the arguments comes first, before anything is connected, logged or forked.
+    args.complete(&app.supervisor)?;
     let (prepare, remark) = executor(&app.executors, args.executor.as_deref(), &args.own)?;
     let dequeue = dequeue_strategy(args.dequeue_strategy.as_deref())?;
     let format = args.logging.format()?;
@@ -249,6 +252,7 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
         options.cron = Some(source.load()?);
         options.cron_config_file = source.name();
     }
+    options.notices = app.supervisor.notices;
     options.dequeue = dequeue;
     options.webhooks = webhooks;
     if is_python_class {
@@ -292,6 +296,17 @@ fn executor(
 }
 
 impl Args {
+    /// Takes over what the worker's supervisor says where the arguments say nothing.
+    fn complete(&mut self, supervisor: &Supervisor) -> Result<(), Refusal> {
+        if self.name.as_ref().is_none_or(String::is_empty) {
+            self.name = supervisor.name()?;
+        }
+        if self.max_jobs.is_none() {
+            self.max_jobs = supervisor.max_requests()?;
+        }
+        Ok(())
+    }
+
     /// Where the entries of its cron come from, if it is to have one.
     fn cron(&self, program: Option<Cron>) -> Result<Option<CronSource>, Refusal> {
         let Some(file) = &self.with_cron else { return Ok(None) };
@@ -394,7 +409,7 @@ fn refuse(error: WorkerError, server: &Server) -> Result<(), Refusal> {
         WorkerError::Suspended => {
             let reason = Paint::of_stdout().paint(Colour::Red, Text::line(&error));
             last_words(move || drop(say(reason)));
-            Err(Refusal::Said)
+            Err(Refusal::Said(error.to_string()))
         }
         WorkerError::NoHandlers => Err(Refusal::Unable(error.to_string())),
         WorkerError::Redis(error) => Err(server.refusal(&error)),
@@ -405,6 +420,11 @@ fn refuse(error: WorkerError, server: &Server) -> Result<(), Refusal> {
 /// Whether this is the command that the arguments of a program name.
 pub(crate) fn is_named_in(arguments: &[OsString]) -> bool {
     arguments.get(1).is_some_and(|command| command == NAME)
+}
+
+/// Whether it is the one that runs a worker, which `rq worker stop` does not.
+pub(crate) fn is_run_by(arguments: &[OsString]) -> bool {
+    is_named_in(&worker_stop::arguments_of(arguments.to_vec()))
 }
 
 /// The program that `--app` names for `rq worker`. Looked for before anything else is read: what that program's executors can
@@ -584,7 +604,7 @@ mod tests {
     #[test]
     fn a_suspended_worker_says_so_on_standard_output() {
         let server = Server::at("redis://h", rq_core::Keys::default()).unwrap();
-        assert_eq!(refuse(WorkerError::Suspended, &server), Err(Refusal::Said));
+        assert!(matches!(refuse(WorkerError::Suspended, &server), Err(Refusal::Said(_))));
         assert!(matches!(refuse(WorkerError::NoHandlers, &server), Err(Refusal::Unable(_))));
         let exhausted = WorkerError::Exhausted { reason: "2 threads are stuck".to_owned() };
         assert!(matches!(refuse(exhausted, &server), Err(Refusal::Failed(_))));

@@ -1,7 +1,7 @@
 //! A Manager of processes that offend against each limit: `rq-offenders KIND.. [key=value ..]`.
 //!
 //! A kind is one of [`OFFENCES`], and takes the keys that follow it: `count`, `max_requests`, `soft`, `hard` (MB),
-//! `timeout_ms`, `check_point_ms`. Before the first kind the Manager's own: `check_point_ms`, `wait_ms`, `control`.
+//! `timeout_ms`, `check_point_ms`, `ballast` (MB that it holds from the beginning). Before the first kind the Manager's own: `check_point_ms`, `wait_ms`, `control`.
 //! It logs lines of `LEVEL message` to standard output.
 
 use std::hint::black_box;
@@ -106,11 +106,14 @@ impl Memory {
 struct Offender {
     offence: fn(&mut Memory, &Context) -> Result<bool, BoxError>,
     dies_at_boot: Option<fn()>,
+    /// Megabytes that it holds from the beginning.
+    ballast: usize,
     memory: Memory,
 }
 
 impl Process for Offender {
     fn init(&mut self, _: &Context) -> Result<(), BoxError> {
+        self.memory.leaked.push(vec![1; self.ballast << 20]);
         match self.dies_at_boot {
             Some(die) => {
                 die();
@@ -154,9 +157,11 @@ impl Told {
         };
         let offence = OFFENCES.iter().find(|(name, _)| *name == self.name);
         let (_, offence) = *offence.unwrap_or(&OFFENCES[0]);
+        let ballast = usize::try_from(self.number("ballast").unwrap_or(0)).expect("a small number");
         let kind = Kind::new(&self.name, move |_| Offender {
             offence,
             dies_at_boot,
+            ballast,
             memory: Memory::default(),
         });
         kind.count(self.number("count").map_or(1, |count| usize::try_from(count).expect("a small number")))

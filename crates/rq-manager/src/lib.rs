@@ -55,9 +55,14 @@ mod kind;
 mod log;
 mod make_log;
 mod manager;
+mod notices;
 mod order;
 mod orders;
+mod owned_path;
 mod process;
+#[cfg(test)]
+mod scratch;
+mod shown;
 mod slot_name;
 mod status;
 mod supervisor;

@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::control::Control;
 use crate::error::{BoxError, ManagerError};
 use crate::event::Observer;
 use crate::kind::Kind;
@@ -131,8 +130,7 @@ impl Manager {
     /// processes can be started.
     pub fn start(self) -> Result<(), ManagerError> {
         check(&self.kinds)?;
-        let control = self.control.map(Control::bind).transpose()?;
-        Supervisor::launch(self.kinds, self.rules, control, self.orders)?.run()
+        Supervisor::launch(self.kinds, self.rules, self.control, self.orders)?.run()
     }
 }
 

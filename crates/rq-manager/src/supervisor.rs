@@ -18,6 +18,7 @@ mod requests;
 mod sources;
 mod strays;
 
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -86,7 +87,7 @@ impl Supervisor {
     pub(crate) fn launch(
         kinds: Vec<Kind>,
         mut rules: Rules,
-        control: Option<Control>,
+        control: Option<PathBuf>,
         orders: Orders,
     ) -> Result<Supervisor, ManagerError> {
         let inherited = Inherited::of_this_process()
@@ -96,6 +97,7 @@ impl Supervisor {
         let kept = rq_process::leave_keeper_behind(single_threaded)
             .map_err(ManagerError::system("the keeper cannot be left behind"))?;
         rq_process::adopt_orphans().map_err(ManagerError::system("orphans cannot be adopted"))?;
+        let control = control.map(Control::bind).transpose()?;
         let sources = Sources::open(control, orders)?;
         if let Some(on_begin) = rules.on_begin.take() {
             on_begin();

@@ -152,6 +152,11 @@ impl Child {
         matches!(&self.tells, Tells::Board(board) if board.phase() == Phase::Full)
     }
 
+    /// Whether its limits count by now: what it holds when it is ready tells whether they can work at all.
+    pub(crate) fn is_judged(&self, now: Instant) -> bool {
+        self.is_ready || now.duration_since(self.began) >= READY_AFTER
+    }
+
     /// What a forked child held before it had done anything.
     pub(crate) fn baseline_bytes(&self) -> Option<u64> {
         match &self.tells {

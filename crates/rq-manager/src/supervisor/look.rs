@@ -93,9 +93,9 @@ impl Supervisor {
         for at in 0..self.slots.len() {
             let slot = &mut self.slots[at];
             let mut reason = None;
-            for child in slot.children_mut() {
+            for child in slot.children_mut().filter(|child| child.is_judged(now)) {
                 let Some(held) = held(child) else { continue };
-                if child.memory.held_bytes.is_none() && child.is_ready {
+                if child.memory.held_bytes.is_none() {
                     let baseline = child.baseline_bytes().unwrap_or(held);
                     reason = reason.or(refusal(&child.limits, baseline));
                 }

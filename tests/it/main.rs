@@ -37,6 +37,7 @@ mod management;
 mod memory_group;
 mod model;
 mod names;
+mod notices;
 mod operators;
 mod outages;
 mod permissions;

@@ -63,7 +63,13 @@ enum Tells {
 }
 
 impl Child {
-    pub(crate) fn forked(pid: Pid, board: Board, slot: &SlotName, kind: &Kind, max_requests: Option<u64>) -> Child {
+    pub(crate) fn forked(
+        pid: Pid,
+        board: Board,
+        slot: &SlotName,
+        kind: &Kind,
+        max_requests: Option<u64>,
+    ) -> Child {
         Child::new(pid, slot.to_string(), forked_mark(slot, pid), Tells::Board(board), kind, max_requests)
     }
 

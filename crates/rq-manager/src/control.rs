@@ -45,7 +45,7 @@ pub(crate) struct ClientId(u64);
 #[derive(Debug)]
 pub(crate) struct Control {
     listener: UnixListener,
-    file: OwnedPath,
+    _file: OwnedPath,
     connections: Vec<(ClientId, Connection)>,
     /// How many there have been.
     accepted: u64,
@@ -57,17 +57,13 @@ impl Control {
     pub(crate) fn bind(path: PathBuf) -> Result<Control, ManagerError> {
         let refusal = |reason| ManagerError::Control { path: path.display().to_string(), reason };
         let (listener, file) = address::listen_at(&path).map_err(refusal)?;
-        Ok(Control { listener, file, connections: Vec::new(), accepted: 0, accepts_again_at: None })
+        Ok(Control { listener, _file: file, connections: Vec::new(), accepted: 0, accepts_again_at: None })
     }
 
-    /// Has this process remove the socket at its end, which was forked by the one that has bound it.
-    pub(crate) fn adopt(&mut self) {
-        self.file.adopt();
-    }
-
-    /// Closes all, and leaves the socket to another process.
-    pub(crate) fn disown(mut self) {
-        self.file.disown();
+    /// Closes all, and leaves the socket, as a Manager does that is killed.
+    #[cfg(test)]
+    fn leave(mut self) {
+        self._file.leave();
     }
 
     /// What to poll. Behind it comes [`take`](Control::take), whichever of them is ready.

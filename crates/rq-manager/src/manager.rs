@@ -11,7 +11,7 @@ use crate::kind::Kind;
 use crate::log::Log;
 use crate::order::Order;
 use crate::orders::{Orders, Sender};
-use crate::supervisor::{Supervisor, Rules};
+use crate::supervisor::{Rules, Supervisor};
 
 /// How far apart the Manager looks at its children, unless it was told.
 const CHECK_POINT_DEFAULT: Duration = Duration::from_secs(1);

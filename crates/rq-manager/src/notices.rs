@@ -84,7 +84,7 @@ pub(crate) struct Notices {
     socket: OwnedFd,
     // Removed in this order.
     file: OwnedPath,
-    folder: OwnedPath,
+    _folder: OwnedPath,
 }
 
 impl Notices {
@@ -111,19 +111,7 @@ impl Notices {
         let file = OwnedPath::new(path)?;
         // Whatever the umask.
         fs::set_permissions(file.path(), Permissions::from_mode(0o600))?;
-        Ok(Notices { socket, file, folder })
-    }
-
-    /// Has this process remove the socket at its end, which was forked by the one that has bound it.
-    pub(crate) fn adopt(&mut self) {
-        self.file.adopt();
-        self.folder.adopt();
-    }
-
-    /// Closes it, and leaves its place to another process.
-    pub(crate) fn disown(mut self) {
-        self.file.disown();
-        self.folder.disown();
+        Ok(Notices { socket, file, _folder: folder })
     }
 
     /// What children find in `NOTIFY_SOCKET`.
@@ -191,7 +179,6 @@ mod tests {
     use nix::sys::socket::{ControlMessage, sendmsg};
 
     use super::*;
-    use crate::scratch::Scratch;
 
     fn own_pid() -> Pid {
         Pid::this()
@@ -315,21 +302,10 @@ mod tests {
     #[test]
     fn its_folder_is_private_and_goes_with_it() {
         let notices = Notices::bind().unwrap();
-        let (file, folder) = (notices.address().to_owned(), notices.folder.path().to_owned());
+        let (file, folder) = (notices.address().to_owned(), notices._folder.path().to_owned());
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&file), mode(&folder)), (0o600, 0o700));
         drop(notices);
         assert!(!folder.exists());
-    }
-
-    #[test]
-    fn who_disowns_it_leaves_it() {
-        let scratch = Scratch::new();
-        let mut notices = Notices::bind_below(&scratch.path("")).unwrap();
-        notices.adopt();
-        let file = notices.address().to_owned();
-        notices.disown();
-        assert!(file.exists());
-        assert!(UnixDatagram::unbound().unwrap().send_to(b"READY=1", file).is_err());
     }
 }

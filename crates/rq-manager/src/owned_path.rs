@@ -14,7 +14,7 @@ pub(crate) struct OwnedPath {
     /// Device and inode.
     identity: (u64, u64),
     /// The process that removes it.
-    owner: Option<u32>,
+    owner: u32,
 }
 
 impl OwnedPath {
@@ -23,27 +23,23 @@ impl OwnedPath {
         // The process may go elsewhere.
         let path = std::path::absolute(path)?;
         let identity = identity(&path)?;
-        Ok(OwnedPath { path, identity, owner: Some(process::id()) })
+        Ok(OwnedPath { path, identity, owner: process::id() })
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Has this process remove it, which was forked by the one that did so far.
-    pub(crate) fn adopt(&mut self) {
-        self.owner = Some(process::id());
-    }
-
-    /// Leaves it to others to remove it.
-    pub(crate) fn disown(&mut self) {
-        self.owner = None;
+    /// Leaves it, as a process does that is killed.
+    #[cfg(test)]
+    pub(crate) fn leave(&mut self) {
+        self.owner = process::id() + 1;
     }
 }
 
 impl Drop for OwnedPath {
     fn drop(&mut self) {
-        if self.owner != Some(process::id()) || identity(&self.path).ok() != Some(self.identity) {
+        if self.owner != process::id() || identity(&self.path).ok() != Some(self.identity) {
             return;
         }
         // What cannot be removed is left, and found to be nobody's by who comes next.
@@ -78,13 +74,8 @@ mod tests {
         let scratch = Scratch::new();
         let file = scratch.path("file");
         fs::write(&file, "").unwrap();
-        let mut disowned = OwnedPath::new(file.clone()).unwrap();
-        disowned.disown();
-        drop(disowned);
-        assert!(file.exists());
-
         let mut parents = OwnedPath::new(file.clone()).unwrap();
-        parents.owner = Some(process::id() + 1);
+        parents.leave();
         drop(parents);
         assert!(file.exists());
 
@@ -93,17 +84,5 @@ mod tests {
         fs::rename(scratch.path("successor"), &file).unwrap();
         drop(replaced);
         assert!(file.exists());
-    }
-
-    #[test]
-    fn who_adopts_it_removes_it() {
-        let scratch = Scratch::new();
-        let file = scratch.path("file");
-        fs::write(&file, "").unwrap();
-        let mut parents = OwnedPath::new(file.clone()).unwrap();
-        parents.owner = Some(process::id() + 1);
-        parents.adopt();
-        drop(parents);
-        assert!(!file.exists());
     }
 }

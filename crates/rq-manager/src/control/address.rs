@@ -27,7 +27,8 @@ pub(super) fn listen_at(path: &Path) -> Result<(UnixListener, OwnedPath), String
         error => error.desc().to_owned(),
     })?;
     let folder = folder_of(path)?;
-    let _lock = lock(&folder)?;
+    // Until it is closed, behind this.
+    lock(&folder)?;
     make_room(path)?;
     let open = || {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;

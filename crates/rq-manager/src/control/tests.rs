@@ -56,7 +56,7 @@ fn connected(path: &Path) -> UnixStream {
 
 /// What a Manager answers to these bytes.
 fn answer_to(control: &mut Control, bytes: impl Into<Vec<u8>>) -> Answer {
-    let (path, bytes) = (control.file.path().to_owned(), bytes.into());
+    let (path, bytes) = (control._file.path().to_owned(), bytes.into());
     let line = serve(control, move || {
         let mut stream = connected(&path);
         // It need not read all.
@@ -113,7 +113,7 @@ fn a_stale_socket_is_taken_over_and_a_living_one_is_not() {
     let waiting: Vec<_> = std::iter::from_fn(|| address::connect_to(&path).ok()).take(100).collect();
     assert!(waiting.len() < 100);
     assert!(refusal(&path).contains("another Manager listens there"));
-    control.disown();
+    control.leave();
     assert!(path.exists());
 
     let mut control = bound(&path);
@@ -141,7 +141,7 @@ fn of_two_that_start_at_once_one_listens() {
     for round in 0..20 {
         let path = scratch.path(&round.to_string());
         // A stale one, which both would remove.
-        bound(&path).disown();
+        bound(&path).leave();
         let other = thread::spawn({
             let path = path.clone();
             move || Control::bind(path)
@@ -225,7 +225,7 @@ fn who_cannot_be_asked_is_told_apart() {
     let scratch = Scratch::new();
     let path = scratch.path("control");
     assert!(matches!(ask(&path, &Order::Status), Err(ControlError::NobodyThere(_))));
-    bound(&path).disown();
+    bound(&path).leave();
     assert!(matches!(ask(&path, &Order::Status), Err(ControlError::NobodyThere(_))));
 
     let listener = UnixListener::bind(scratch.path("other")).unwrap();

@@ -54,7 +54,10 @@ impl Supervisor {
             let is_late = now.duration_since(self.looks.next) > LATE_AFTER;
             self.looks.next = now + self.looks.check_point;
             if is_late {
-                self.slots.iter_mut().flat_map(|slot| slot.children_mut()).for_each(|child| child.excuse(now));
+                self.slots
+                    .iter_mut()
+                    .flat_map(|slot| slot.children_mut())
+                    .for_each(|child| child.excuse(now));
             }
         }
         if is_due || self.looks.strays_wanted || self.strays.next().is_some_and(|at| at <= now) {

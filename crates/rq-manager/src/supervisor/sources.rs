@@ -57,7 +57,8 @@ impl Watchdog {
     fn of_this_process() -> Option<Watchdog> {
         let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
         let limit = Duration::from_micros(number("WATCHDOG_USEC").filter(|limit| *limit > 0)?);
-        let is_meant = number("WATCHDOG_PID").is_none_or(|pid| i64::from(getppid().as_raw()) == pid.cast_signed());
+        let is_meant =
+            number("WATCHDOG_PID").is_none_or(|pid| i64::from(getppid().as_raw()) == pid.cast_signed());
         is_meant.then(|| Watchdog { pause: limit / 2, next: Instant::now() })
     }
 }
@@ -80,7 +81,8 @@ impl Sources {
 
     /// Waits until something has happened, or `until`.
     pub(super) fn wait(&self, until: Instant) {
-        let own = [self.signals.as_fd(), self.notices.descriptor()].into_iter().chain(self.orders.descriptor());
+        let own =
+            [self.signals.as_fd(), self.notices.descriptor()].into_iter().chain(self.orders.descriptor());
         let own = own.map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN));
         let mut all: Vec<PollFd<'_>> =
             own.chain(self.control.iter().flat_map(Control::descriptors)).collect();

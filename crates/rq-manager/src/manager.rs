@@ -32,6 +32,7 @@ pub struct Manager {
     rules: Rules,
     control: Option<PathBuf>,
     orders: Orders,
+    begin: Option<Box<dyn FnOnce()>>,
 }
 
 impl Manager {
@@ -47,7 +48,7 @@ impl Manager {
             tells_log: true,
             reload: None,
         };
-        Manager { kinds: kinds.into_iter().collect(), rules, control: None, orders: Orders::new() }
+        Manager { kinds: kinds.into_iter().collect(), rules, control: None, orders: Orders::new(), begin: None }
     }
 
     /// Where it logs, and its children where their kind has no log of its own; by default the program's subscriber.
@@ -107,6 +108,12 @@ impl Manager {
         self
     }
 
+    /// What is done when the keeper was left behind, in the process that supervises: threads may be started there.
+    pub fn on_begin(mut self, begin: impl FnOnce() + 'static) -> Manager {
+        self.begin = Some(Box::new(begin));
+        self
+    }
+
     /// By which other threads of this program ask it for something.
     pub fn handle(&self) -> Handle {
         Handle { sender: self.orders.sender() }
@@ -124,6 +131,9 @@ impl Manager {
     pub fn start(self) -> Result<(), ManagerError> {
         check(&self.kinds)?;
         let control = self.control.map(Control::bind).transpose()?;
+        if let Some(begin) = self.begin {
+            begin();
+        }
         Supervisor::launch(self.kinds, self.rules, control, self.orders)?.run()
     }
 }

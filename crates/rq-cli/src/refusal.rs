@@ -58,6 +58,17 @@ impl Refusal {
         ExitCode::from(code)
     }
 
+    /// Why, without the usage; empty where nobody is told.
+    pub(crate) fn into_sentence(self) -> String {
+        match self {
+            Refusal::Usage { message, .. } => message,
+            Refusal::Unable(reason) | Refusal::Failed(reason) => reason,
+            Refusal::CommandMissing(_) | Refusal::Said | Refusal::Exited(_) | Refusal::Unheard => {
+                String::new()
+            }
+        }
+    }
+
     fn text(&self, usage: impl Fn(Option<&str>) -> String) -> (Text, u8) {
         match self {
             Refusal::Usage { command, message } => {

@@ -40,6 +40,7 @@ mod names;
 mod operators;
 mod outages;
 mod permissions;
+mod processes;
 mod programs;
 mod python_tools;
 mod queue;

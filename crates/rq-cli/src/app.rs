@@ -7,6 +7,7 @@ use rq_cron::Cron;
 use rq_worker::{Launch, Program, program_methods};
 
 use crate::executors::Executors;
+use crate::supervisor::Supervisor;
 
 /// A program that is an `rq`: its jobs, what they need (docs/states.md), and the executors it offers for `-w`.
 ///
@@ -27,6 +28,8 @@ pub struct App {
     pub(crate) cron: Option<Cron>,
     /// The arguments that it was started with, its own name first.
     pub(crate) arguments: Vec<OsString>,
+    /// Who supervises the worker that it is.
+    pub(crate) supervisor: Supervisor,
 }
 
 impl App {
@@ -37,6 +40,7 @@ impl App {
             executors: Executors::built_in(),
             cron: None,
             arguments: Vec::new(),
+            supervisor: Supervisor::default(),
         }
     }
 

@@ -27,6 +27,7 @@
 //! * `manager`: what `rq manager` and `rq worker-pool` have around `rq-manager`
 //! * `names`: names as arguments
 //! * `server`: the options all commands share, and the Redis they name
+//! * `supervisor`: what systemd, or a manager, has told a worker, and is told by it
 //! * `text`, the one door to people; `log`, `logging`, `output`, `paint`, `progress`, `refusal`: what they read
 //!
 //! What the commands do in Redis is in `rq-core` and `rq-worker`. Arguments are read before there is any runtime or
@@ -50,6 +51,7 @@ mod progress;
 mod refusal;
 mod run;
 mod server;
+mod supervisor;
 mod text;
 mod usage;
 

@@ -28,8 +28,8 @@ pub(crate) enum Refusal {
     Unable(String),
     /// The command could not do its work. Exits with 1.
     Failed(String),
-    /// The command has printed the reason on standard output. Exits with 1.
-    Said,
+    /// The command has printed this reason on standard output. Exits with 1.
+    Said(String),
     /// The program that was run has ended with this exit code, and has said why itself.
     Exited(u8),
     /// The reader of standard output has closed it. Exits with 1, as RQ's does, without a message.
@@ -58,14 +58,12 @@ impl Refusal {
         ExitCode::from(code)
     }
 
-    /// Why, without the usage; empty where nobody is told.
-    pub(crate) fn into_sentence(self) -> String {
+    /// Why, in a message without the usage; none where nobody is told.
+    pub(crate) fn reason(&self) -> Option<&str> {
         match self {
-            Refusal::Usage { message, .. } => message,
-            Refusal::Unable(reason) | Refusal::Failed(reason) => reason,
-            Refusal::CommandMissing(_) | Refusal::Said | Refusal::Exited(_) | Refusal::Unheard => {
-                String::new()
-            }
+            Refusal::Usage { message, .. } => Some(message),
+            Refusal::Unable(reason) | Refusal::Failed(reason) | Refusal::Said(reason) => Some(reason),
+            Refusal::CommandMissing(_) | Refusal::Exited(_) | Refusal::Unheard => None,
         }
     }
 
@@ -79,7 +77,7 @@ impl Refusal {
             Refusal::Unable(message) => (error(message), EXIT_USAGE),
             Refusal::Failed(message) => (error(message), EXIT_FAILED),
             Refusal::Exited(code) => (Text::default(), *code),
-            Refusal::Said | Refusal::Unheard => (Text::default(), EXIT_FAILED),
+            Refusal::Said(_) | Refusal::Unheard => (Text::default(), EXIT_FAILED),
         }
     }
 }

@@ -6,8 +6,10 @@ use std::process::ExitCode;
 
 use crate::app::App;
 use crate::command_line;
+use crate::commands::worker;
 use crate::other_program;
 use crate::refusal::Refusal;
+use crate::supervisor::Supervisor;
 
 impl App {
     /// Runs the command that this program's arguments name. Exits as RQ does: 0 done, 1 failed, 2 not understood.
@@ -22,9 +24,16 @@ impl App {
         self.arguments = arguments.into_iter().map(Into::into).collect();
         let name = program_name(&self.arguments);
         let runs_jobs = other_program::runs_jobs(&self.arguments);
+        if worker::is_run_by(&self.arguments) {
+            self.supervisor = Supervisor::from_environment();
+        }
+        let supervisor = self.supervisor.clone();
         match self.command(&name) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(refusal) => refusal.report(runs_jobs, |command| command_line::usage(&name, command)),
+            Err(refusal) => {
+                supervisor.tell(&refusal);
+                refusal.report(runs_jobs, |command| command_line::usage(&name, command))
+            }
         }
     }
 
@@ -32,6 +41,10 @@ impl App {
         // Before the arguments are read: options of that program's own executors would be refused here.
         if let Some(program) = other_program::named_in(&self.arguments) {
             return Err(other_program::hand_over(&program, &self.arguments));
+        }
+        // Behind that, since what takes this process over reads it itself; and before anything is forked or started.
+        if worker::is_run_by(&self.arguments) {
+            Supervisor::leave_environment();
         }
         match command_line::read(name, &self.arguments, &self.executors)? {
             Some(command) => command.run(self),

@@ -13,6 +13,9 @@ use std::path::PathBuf;
 /// | `WATCHDOG_USEC` | a beat (`WATCHDOG=1`) is due within this time; see [`Kind::silence`](crate::Kind::silence) |
 /// | `RQ_MANAGED_NAME` | a name that no other child has had, such as `emails-1-5f3a9c` |
 /// | `RQ_MANAGED_MAX_REQUESTS` | after how many requests it is to leave, where its kind says so |
+///
+/// A fifth, `RQ_MANAGED_BY`, is for all that it starts in turn to have: by it the Manager knows what a dead child has left
+/// behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
     /// The program's path.

@@ -15,6 +15,10 @@ impl Control {
     pub(crate) fn bind(path: PathBuf) -> Result<Control, ManagerError> {
         Ok(Control { path })
     }
+    pub(crate) fn descriptors(&self) -> Vec<(std::os::fd::BorrowedFd<'_>, nix::poll::PollFlags)> { Vec::new() }
+    pub(crate) fn drop_late(&mut self, _: std::time::Instant) {}
+    pub(crate) fn take(&mut self) -> Vec<(u32, Order)> { Vec::new() }
+    pub(crate) fn answer(&mut self, _: u32, _: &Answer) {}
 }
 
 /// Why a Manager could not be asked.

@@ -18,7 +18,7 @@ const SILENCE_DEFAULT: Duration = Duration::from_secs(60);
 pub(crate) const COUNT_MAX: usize = 10_000;
 
 /// Processes that are handled alike: what they do, how many there are, and what each may use.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "a kind does nothing until a Manager has it"]
 pub struct Kind {
     pub(crate) name: String,
@@ -28,6 +28,8 @@ pub struct Kind {
     pub(crate) limits: Limits,
     /// How long a child pauses between two runs.
     pub(crate) check_point: Option<Duration>,
+    /// What executed children are called.
+    names: Rc<dyn Fn(&SlotName) -> String>,
 }
 
 /// What a child may use.
@@ -109,7 +111,8 @@ impl Kind {
         /// The original's.
         const NAME_DEFAULT: &str = "Process";
         let name = if name.is_empty() { NAME_DEFAULT.to_owned() } else { name };
-        Kind { name, count: 1, start, log: Log::default(), limits, check_point: None }
+        let names = Rc::new(fresh_name);
+        Kind { name, count: 1, start, log: Log::default(), limits, check_point: None, names }
     }
 
     /// How many slots there are; 1 unless said. 0 keeps the kind, and runs none.
@@ -163,9 +166,21 @@ impl Kind {
         self
     }
 
+    /// What executed children are called, by `RQ_MANAGED_NAME`: one name each, as a dead child's may be taken for a
+    /// while. Unless said, the slot's with six more digits.
+    pub fn naming(mut self, names: impl Fn(&SlotName) -> String + 'static) -> Kind {
+        self.names = Rc::new(names);
+        self
+    }
+
     /// The kind's name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What the next executed child of a slot is called.
+    pub(crate) fn child_name(&self, slot: &SlotName) -> String {
+        (self.names)(slot)
     }
 
     /// How the children of another kind of this name differ so that they have to be replaced.
@@ -202,4 +217,22 @@ impl Kind {
         }
         Ok(())
     }
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kind")
+            .field("name", &self.name)
+            .field("count", &self.count)
+            .field("start", &self.start)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+fn fresh_name(slot: &SlotName) -> String {
+    /// Digits of a UUID: among the children of one slot they differ.
+    const DIGITS: usize = 6;
+    let random = uuid::Uuid::new_v4().simple().to_string();
+    format!("{slot}-{}", &random[..DIGITS])
 }

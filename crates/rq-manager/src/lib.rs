@@ -45,19 +45,27 @@
 //! * Two seconds after the Manager is gone, whatever has ended it, no process is left that it or its children have
 //!   started: [`Manager::start`] leaves a *keeper* behind, a process that has nothing to do but this.
 
+mod backoff;
+mod board;
 mod cause;
+mod child;
 mod command;
 mod context;
 mod control;
+mod ending;
 mod error;
 mod event;
 mod kind;
 mod log;
 mod make_log;
 mod manager;
+mod memory;
+mod notices;
 mod order;
 mod orders;
 mod process;
+mod run;
+mod slot;
 mod slot_name;
 mod status;
 mod supervisor;

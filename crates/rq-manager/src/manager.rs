@@ -32,7 +32,6 @@ pub struct Manager {
     rules: Rules,
     control: Option<PathBuf>,
     orders: Orders,
-    begin: Option<Box<dyn FnOnce()>>,
 }
 
 impl Manager {
@@ -47,8 +46,9 @@ impl Manager {
             observers: Vec::new(),
             tells_log: true,
             reload: None,
+            on_begin: None,
         };
-        Manager { kinds: kinds.into_iter().collect(), rules, control: None, orders: Orders::new(), begin: None }
+        Manager { kinds: kinds.into_iter().collect(), rules, control: None, orders: Orders::new() }
     }
 
     /// Where it logs, and its children where their kind has no log of its own; by default the program's subscriber.
@@ -102,15 +102,16 @@ impl Manager {
         self
     }
 
-    /// Takes [orders](Order) over a UNIX socket at this path, which only its owner may use; see [`ask`](crate::ask).
-    pub fn control(mut self, path: impl Into<PathBuf>) -> Manager {
-        self.control = Some(path.into());
+    /// Called once in the process that supervises, when the keeper was left behind: threads may be started now, in a
+    /// Manager whose children are all executed.
+    pub fn on_begin(mut self, begin: impl FnOnce() + 'static) -> Manager {
+        self.rules.on_begin = Some(Box::new(begin));
         self
     }
 
-    /// What is done when the keeper was left behind, in the process that supervises: threads may be started there.
-    pub fn on_begin(mut self, begin: impl FnOnce() + 'static) -> Manager {
-        self.begin = Some(Box::new(begin));
+    /// Takes [orders](Order) over a UNIX socket at this path, which only its owner may use; see [`ask`](crate::ask).
+    pub fn control(mut self, path: impl Into<PathBuf>) -> Manager {
+        self.control = Some(path.into());
         self
     }
 
@@ -131,9 +132,6 @@ impl Manager {
     pub fn start(self) -> Result<(), ManagerError> {
         check(&self.kinds)?;
         let control = self.control.map(Control::bind).transpose()?;
-        if let Some(begin) = self.begin {
-            begin();
-        }
         Supervisor::launch(self.kinds, self.rules, control, self.orders)?.run()
     }
 }

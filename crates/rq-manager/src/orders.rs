@@ -1,9 +1,10 @@
 //! [`Orders`]: orders from other threads of this program.
 
-use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::order::Order;
 
@@ -16,20 +17,20 @@ pub(crate) struct Orders {
     received: mpsc::Receiver<Order>,
     sender: Arc<Sender>,
     /// `None` where the system gave none: orders are then taken at the next look.
-    wake: Option<PipeReader>,
+    wake: Option<UnixStream>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Sender {
     orders: mpsc::SyncSender<Order>,
-    wake: Option<Mutex<PipeWriter>>,
+    wake: Option<UnixStream>,
 }
 
 impl Orders {
     pub(crate) fn new() -> Orders {
         let (orders, received) = mpsc::sync_channel(WAITING_MAX);
-        let (wake, waker) = io::pipe().map_or((None, None), |(reader, writer)| (Some(reader), Some(writer)));
-        Orders { received, sender: Arc::new(Sender { orders, wake: waker.map(Mutex::new) }), wake }
+        let (wake, waker) = sockets().map_or((None, None), |(wake, waker)| (Some(wake), Some(waker)));
+        Orders { received, sender: Arc::new(Sender { orders, wake: waker }), wake }
     }
 
     pub(crate) fn sender(&self) -> Arc<Sender> {
@@ -41,10 +42,10 @@ impl Orders {
         self.wake.as_ref().map(AsFd::as_fd)
     }
 
-    /// The orders that have come. `is_readable` says whether the [descriptor](Orders::descriptor) has something.
-    pub(crate) fn take(&mut self, is_readable: bool) -> Vec<Order> {
-        if is_readable && let Some(wake) = &mut self.wake {
-            // One byte an order, at most; what is left wakes once more.
+    /// The orders that have come.
+    pub(crate) fn take(&mut self) -> Vec<Order> {
+        if let Some(wake) = &mut self.wake {
+            // A byte an order, at most. It fails where there is none.
             let _ = wake.read(&mut [0; WAITING_MAX]);
         }
         self.received.try_iter().collect()
@@ -55,9 +56,16 @@ impl Sender {
     pub(crate) fn send(&self, order: Order) {
         // Full, there are others to wake for; one that is gone needs nothing.
         if self.orders.try_send(order).is_ok()
-            && let Some(wake) = &self.wake
+            && let Some(mut wake) = self.wake.as_ref()
         {
-            let _ = wake.lock().unwrap_or_else(PoisonError::into_inner).write(&[1]);
+            let _ = wake.write(&[1]);
         }
     }
+}
+
+fn sockets() -> std::io::Result<(UnixStream, UnixStream)> {
+    let (wake, waker) = UnixStream::pair()?;
+    wake.set_nonblocking(true)?;
+    waker.set_nonblocking(true)?;
+    Ok((wake, waker))
 }

@@ -15,10 +15,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 
+use crate::descriptors;
 use crate::frames::{
     Death, HorseId, HorseReport, REPORT_BYTES_MAX, Report, ServerRequest, decode, encode, frame_len,
 };
-use crate::process;
 
 /// The next horse's name: no other horse of this worker ever has it, whichever server forks it.
 static NEXT_HORSE: AtomicU64 = AtomicU64::new(0);
@@ -39,7 +39,7 @@ struct ServerSocket {
 impl Control {
     /// Begins to read what the server reports. `gone` is called when it has died.
     pub(crate) fn open(socket: OwnedFd, gone: impl FnOnce() + Send + 'static) -> io::Result<Control> {
-        let socket = process::register(socket)?;
+        let socket = descriptors::register(socket)?;
         let connection =
             Arc::new(ServerSocket { socket, horses: Mutex::default(), is_gone: AtomicBool::new(false) });
         let received = read_reports(Arc::clone(&connection));

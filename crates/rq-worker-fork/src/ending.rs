@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use rq_core::{CallbackKind, Ended, Failure, OverMemory, Usage, Want};
+use rq_process::Exit;
 
 use crate::TERM_GRACE;
-use crate::frames::{Death, Exit};
+use crate::frames::Death;
 use crate::rules::Rules;
 
 /// Why a job, or the callback behind it, had to end, as far as the worker has asked or signaled it to.

@@ -11,11 +11,12 @@ use std::time::Duration;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use rq_core::panics::Panic;
 use rq_core::{CallbackKind, End, EndFailure, EndValue, Failure, Retry, Task};
+use rq_process::Exit;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_bytes::{ByteBuf, Bytes};
 
-use crate::process;
+use crate::descriptors;
 
 /// The largest frame: a job's record and its result have their own limits below this.
 pub(crate) const FRAME_BYTES_MAX: usize = 512 << 20;
@@ -63,20 +64,18 @@ pub(crate) struct Death {
     pub(crate) cpu: Duration,
 }
 
+impl From<rq_process::Ended> for Death {
+    fn from(ended: rq_process::Ended) -> Death {
+        let rq_process::Ended { exit, peak_rss_bytes, cpu } = ended;
+        Death { exit, of_memory: false, held_bytes: None, peak_rss_bytes, cpu }
+    }
+}
+
 impl Death {
     /// Whether it died for want of memory: the system or the server has killed it, or an allocator that got none.
     pub(crate) fn is_for_memory(&self) -> bool {
         self.of_memory || self.held_bytes.is_some() || self.exit == Exit::Signal(libc::SIGABRT)
     }
-}
-
-/// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Exit {
-    /// With this code.
-    Code(i32),
-    /// By this signal.
-    Signal(i32),
 }
 
 /// Worker to horse.
@@ -268,7 +267,7 @@ pub(crate) fn receive(
     // An error says that the system had no room for the descriptor.
     for part in message.cmsgs().into_iter().flatten() {
         if let ControlMessageOwned::ScmRights(descriptors) = part {
-            descriptor = descriptors.into_iter().map(process::adopt).next_back();
+            descriptor = descriptors.into_iter().map(descriptors::adopt).next_back();
         }
     }
     Ok((message.bytes, descriptor))

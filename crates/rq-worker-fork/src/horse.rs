@@ -1,6 +1,7 @@
 //! A horse: a process that runs one job, or a few, one after the other.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -16,8 +17,9 @@ use rq_core::steps::Claimed;
 use rq_core::steps::claim::save_meta;
 use rq_core::{
     BoxError, CallbackKind, Ended, Error, ExecutionId, Failure, FieldError, Fields, Host, Interrupt, Job,
-    JobOutcome, Keys, Want,
+    JobOutcome, Keys, Shown, Want,
 };
+use rq_process::{Inherited, Signal, SingleThreaded, Title};
 use rq_worker::{Jobs, LazyConnection, Site, want};
 use serde_bytes::{ByteBuf, Bytes};
 
@@ -26,7 +28,6 @@ use crate::frames::{
     ExecutionFrame, HorseOrder, HorseReport, Outcome, RemoteFailure, TaskFrame, frame, read, write,
 };
 use crate::inbox::{Assignment, Inbox};
-use crate::process::{self, Inherited, SingleThreaded, Title};
 use crate::server::HORSE_NAME;
 
 /// What every horse inherits from the fork server.
@@ -54,13 +55,13 @@ pub(crate) struct NewHorse {
 impl NewHorse {
     pub(crate) fn become_horse(&self, inherited: &Inherited) -> io::Result<()> {
         // First of all: a server that dies from here on takes this horse along.
-        process::die_with(self.master)?;
+        rq_process::die_with(self.master, Signal::SIGKILL)?;
         let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
         // The horse adopts what its job starts, or the server would kill that as left behind while the horse lives.
-        process::adopt_orphans()?;
+        rq_process::adopt_orphans()?;
         // The server's mask would keep SIGCHLD from jobs.
         inherited.restore_mask()?;
-        process::name_process(HORSE_NAME);
+        rq_process::name_process(HORSE_NAME);
         Ok(())
     }
 }
@@ -79,7 +80,7 @@ const STACK_BYTES_DEFAULT: usize = 8 << 20;
 pub(crate) fn serve(socket: UnixStream, config: HorseConfig, single_threaded: SingleThreaded) -> ! {
     let inbox = Inbox::new(Arc::new(socket));
     // The end of the socket: the pool wants no more of this horse, or the worker is gone.
-    let Some(first) = inbox.next() else { process::end(0) };
+    let Some(first) = inbox.next() else { rq_process::end(0) };
     // Where several jobs run here, none gets a title: once a job has run there may be threads.
     if config.jobs_per_horse == 1 {
         introduce(&first.task, &config, &single_threaded);
@@ -94,7 +95,7 @@ pub(crate) fn serve(socket: UnixStream, config: HorseConfig, single_threaded: Si
         // The order was read, so that its job counts as begun, and is run.
         Err(_) => horse.run(),
     }
-    process::end(UNTOLD)
+    rq_process::end(UNTOLD)
 }
 
 /// The stack that a program's first thread may have.
@@ -115,7 +116,7 @@ impl Horse {
     /// Runs its jobs, and ends this process.
     fn run(&self) -> ! {
         // The socket is left to the system to close: the job may have closed it already.
-        process::end(self.run_jobs())
+        rq_process::end(self.run_jobs())
     }
 
     /// Returns the exit code.
@@ -177,7 +178,7 @@ pub(crate) fn rehearse(config: &HorseConfig) {
 
 /// Shows in lists of processes, and to the processes that the job starts, which job this process runs.
 fn introduce(task: &ExecutionFrame<'_>, config: &HorseConfig, single_threaded: &SingleThreaded) {
-    process::set_variable(single_threaded, JOB_VARIABLE, &task.job_id);
+    rq_process::set_variable(single_threaded, JOB_VARIABLE, &task.job_id);
     let Some(title) = config.title else { return };
     let field = |name: &str| {
         let (_, value) = task.fields.iter().find(|(field, _)| *field == name.as_bytes())?;
@@ -186,9 +187,10 @@ fn introduce(task: &ExecutionFrame<'_>, config: &HorseConfig, single_threaded: &
     let origin = field("origin").unwrap_or_default();
     // Arguments may be secret, and everybody can list processes.
     let call = field("description").filter(|_| config.shows_calls).and_then(|call| call.split('(').next());
+    let show = |text: fmt::Arguments<'_>| title.set(single_threaded, Shown::line(text));
     match call {
-        Some(call) => title.set(single_threaded, format_args!("rq: {call} from {origin}, {}", task.job_id)),
-        None => title.set(single_threaded, format_args!("rq: {} from {origin}", task.job_id)),
+        Some(call) => show(format_args!("rq: {call} from {origin}, {}", task.job_id)),
+        None => show(format_args!("rq: {} from {origin}", task.job_id)),
     }
 }
 

@@ -13,6 +13,7 @@ use nix::sys::socket::{Shutdown, shutdown};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use rq_core::{Ended, Execution, ExecutionId, Executor, Stop, Want, panics};
+use rq_process::Inherited;
 use rq_worker::want;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
@@ -22,7 +23,6 @@ use crate::control::{Control, HorseHandle};
 use crate::frames::HorseId;
 use crate::launch::{self, ServerHandle};
 use crate::orphans;
-use crate::process::Inherited;
 use crate::rules::Rules;
 use crate::supervision::{After, HorseCommand, NO_PROCESS, Supervision, sleep_until};
 

@@ -11,7 +11,6 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rq_core::Interrupt;
 
 use crate::frames::{ExecutionFrame, HorseOrder, read};
-use crate::process;
 
 /// A job to run, and what stops it.
 pub(crate) struct Assignment {
@@ -127,7 +126,7 @@ fn read_one(mut socket: &UnixStream, job: &Weak<Interrupt>) -> Option<ExecutionF
         Ok(Some(HorseOrder::Run(task))) => return Some(task),
         // A stop that comes late finds a job that has ended.
         Ok(Some(HorseOrder::Stop)) => job.upgrade().iter().for_each(|interrupt| interrupt.stop()),
-        Ok(None) | Err(_) => process::end(0),
+        Ok(None) | Err(_) => rq_process::end(0),
     }
     None
 }

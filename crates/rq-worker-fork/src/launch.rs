@@ -10,11 +10,11 @@ use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, socketpair,
 };
 use nix::unistd::{Pid, dup2_stdin};
+use rq_process::{Forked, Inherited, SingleThreaded, Title};
 use rq_worker::{HELPER_VARIABLE, Jobs, LaunchError, Options, Preloads};
 
 use crate::frames::{self, REPORT_BYTES_MAX, Report, decode};
 use crate::horse::HorseConfig;
-use crate::process::{self, Forked, Inherited, SingleThreaded, Title};
 use crate::rules::Rules;
 use crate::server::{self, WORKER_VARIABLE};
 
@@ -80,12 +80,12 @@ pub(crate) fn fork_server(config: ServerConfig) -> Result<ServerHandle, LaunchEr
 
 fn fork_now(config: ServerConfig, single_threaded: SingleThreaded) -> Result<ServerHandle, LaunchError> {
     let (ours, theirs) = sockets()?;
-    match process::fork(single_threaded)? {
+    match rq_process::fork(single_threaded)? {
         Forked::Parent(pid) => {
             // Held open here, the server's end would never show that the server is gone.
             drop(theirs);
             // The processes that a dead server leaves behind become its worker's children, and the worker ends them.
-            process::adopt_orphans()?;
+            rq_process::adopt_orphans()?;
             wait_until_ready(&ours)?;
             Ok(ServerHandle { pid, socket: ours })
         }
@@ -106,7 +106,7 @@ fn serve_parent(config: ServerConfig) -> io::Error {
         let (_, stdin) = frames::receive(&socket, &mut [0], &mut cmsg_space!(RawFd))?;
         dup2_stdin(stdin.ok_or_else(|| io::Error::other("no standard input came with the first packet"))?)?;
         let single_threaded = SingleThreaded::make_sure_soon()?;
-        process::forget_variable(&single_threaded, HELPER_VARIABLE);
+        rq_process::forget_variable(&single_threaded, HELPER_VARIABLE);
         Ok((single_threaded, socket))
     };
     match prepared() {
@@ -148,7 +148,7 @@ fn sockets() -> io::Result<(OwnedFd, OwnedFd)> {
 fn become_server(single_threaded: &SingleThreaded, socket: OwnedFd, config: ServerConfig) -> ! {
     let ServerConfig { horses, preloads, worker, inherited } = config;
     // Jobs and what they start inherit it; by it a worker knows what a dead server has left behind.
-    process::set_variable(single_threaded, WORKER_VARIABLE, &worker);
+    rq_process::set_variable(single_threaded, WORKER_VARIABLE, &worker);
     server::serve(socket, horses, &worker, preloads, inherited)
 }
 

@@ -19,6 +19,7 @@
 //! it starts finds the signals as the worker did (docs/operations.md). A horse ends without the program's exit handlers.
 
 mod control;
+mod descriptors;
 mod ending;
 mod frames;
 mod horse;
@@ -26,10 +27,8 @@ mod horse_pool;
 mod inbox;
 mod launch;
 mod memory;
-mod oom;
 mod options;
 mod orphans;
-mod process;
 mod rules;
 mod server;
 mod strays;
@@ -38,12 +37,12 @@ mod supervision;
 use std::time::Duration;
 
 use rq_core::Executor;
+use rq_process::Inherited;
 use rq_worker::{Jobs, Launch, LaunchError, Options, Program};
 
 use horse_pool::HorsePool;
 use launch::ServerConfig;
 pub use options::ForkOptions;
-use process::Inherited;
 pub use rules::CONCURRENCY_MAX;
 use rules::Rules;
 

@@ -13,7 +13,6 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::TERM_GRACE;
-use crate::process;
 use crate::server::{HORSE_NAME, SERVER_NAME, WORKER_VARIABLE};
 
 /// How often, and how far apart, the worker looks for orphans. They become its children one after the other, as their
@@ -31,7 +30,7 @@ pub(crate) fn end(worker: &str) {
     let mut known: HashMap<Pid, (Orphan, Instant)> = HashMap::new();
     for _ in 0..ROUNDS_MAX {
         let mut found = false;
-        for pid in process::children_of(Pid::this()) {
+        for pid in rq_process::children_of(Pid::this()) {
             if let Entry::Vacant(new) = known.entry(pid)
                 && let Some(orphan) = Orphan::recognize(pid, worker)
             {
@@ -71,7 +70,7 @@ impl Orphan {
     /// a program that a job has started, by its environment.
     fn recognize(pid: Pid, worker: &str) -> Option<Orphan> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let (name, fields) = process::name_and_fields(&stat).unwrap_or_default();
+        let (name, fields) = rq_process::name_and_fields(&stat).unwrap_or_default();
         let is_called = |wanted: &CStr| name.as_bytes() == wanted.to_bytes();
         let is_dead = fields.starts_with('Z');
         // A living process with the server's name is the new server, and must go on.

@@ -23,16 +23,16 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, killpg, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{MsgFlags, send};
 use nix::unistd::{Pid, getpgrp, setpgid};
+use rq_core::Shown;
+use rq_process::{Children, Exit, Forked, Inherited, OomKills, SingleThreaded};
 use rq_worker::{Preloads, last_words, want};
 
 use crate::TERM_GRACE;
 use crate::frames::{
-    self, DEATHS_MAX, Death, Exit, HorseId, REQUEST_BYTES_MAX, Report, ServerRequest, decode, encode_in,
+    self, DEATHS_MAX, Death, HorseId, REQUEST_BYTES_MAX, Report, ServerRequest, decode, encode_in,
 };
 use crate::horse::{self, HorseConfig, NewHorse};
 use crate::memory::MemoryLimit;
-use crate::oom::OomKills;
-use crate::process::{self, Children, Forked, Inherited, SingleThreaded};
 use crate::strays::Strays;
 
 /// Serves `worker`, at the other end of `control`, until that is gone; then ends this process with all its horses.
@@ -43,7 +43,7 @@ pub(crate) fn serve(
     preloads: Preloads,
     inherited: Inherited,
 ) -> ! {
-    process::name_process(SERVER_NAME);
+    rq_process::name_process(SERVER_NAME);
     let served = ForkServer::new(control, config.memory_mb, &inherited).and_then(|mut server| {
         let single_threaded = match preload(preloads) {
             Ok(single_threaded) => single_threaded,
@@ -55,7 +55,7 @@ pub(crate) fn serve(
         };
         if let Some(title) = config.title {
             // From here on nobody can read any more what the program was called with, so the preloads come first.
-            title.set(&single_threaded, format_args!("rq: fork server of {worker}"));
+            title.set(&single_threaded, Shown::line(format_args!("rq: fork server of {worker}")));
         }
         horse::rehearse(&config);
         server.report(&Report::Ready)?;
@@ -68,7 +68,7 @@ pub(crate) fn serve(
         Ok(Served::Forked(new_horse)) => match new_horse.become_horse(&inherited) {
             Ok(()) => horse::serve(UnixStream::from(new_horse.socket), config, new_horse.single_threaded),
             // Not `exit`: the exit handlers are the server's.
-            Err(_) => process::end(1),
+            Err(_) => rq_process::end(1),
         },
         Err(error) => {
             // Nothing is forked any more. The worker waits for this end, and not for whoever reads the log.
@@ -149,10 +149,10 @@ enum Served {
 impl ForkServer {
     fn new(control: OwnedFd, memory_mb: Option<u64>, inherited: &Inherited) -> io::Result<ForkServer> {
         // The processes that horses leave behind become the server's children, whatever group or session they are in.
-        process::adopt_orphans()?;
+        rq_process::adopt_orphans()?;
         // The worker decides how signals end it. The server ends when the worker's socket is closed.
         inherited.pass_over_stops()?;
-        process::take_terminations_when_nudged()?;
+        rq_process::take_terminations_when_nudged()?;
         // Ends of children come as a descriptor that the loop polls.
         let child_ended = [Signal::SIGCHLD].into_iter().collect::<SigSet>();
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&child_ended), None)?;
@@ -288,9 +288,9 @@ impl ForkServer {
 
     fn fork(&mut self, horse: HorseId, socket: OwnedFd) -> io::Result<Option<Served>> {
         // Asked before the fork: by the time the child looks for its parent, that may be another process.
-        let master = process::own_pid();
+        let master = Pid::this();
         // Threads that a preload has started late end the server: it could fork for no job any more.
-        match process::fork(SingleThreaded::make_sure()?) {
+        match rq_process::fork(SingleThreaded::make_sure()?) {
             Ok(Forked::Child(single_threaded)) => {
                 return Ok(Some(Served::Forked(NewHorse { master, socket, single_threaded })));
             }
@@ -314,13 +314,13 @@ impl ForkServer {
     /// Reaps the children that have ended.
     fn reap(&mut self) {
         let mut oom_kills = 0;
-        while let Some(pid) = process::ended_child() {
+        while let Some(pid) = rq_process::ended_child() {
             let horse = self.horses.iter().position(|horse| horse.pid == pid);
             if let Some(at) = horse {
                 // What the job has left in the group, before the leader is reaped: until then the id is nobody else's.
                 self.strays.end_group(pid, self.horses[at].kill_at);
             }
-            let Some(mut death) = process::reap(pid) else { continue };
+            let Some(mut death) = rq_process::reap(pid).map(Death::from) else { continue };
             // The system counts its kills for want of memory, and does not say whom it killed.
             if death.exit == Exit::Signal(libc::SIGKILL) {
                 oom_kills += self.oom_kills.since_last();
@@ -419,7 +419,7 @@ impl Horse {
         if self.kill_at.is_none() {
             let _ = killpg(self.pid, Signal::SIGTERM);
             // Horses pass it over, as service managers send it to whole control groups.
-            process::take_termination(self.pid);
+            rq_process::take_termination(self.pid);
             self.kill_at = Some(Instant::now() + TERM_GRACE);
         }
     }

@@ -20,6 +20,7 @@
 //! | repairs registries, queues and rate limits | `maintenance.rs`, `round.rs` |
 //! | gives memory back that jobs have left with the allocator | `thrift.rs` |
 //! | carries out requests of the caller, and commands over Redis | `requests.rs` |
+//! | tells the worker's supervisor that the loop turns | `beats.rs` |
 //! | decides when to stop | `shutdown.rs` |
 //!
 //! `running.rs` holds the executions that run; `pace.rs` says how long a small step may wait for more jobs; `outage.rs`
@@ -31,6 +32,7 @@
 //! goes with the step.
 
 mod admission;
+mod beats;
 mod claiming;
 mod cron;
 mod exceptions;
@@ -73,11 +75,12 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::commands::Commands;
 use crate::error::WorkerError;
-use crate::event::{Observer, Observers, WorkerEvent};
+use crate::event::{DrainCause, Observer, Observers, WorkerEvent};
 use crate::options::Options;
 use crate::request::{self, Requests};
 use admission::Admission;
 pub use admission::INFLATED_BYTES_MAX;
+use beats::Beats;
 use claiming::{Capacity, Claiming};
 use cron::CronTask;
 use exceptions::Exceptions;
@@ -127,7 +130,10 @@ pub(crate) async fn run(mut parts: Parts, mut requests: Requests) -> Result<(), 
     let (who, link, server) = tokio::select! {
         introduced = introduce_once_loaded(&mut parts.options, &observers) => introduced?,
         // Redis may take its time, or be frozen, and nothing runs yet.
-        () = request::asked_to_stop(&mut requests) => return Ok(()),
+        () = request::asked_to_stop(&mut requests) => {
+            observers.tell(WorkerEvent::Draining { cause: DrainCause::Asked });
+            return Ok(());
+        }
     };
     observers.tell(WorkerEvent::Started { executor: parts.executor_name, slots: parts.executor.slots() });
     registration::tell_of_dangers(&server, &observers);
@@ -225,6 +231,7 @@ struct Dispatcher {
     shortage: Shortage,
     settling: Settling,
     thrift: Thrift,
+    beats: Beats,
     exceptions: Exceptions,
     heartbeats: Heartbeats,
     leases: Leases,
@@ -261,6 +268,7 @@ impl Dispatcher {
             shortage: Shortage::default(),
             settling: Settling::default(),
             thrift: Thrift::default(),
+            beats: Beats::new(&options),
             exceptions: Exceptions::new(exception_handlers),
             heartbeats: Heartbeats::new(&options),
             leases: Leases::new(&options),
@@ -333,6 +341,8 @@ impl Dispatcher {
             // A stop is heard first, whatever the load.
             biased;
             Some(request) = self.requests.next() => then(|worker| worker.on_request(request)),
+            // Before what a load makes: a loop that has much to do does not hang.
+            () = self.beats.due() => then(Dispatcher::beat),
             command = self.commands.next() => then(|worker| worker.on_command(command)),
             Some(then) = self.under_way.next() => then,
             (id, report) = self.executor.ended() => then(move |worker| worker.on_reported(&id, report)),

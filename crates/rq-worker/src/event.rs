@@ -202,6 +202,12 @@ pub enum WorkerEvent<'a> {
         found: &'a str,
     },
 
+    /// The worker begins to leave: it takes no more jobs, and leaves when those that run have ended. Told once, with the first
+    /// cause.
+    Draining {
+        /// Why.
+        cause: DrainCause<'a>,
+    },
     /// The worker was asked to stop, takes no more jobs, and finishes those that run.
     WarmStop {
         /// How many jobs run.
@@ -373,6 +379,39 @@ pub enum WorkerEvent<'a> {
         /// What the step was for.
         step: &'a str,
         /// What went wrong.
+        error: &'a str,
+    },
+}
+
+/// Why a worker takes no more jobs.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum DrainCause<'a> {
+    /// It has begun as many jobs as it may. One of them that cannot begin after all goes back to its queue, and it then takes
+    /// another.
+    JobsReached {
+        /// How many jobs.
+        jobs: u64,
+    },
+    /// Its executor takes no more jobs, or for too long none could be begun.
+    Exhausted {
+        /// Why.
+        reason: &'a str,
+    },
+    /// It had nothing to do.
+    IdleReached {
+        /// For how long.
+        idle: Duration,
+    },
+    /// Its queues are empty: a burst.
+    BurstDone,
+    /// All workers are suspended, and a burst does not wait until they are resumed.
+    BurstSuspended,
+    /// It was asked to stop.
+    Asked,
+    /// Redis refuses what it needs.
+    Refused {
+        /// What Redis says.
         error: &'a str,
     },
 }

@@ -144,6 +144,8 @@ impl Observer for Log {
                 info!("Worker {worker}: job {} {found}", Shown::name(id));
             }
 
+            // Each cause has a line of its own.
+            WorkerEvent::Draining { .. } => {}
             WorkerEvent::WarmStop { running } => warm_stop(worker, running),
             WorkerEvent::ColdStop => warn!("Worker {worker}: cold shut down"),
             WorkerEvent::ShutdownCommand => info!("Received shutdown command, sending SIGINT signal."),

@@ -7,6 +7,7 @@ use rq_core::{Keys, OnCrash, RedisUrl, Ttl};
 use rq_cron::Cron;
 
 use crate::error::LaunchError;
+use crate::notices::Notices;
 use crate::webhooks::WebhookOptions;
 
 /// The queue served where none is named.
@@ -85,6 +86,8 @@ pub struct Options {
     pub webhooks: WebhookOptions,
     /// Log what is called with which arguments, not the job's id alone.
     pub log_descriptions: bool,
+    /// What the supervisor of this process is told: nothing. For a worker that is its process's purpose.
+    pub notices: Option<Notices>,
     /// Which of the workers that this process prepares it is, from 0.
     pub(crate) ordinal: usize,
 }
@@ -164,6 +167,7 @@ impl Default for Options {
             cron_config_file: String::new(),
             webhooks: WebhookOptions::default(),
             log_descriptions: true,
+            notices: None,
             ordinal: 0,
         }
     }

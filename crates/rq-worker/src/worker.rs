@@ -12,12 +12,12 @@ use futures_util::FutureExt;
 use futures_util::stream::{self, Stream, StreamExt};
 use rq_core::{Handlers, Keys, OnCrash, Shown, Ttl};
 use rq_cron::Cron;
+use rq_process::leave_init_behind;
 
 use crate::allocator;
 use crate::dispatcher::{self, Parts};
 use crate::error::{LaunchError, WorkerError};
 use crate::event::Observer;
-use crate::init::leave_init_behind;
 use crate::last_words::last_words;
 use crate::launch::{Helper, Launch};
 use crate::log::Log;
@@ -310,7 +310,9 @@ pub fn prepare<L: Launch>(
     own: L::Options,
 ) -> Result<PreparedWorker, WorkerError> {
     refuse_runtime()?;
-    leave_init_behind();
+    if let Err(error) = leave_init_behind() {
+        tracing::warn!("the first process of this container stays without an init: {error}");
+    }
     launch::<L>(program, options, own)
 }
 
@@ -357,6 +359,9 @@ fn launch<L: Launch>(
     let exception_handlers = std::mem::take(&mut program.exception_handlers);
     let mut observers: Vec<Arc<dyn Observer>> =
         vec![Arc::new(Log { descriptions: options.log_descriptions })];
+    if let Some(notices) = &options.notices {
+        observers.push(Arc::new(notices.clone()));
+    }
     observers.append(&mut program.observers);
     let callback_names = program.handlers.callback_names().collect();
     let executor = L::launch(program, &options, own).map_err(|error| match error {

@@ -136,7 +136,7 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
     }
     let reloaded = watch.clone();
     let manager = manager.reload(move || {
-        let config = source.read().map_err(|refusal| refusal.into_sentence())?;
+        let config = source.read().map_err(|refusal| refusal.reason().unwrap_or_default().to_owned())?;
         if config.manager != own {
             warn!("What the file says in [manager] counts when the Manager is started again");
         }

@@ -67,8 +67,9 @@ pub(crate) fn run(args: Args) -> Result<(), Refusal> {
     // Reasons go to standard error, RQ's line to standard output (docs/cli.md §5).
     explain(&args.queue, &left);
     let line = text!("Unable to requeue {} jobs from failed job registry", left.len());
+    let reason = line.as_str().to_owned();
     say(Paint::of_stdout().paint(Colour::Red, line))?;
-    Err(Refusal::Said)
+    Err(Refusal::Said(reason))
 }
 
 /// All that are there now, lowest score first. Names are taken as they are: also of a queue we would not write to.

@@ -35,8 +35,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> Result<(), Refusal> {
     // Not by the option's parser: in RQ it is no usage error, but a line on standard output and exit code 1.
     if args.duration.is_some_and(|duration_s| duration_s < 1) {
-        say(text!("Duration must be an integer greater than 1"))?;
-        return Err(Refusal::Said);
+        let reason = "Duration must be an integer greater than 1";
+        say(Text::line(reason))?;
+        return Err(Refusal::Said(reason.to_owned()));
     }
     let longest = args.duration.map(|duration_s| Duration::from_secs(duration_s.unsigned_abs()));
     let server = args.shared.server()?;

@@ -15,6 +15,7 @@ use rq_worker::{
 use tracing::Level;
 
 use crate::app::App;
+use crate::commands::worker_stop;
 use crate::cron_source::{CronSource, FILE_DEFAULT};
 use crate::executors::{Executors, Given, Invalid, Prepare};
 use crate::log;
@@ -24,6 +25,7 @@ use crate::output::{note, say};
 use crate::paint::{Colour, Paint};
 use crate::refusal::Refusal;
 use crate::server::{Server, Shared};
+use crate::supervisor::Supervisor;
 use crate::text::Text;
 
 /// The command's name.
@@ -212,8 +214,9 @@ pub(crate) struct Args {
     shared: Shared,
 }
 
-pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
+pub(crate) fn run(mut args: Args, app: App) -> Result<(), Refusal> {
     // All that can be wrong with the arguments comes first, before anything is connected, logged or forked.
+    args.complete(&app.supervisor)?;
     let Chosen { prepare, remark, .. } = executor(NAME, &app.executors, args.executor.as_deref(), &args.own)?;
     let dequeue = dequeue_strategy(args.dequeue_strategy.as_deref())?;
     let format = args.logging.format(NAME)?;
@@ -232,6 +235,7 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
         options.cron = Some(source.load()?);
         options.cron_config_file = source.name();
     }
+    options.notices = app.supervisor.notices;
     options.dequeue = dequeue;
     options.webhooks = webhooks;
     if is_python_class {
@@ -292,6 +296,17 @@ impl Args {
         dequeue_strategy(self.dequeue_strategy.as_deref())?;
         self.logging.format(NAME)?;
         self.webhooks().map(drop)
+    }
+
+    /// Takes over what the worker's supervisor says where the arguments say nothing.
+    fn complete(&mut self, supervisor: &Supervisor) -> Result<(), Refusal> {
+        if self.name.as_ref().is_none_or(String::is_empty) {
+            self.name = supervisor.name()?;
+        }
+        if self.max_jobs.is_none() {
+            self.max_jobs = supervisor.max_requests()?;
+        }
+        Ok(())
     }
 
     /// Where the entries of its cron come from, if it is to have one.
@@ -377,7 +392,7 @@ fn refuse(error: WorkerError, server: &Server) -> Result<(), Refusal> {
         WorkerError::Suspended => {
             let reason = Paint::of_stdout().paint(Colour::Red, Text::line(&error));
             last_words(move || drop(say(reason)));
-            Err(Refusal::Said)
+            Err(Refusal::Said(error.to_string()))
         }
         WorkerError::NoHandlers => Err(Refusal::Unable(error.to_string())),
         WorkerError::Redis(error) => Err(server.refusal(&error)),
@@ -388,6 +403,11 @@ fn refuse(error: WorkerError, server: &Server) -> Result<(), Refusal> {
 /// Whether this is the command that the arguments of a program name.
 pub(crate) fn is_named_in(arguments: &[OsString]) -> bool {
     arguments.get(1).is_some_and(|command| command == NAME)
+}
+
+/// Whether it is the one that runs a worker, which `rq worker stop` does not.
+pub(crate) fn is_run_by(arguments: &[OsString]) -> bool {
+    is_named_in(&worker_stop::arguments_of(arguments.to_vec()))
 }
 
 /// Writes the process id as RQ does: digits alone, without a line end.
@@ -487,7 +507,7 @@ mod tests {
     #[test]
     fn a_suspended_worker_says_so_on_standard_output() {
         let server = Server::at("redis://h", rq_core::Keys::default()).unwrap();
-        assert_eq!(refuse(WorkerError::Suspended, &server), Err(Refusal::Said));
+        assert!(matches!(refuse(WorkerError::Suspended, &server), Err(Refusal::Said(_))));
         assert!(matches!(refuse(WorkerError::NoHandlers, &server), Err(Refusal::Unable(_))));
         let exhausted = WorkerError::Exhausted { reason: "2 threads are stuck".to_owned() };
         assert!(matches!(refuse(exhausted, &server), Err(Refusal::Failed(_))));

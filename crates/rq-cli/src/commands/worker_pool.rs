@@ -107,10 +107,9 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
         note(Text::line(remark));
     }
     let log = log::install(args.logging.level(args.logging_level), format, Paint::of_stdout());
-    // RQ's name of a pool: that of its kind makes those of its workers.
-    let name = uuid::Uuid::new_v4().simple().to_string();
+    let name = fresh_name();
     let command = args.command(&program, &server, &chosen);
-    let kind = Kind::command(&name, command).count(args.num_workers);
+    let kind = Kind::command(&name, command).count(args.num_workers).naming(|_| fresh_name());
     let manager = Manager::new([kind]).title(name).wait_time(None).silent().observer(Told::default());
     let manager = if args.burst { manager.without_replacement() } else { manager };
     supervise(manager, log, || ())
@@ -134,6 +133,11 @@ impl Args {
         arguments.extend(self.queues.iter().map(OsString::from));
         program.worker(server, &arguments)
     }
+}
+
+/// A name as RQ gives pools and their workers.
+fn fresh_name() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
 }
 
 /// How many workers: none is no error in RQ, either.

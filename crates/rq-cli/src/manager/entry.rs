@@ -185,7 +185,7 @@ fn server(table: &mut Table, around: &Around<'_>) -> Result<Server, Fault> {
             let server = (around.server)().map_err(|refusal| {
                 Fault::new(
                     line,
-                    format!("the entry has no `url`, and there is none for it: {}", refusal.into_sentence()),
+                    format!("the entry has no `url`, and there is none for it: {}", refusal.reason().unwrap_or_default().to_owned()),
                 )
             })?;
             return Ok(Server { keys: keys.unwrap_or(server.keys), ..server });
@@ -193,7 +193,7 @@ fn server(table: &mut Table, around: &Around<'_>) -> Result<Server, Fault> {
     };
     RedisUrl::parse(&url).map_err(|error| given.fault(error))?;
     let keys = keys.map_or_else(|| Keys::from_env().map_err(|error| given.fault(error)), Ok)?;
-    Server::at(&url, keys).map_err(|refusal| given.fault(refusal.into_sentence()))
+    Server::at(&url, keys).map_err(|refusal| given.fault(refusal.reason().unwrap_or_default().to_owned()))
 }
 
 /// The keys of workers whose environment says nothing of them.

@@ -138,7 +138,7 @@ fn argument(name: &str, value: &Value, given: &Given) -> Result<OsString, Fault>
 
 /// A refusal of a command line as the end of a sentence about a key.
 fn reason(refusal: Refusal) -> String {
-    let message = refusal.into_sentence();
+    let message = refusal.reason().unwrap_or_default().to_owned();
     // The key is named already.
     let reason = match message.strip_prefix("Invalid value for '") {
         Some(rest) => rest.split_once("': ").map_or(rest, |(_, reason)| reason),

@@ -106,6 +106,7 @@ impl Dispatcher {
         // The executor may still report a job that a cold stop has ended by force and settled.
         let Some(run) = self.running.end(id, ended.ran) else { return };
         self.thrift.on_ended(run.had_room, Instant::now());
+        self.beats.on_ended();
         // Meta that is still in its box goes with the settlement: saved later, it would find no execution in rq:wip.
         let has_called = ended.called_back;
         let (mut settlement, failure) = run.settlement(ended, &self.options, self.meta.take(id));

@@ -9,7 +9,7 @@ use rq_core::steps::worker as steps;
 use super::Dispatcher;
 use super::running::Cause;
 use crate::error::WorkerError;
-use crate::event::WorkerEvent;
+use crate::event::{DrainCause, WorkerEvent};
 
 /// How long a cold stop waits for running jobs to end by themselves.
 const COLD_GRACE: Duration = Duration::from_secs(2);
@@ -27,6 +27,8 @@ const HAND_IN_LONGEST: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub(super) struct Shutdown {
     phase: Phase,
+    /// Whether it was told why the worker leaves.
+    has_told: bool,
     /// When a warm stop turns cold.
     cold_at: Option<Instant>,
     /// Why the worker must end with an error, once it has drained.
@@ -93,10 +95,6 @@ impl Shutdown {
         self.not_taken.extend(outcome);
     }
 
-    fn drain(&mut self) {
-        self.phase = Phase::Draining;
-    }
-
     /// When a warm stop turns cold.
     fn cold_at(&self) -> Option<Instant> {
         // Used up once the stop is cold: a time that has passed would be looked at for ever.
@@ -132,7 +130,7 @@ impl Dispatcher {
         if !self.shutdown.is_working() {
             return;
         }
-        self.shutdown.drain();
+        self.drain(DrainCause::Asked);
         // A timeout beyond the end of the clock is none.
         let timeout = self.options.stop_timeout;
         self.shutdown.cold_at = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
@@ -219,18 +217,18 @@ impl Dispatcher {
     /// If Redis has refused what the worker sent for as long as that was to be tried, the worker drains, and ends with that
     /// error.
     pub(super) fn leave_refused(&mut self, error: rq_core::Error) {
-        self.shutdown.broken.get_or_insert(WorkerError::Refused { source: error });
         if self.shutdown.is_working() {
-            self.shutdown.drain();
+            self.drain(DrainCause::Refused { error: &error.to_string() });
         }
+        self.shutdown.broken.get_or_insert(WorkerError::Refused { source: error });
     }
 
     /// If nothing could be begun for so long, the worker drains, and ends with that error.
     pub(super) fn leave_short(&mut self, reason: String, lasted: Duration) {
         if self.shutdown.is_working() {
             self.observers.tell(WorkerEvent::Exhausted { reason: &reason });
+            self.drain(DrainCause::Exhausted { reason: &reason });
             self.shutdown.broken.get_or_insert(WorkerError::Short { reason, lasted });
-            self.shutdown.drain();
         }
     }
 
@@ -241,9 +239,9 @@ impl Dispatcher {
         }
         if let Some(reason) = self.executor.exhausted() {
             self.observers.tell(WorkerEvent::Exhausted { reason: &reason });
+            self.drain(DrainCause::Exhausted { reason: &reason });
             // Kept until what runs has ended: the error then has a supervisor start a fresh worker.
             self.shutdown.broken = Some(WorkerError::Exhausted { reason });
-            self.shutdown.drain();
         }
     }
 
@@ -252,6 +250,7 @@ impl Dispatcher {
         // Before any return: the calls also note since when nothing has run.
         let idle_for = self.idle_for();
         self.note_ended();
+        self.tell_jobs_reached();
         // `running` holds what is not settled yet, too: left now, it would wait for its lease to end.
         if !self.shutdown.is_working() || !self.running.is_empty() || !self.claiming.is_over() {
             return;
@@ -260,20 +259,41 @@ impl Dispatcher {
         if self.shortage.is_pausing() {
             return;
         }
-        let why = if self.claiming.jobs_left() == Some(0) {
-            WorkerEvent::JobsReached { jobs: self.claiming.jobs_begun() }
+        let (why, cause) = if self.claiming.jobs_left() == Some(0) {
+            let jobs = self.claiming.jobs_begun();
+            (WorkerEvent::JobsReached { jobs }, DrainCause::JobsReached { jobs })
         } else if self.options.burst && self.claiming.suspended() {
             // As in RQ: a burst does not wait until workers are resumed (docs/wire.md §8.5).
-            WorkerEvent::BurstSuspended
+            (WorkerEvent::BurstSuspended, DrainCause::BurstSuspended)
         } else if self.options.burst && self.claiming.queues_empty() && self.has_tidied() {
-            WorkerEvent::BurstDone
+            (WorkerEvent::BurstDone, DrainCause::BurstDone)
         } else if self.options.max_idle.is_some_and(|max| idle_for >= max) {
-            WorkerEvent::IdleReached { idle: idle_for }
+            (WorkerEvent::IdleReached { idle: idle_for }, DrainCause::IdleReached { idle: idle_for })
         } else {
             return;
         };
         self.observers.tell(why);
-        self.shutdown.drain();
+        self.drain(cause);
+    }
+
+    /// Tells, as soon as the last job has begun that the worker may run, that it leaves: somebody may start another one while
+    /// that job runs.
+    fn tell_jobs_reached(&mut self) {
+        if self.shutdown.is_working() && self.claiming.jobs_left() == Some(0) && self.claiming.is_over() {
+            self.tell_draining(DrainCause::JobsReached { jobs: self.claiming.jobs_begun() });
+        }
+    }
+
+    fn drain(&mut self, cause: DrainCause<'_>) {
+        self.shutdown.phase = Phase::Draining;
+        self.tell_draining(cause);
+    }
+
+    /// Tells why the worker leaves, unless it was told.
+    fn tell_draining(&mut self, cause: DrainCause<'_>) {
+        if !std::mem::replace(&mut self.shutdown.has_told, true) {
+            self.observers.tell(WorkerEvent::Draining { cause });
+        }
     }
 
     /// How long nothing has run.

@@ -9,14 +9,15 @@ const MOUNT: &str = "/sys/fs/cgroup";
 /// How often the system has killed a process of this one's control group because the group's memory was used up:
 /// `oom_kill` in the group's `memory.events` (version 2) or `memory.oom_control` (version 1). Zero where neither can be
 /// read.
-pub(crate) struct OomKills {
+#[derive(Debug)]
+pub struct OomKills {
     file: Option<PathBuf>,
     seen: u64,
 }
 
 impl OomKills {
     /// Counts from now on.
-    pub(crate) fn watch() -> OomKills {
+    pub fn watch() -> OomKills {
         let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let file = candidates(&groups).into_iter().find(|file| count(file).is_some());
         let seen = file.as_deref().and_then(count).unwrap_or(0);
@@ -24,7 +25,7 @@ impl OomKills {
     }
 
     /// How many kills there have been since the last call.
-    pub(crate) fn since_last(&mut self) -> u64 {
+    pub fn since_last(&mut self) -> u64 {
         let now = self.file.as_deref().and_then(count).unwrap_or(self.seen);
         now.saturating_sub(std::mem::replace(&mut self.seen, now))
     }

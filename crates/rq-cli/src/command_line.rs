@@ -7,8 +7,8 @@ use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::app::App;
 use crate::commands::cron_entry::Verb;
 use crate::commands::{
-    cron, cron_entry, cron_list, dev, empty, enqueue, group, info, requeue, resume, suspend, worker,
-    worker_stop,
+    cron, cron_entry, cron_list, dev, empty, enqueue, group, info, manager, manager_order, requeue, resume,
+    suspend, worker, worker_pool, worker_stop,
 };
 use crate::executors::{Executors, Given};
 use crate::output;
@@ -72,10 +72,23 @@ pub(crate) enum Command {
     Enqueue(Box<enqueue::Args>),
     Group(group::Args),
     Info(info::Args),
+    Manager(manager::Args),
+    // Two words, likewise.
+    #[command(name = manager::STATUS, hide = true)]
+    ManagerStatus(manager_order::StatusArgs),
+    #[command(name = manager::STOP, hide = true)]
+    ManagerStop(manager_order::StopArgs),
+    #[command(name = manager::RESTART, hide = true)]
+    ManagerRestart(manager_order::RestartArgs),
+    #[command(name = manager::SCALE, hide = true)]
+    ManagerScale(manager_order::ScaleArgs),
+    #[command(name = manager::RELOAD, hide = true)]
+    ManagerReload(manager_order::ReloadArgs),
     Requeue(requeue::Args),
     Resume(resume::Args),
     Suspend(suspend::Args),
     Worker(Box<worker::Args>),
+    WorkerPool(Box<worker_pool::Args>),
     // Two words, and no command of `worker`'s: what follows that is queues. Its help names it.
     #[command(name = worker_stop::NAME, hide = true)]
     WorkerStop(worker_stop::Args),
@@ -96,10 +109,17 @@ impl Command {
             Command::Enqueue(args) => enqueue::run(*args),
             Command::Group(args) => group::run(args),
             Command::Info(args) => info::run(args),
+            Command::Manager(args) => manager::run(args, app),
+            Command::ManagerStatus(args) => manager_order::status(args),
+            Command::ManagerStop(args) => manager_order::stop(args),
+            Command::ManagerRestart(args) => manager_order::restart(args),
+            Command::ManagerScale(args) => manager_order::scale(args),
+            Command::ManagerReload(args) => manager_order::reload(args),
             Command::Requeue(args) => requeue::run(args),
             Command::Resume(args) => resume::run(args),
             Command::Suspend(args) => suspend::run(args),
             Command::Worker(args) => worker::run(*args, app),
+            Command::WorkerPool(args) => worker_pool::run(*args, app),
             Command::WorkerStop(args) => worker_stop::run(args),
         }
     }
@@ -112,7 +132,7 @@ pub(crate) fn read(
     executors: &Executors,
 ) -> Result<Option<Command>, Refusal> {
     let command = definition(program_name, executors);
-    let arguments = &cron::arguments_of(worker_stop::arguments_of(usage::with_long_dashes(arguments)));
+    let arguments = &with_words_joined(usage::with_long_dashes(arguments));
     let matches = match command.try_get_matches_from(arguments) {
         Ok(matches) => matches,
         // Help that was asked for is no error, though clap has it as one: it goes to standard output, and exits with 0.
@@ -126,8 +146,12 @@ pub(crate) fn read(
         CommandLine { version: true, .. } => output::say(Text::line(version())).map(|()| None),
         CommandLine { command: Some(Command::Worker(mut args)), .. } => {
             // clap's derived types know the command's own options; those of executors were added to it later.
-            args.own = given(&matches, executors);
+            args.own = given(&matches, worker::NAME, executors);
             Ok(Some(Command::Worker(args)))
+        }
+        CommandLine { command: Some(Command::WorkerPool(mut args)), .. } => {
+            args.own = given(&matches, worker_pool::NAME, executors);
+            Ok(Some(Command::WorkerPool(args)))
         }
         CommandLine { command: Some(command), .. } => Ok(Some(command)),
         // As in RQ: the help, and yet exit code 2 (docs/cli.md §1).
@@ -135,6 +159,17 @@ pub(crate) fn read(
             Err(Refusal::CommandMissing(definition(program_name, executors).render_help().to_string()))
         }
     }
+}
+
+/// `arguments` with the two words of a command made one, where they are one.
+fn with_words_joined(arguments: Vec<OsString>) -> Vec<OsString> {
+    manager_order::arguments_of(cron::arguments_of(worker_stop::arguments_of(arguments)))
+}
+
+/// The options of `rq worker`, with these executors'.
+pub(crate) fn worker(executors: &Executors) -> clap::Command {
+    let mut definition = definition("rq", executors);
+    definition.find_subcommand_mut(worker::NAME).map(std::mem::take).unwrap_or_default()
 }
 
 /// The first two lines of a usage error.
@@ -161,8 +196,8 @@ fn version() -> String {
 }
 
 /// The values that were given for options which only some executors have.
-fn given(matches: &ArgMatches, executors: &Executors) -> Vec<Given> {
-    let worker = matches.subcommand_matches(worker::NAME);
+fn given(matches: &ArgMatches, command: &str, executors: &Executors) -> Vec<Given> {
+    let worker = matches.subcommand_matches(command);
     let options = executors.options().into_iter();
     let given = options.filter_map(|(option, _)| {
         let value = worker?.get_one::<String>(option.name)?;
@@ -174,7 +209,7 @@ fn given(matches: &ArgMatches, executors: &Executors) -> Vec<Given> {
 /// The definition that parses arguments and writes help, for a program of this name with these executors.
 ///
 /// # Panics
-/// If an executor's option is called what one of `rq worker`'s own is.
+/// If an executor's option is called what one of `rq worker`'s, or `rq worker-pool`'s, own is.
 fn definition(program_name: &str, executors: &Executors) -> clap::Command {
     let own = executors.options().into_iter().map(|(option, executors)| {
         Arg::new(option.name)
@@ -185,29 +220,37 @@ fn definition(program_name: &str, executors: &Executors) -> clap::Command {
             // So that `-1` is refused as a value, in words about the option, and not taken for an option of its own.
             .allow_negative_numbers(true)
     });
+    let own: Vec<Arg> = own.collect();
     let name = program_name.to_owned();
     let command_line = CommandLine::command();
-    let worker = command_line.find_subcommand(worker::NAME);
-    for (option, executors) in executors.options() {
-        // clap looks for such clashes in debug builds alone.
-        let is_taken = |arg: &Arg| arg.get_id() == option.name || arg.get_long() == Some(option.name);
-        let taken = worker.is_some_and(|worker| worker.get_arguments().any(is_taken));
-        let name = option.name;
-        assert!(
-            !taken,
-            "the executor {executors} has an option --{name}, which `rq worker` has itself: call it something else"
-        );
+    for command in [worker::NAME, worker_pool::NAME] {
+        refuse_clashes(&command_line, command, executors);
     }
     command_line
         .bin_name(name.clone())
         .help_template(HELP_TEMPLATE)
         .override_usage(usage::program_line(program_name))
-        .mut_subcommand(worker::NAME, |worker| worker.args(own))
+        .mut_subcommand(worker::NAME, |worker| worker.args(own.clone()))
+        .mut_subcommand(worker_pool::NAME, |pool| pool.args(own))
         .mut_subcommands(|command| {
             let usage = usage::line(&name, &command);
             // As in RQ, the last of repeated options counts; clap would refuse the second.
             command.help_template(HELP_TEMPLATE).override_usage(usage).args_override_self(true)
         })
+}
+
+/// clap looks for options of one name in debug builds alone.
+fn refuse_clashes(command_line: &clap::Command, command: &str, executors: &Executors) {
+    let definition = command_line.find_subcommand(command);
+    for (option, executors) in executors.options() {
+        let is_taken = |arg: &Arg| arg.get_id() == option.name || arg.get_long() == Some(option.name);
+        let taken = definition.is_some_and(|command| command.get_arguments().any(is_taken));
+        let name = option.name;
+        assert!(
+            !taken,
+            "the executor {executors} has an option --{name}, which `rq {command}` has itself: call it something else"
+        );
+    }
 }
 
 #[cfg(test)]

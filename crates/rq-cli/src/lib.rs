@@ -23,10 +23,12 @@
 //! * [`App`], and `executors`: what a program brings; `run`: how it is run
 //! * `command_line`, `usage`: arguments to a command, or to RQ's words for what is wrong with them
 //! * `commands`: one file a command, each with its `Args` and its `run`
+//! * `other_program`: the program that `--app` names, in this one's place
+//! * `manager`: what `rq manager` and `rq worker-pool` have around `rq-manager`
 //! * `names`: names as arguments
 //! * `server`: the options all commands share, and the Redis they name
 //! * `supervisor`: what systemd, or a manager, has told a worker, and is told by it
-//! * `text`, the one door to people; `log`, `output`, `paint`, `progress`, `refusal`: what they read
+//! * `text`, the one door to people; `log`, `logging`, `output`, `paint`, `progress`, `refusal`: what they read
 //!
 //! What the commands do in Redis is in `rq-core` and `rq-worker`. Arguments are read before there is any runtime or
 //! thread, since an executor may have to fork first.
@@ -39,7 +41,10 @@ mod commands;
 mod cron_source;
 mod executors;
 mod log;
+mod logging;
+mod manager;
 mod names;
+mod other_program;
 mod output;
 mod paint;
 mod progress;

@@ -79,6 +79,11 @@ pub(crate) fn level(name: &str) -> Result<Level, String> {
     }
 }
 
+/// Python's name of a level.
+pub(crate) fn level_name(level: Level) -> &'static str {
+    line::python_level(level).0
+}
+
 /// Where lines go. Each arrives whole.
 struct Streams {
     out: Arc<Stream>,

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use crate::app::App;
 use crate::command_line;
 use crate::commands::worker;
+use crate::other_program;
 use crate::refusal::Refusal;
 use crate::supervisor::Supervisor;
 
@@ -22,7 +23,7 @@ impl App {
     pub fn run_from(mut self, arguments: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCode {
         self.arguments = arguments.into_iter().map(Into::into).collect();
         let name = program_name(&self.arguments);
-        let is_worker = worker::is_named_in(&self.arguments);
+        let runs_jobs = other_program::runs_jobs(&self.arguments);
         if worker::is_run_by(&self.arguments) {
             self.supervisor = Supervisor::from_environment();
         }
@@ -31,15 +32,15 @@ impl App {
             Ok(()) => ExitCode::SUCCESS,
             Err(refusal) => {
                 supervisor.tell(&refusal);
-                refusal.report(is_worker, |command| command_line::usage(&name, command))
+                refusal.report(runs_jobs, |command| command_line::usage(&name, command))
             }
         }
     }
 
     fn command(self, name: &str) -> Result<(), Refusal> {
         // Before the arguments are read: options of that program's own executors would be refused here.
-        if let Some(program) = worker::other_program(&self.arguments) {
-            return Err(worker::hand_over(&program, &self.arguments));
+        if let Some(program) = other_program::named_in(&self.arguments) {
+            return Err(other_program::hand_over(&program, &self.arguments));
         }
         // Behind that, since what takes this process over reads it itself; and before anything is forked or started.
         if worker::is_run_by(&self.arguments) {

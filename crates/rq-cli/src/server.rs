@@ -86,10 +86,7 @@ impl Shared {
     pub(crate) fn server(&self) -> Result<Server, Refusal> {
         // First: a settings module that is not read may name another Redis than the environment does.
         self.python.refuse_or_note(self.url.is_some())?;
-        let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let url = url(self.url.as_deref(), environment)?;
-        let keys = Keys::from_env().map_err(|error| Refusal::Failed(format!("RQ_KEY_PREFIX: {error}")))?;
-        Server::at(&url, keys)
+        Server::named(self.url.as_deref())
     }
 
     /// The folders in which Python would look for modules.
@@ -132,6 +129,14 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// The one that was given, or else that the environment names.
+    pub(crate) fn named(given: Option<&str>) -> Result<Server, Refusal> {
+        let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let url = url(given, environment)?;
+        let keys = Keys::from_env().map_err(|error| Refusal::Failed(format!("RQ_KEY_PREFIX: {error}")))?;
+        Server::at(&url, keys)
+    }
+
     /// The one at `url`; what in that has no effect is remarked on.
     pub(crate) fn at(url: &str, keys: Keys) -> Result<Server, Refusal> {
         let read = RedisUrl::parse(url).map_err(|error| Refusal::Failed(format!("{error}.")))?;

@@ -50,6 +50,9 @@ pub struct Options {
     pub stop_timeout: Option<Duration>,
     /// Stop when all queues are empty.
     pub burst: bool,
+    /// Where all workers are suspended at its start, be there all the same, and wait until they are resumed. Without it the
+    /// worker refuses to start then, as RQ's does.
+    pub starts_suspended: bool,
     /// Stop after this many jobs.
     pub max_jobs: Option<u64>,
     /// Stop after being idle this long.
@@ -148,6 +151,7 @@ impl Default for Options {
             concurrency: None,
             stop_timeout: None,
             burst: false,
+            starts_suspended: false,
             max_jobs: None,
             max_idle: None,
             result_ttl: Ttl::RESULT_DEFAULT,

@@ -1,11 +1,8 @@
 //! `rq worker`: runs jobs (docs/cli.md §2).
 
-use std::ffi::{OsStr, OsString};
-use std::io::{self, Read};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::CommandExt;
+use std::ffi::OsString;
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use rq_core::{OnCrash, Ttl};
@@ -21,7 +18,8 @@ use crate::app::App;
 use crate::commands::worker_stop;
 use crate::cron_source::{CronSource, FILE_DEFAULT};
 use crate::executors::{Executors, Given, Invalid, Prepare};
-use crate::log::{self, Format};
+use crate::log;
+use crate::logging::{self, Logging};
 use crate::names;
 use crate::output::{note, say};
 use crate::paint::{Colour, Paint};
@@ -32,12 +30,12 @@ use crate::text::Text;
 
 /// The command's name.
 pub(crate) const NAME: &str = "worker";
+/// The option of workers that somebody keeps.
+pub(crate) const START_SUSPENDED: &str = "--start-suspended";
 /// What webhooks are signed with. No option: the arguments of a program are for everybody to see.
 const SECRET_VARIABLE: &str = "RQ_WEBHOOK_SECRET";
 /// The most bytes of a file with such a secret.
 const SECRET_BYTES_MAX: u64 = 4096;
-/// The option that names another program, which that program must not see.
-const APP: &str = "--app";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -164,6 +162,9 @@ pub(crate) struct Args {
     /// Stop when all queues are empty.
     #[arg(short, long, help_heading = "When to stop")]
     burst: bool,
+    /// Start where all workers are suspended, too, and wait until they are resumed; without it, the worker refuses.
+    #[arg(long)]
+    start_suspended: bool,
     /// Stop after so many jobs.
     #[arg(long, help_heading = "When to stop", value_name = "INTEGER", value_parser = number::count, allow_negative_numbers = true)]
     max_jobs: Option<u64>,
@@ -203,40 +204,22 @@ pub(crate) struct Args {
     pub(crate) own: Vec<Given>,
     #[command(flatten)]
     logging: Logging,
+    /// DEBUG, INFO, WARNING, ERROR or CRITICAL; --verbose and --quiet override it.
+    #[arg(long = "logging_level", help_heading = logging::HEADING, alias = "logging-level", value_name = "LEVEL", default_value = "INFO", value_parser = log::level)]
+    logging_level: Level,
+    /// Log the ids of jobs alone, not what is called with which arguments.
+    #[arg(long, help_heading = logging::HEADING)]
+    disable_job_desc_logging: bool,
     #[command(flatten)]
     shared: Shared,
-}
-
-/// What is logged, and how.
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Logging")]
-struct Logging {
-    /// Log more: level DEBUG.
-    #[arg(short, long, conflicts_with = "quiet")]
-    verbose: bool,
-    /// Log less: level WARNING.
-    #[arg(short, long)]
-    quiet: bool,
-    /// DEBUG, INFO, WARNING, ERROR or CRITICAL; --verbose and --quiet override it.
-    #[arg(long = "logging_level", alias = "logging-level", value_name = "LEVEL", default_value = "INFO", value_parser = log::level)]
-    logging_level: Level,
-    /// What a line holds, in Python's format.
-    #[arg(long, value_name = "FORMAT", default_value = log::LINE_DEFAULT)]
-    log_format: String,
-    /// How times look, in the format of strftime; local time.
-    #[arg(long, value_name = "FORMAT", default_value = log::DATE_DEFAULT)]
-    date_format: String,
-    /// Log the ids of jobs alone, not what is called with which arguments.
-    #[arg(long)]
-    disable_job_desc_logging: bool,
 }
 
 pub(crate) fn run(mut args: Args, app: App) -> Result<(), Refusal> {
     // All that can be wrong with the arguments comes first, before anything is connected, logged or forked.
     args.complete(&app.supervisor)?;
-    let (prepare, remark) = executor(&app.executors, args.executor.as_deref(), &args.own)?;
+    let Chosen { prepare, remark, .. } = executor(NAME, &app.executors, args.executor.as_deref(), &args.own)?;
     let dequeue = dequeue_strategy(args.dequeue_strategy.as_deref())?;
-    let format = args.logging.format()?;
+    let format = args.logging.format(NAME)?;
     let webhooks = args.webhooks()?;
     let cron = args.cron(app.cron)?;
     let server = args.shared.server()?;
@@ -245,7 +228,7 @@ pub(crate) fn run(mut args: Args, app: App) -> Result<(), Refusal> {
         note(Text::line(remark));
     }
     // Before the worker is prepared: the processes that are forked then log in the same way.
-    let log = log::install(args.logging.level(), format, Paint::of_stdout());
+    let log = log::install(args.logging.level(args.logging_level), format, Paint::of_stdout());
     let pid_file = args.pid.clone();
     let mut options = args.options(&server);
     if let Some(source) = cron {
@@ -276,26 +259,45 @@ pub(crate) fn run(mut args: Args, app: App) -> Result<(), Refusal> {
     ended.or_else(|error| refuse(error, &server))
 }
 
-/// What prepares the worker whose jobs run as `word` says, and what is used in the place of a Python class.
-fn executor(
+/// An executor that was chosen.
+pub(crate) struct Chosen {
+    /// Its name for `-w`.
+    pub(crate) name: &'static str,
+    /// What prepares a worker that has it.
+    prepare: Prepare,
+    /// What is used in the place of a Python class.
+    pub(crate) remark: Option<String>,
+}
+
+/// The executor that `word` names for `command`, with what was given of its options.
+pub(crate) fn executor(
+    command: &str,
     executors: &Executors,
     word: Option<&str>,
     given: &[Given],
-) -> Result<(Prepare, Option<String>), Refusal> {
+) -> Result<Chosen, Refusal> {
     let chosen = executors.choose(word.filter(|word| !word.is_empty()));
     let (executor, remark) =
-        chosen.map_err(|reason| Refusal::usage(NAME, format!("Invalid value for '-w': {reason}.")))?;
+        chosen.map_err(|reason| Refusal::usage(command, format!("Invalid value for '-w': {reason}.")))?;
     let prepare = executor.make(given).map_err(|invalid| {
         let message = match invalid {
             Invalid::Option(option) => executors.option_refusal(option, &executor),
             Invalid::Value(option, reason) => format!("Invalid value for '--{option}': {reason}."),
         };
-        Refusal::usage(NAME, message)
+        Refusal::usage(command, message)
     })?;
-    Ok((prepare, remark))
+    Ok(Chosen { name: executor.name, prepare, remark })
 }
 
 impl Args {
+    /// What is wrong with these arguments, as far as it can be told before a worker is started.
+    pub(crate) fn check(&self, executors: &Executors) -> Result<(), Refusal> {
+        executor(NAME, executors, self.executor.as_deref(), &self.own)?;
+        dequeue_strategy(self.dequeue_strategy.as_deref())?;
+        self.logging.format(NAME)?;
+        self.webhooks().map(drop)
+    }
+
     /// Takes over what the worker's supervisor says where the arguments say nothing.
     fn complete(&mut self, supervisor: &Supervisor) -> Result<(), Refusal> {
         if self.name.as_ref().is_none_or(String::is_empty) {
@@ -364,6 +366,7 @@ impl Args {
         options.concurrency = self.concurrency.map(|jobs| usize::try_from(jobs).unwrap_or(usize::MAX));
         options.stop_timeout = self.stop_timeout;
         options.burst = self.burst;
+        options.starts_suspended = self.start_suspended;
         options.max_jobs = self.max_jobs;
         options.max_idle = self.max_idle_time;
         options.result_ttl = Ttl::from_wire(self.results_ttl);
@@ -378,28 +381,8 @@ impl Args {
             (false, true) => Scheduling::Nothing,
             (false, false) => Scheduling::default(),
         };
-        options.log_descriptions = !self.logging.disable_job_desc_logging;
+        options.log_descriptions = !self.disable_job_desc_logging;
         options
-    }
-}
-
-impl Logging {
-    fn format(&self) -> Result<Format, Refusal> {
-        let made = |date, option| {
-            Format::new(&self.log_format, date)
-                .map_err(|reason| Refusal::usage(NAME, format!("Invalid value for '{option}': {reason}.")))
-        };
-        // With a date that is well, what is wrong is the line.
-        made(log::DATE_DEFAULT, "--log-format")?;
-        made(&self.date_format, "--date-format")
-    }
-
-    fn level(&self) -> Level {
-        match (self.verbose, self.quiet) {
-            (true, _) => Level::DEBUG,
-            (false, true) => Level::WARN,
-            (false, false) => self.logging_level,
-        }
     }
 }
 
@@ -425,61 +408,6 @@ pub(crate) fn is_named_in(arguments: &[OsString]) -> bool {
 /// Whether it is the one that runs a worker, which `rq worker stop` does not.
 pub(crate) fn is_run_by(arguments: &[OsString]) -> bool {
     is_named_in(&worker_stop::arguments_of(arguments.to_vec()))
-}
-
-/// The program that `--app` names for `rq worker`. Looked for before anything else is read: what that program's executors can
-/// be told, it alone knows.
-pub(crate) fn other_program(arguments: &[OsString]) -> Option<PathBuf> {
-    if !is_named_in(arguments) {
-        return None;
-    }
-    // Behind `--` are queues, of which one may be called `--app`.
-    let mut rest = arguments.iter().skip(2).take_while(|argument| *argument != "--");
-    while let Some(argument) = rest.next() {
-        if argument == APP {
-            return rest.next().map(PathBuf::from);
-        }
-        if let Some(program) = argument.as_bytes().strip_prefix(b"--app=") {
-            return Some(PathBuf::from(OsStr::from_bytes(program)));
-        }
-    }
-    None
-}
-
-/// Becomes `program`; returns only if that fails.
-pub(crate) fn hand_over(program: &Path, arguments: &[OsString]) -> Refusal {
-    // In place of this process, so that it keeps its id, which a supervisor knows.
-    let error = Command::new(located(program)).args(without_app(arguments)).exec();
-    let program = program.display();
-    Refusal::Failed(match error.kind() {
-        io::ErrorKind::NotFound => {
-            format!("there is no program {program}; --app takes its path, such as ./target/release/my-jobs")
-        }
-        _ => format!("{program} cannot be run: {error}"),
-    })
-}
-
-/// A name without a slash means a program right here, if there is one, before any on PATH.
-fn located(program: &Path) -> PathBuf {
-    let is_name = !program.as_os_str().as_bytes().contains(&b'/');
-    if is_name && program.is_file() { Path::new(".").join(program) } else { program.to_owned() }
-}
-
-/// The arguments behind the program's name, without `--app` and what it names.
-fn without_app(arguments: &[OsString]) -> Vec<OsString> {
-    let mut kept = Vec::new();
-    let mut rest = arguments.iter().skip(1);
-    while let Some(argument) = rest.next() {
-        if argument == APP {
-            rest.next();
-        } else if argument == "--" {
-            kept.push(argument.clone());
-            kept.extend(rest.by_ref().cloned());
-        } else if !argument.as_bytes().starts_with(b"--app=") {
-            kept.push(argument.clone());
-        }
-    }
-    kept
 }
 
 /// Writes the process id as RQ does: digits alone, without a line end.
@@ -547,31 +475,6 @@ fn dequeue_strategy(word: Option<&str>) -> Result<DequeueStrategy, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn another_program_gets_all_arguments_but_its_name() {
-        let check = |line: &str, expected: &str| {
-            let arguments: Vec<OsString> = line.split(' ').map(Into::into).collect();
-            let expected: Vec<OsString> = expected.split(' ').map(Into::into).collect();
-            assert_eq!(without_app(&arguments), expected, "{line}");
-        };
-        check("rq worker --app ./my-jobs -w thread high", "worker -w thread high");
-        check("rq worker -b --app=./my-jobs high", "worker -b high");
-        check("rq worker --app a -- --app b", "worker -- --app b");
-    }
-
-    #[test]
-    fn another_program_is_found_whatever_else_is_said() {
-        let check = |line: &str, expected: Option<&str>| {
-            let arguments: Vec<OsString> = line.split(' ').map(Into::into).collect();
-            assert_eq!(other_program(&arguments), expected.map(PathBuf::from), "{line}");
-        };
-        check("rq worker --app ./my-jobs -w own --own-option 3", Some("./my-jobs"));
-        check("rq worker -b --app=./my-jobs high", Some("./my-jobs"));
-        check("rq worker -- --app b", None);
-        check("rq worker --app", None);
-        check("rq enqueue --app b", None);
-    }
 
     #[test]
     fn words_and_leases_are_read() {

@@ -106,7 +106,7 @@ fn is_ours(target: &str) -> bool {
     target.starts_with("rq_")
 }
 
-fn python_level(level: Level) -> (&'static str, u8) {
+pub(super) fn python_level(level: Level) -> (&'static str, u8) {
     match level {
         Level::ERROR => ("ERROR", 40),
         Level::WARN => ("WARNING", 30),

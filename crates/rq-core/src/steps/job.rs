@@ -58,6 +58,23 @@ pub fn exists(keys: &Keys, id: &str) -> Step<bool> {
     Step::new(NAME, pipeline, |answers| single(NAME, answers))
 }
 
+/// Since when jobs wait, in order; `None` where nothing that is a time says so (`HGET … enqueued_at`).
+#[cfg(feature = "worker")]
+pub fn enqueued_at(keys: &Keys, ids: &[String]) -> Step<Vec<Option<Timestamp>>> {
+    const NAME: &str = "when jobs were enqueued";
+    let mut pipeline = redis::Pipeline::with_capacity(ids.len());
+    for id in ids {
+        pipeline.cmd("HGET").arg(keys.job(id)).arg("enqueued_at");
+    }
+    Step::new(NAME, pipeline, |answers| {
+        let times = answers.into_iter().map(|answer| {
+            let text: Option<Vec<u8>> = read(NAME, answer)?;
+            Ok(text.and_then(|text| Timestamp::parse(&String::from_utf8_lossy(&text)).ok()))
+        });
+        times.collect()
+    })
+}
+
 /// A job's status and the newest entry of its results stream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Latest {

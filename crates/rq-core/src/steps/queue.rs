@@ -10,7 +10,7 @@ use crate::job::Job;
 use crate::keys::Keys;
 use crate::link::Step;
 use crate::scripts;
-use crate::steps::single;
+use crate::steps::{read, single};
 use crate::time::Timestamp;
 
 /// The most jobs one run of the script writes, so that Redis serves others between.
@@ -333,6 +333,37 @@ pub fn len(keys: &Keys, queue: &str) -> Step<usize> {
     let mut pipeline = redis::pipe();
     pipeline.cmd("LLEN").arg(keys.queue(queue));
     Step::new(NAME, pipeline, |answers| single(NAME, answers))
+}
+
+/// How many jobs wait in a queue, and the id of the next one.
+#[cfg(feature = "worker")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// How many.
+    pub len: usize,
+    /// The next one, if any.
+    pub next: Option<String>,
+}
+
+/// The heads of `queues`, in their order (`LLEN`, `LINDEX … 0`).
+#[cfg(feature = "worker")]
+pub fn heads(keys: &Keys, queues: &[String]) -> Step<Vec<Head>> {
+    const NAME: &str = "heads of queues";
+    let mut pipeline = redis::Pipeline::with_capacity(2 * queues.len());
+    for queue in queues {
+        pipeline.cmd("LLEN").arg(keys.queue(queue));
+        pipeline.cmd("LINDEX").arg(keys.queue(queue)).arg(0);
+    }
+    Step::new(NAME, pipeline, |answers| {
+        let mut answers = answers.into_iter();
+        let mut heads = Vec::new();
+        while let (Some(len), Some(next)) = (answers.next(), answers.next()) {
+            let next: Option<Vec<u8>> = read(NAME, next)?;
+            let next = next.map(|id| String::from_utf8_lossy(&id).into_owned());
+            heads.push(Head { len: read(NAME, len)?, next });
+        }
+        Ok(heads)
+    })
 }
 
 /// The ids from `offset` on, at most `count`, next one first (`LRANGE`).

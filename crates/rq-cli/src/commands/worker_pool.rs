@@ -1,0 +1,153 @@
+//! `rq worker-pool`: several workers, which are started again when they die (docs/cli.md §3).
+
+mod told;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use rq_manager::{Command, Kind, Manager};
+use tracing::Level;
+
+use self::told::Told;
+use super::worker;
+use crate::app::App;
+use crate::executors::Given;
+use crate::log;
+use crate::logging::{self, Logging};
+use crate::manager::program::Program;
+use crate::manager::supervise::supervise;
+use crate::names;
+use crate::output::note;
+use crate::paint::Paint;
+use crate::refusal::Refusal;
+use crate::server::{Server, Shared};
+use crate::text::Text;
+
+/// The command's name.
+pub(crate) const NAME: &str = "worker-pool";
+/// The most workers: what a Manager has of a kind.
+const WORKERS_MAX: usize = 10_000;
+
+const EXAMPLES: &str = "\
+Examples:
+  my-jobs worker-pool -n 4 high default             # a program that is an rq
+  rq worker-pool --app ./my-jobs -n 4 high default  # the same
+  my-jobs worker-pool -n 4 --burst                  # until all queues are empty";
+
+const MORE: &str = "\
+Each worker is a process, with --with-scheduler. One that ends is started again: at once,
+then after pauses that grow to 30 s; where five in a row fail to begin, more seldom still.
+With --burst nobody is started again.
+
+For several queues at once in one worker there is `rq worker --concurrency`; for workers of
+several kinds, or on several servers, with limits of memory and number, `rq manager`.
+
+Signals: the first SIGINT or SIGTERM lets running jobs end, however long they take; a second
+one, a second later at the earliest, ends them. When the pool is gone, in whatever way, all
+that it has started is gone within two seconds.
+
+Exit codes:
+  0  ended
+  1  could not start
+  2  arguments not understood";
+
+/// Run several workers, and start again those that die.
+///
+/// Logs to standard output, and errors to standard error, as its workers do.
+#[derive(Debug, clap::Args)]
+#[command(before_help = EXAMPLES, after_long_help = MORE)]
+pub(crate) struct Args {
+    /// The queues to serve [default: default].
+    #[arg(value_name = "QUEUES", value_parser = names::queue)]
+    pub(crate) queues: Vec<String>,
+    /// How many workers there are.
+    #[arg(short, long, value_name = "INTEGER", default_value_t = 1, value_parser = workers, allow_negative_numbers = true)]
+    pub(crate) num_workers: usize,
+    /// Stop when all queues are empty.
+    #[arg(short, long)]
+    burst: bool,
+    /// How jobs run: fork (a process for each), thread (a pool of them) or green (coroutines, for many that wait)
+    /// [default: fork].
+    #[arg(
+        short = 'w',
+        long,
+        visible_alias = "worker-class",
+        env = "RQ_WORKER_CLASS",
+        value_name = "EXECUTOR"
+    )]
+    executor: Option<String>,
+    /// Run the jobs of another program that is an rq, with the same arguments.
+    // Read before all others, by `other_program`; here for help alone.
+    #[arg(long = "app", value_name = "PROGRAM")]
+    _app: Option<PathBuf>,
+    /// The values that were given for options which only some executors have.
+    #[arg(skip)]
+    pub(crate) own: Vec<Given>,
+    #[command(flatten)]
+    logging: Logging,
+    /// DEBUG, INFO, WARNING, ERROR or CRITICAL; --verbose and --quiet override it.
+    #[arg(short, long, help_heading = logging::HEADING, alias = "logging_level", value_name = "LEVEL", default_value = "INFO", value_parser = log::level)]
+    logging_level: Level,
+    #[command(flatten)]
+    shared: Shared,
+}
+
+/// Whether this is the command that the arguments of a program name.
+pub(crate) fn is_named_in(arguments: &[OsString]) -> bool {
+    arguments.get(1).is_some_and(|command| command == NAME)
+}
+
+pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
+    // All that can be wrong with the arguments comes first: each worker would say it once more.
+    let chosen = worker::executor(NAME, &app.executors, args.executor.as_deref(), &args.own)?;
+    let format = args.logging.format(NAME)?;
+    let server = args.shared.server()?;
+    let program = Program::this(&app.arguments)?;
+    if let Some(remark) = &chosen.remark {
+        note(Text::line(remark));
+    }
+    let log = log::install(args.logging.level(args.logging_level), format, Paint::of_stdout());
+    let name = fresh_name();
+    let command = args.command(&program, &server, &chosen);
+    let kind = Kind::command(&name, command).count(args.num_workers).naming(|_| fresh_name());
+    let manager = Manager::new([kind]).title(name).wait_time(None).silent().observer(Told::default());
+    let manager = if args.burst { manager.without_replacement() } else { manager };
+    supervise(manager, log, || ())
+}
+
+impl Args {
+    /// The command of one worker.
+    fn command(&self, program: &Program, server: &Server, chosen: &worker::Chosen) -> Command {
+        let mut arguments: Vec<OsString> = vec!["--with-scheduler".into()];
+        arguments.push(format!("--executor={}", chosen.name).into());
+        if chosen.remark.is_some() {
+            // RQ's workers run one job at a time, whatever their class.
+            arguments.push("--concurrency=1".into());
+        }
+        if self.burst {
+            arguments.push("--burst".into());
+        }
+        arguments.extend(self.own.iter().map(|Given { name, value }| format!("--{name}={value}").into()));
+        arguments.extend(self.logging.of_worker(self.logging_level));
+        arguments.push("--".into());
+        arguments.extend(self.queues.iter().map(OsString::from));
+        program.worker(server, &arguments)
+    }
+}
+
+/// A name as RQ gives pools and their workers.
+fn fresh_name() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
+}
+
+/// How many workers: none is no error in RQ, either.
+fn workers(text: &str) -> Result<usize, String> {
+    match text.parse::<i64>() {
+        Ok(..0) => Err("it must be 0 or more".to_owned()),
+        Ok(number) => match usize::try_from(number) {
+            Ok(number) if number <= WORKERS_MAX => Ok(number),
+            _ => Err(format!("it must be at most {WORKERS_MAX}")),
+        },
+        Err(_) => Err(format!("'{text}' is not a valid integer")),
+    }
+}

@@ -1,0 +1,148 @@
+//! The options of `rq worker` in a `[[worker]]`: by their long names, as arguments.
+
+use std::ffi::OsString;
+
+use clap::{Arg, ArgAction};
+
+use super::document::{Fault, Given, Value, nearest, plain, unknown};
+use crate::command_line::{self, Command};
+use crate::commands::worker;
+use crate::executors::Executors;
+use crate::refusal::Refusal;
+
+/// Options that have no place in such a file, and what to do instead.
+const OUT_OF_PLACE: [(&str, &str); 11] = [
+    ("burst", "a Manager keeps its workers; for a burst there is `rq worker-pool --burst`"),
+    ("pid", "several workers would write to one file; `rq manager status --json` has all ids"),
+    ("start_suspended", "workers of a Manager always have it"),
+    ("serializer", "a worker detects the codec of each job"),
+    ("config", "a settings module of Python's is not read; write `url`"),
+    ("path", "no Python is imported here"),
+    ("job_class", "it names a class of Python's"),
+    ("queue_class", "it names a class of Python's"),
+    ("connection_class", "it names a class of Python's"),
+    ("help", "it shows a text, and starts no worker"),
+    ("version", "it shows a text, and starts no worker"),
+];
+
+/// The options of `rq worker` that a file may have, with the executors of a program.
+pub(super) struct WorkerOptions<'a> {
+    executors: &'a Executors,
+    all: Vec<Arg>,
+}
+
+impl<'a> WorkerOptions<'a> {
+    pub(super) fn new(executors: &'a Executors) -> WorkerOptions<'a> {
+        let all = command_line::worker(executors).get_arguments().cloned().collect();
+        WorkerOptions { executors, all }
+    }
+
+    /// Their names as keys.
+    pub(super) fn names(&self) -> impl Iterator<Item = String> {
+        let names = self.all.iter().filter_map(|option| option.get_long().map(plain));
+        names.filter(|name| out_of_place(name).is_none())
+    }
+
+    fn find(&self, word: &str) -> Option<&Arg> {
+        self.all.iter().find(|option| {
+            let names = option.get_long_and_visible_aliases().unwrap_or_default();
+            names.iter().any(|name| plain(name) == word)
+        })
+    }
+
+    /// The arguments that these keys are, each tried by itself. What another program's executors can be told is not known,
+    /// so that an `is_foreign` worker's unknown keys are options unless they look like a slip.
+    pub(super) fn arguments(
+        &self,
+        rest: Vec<Given>,
+        known: &[String],
+        is_foreign: bool,
+    ) -> Result<Vec<OsString>, Fault> {
+        let mut arguments = Vec::new();
+        for given in rest {
+            let word = plain(&given.word);
+            if let Some(reason) = out_of_place(&word) {
+                return Err(Fault::new(given.line, format!("`{}` has no place here: {reason}", given.word)));
+            }
+            let own = match self.find(&word) {
+                Some(option) => self.of_option(option, &given)?,
+                None if is_foreign && nearest(&word, known).is_none() => foreign(&given)?,
+                None => return Err(unknown(&given, known)),
+            };
+            arguments.extend(own);
+        }
+        Ok(arguments)
+    }
+
+    /// What is wrong with all of them together, in the words of `rq worker`.
+    pub(super) fn check(&self, arguments: &[OsString], is_foreign: bool) -> Result<(), String> {
+        let args = self.read(arguments)?;
+        if is_foreign { Ok(()) } else { args.check(self.executors).map_err(reason) }
+    }
+
+    fn of_option(&self, option: &Arg, given: &Given) -> Result<Vec<OsString>, Fault> {
+        let name = option.get_long().unwrap_or_default();
+        let takes_value = !matches!(option.get_action(), ArgAction::SetTrue);
+        let may_lack_value = option.get_num_args().is_some_and(|count| count.min_values() == 0);
+        let arguments: Vec<OsString> = match &given.value {
+            Value::Truth(false) if !takes_value || may_lack_value => Vec::new(),
+            Value::Truth(true) if !takes_value || may_lack_value => vec![format!("--{name}").into()],
+            Value::Truth(_) => return Err(given.fault("it needs a value")),
+            _ if !takes_value => return Err(given.fault("it is true or false")),
+            Value::List(values) if matches!(option.get_action(), ArgAction::Append) => {
+                values.iter().map(|value| argument(name, value, given)).collect::<Result<_, _>>()?
+            }
+            value => vec![argument(name, value, given)?],
+        };
+        self.read(&arguments).map_err(|reason| given.fault(reason))?;
+        Ok(arguments)
+    }
+
+    fn read(&self, arguments: &[OsString]) -> Result<Box<worker::Args>, String> {
+        let line: Vec<OsString> =
+            ["rq", worker::NAME].map(OsString::from).into_iter().chain(arguments.iter().cloned()).collect();
+        match command_line::read("rq", &line, self.executors) {
+            Ok(Some(Command::Worker(args))) => Ok(args),
+            Ok(_) => Err("it is another command".to_owned()),
+            Err(refusal) => Err(reason(refusal)),
+        }
+    }
+}
+
+fn out_of_place(word: &str) -> Option<&'static str> {
+    OUT_OF_PLACE.iter().find(|(name, _)| *name == word).map(|(_, reason)| *reason)
+}
+
+fn foreign(given: &Given) -> Result<Vec<OsString>, Fault> {
+    let name = given.word.replace('_', "-");
+    match &given.value {
+        Value::Truth(false) => Ok(Vec::new()),
+        Value::Truth(true) => Ok(vec![format!("--{name}").into()]),
+        Value::List(values) => values.iter().map(|value| argument(&name, value, given)).collect(),
+        value => Ok(vec![argument(&name, value, given)?]),
+    }
+}
+
+fn argument(name: &str, value: &Value, given: &Given) -> Result<OsString, Fault> {
+    let value = match value {
+        Value::Text(text) if text.contains('\0') => return Err(given.fault("a NUL cannot be an argument")),
+        Value::Text(text) => text.clone(),
+        Value::Integer(number) => number.to_string(),
+        Value::Float(number) => number.to_string(),
+        Value::Truth(_) | Value::List(_) | Value::Table(_) => {
+            return Err(given.fault("it is neither a text nor a number"));
+        }
+    };
+    Ok(format!("--{name}={value}").into())
+}
+
+/// A refusal of a command line as the end of a sentence about a key.
+fn reason(refusal: Refusal) -> String {
+    let message = refusal.reason().unwrap_or_default().to_owned();
+    // The key is named already.
+    let reason = match message.strip_prefix("Invalid value for '") {
+        Some(rest) => rest.split_once("': ").map_or(rest, |(_, reason)| reason),
+        None => &message,
+    };
+    reason.trim_end_matches('.').to_owned()
+}

@@ -34,6 +34,7 @@ mod limits;
 mod lives;
 mod maintenance;
 mod management;
+mod manager_kills;
 mod memory_group;
 mod model;
 mod names;

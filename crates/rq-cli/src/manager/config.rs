@@ -69,7 +69,10 @@ impl Source {
             Some(given) => match given.value {
                 Value::List(entries) => entries,
                 _ => {
-                    return Err(Fault::new(given.line, "workers are written as tables of a list: [[worker]]"));
+                    return Err(Fault::new(
+                        given.line,
+                        "workers are written as tables of a list: [[worker]]",
+                    ));
                 }
             },
             None => Vec::new(),

@@ -185,7 +185,10 @@ fn server(table: &mut Table, around: &Around<'_>) -> Result<Server, Fault> {
             let server = (around.server)().map_err(|refusal| {
                 Fault::new(
                     line,
-                    format!("the entry has no `url`, and there is none for it: {}", refusal.reason().unwrap_or_default().to_owned()),
+                    format!(
+                        "the entry has no `url`, and there is none for it: {}",
+                        refusal.reason().unwrap_or_default().to_owned()
+                    ),
                 )
             })?;
             return Ok(Server { keys: keys.unwrap_or(server.keys), ..server });

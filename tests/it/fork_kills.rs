@@ -5,8 +5,8 @@
 //! | `family` | the processes, as the system lists them |
 //! | `whereabouts` | where every job is |
 
-mod family;
-mod whereabouts;
+pub(crate) mod family;
+pub(crate) mod whereabouts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};

@@ -152,7 +152,12 @@ fn a_limit_below_what_a_child_holds_at_rest_is_refused_with_the_figure() {
     // Nothing else is left to do for it.
     assert_eq!(manager.wait(LIMIT).code(), Some(1), "{}", manager.report());
     let told = manager.text(Stream::Stderr);
-    assert!(told.contains("none of the processes can be started: quick: the soft memory limit of 1 MB is no more than the"), "{told}");
+    assert!(
+        told.contains(
+            "none of the processes can be started: quick: the soft memory limit of 1 MB is no more than the"
+        ),
+        "{told}"
+    );
     assert_eq!(Process::all_on(&scratch), []);
 
     // Others go on.
@@ -231,11 +236,13 @@ fn who_fails_again_and_again_is_replaced_more_and_more_seldom() {
 #[test]
 fn what_a_child_has_started_goes_with_it_and_not_before() {
     let offenders = Offenders::start("grandchildren");
-    let named = |name: &str| Process::all_on(&offenders.scratch).into_iter().filter(|it| it.name == name).count();
+    let named =
+        |name: &str| Process::all_on(&offenders.scratch).into_iter().filter(|it| it.name == name).count();
     until(|| named("sleep") == 2);
     // Their parent is gone, and who started them is not: several looks leave them alone.
     let requests = |count| {
-        let requests = || offenders.slot("grandchildren-1").children.first().map_or(0, |child| child.requests);
+        let requests =
+            || offenders.slot("grandchildren-1").children.first().map_or(0, |child| child.requests);
         until(|| requests() >= count);
     };
     requests(50);
@@ -322,7 +329,11 @@ fn orders_change_how_many_there_are_and_who() {
     });
     assert_eq!(offenders.slot("idles-1").last_end, Some(rq_manager::Cause::Renewed));
     assert_eq!(offenders.slot("quick-1").ends.get("renewed"), None);
-    assert!(ask(Order::Scale { kind: "idle".to_owned(), count: 1 }).unwrap_err().contains("there are idles, quick"));
+    assert!(
+        ask(Order::Scale { kind: "idle".to_owned(), count: 1 })
+            .unwrap_err()
+            .contains("there are idles, quick")
+    );
     assert!(ask(Order::Reload).unwrap_err().contains("no configuration"));
     ask(Order::Stop { now: false }).unwrap();
     offenders.line("Stopped");

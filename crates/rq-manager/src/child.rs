@@ -63,7 +63,13 @@ enum Tells {
 }
 
 impl Child {
-    pub(crate) fn forked(pid: Pid, board: Board, slot: &SlotName, kind: &Kind, max_requests: Option<u64>) -> Child {
+    pub(crate) fn forked(
+        pid: Pid,
+        board: Board,
+        slot: &SlotName,
+        kind: &Kind,
+        max_requests: Option<u64>,
+    ) -> Child {
         Child::new(pid, slot.to_string(), forked_mark(slot, pid), Tells::Board(board), kind, max_requests)
     }
 
@@ -150,6 +156,11 @@ impl Child {
     /// Whether a forked child has begun to leave behind its last request.
     pub(crate) fn is_full(&self) -> bool {
         matches!(&self.tells, Tells::Board(board) if board.phase() == Phase::Full)
+    }
+
+    /// Whether its limits count by now: what it holds when it is ready tells whether they can work at all.
+    pub(crate) fn is_judged(&self, now: Instant) -> bool {
+        self.is_ready || now.duration_since(self.began) >= READY_AFTER
     }
 
     /// What a forked child held before it had done anything.

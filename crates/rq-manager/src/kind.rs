@@ -46,9 +46,12 @@ pub(crate) struct Limits {
 /// How a child is made.
 #[derive(Clone)]
 pub(crate) enum Start {
-    Fork(Rc<dyn Fn(&SlotName) -> Box<dyn Process>>),
+    Fork(Make),
     Execute(Command),
 }
+
+/// Makes, in a forked child, what it does.
+type Make = Rc<dyn Fn(&SlotName) -> Box<dyn Process>>;
 
 impl Start {
     /// Whether a successor may begin while its predecessor still leaves: forked children may have something that two must
@@ -213,7 +216,9 @@ impl Kind {
             ));
         }
         if timeout == &Some(Duration::ZERO) || silence == &Some(Duration::ZERO) {
-            return Err("a time limit of 0 s leaves no time for anything; leave it out for no limit".to_owned());
+            return Err(
+                "a time limit of 0 s leaves no time for anything; leave it out for no limit".to_owned()
+            );
         }
         Ok(())
     }

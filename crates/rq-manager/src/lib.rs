@@ -63,8 +63,12 @@ mod memory;
 mod notices;
 mod order;
 mod orders;
+mod owned_path;
 mod process;
 mod run;
+#[cfg(test)]
+mod scratch;
+mod shown;
 mod slot;
 mod slot_name;
 mod status;

@@ -67,12 +67,7 @@ pub(crate) fn tell(event: &ManagerEvent<'_>) {
         ManagerEvent::Stray { pid } => warn!("{pid} was left behind by a child that is gone, and is ended"),
         ManagerEvent::Reloaded { added, changed, removed } => {
             let list = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-            info!(
-                "Reloaded: new {}; changed {}; removed {}",
-                list(added),
-                list(changed),
-                list(removed)
-            );
+            info!("Reloaded: new {}; changed {}; removed {}", list(added), list(changed), list(removed));
         }
         ManagerEvent::ReloadFailed { reason } => error!("Not reloaded, all stays as it was: {reason}"),
         ManagerEvent::Scaled { kind, from, to } => info!("{kind}: {to} processes in place of {from}"),

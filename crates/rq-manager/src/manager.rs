@@ -5,14 +5,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::control::Control;
 use crate::error::{BoxError, ManagerError};
 use crate::event::Observer;
 use crate::kind::Kind;
 use crate::log::Log;
 use crate::order::Order;
 use crate::orders::{Orders, Sender};
-use crate::supervisor::{Supervisor, Rules};
+use crate::supervisor::{Rules, Supervisor};
 
 /// How far apart the Manager looks at its children, unless it was told.
 const CHECK_POINT_DEFAULT: Duration = Duration::from_secs(1);
@@ -131,8 +130,7 @@ impl Manager {
     /// processes can be started.
     pub fn start(self) -> Result<(), ManagerError> {
         check(&self.kinds)?;
-        let control = self.control.map(Control::bind).transpose()?;
-        Supervisor::launch(self.kinds, self.rules, control, self.orders)?.run()
+        Supervisor::launch(self.kinds, self.rules, self.control, self.orders)?.run()
     }
 }
 

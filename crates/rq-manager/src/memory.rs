@@ -37,9 +37,9 @@ pub(crate) fn lowest_limit_bytes(limits: &Limits) -> Option<u64> {
 /// Why limits cannot work for a child that holds so much before its first run.
 pub(crate) fn refusal(limits: &Limits, baseline_bytes: u64) -> Option<String> {
     let both = [("soft", limits.soft_memory_limit), ("hard", limits.hard_memory_limit)];
-    let (word, limit) = both
-        .into_iter()
-        .find_map(|(word, limit)| bytes(limit).filter(|bytes| *bytes <= baseline_bytes).zip(limit).map(|(_, limit)| (word, limit)))?;
+    let (word, limit) = both.into_iter().find_map(|(word, limit)| {
+        bytes(limit).filter(|bytes| *bytes <= baseline_bytes).zip(limit).map(|(_, limit)| (word, limit))
+    })?;
     Some(format!(
         "the {word} memory limit of {limit} MB is no more than the {} that a child holds before it has done anything; raise it",
         megabytes(baseline_bytes)

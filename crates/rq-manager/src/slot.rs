@@ -46,11 +46,18 @@ pub(crate) enum Renewal {
 pub(crate) enum Rest {
     None,
     /// Its last child has failed.
-    Waiting { until: Instant },
+    Waiting {
+        until: Instant,
+    },
     /// Its children fail to begin.
-    Parked { until: Instant, reason: String },
+    Parked {
+        until: Instant,
+        reason: String,
+    },
     /// What it was told cannot work.
-    Refused { reason: String },
+    Refused {
+        reason: String,
+    },
 }
 
 /// A child that is gone.
@@ -176,13 +183,21 @@ impl Slot {
     }
 
     /// A child is gone: why, and what becomes of the slot.
-    pub(crate) fn lose(&mut self, pid: Pid, exit: Exit, of_memory: bool, now: Instant, draw: f64) -> Option<Gone> {
+    pub(crate) fn lose(
+        &mut self,
+        pid: Pid,
+        exit: Exit,
+        of_memory: bool,
+        now: Instant,
+        draw: f64,
+    ) -> Option<Gone> {
         let has_pid = |child: &mut Child| child.pid == pid;
         let was_current = !self.leaving.iter_mut().any(has_pid);
-        let mut child = self.serving.take_if(has_pid).or_else(|| self.coming.take_if(has_pid)).or_else(|| {
-            let at = self.leaving.iter_mut().position(has_pid)?;
-            Some(self.leaving.remove(at))
-        })?;
+        let mut child =
+            self.serving.take_if(has_pid).or_else(|| self.coming.take_if(has_pid)).or_else(|| {
+                let at = self.leaving.iter_mut().position(has_pid)?;
+                Some(self.leaving.remove(at))
+            })?;
         // It may have become ready since it was looked at.
         child.look_ready(now);
         let told = child.ending.as_ref().map(|ending| ending.cause.clone());
@@ -227,7 +242,9 @@ impl Slot {
     /// When something is to be done here, though nothing happens.
     pub(crate) fn next(&self, now: Instant) -> Option<Instant> {
         let rest = match &self.rest {
-            Rest::Waiting { until } | Rest::Parked { until, .. } if self.is_wanted && *until > now => Some(*until),
+            Rest::Waiting { until } | Rest::Parked { until, .. } if self.is_wanted && *until > now => {
+                Some(*until)
+            }
             _ => None,
         };
         let endings = self.children().filter_map(|child| child.ending.as_ref()?.next());

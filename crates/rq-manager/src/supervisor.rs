@@ -18,6 +18,7 @@ mod requests;
 mod sources;
 mod strays;
 
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -86,7 +87,7 @@ impl Supervisor {
     pub(crate) fn launch(
         kinds: Vec<Kind>,
         mut rules: Rules,
-        control: Option<Control>,
+        control: Option<PathBuf>,
         orders: Orders,
     ) -> Result<Supervisor, ManagerError> {
         let inherited = Inherited::of_this_process()
@@ -96,6 +97,7 @@ impl Supervisor {
         let kept = rq_process::leave_keeper_behind(single_threaded)
             .map_err(ManagerError::system("the keeper cannot be left behind"))?;
         rq_process::adopt_orphans().map_err(ManagerError::system("orphans cannot be adopted"))?;
+        let control = control.map(Control::bind).transpose()?;
         let sources = Sources::open(control, orders)?;
         if let Some(on_begin) = rules.on_begin.take() {
             on_begin();
@@ -167,7 +169,9 @@ impl Supervisor {
         let mut first = None;
         for slot in &self.slots {
             match &slot.rest {
-                Rest::Refused { reason } if slot.is_empty() => first = first.or(Some((&slot.kind.name, reason))),
+                Rest::Refused { reason } if slot.is_empty() => {
+                    first = first.or(Some((&slot.kind.name, reason)))
+                }
                 _ => return None,
             }
         }
@@ -234,9 +238,9 @@ impl Supervisor {
     fn push_children(&mut self, now: Instant) {
         for at in 0..self.slots.len() {
             let slot = &mut self.slots[at];
-            let killed = slot.children_mut().filter_map(|child| {
-                (child.push(now) == Some(Push::Kill)).then_some(child.pid.as_raw())
-            });
+            let killed = slot
+                .children_mut()
+                .filter_map(|child| (child.push(now) == Some(Push::Kill)).then_some(child.pid.as_raw()));
             for pid in killed.collect::<Vec<_>>() {
                 let slot = self.slots[at].name.clone();
                 self.tell(Some(&slot), ManagerEvent::Forced { slot: &slot, pid });
@@ -258,9 +262,11 @@ impl Supervisor {
     fn lose(&mut self, pid: Pid, exit: Exit) {
         let now = Instant::now();
         let of_memory = exit == Exit::Signal(Signal::SIGKILL as i32) && self.oom_kills.since_last() > 0;
-        let lost = self.slots.iter_mut().enumerate().find_map(|(at, slot)| {
-            slot.lose(pid, exit, of_memory, now, draw()).map(|gone| (at, gone))
-        });
+        let lost = self
+            .slots
+            .iter_mut()
+            .enumerate()
+            .find_map(|(at, slot)| slot.lose(pid, exit, of_memory, now, draw()).map(|gone| (at, gone)));
         // A stray is nobody's.
         let Some((at, gone)) = lost else { return };
         let slot = self.slots[at].name.clone();
@@ -302,7 +308,10 @@ impl Supervisor {
                 self.tell(Some(&name), ManagerEvent::Ready { slot: &name, pid, name: &child });
             }
             for (pid, cause) in leaving {
-                self.tell(Some(&name), ManagerEvent::Ending { slot: &name, pid: pid.as_raw(), cause: &cause });
+                self.tell(
+                    Some(&name),
+                    ManagerEvent::Ending { slot: &name, pid: pid.as_raw(), cause: &cause },
+                );
             }
         }
     }

@@ -13,8 +13,8 @@ const HORSE: &str = "rq-horse";
 
 /// One process, at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Process {
-    pub(super) pid: u32,
+pub(crate) struct Process {
+    pub(crate) pid: u32,
     /// In ticks since the system started: with the id, it names one process for good.
     started: u64,
     parent: u32,
@@ -24,24 +24,38 @@ pub(super) struct Process {
 
 impl Process {
     /// Whether it still runs. One that has ended and waits to be reaped does not.
-    pub(super) fn lives(&self) -> bool {
+    pub(crate) fn lives(&self) -> bool {
         read(self.pid).is_some_and(|now| now.is_same(self) && !now.is_zombie)
     }
 
     /// Whether it has ended, and nobody has taken notice.
-    pub(super) fn is_zombie(&self) -> bool {
+    pub(crate) fn is_zombie(&self) -> bool {
         read(self.pid).is_some_and(|now| now.is_same(self) && now.is_zombie)
     }
 
     /// Kills it; `false` when it is gone already.
-    pub(super) fn kill(&self) -> bool {
+    pub(crate) fn kill(&self) -> bool {
         let pid = i32::try_from(self.pid).expect("process ids fit");
         self.lives() && kill(Pid::from_raw(pid), Signal::SIGKILL).is_ok()
     }
 
     /// How many threads it has.
-    pub(super) fn threads(&self) -> usize {
+    pub(crate) fn threads(&self) -> usize {
         fs::read_dir(format!("/proc/{}/task", self.pid)).map_or(0, Iterator::count)
+    }
+
+    /// How many generations it is younger than `ancestor`, if that is one of its ancestors, or itself.
+    pub(crate) fn generations_below(&self, ancestor: u32) -> Option<usize> {
+        /// No family here is as old.
+        const GENERATIONS_MAX: usize = 20;
+        let mut one = self.clone();
+        for generation in 0..GENERATIONS_MAX {
+            if one.pid == ancestor {
+                return Some(generation);
+            }
+            one = read(one.parent)?;
+        }
+        None
     }
 
     fn is_same(&self, other: &Process) -> bool {
@@ -50,26 +64,26 @@ impl Process {
 }
 
 /// The fork server of a worker, if it has one.
-pub(super) fn fork_server(worker: u32) -> Option<Process> {
+pub(crate) fn fork_server(worker: u32) -> Option<Process> {
     all().into_iter().find(|one| one.parent == worker && one.name == FORK_SERVER && !one.is_zombie)
 }
 
 /// The horses of a fork server, those that have just been born too.
-pub(super) fn horses(server: &Process) -> Vec<Process> {
+pub(crate) fn horses(server: &Process) -> Vec<Process> {
     let mut horses = all();
     horses.retain(|one| one.parent == server.pid && !one.is_zombie);
     horses
 }
 
 /// Those of them that run jobs: a younger one still has its parent's name.
-pub(super) fn grown_horses(server: &Process) -> Vec<Process> {
+pub(crate) fn grown_horses(server: &Process) -> Vec<Process> {
     let mut horses = horses(server);
     horses.retain(|one| one.name == HORSE);
     horses
 }
 
 /// All that were started for a key space and run, whoever is their parent by now.
-pub(super) fn of_scratch(scratch: &Scratch) -> Vec<Process> {
+pub(crate) fn of_scratch(scratch: &Scratch) -> Vec<Process> {
     let [_, (variable, prefix)] = scratch.env();
     let setting = format!("{variable}={prefix}");
     let has_setting = |one: &Process| {
@@ -82,7 +96,7 @@ pub(super) fn of_scratch(scratch: &Scratch) -> Vec<Process> {
 }
 
 /// What a worker and its fork server have not reaped.
-pub(super) fn zombies(worker: u32) -> Vec<Process> {
+pub(crate) fn zombies(worker: u32) -> Vec<Process> {
     let all = all();
     let is_parent = |pid: u32| pid == worker || all.iter().any(|one| one.pid == pid && one.parent == worker);
     all.iter().filter(|one| one.is_zombie && is_parent(one.parent)).cloned().collect()

@@ -6,15 +6,15 @@ use rq_tests::Scratch;
 
 /// All ids by book, read in one transaction: a job on its way is in one of them.
 #[derive(Debug)]
-pub(super) struct Whereabouts {
-    pub(super) waiting: BTreeSet<String>,
-    pub(super) running: BTreeSet<String>,
-    pub(super) finished: BTreeSet<String>,
-    pub(super) failed: BTreeSet<String>,
+pub(crate) struct Whereabouts {
+    pub(crate) waiting: BTreeSet<String>,
+    pub(crate) running: BTreeSet<String>,
+    pub(crate) finished: BTreeSet<String>,
+    pub(crate) failed: BTreeSet<String>,
 }
 
 impl Whereabouts {
-    pub(super) fn of(scratch: &Scratch, queue: &str) -> Self {
+    pub(crate) fn of(scratch: &Scratch, queue: &str) -> Self {
         let mut pipeline = redis::pipe();
         pipeline.atomic().lrange(scratch.key(format!("queue:{queue}")), 0, -1);
         for book in ["wip", "finished", "failed"] {
@@ -27,7 +27,7 @@ impl Whereabouts {
     }
 
     /// The ids in any book.
-    pub(super) fn accounted(&self) -> BTreeSet<String> {
+    pub(crate) fn accounted(&self) -> BTreeSet<String> {
         [&self.waiting, &self.running, &self.finished, &self.failed].into_iter().flatten().cloned().collect()
     }
 }

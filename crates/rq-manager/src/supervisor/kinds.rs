@@ -30,7 +30,8 @@ impl Supervisor {
                     kinds.map(|kind| kind.name.clone()).collect::<Vec<_>>()
                 };
                 let changed = self.set_kinds(kinds);
-                let is_in = |kinds: &[Rc<Kind>], kind: &Kind| kinds.iter().any(|known| known.name == kind.name);
+                let is_in =
+                    |kinds: &[Rc<Kind>], kind: &Kind| kinds.iter().any(|known| known.name == kind.name);
                 let added = names(&mut self.kinds.iter().filter(|kind| !is_in(&before, kind)));
                 let removed = names(&mut before.iter().filter(|kind| !is_in(&self.kinds, kind)));
                 self.tell(
@@ -170,6 +171,9 @@ impl Slot {
     /// Is to go, once its children have.
     fn remove(&mut self, now: Instant) {
         self.is_wanted = false;
-        self.serving.iter_mut().chain(&mut self.coming).for_each(|child| child.ask(Cause::Removed, None, now));
+        self.serving
+            .iter_mut()
+            .chain(&mut self.coming)
+            .for_each(|child| child.ask(Cause::Removed, None, now));
     }
 }

@@ -54,7 +54,10 @@ impl Supervisor {
             let is_late = now.duration_since(self.looks.next) > LATE_AFTER;
             self.looks.next = now + self.looks.check_point;
             if is_late {
-                self.slots.iter_mut().flat_map(|slot| slot.children_mut()).for_each(|child| child.excuse(now));
+                self.slots
+                    .iter_mut()
+                    .flat_map(|slot| slot.children_mut())
+                    .for_each(|child| child.excuse(now));
             }
         }
         if is_due || self.looks.strays_wanted || self.strays.next().is_some_and(|at| at <= now) {
@@ -93,9 +96,9 @@ impl Supervisor {
         for at in 0..self.slots.len() {
             let slot = &mut self.slots[at];
             let mut reason = None;
-            for child in slot.children_mut() {
+            for child in slot.children_mut().filter(|child| child.is_judged(now)) {
                 let Some(held) = held(child) else { continue };
-                if child.memory.held_bytes.is_none() && child.is_ready {
+                if child.memory.held_bytes.is_none() {
                     let baseline = child.baseline_bytes().unwrap_or(held);
                     reason = reason.or(refusal(&child.limits, baseline));
                 }

@@ -13,11 +13,18 @@ impl Supervisor {
         let kinds = self.kinds.iter().map(|kind| KindStatus {
             name: kind.name.clone(),
             count: self.count(&kind.name),
-            slots: self.slots.iter().filter(|slot| slot.name.kind == kind.name).map(|slot| slot.status(now)).collect(),
+            slots: self
+                .slots
+                .iter()
+                .filter(|slot| slot.name.kind == kind.name)
+                .map(|slot| slot.status(now))
+                .collect(),
         });
         // Those of kinds that are no more, until their last child has left.
         let mut kinds: Vec<KindStatus> = kinds.collect();
-        for slot in self.slots.iter().filter(|slot| !self.kinds.iter().any(|kind| kind.name == slot.name.kind)) {
+        for slot in
+            self.slots.iter().filter(|slot| !self.kinds.iter().any(|kind| kind.name == slot.name.kind))
+        {
             let name = &slot.name.kind;
             let at = kinds.iter().position(|kind| kind.name == *name).unwrap_or_else(|| {
                 kinds.push(KindStatus { name: name.clone(), count: 0, slots: Vec::new() });

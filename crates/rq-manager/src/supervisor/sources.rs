@@ -57,7 +57,8 @@ impl Watchdog {
     fn of_this_process() -> Option<Watchdog> {
         let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
         let limit = Duration::from_micros(number("WATCHDOG_USEC").filter(|limit| *limit > 0)?);
-        let is_meant = number("WATCHDOG_PID").is_none_or(|pid| i64::from(getppid().as_raw()) == pid.cast_signed());
+        let is_meant =
+            number("WATCHDOG_PID").is_none_or(|pid| i64::from(getppid().as_raw()) == pid.cast_signed());
         is_meant.then(|| Watchdog { pause: limit / 2, next: Instant::now() })
     }
 }
@@ -80,11 +81,11 @@ impl Sources {
 
     /// Waits until something has happened, or `until`.
     pub(super) fn wait(&self, until: Instant) {
-        let control = self.control.iter().flat_map(Control::descriptors);
-        let all = [self.signals.as_fd(), self.notices.descriptor()].into_iter();
-        let all = all.chain(self.orders.descriptor()).map(|descriptor| (descriptor, PollFlags::POLLIN));
+        let own =
+            [self.signals.as_fd(), self.notices.descriptor()].into_iter().chain(self.orders.descriptor());
+        let own = own.map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN));
         let mut all: Vec<PollFd<'_>> =
-            all.chain(control).map(|(descriptor, events)| PollFd::new(descriptor, events)).collect();
+            own.chain(self.control.iter().flat_map(Control::descriptors)).collect();
         let left = until.saturating_duration_since(Instant::now()).min(WAIT_LONGEST);
         // A part of a millisecond is one, or the loop would spin through it.
         let left = PollTimeout::try_from(left.as_micros().div_ceil(1000) as i32).unwrap_or(PollTimeout::ZERO);
@@ -103,7 +104,7 @@ impl Sources {
 
     /// Closes, in a forked child, what is the Manager's.
     pub(super) fn close_in_child(&self) {
-        let control = self.control.iter().flat_map(Control::descriptors).map(|(descriptor, _)| descriptor);
+        let control = self.control.iter().flat_map(Control::opened);
         let all: Vec<BorrowedFd<'_>> = [self.signals.as_fd(), self.notices.descriptor()]
             .into_iter()
             .chain(self.orders.descriptor())

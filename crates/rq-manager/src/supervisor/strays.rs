@@ -71,8 +71,8 @@ fn is_made_by_one_of<'a>(mut children: impl Iterator<Item = &'a Child>, pid: Pid
 /// The mark that a process was started with. One that was only forked has that of its parent's program.
 fn mark_of(pid: Pid) -> Option<String> {
     let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
-    let mark = environment.split(|byte| *byte == 0).find_map(|variable| {
-        variable.strip_prefix(MARK_VARIABLE.as_bytes())?.strip_prefix(b"=")
-    })?;
+    let mark = environment
+        .split(|byte| *byte == 0)
+        .find_map(|variable| variable.strip_prefix(MARK_VARIABLE.as_bytes())?.strip_prefix(b"="))?;
     Some(String::from_utf8_lossy(mark).into_owned())
 }

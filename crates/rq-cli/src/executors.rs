@@ -25,6 +25,8 @@ pub(crate) struct NamedExecutor {
     pub(crate) name: &'static str,
     options: Vec<OwnOption>,
     make: Make,
+    /// Whether it is known to run nothing but a program's handlers.
+    pub(crate) needs_handlers: bool,
 }
 
 /// Makes what prepares a worker, with what is given of the executor's options.
@@ -71,7 +73,12 @@ impl NamedExecutor {
                 Box::new(move |program, options| rq_worker::prepare::<L>(program, options, own));
             Ok(prepare)
         };
-        NamedExecutor { name: L::NAME, options: options.collect(), make: Rc::new(make) }
+        NamedExecutor {
+            name: L::NAME,
+            options: options.collect(),
+            make: Rc::new(make),
+            needs_handlers: false,
+        }
     }
 
     /// What prepares a worker, with what was given of this executor's options.
@@ -111,6 +118,7 @@ impl Executors {
         executors.add::<rq_worker_thread::Thread>(());
         #[cfg(feature = "green")]
         executors.add::<rq_worker_green::Green>(Default::default());
+        executors.all.iter_mut().for_each(|executor| executor.needs_handlers = true);
         executors
     }
 

@@ -263,6 +263,8 @@ pub(crate) fn run(mut args: Args, app: App) -> Result<(), Refusal> {
 pub(crate) struct Chosen {
     /// Its name for `-w`.
     pub(crate) name: &'static str,
+    /// Whether it is known to run nothing but a program's handlers.
+    pub(crate) needs_handlers: bool,
     /// What prepares a worker that has it.
     prepare: Prepare,
     /// What is used in the place of a Python class.
@@ -286,13 +288,17 @@ pub(crate) fn executor(
         };
         Refusal::usage(command, message)
     })?;
-    Ok(Chosen { name: executor.name, prepare, remark })
+    Ok(Chosen { name: executor.name, needs_handlers: executor.needs_handlers, prepare, remark })
 }
 
 impl Args {
-    /// What is wrong with these arguments, as far as it can be told before a worker is started.
-    pub(crate) fn check(&self, executors: &Executors) -> Result<(), Refusal> {
-        executor(NAME, executors, self.executor.as_deref(), &self.own)?;
+    /// What is wrong with these arguments, as far as it can be told before a worker is started, for a program that has
+    /// handlers or not.
+    pub(crate) fn check(&self, executors: &Executors, has_handlers: bool) -> Result<(), Refusal> {
+        let chosen = executor(NAME, executors, self.executor.as_deref(), &self.own)?;
+        if chosen.needs_handlers && !has_handlers {
+            return Err(Refusal::Unable(WorkerError::NoHandlers.to_string()));
+        }
         dequeue_strategy(self.dequeue_strategy.as_deref())?;
         self.logging.format(NAME)?;
         self.webhooks().map(drop)

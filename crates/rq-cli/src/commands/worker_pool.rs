@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use rq_manager::{Command, Kind, Manager};
+use rq_worker::WorkerError;
 use tracing::Level;
 
 use self::told::Told;
@@ -49,7 +50,7 @@ that it has started is gone within two seconds.
 Exit codes:
   0  ended
   1  could not start
-  2  arguments not understood";
+  2  arguments not understood, or no jobs to run";
 
 /// Run several workers, and start again those that die.
 ///
@@ -100,6 +101,9 @@ pub(crate) fn is_named_in(arguments: &[OsString]) -> bool {
 pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
     // All that can be wrong with the arguments comes first: each worker would say it once more.
     let chosen = worker::executor(NAME, &app.executors, args.executor.as_deref(), &args.own)?;
+    if chosen.needs_handlers && app.program.handlers.is_empty() {
+        return Err(Refusal::Unable(WorkerError::NoHandlers.to_string()));
+    }
     let format = args.logging.format(NAME)?;
     let server = args.shared.server()?;
     let program = Program::this(&app.arguments)?;

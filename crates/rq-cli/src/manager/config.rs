@@ -49,6 +49,8 @@ pub(crate) struct Source {
     pub(crate) path: PathBuf,
     pub(crate) program: Program,
     pub(crate) executors: Executors,
+    /// Whether it has jobs that it can run.
+    pub(crate) has_handlers: bool,
     /// The URL that the Manager's own arguments name.
     pub(crate) url: Option<String>,
     /// What these say of the log.
@@ -86,7 +88,7 @@ impl Source {
     }
 
     fn entries(&self, tables: Vec<Value>) -> Result<Vec<Entry>, Fault> {
-        let options = WorkerOptions::new(&self.executors);
+        let options = WorkerOptions::new(&self.executors, self.has_handlers);
         // Only where it is needed: what the environment says may be of no use.
         let server = OnceCell::new();
         let named = || match server.get() {

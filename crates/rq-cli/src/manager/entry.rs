@@ -9,7 +9,7 @@ use rq_manager::{Command, Kind};
 
 use super::backlog::Scale;
 use super::document::{Fault, Given, Table, Value, plain};
-use super::options::WorkerOptions;
+use super::options::{Arguments, WorkerOptions};
 use super::program::{Program, URL_VARIABLE};
 use crate::names;
 use crate::other_program::located;
@@ -103,12 +103,13 @@ impl Entry {
         let app = table.take("app").map(|given| given.text().map(PathBuf::from)).transpose()?;
         let program = app.as_ref().map(|app| Program::at(located(app)));
         let environment = environment(&mut table)?;
-        let mut arguments = around.logging.to_vec();
-        arguments.extend(options(table, around, app.is_some())?);
-        arguments.push("--".into());
-        arguments.extend(queues.iter().map(OsString::from));
+        let Arguments { known, foreign } = options(table, around, app.is_some())?;
+        let mut arguments = [around.logging, &known].concat();
         let together = around.options.check(&arguments, app.is_some());
         together.map_err(|reason| Fault::new(line, format!("the entry cannot be used: {reason}")))?;
+        arguments.extend(foreign);
+        arguments.push("--".into());
+        arguments.extend(queues.iter().map(OsString::from));
         let mut command = program.as_ref().unwrap_or(around.program).worker(&server, &arguments);
         if server.keys != default_keys() {
             command = command.variable(PREFIX_VARIABLE, server.keys.prefix());
@@ -272,7 +273,7 @@ fn variable(given: Given) -> Result<(OsString, OsString), Fault> {
     Ok((name.into(), value.into()))
 }
 
-fn options(table: Table, around: &Around<'_>, is_foreign: bool) -> Result<Vec<OsString>, Fault> {
+fn options(table: Table, around: &Around<'_>, is_foreign: bool) -> Result<Arguments, Fault> {
     let mut known: Vec<String> = KEYS.map(str::to_owned).to_vec();
     known.extend(around.options.names().filter(|name| !KEYS.contains(&name.as_str())));
     debug_assert!(known.iter().all(|word| *word == plain(word)));

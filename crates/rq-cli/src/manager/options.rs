@@ -25,16 +25,26 @@ const OUT_OF_PLACE: [(&str, &str); 11] = [
     ("version", "it shows a text, and starts no worker"),
 ];
 
+/// What the options of an entry are.
+#[derive(Default)]
+pub(super) struct Arguments {
+    /// Those of `rq worker`.
+    pub(super) known: Vec<OsString>,
+    /// Those that another program's executors may have.
+    pub(super) foreign: Vec<OsString>,
+}
+
 /// The options of `rq worker` that a file may have, with the executors of a program.
 pub(super) struct WorkerOptions<'a> {
     executors: &'a Executors,
+    has_handlers: bool,
     all: Vec<Arg>,
 }
 
 impl<'a> WorkerOptions<'a> {
-    pub(super) fn new(executors: &'a Executors) -> WorkerOptions<'a> {
+    pub(super) fn new(executors: &'a Executors, has_handlers: bool) -> WorkerOptions<'a> {
         let all = command_line::worker(executors).get_arguments().cloned().collect();
-        WorkerOptions { executors, all }
+        WorkerOptions { executors, has_handlers, all }
     }
 
     /// Their names as keys.
@@ -57,19 +67,20 @@ impl<'a> WorkerOptions<'a> {
         rest: Vec<Given>,
         known: &[String],
         is_foreign: bool,
-    ) -> Result<Vec<OsString>, Fault> {
-        let mut arguments = Vec::new();
+    ) -> Result<Arguments, Fault> {
+        let mut arguments = Arguments::default();
         for given in rest {
             let word = plain(&given.word);
             if let Some(reason) = out_of_place(&word) {
                 return Err(Fault::new(given.line, format!("`{}` has no place here: {reason}", given.word)));
             }
-            let own = match self.find(&word) {
-                Some(option) => self.of_option(option, &given)?,
-                None if is_foreign && nearest(&word, known).is_none() => foreign(&given)?,
+            match self.find(&word) {
+                Some(option) => arguments.known.extend(self.of_option(option, &given)?),
+                None if is_foreign && nearest(&word, known).is_none() => {
+                    arguments.foreign.extend(foreign(&given)?);
+                }
                 None => return Err(unknown(&given, known)),
-            };
-            arguments.extend(own);
+            }
         }
         Ok(arguments)
     }
@@ -77,7 +88,7 @@ impl<'a> WorkerOptions<'a> {
     /// What is wrong with all of them together, in the words of `rq worker`.
     pub(super) fn check(&self, arguments: &[OsString], is_foreign: bool) -> Result<(), String> {
         let args = self.read(arguments)?;
-        if is_foreign { Ok(()) } else { args.check(self.executors).map_err(reason) }
+        if is_foreign { Ok(()) } else { args.check(self.executors, self.has_handlers).map_err(reason) }
     }
 
     fn of_option(&self, option: &Arg, given: &Given) -> Result<Vec<OsString>, Fault> {

@@ -66,8 +66,13 @@ impl Told {
 
 /// Whether the end of a worker is more than RQ's line says, and than the worker has said itself.
 fn needs_words(cause: &Cause) -> bool {
-    match cause {
-        Cause::Finished | Cause::Exited { .. } | Cause::Stopped | Cause::Idle | Cause::Exhausted => false,
-        _ => true,
-    }
+    !matches!(
+        cause,
+        Cause::Finished
+            | Cause::Exited { .. }
+            | Cause::BootFailed { .. }
+            | Cause::Stopped
+            | Cause::Idle
+            | Cause::Exhausted
+    )
 }

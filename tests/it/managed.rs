@@ -226,7 +226,7 @@ fn who_has_done_its_jobs_is_replaced_without_a_gap() {
 #[test]
 fn a_reload_under_load_restarts_what_has_changed_and_loses_nothing() {
     let (scratch, other) = (Scratch::new(), PrivateRedis::start(&[]));
-    let elsewhere = Scratch::on(other.url());
+    let elsewhere = Scratch::on(&other.url());
     let entry = |name: &str, rest: &str| {
         format!("[[worker]]\nname = \"{name}\"\nexecutor = \"thread\"\nconcurrency = 4\n{rest}\n")
     };

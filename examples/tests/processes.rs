@@ -51,7 +51,7 @@ fn told(child: &Child, words: &str) -> BTreeMap<String, usize> {
 
 fn push(redis: &mut redis::Connection, messages: std::ops::Range<usize>) {
     let messages: Vec<String> = messages.map(|number| format!("message {number}")).collect();
-    let _: usize = redis.lpush(QUEUE, messages).unwrap();
+    let _: usize = redis.lpush(QUEUE, messages).expect("a list takes messages");
 }
 
 #[test]

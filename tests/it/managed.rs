@@ -149,7 +149,7 @@ fn at_the_hard_limit_the_job_in_hand_is_settled_and_its_worker_replaced() {
     eventually("it to have failed", LIMIT, || (scratch.status("leaks") == "failed").then_some(()));
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     let text = in_hand.latest_result().unwrap().unwrap().failure_text.unwrap();
-    assert!(text.contains("worker was stopped"), "{text}");
+    assert!(text.contains("the worker was shut down while the job ran"), "{text}");
     managed.until("two to have left", |status| {
         slots(status).all(|slot| slot.ends.get("hard_memory_limit") == Some(&2) && slot.state == "running")
     });

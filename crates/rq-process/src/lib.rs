@@ -7,21 +7,21 @@
 //! This crate knows neither Redis nor a runtime, and starts no thread.
 
 mod descendants;
-mod ended;
 mod keeper;
 mod listing;
 pub mod memory;
 mod oom;
+mod reaped;
 mod single_threaded;
 mod system;
 
 pub use descendants::end_descendants;
-pub use ended::{Ended, Exit};
 pub use keeper::{Kept, leave_init_behind, leave_keeper_behind};
 pub use listing::{Children, children_of, name_and_fields, threads};
 pub use nix::sys::signal::Signal;
 pub use nix::unistd::Pid;
 pub use oom::OomKills;
+pub use reaped::{Exit, Reaped};
 pub use single_threaded::SingleThreaded;
 pub use system::{
     Forked, Inherited, SharedWords, Title, adopt_orphans, die_with, dies_with_this_process, end, ended_child,

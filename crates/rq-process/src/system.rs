@@ -21,7 +21,7 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{ForkResult, Pid, close, fork as unix_fork, getpid, getppid};
 
 use crate::SingleThreaded;
-use crate::ended::{Ended, Exit};
+use crate::ended::{Exit, Reaped};
 pub use shared_words::SharedWords;
 pub(crate) use signals::hear_of_children;
 pub use signals::{Inherited, take_termination, take_terminations_when_nudged};
@@ -111,7 +111,7 @@ pub fn ended_child() -> Option<Pid> {
 }
 
 /// Reaps a child; `None` if it has not ended, or is none of this process.
-pub fn reap(child: Pid) -> Option<Ended> {
+pub fn reap(child: Pid) -> Option<Reaped> {
     let mut status = 0;
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: both places live through the call, and are of the types that it writes.
@@ -132,7 +132,7 @@ pub fn reap(child: Pid) -> Option<Ended> {
     let cpu = duration(usage.ru_utime) + duration(usage.ru_stime);
     // Linux counts in kilobytes.
     let peak_rss_bytes = usage.ru_maxrss.unsigned_abs() << 10;
-    Some(Ended { exit, peak_rss_bytes, cpu })
+    Some(Reaped { exit, peak_rss_bytes, cpu })
 }
 
 /// Closes a descriptor of a process that uses none but its own from now on.

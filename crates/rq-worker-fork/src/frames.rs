@@ -64,9 +64,9 @@ pub(crate) struct Death {
     pub(crate) cpu: Duration,
 }
 
-impl From<rq_process::Ended> for Death {
-    fn from(ended: rq_process::Ended) -> Death {
-        let rq_process::Ended { exit, peak_rss_bytes, cpu } = ended;
+impl From<rq_process::Reaped> for Death {
+    fn from(reaped: rq_process::Reaped) -> Death {
+        let rq_process::Reaped { exit, peak_rss_bytes, cpu } = reaped;
         Death { exit, of_memory: false, held_bytes: None, peak_rss_bytes, cpu }
     }
 }

@@ -191,8 +191,8 @@ async fn introduce(
     let who = registration::identity(options);
     registration::check_names(&who, &options.queues)?;
     registration::check_permissions(&link, &who, &options.queues).await?;
-    // As in RQ, which exits where workers are suspended at its start (docs/cli.md §2), unless they are those of a pool
-    // (§3). Nothing is registered by then.
+    // As in RQ, which exits where workers are suspended at its start (docs/cli.md §2), unless they are those of a
+    // pool (docs/cli.md §3). Nothing is registered by then.
     if !options.starts_suspended && link.run(&suspension::is_suspended(&options.keys)).await? {
         return Err(WorkerError::Suspended);
     }

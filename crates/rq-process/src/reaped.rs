@@ -1,4 +1,4 @@
-//! [`Ended`]: how a process has ended.
+//! [`Reaped`]: how a process has ended.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// How a process has ended, and what it had used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ended {
+pub struct Reaped {
     /// By what.
     pub exit: Exit,
     /// The most that was resident of it, or of one of the children that it has reaped.

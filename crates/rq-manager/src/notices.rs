@@ -15,6 +15,7 @@ use std::fs::{self, Permissions};
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
 use nix::cmsg_space;
@@ -82,6 +83,12 @@ fn is_word(text: &str) -> bool {
     !text.is_empty() && text.len() <= CAUSE_BYTES_MAX && text.bytes().all(is_part)
 }
 
+/// What the folder's name begins with, and what the socket in it is called.
+const FOLDER: &str = "rq-manager-";
+const SOCKET: &str = "notify";
+/// How many folders are looked at that Managers may have left.
+const STALE_MAX: usize = 1000;
+
 /// A datagram socket in a folder of its own, which only this user and root can reach.
 #[derive(Debug)]
 pub(crate) struct Notices {
@@ -105,8 +112,9 @@ impl Notices {
     }
 
     fn bind_below(place: &Path) -> io::Result<Notices> {
-        let folder = OwnedPath::new(mkdtemp(&place.join("rq-manager-XXXXXX"))?)?;
-        let path = folder.path().join("notify");
+        remove_stale(place);
+        let folder = OwnedPath::new(mkdtemp(&place.join(format!("{FOLDER}XXXXXX")))?)?;
+        let path = folder.path().join(SOCKET);
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let socket = socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
         // Before there is anybody who could send.
@@ -167,6 +175,23 @@ impl Notices {
 }
 
 /// Where the socket may be, the best first.
+/// Removes what Managers have left that were killed: folders with a socket that belongs to nobody any more.
+fn remove_stale(place: &Path) {
+    let entries = fs::read_dir(place).into_iter().flatten().flatten();
+    let folders = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(FOLDER));
+    for folder in folders.take(STALE_MAX) {
+        let socket = folder.path().join(SOCKET);
+        // Another user's says that this is forbidden; that of one which begins is not there yet.
+        let is_stale = UnixDatagram::unbound()
+            .and_then(|asker| asker.connect(&socket))
+            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+        if is_stale {
+            // What cannot be removed is left for others to try.
+            let _ = fs::remove_file(&socket).and_then(|()| fs::remove_dir(folder.path()));
+        }
+    }
+}
+
 fn places() -> Vec<PathBuf> {
     // A service manager may name several.
     let runtime = env::var_os("RUNTIME_DIRECTORY").and_then(|all| env::split_paths(&all).next());
@@ -177,12 +202,12 @@ fn places() -> Vec<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::UnixDatagram;
     use std::process::Command;
 
     use nix::sys::socket::{ControlMessage, sendmsg};
 
     use super::*;
+    use crate::scratch::Scratch;
 
     fn own_pid() -> Pid {
         Pid::this()
@@ -192,6 +217,21 @@ mod tests {
         let sender = UnixDatagram::unbound().unwrap();
         sender.connect(notices.address()).unwrap();
         sender
+    }
+
+    #[test]
+    fn what_a_killed_manager_has_left_is_removed() {
+        let scratch = Scratch::new();
+        let mut stale = Notices::bind_below(&scratch.path("")).unwrap();
+        let left = stale.address().to_owned();
+        stale.file.leave();
+        stale._folder.leave();
+        drop(stale);
+        assert!(left.exists());
+        let one = Notices::bind_below(&scratch.path("")).unwrap();
+        assert!(!left.exists() && !left.parent().unwrap().exists());
+        let _other = Notices::bind_below(&scratch.path("")).unwrap();
+        assert!(one.address().exists());
     }
 
     #[test]

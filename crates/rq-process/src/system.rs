@@ -21,7 +21,7 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{ForkResult, Pid, close, fork as unix_fork, getpid, getppid};
 
 use crate::SingleThreaded;
-use crate::ended::{Exit, Reaped};
+use crate::reaped::{Exit, Reaped};
 pub use shared_words::SharedWords;
 pub(crate) use signals::hear_of_children;
 pub use signals::{Inherited, take_termination, take_terminations_when_nudged};

@@ -19,8 +19,11 @@ const QUICK: Duration = Duration::from_millis(20);
 /// The role of a program that a process starts.
 const LEAKER: &str = "leaker";
 
+/// What a process does in a run.
+type Offence = fn(&mut Memory, &Context) -> Result<bool, BoxError>;
+
 /// What a process does, by name.
-const OFFENCES: [(&str, fn(&mut Memory, &Context) -> Result<bool, BoxError>); 12] = [
+const OFFENCES: [(&str, Offence); 12] = [
     ("quick", |_, context| {
         context.sleep(QUICK)?;
         Ok(true)
@@ -104,7 +107,7 @@ impl Memory {
 }
 
 struct Offender {
-    offence: fn(&mut Memory, &Context) -> Result<bool, BoxError>,
+    offence: Offence,
     dies_at_boot: Option<fn()>,
     /// Megabytes that it holds from the beginning.
     ballast: usize,

@@ -14,6 +14,10 @@
 //! | `cargo run -p rq-examples --bin callbacks` | functions that are called when a job has ended |
 //! | `cargo run -p rq-examples --bin exceptions` | a chain of exception handlers |
 //! | `cargo run -p rq-examples --bin webhook` | webhooks, and a receiver that checks their signatures |
+//! | `cargo run -p rq-examples --bin process-trivial` | a Manager, and a process that it replaces now and then |
+//! | `cargo run -p rq-examples --bin process-limits` | kinds of processes with limits, one with a log of its own |
+//! | `cargo run -p rq-examples --bin list-consumer` | processes that take messages from a list in Redis |
+//! | `cargo run -p rq-examples --bin reliable-consumer` | the same, and no message is lost whoever dies |
 //! | `cargo xtask demo` | all of it together, on a Redis and pages of its own |
 
 pub mod drain;

@@ -33,6 +33,7 @@ mod interop_management;
 mod limits;
 mod lives;
 mod maintenance;
+mod managed;
 mod management;
 mod manager_cli;
 mod manager_kills;

@@ -21,7 +21,9 @@ const PAUSE_MS_MAX: u64 = 120;
 const NO_ORPHAN_AFTER: Duration = Duration::from_secs(2);
 /// The queue never has fewer jobs than this.
 const LOAD: usize = 300;
-const JOB_MS_MAX: u64 = 15;
+const JOB_MS_MAX: u64 = 60;
+/// How long what finished is kept: longer than a whole rig takes.
+const KEPT: Duration = Duration::from_secs(86_400);
 
 /// Who is hit, and how often in a hundred.
 const VICTIMS: [(Role, u64); 5] =
@@ -115,7 +117,12 @@ impl<'a> Stage<'a> {
             (self.ids.len()..self.ids.len() + LOAD).map(|number| format!("j{number}")).collect();
         let calls = ids.iter().map(|id| {
             let ms = 1 + self.dice.below(JOB_MS_MAX);
-            Call::<()>::to("interop.journal").arg(self.journal.path()).arg(id).arg(ms).job_id(id)
+            Call::<()>::to("interop.journal")
+                .arg(self.journal.path())
+                .arg(id)
+                .arg(ms)
+                .job_id(id)
+                .result_ttl(KEPT)
         });
         self.scratch.queue("default").enqueue_many(calls).unwrap();
         self.ids.extend(ids);

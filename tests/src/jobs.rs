@@ -70,6 +70,7 @@ pub fn handlers() -> Handlers {
         report,
         journal_run,
         weigh,
+        leak,
         poll,
         stop_itself
     ];
@@ -350,6 +351,14 @@ pub fn stop_itself(ctx: &Context, url: String, prefix: String, path: String) -> 
 pub fn weigh(ctx: &Context, path: String, ms: u64, ballast: String) -> Result<usize> {
     journal_run(ctx, path, ms, None)?;
     Ok(ballast.len())
+}
+
+/// Holds so many megabytes until its process ends, and waits at a gate where it is given one.
+#[job("test.leak")]
+pub fn leak(ctx: &Context, megabytes: usize, gate: Option<String>) -> Result<()> {
+    // Written to: what is only reserved is not held.
+    std::mem::forget(vec![1_u8; megabytes << 20]);
+    gate.map_or(Ok(()), |key| wait_at(ctx, &key))
 }
 
 /// How many seconds it has left; `None` for no limit.

@@ -34,7 +34,7 @@ struct Rig {
     tests: &'static str,
 }
 
-const RIGS: [Rig; 12] = [
+const RIGS: [Rig; 13] = [
     Rig {
         name: "sweep",
         does: "one fault at each request of a worker, in each scenario: jobs, webhooks, callbacks",
@@ -79,6 +79,11 @@ const RIGS: [Rig; 12] = [
         name: "fork-kills",
         does: "100 times kill -9 of a worker, its fork server or a horse, under load",
         tests: "fork_kills::nothing_is_lost",
+    },
+    Rig {
+        name: "manager",
+        does: "1,000 times kill -9 of random subsets of a Manager, its workers, servers and horses; 200 idle workers",
+        tests: "manage",
     },
     Rig {
         name: "permissions",

@@ -134,7 +134,7 @@ impl fmt::Display for Cause {
             }
             Cause::Exhausted => f.write_str("leaves: it is exhausted"),
             Cause::Idle => f.write_str("leaves: it was idle for too long"),
-            Cause::Finished => f.write_str("has left with exit code 0"),
+            Cause::Finished => f.write_str("has left of itself"),
             Cause::BootFailed { reason } => write!(f, "could not start: {reason}"),
             Cause::Exited { code } => write!(f, "has left with exit code {code}"),
             Cause::Killed { signal } => write!(f, "was killed by signal {signal}"),

@@ -59,7 +59,7 @@ pub(crate) struct Child {
 #[derive(Debug)]
 enum Tells {
     Board(Board),
-    Notices { last: Option<Instant>, requests: u64, says: Option<String> },
+    Notices { last: Option<Instant>, requests: u64, says: Option<String>, baseline_bytes: Option<u64> },
 }
 
 impl Child {
@@ -74,7 +74,7 @@ impl Child {
     }
 
     pub(crate) fn executed(pid: Pid, name: String, kind: &Kind, max_requests: Option<u64>) -> Child {
-        let tells = Tells::Notices { last: None, requests: 0, says: None };
+        let tells = Tells::Notices { last: None, requests: 0, says: None, baseline_bytes: None };
         let mark = name.clone();
         Child::new(pid, name, mark, tells, kind, max_requests)
     }
@@ -120,12 +120,15 @@ impl Child {
     /// Takes in what an executed child has told.
     pub(crate) fn note(&mut self, notice: Notice, now: Instant) {
         let cause = self.cause_told(&notice);
-        let Tells::Notices { last, requests, says } = &mut self.tells else { return };
+        // One that is refused something has failed, and its exit code will say so.
+        let leaves = notice.is_stopping && notice.cause.as_deref() != Some("failed");
+        let Tells::Notices { last, requests, says, baseline_bytes } = &mut self.tells else { return };
         *last = Some(now);
         *requests = notice.requests.unwrap_or(*requests);
         *says = notice.status.or(says.take());
+        *baseline_bytes = notice.baseline_bytes.or(*baseline_bytes);
         self.is_ready |= notice.is_ready;
-        if notice.is_stopping && self.ending.is_none() {
+        if leaves && self.ending.is_none() {
             self.ending = Some(Ending::by_itself(cause));
         }
     }
@@ -163,11 +166,11 @@ impl Child {
         self.is_ready || now.duration_since(self.began) >= READY_AFTER
     }
 
-    /// What a forked child held before it had done anything.
+    /// What it held before it had done anything, if it has told.
     pub(crate) fn baseline_bytes(&self) -> Option<u64> {
         match &self.tells {
             Tells::Board(board) => Some(board.baseline_bytes()),
-            Tells::Notices { .. } => None,
+            Tells::Notices { baseline_bytes, .. } => *baseline_bytes,
         }
     }
 

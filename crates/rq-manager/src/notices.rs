@@ -7,6 +7,7 @@
 //! | `WATCHDOG=1` | that it lives |
 //! | `STATUS=...` | what it does, for people |
 //! | `X_RQ_REQUESTS=<n>` | how many requests it has done |
+//! | `X_RQ_BASELINE_BYTES=<n>` | what it held in memory, with all it had started, before its first one |
 //! | `X_RQ_CAUSE=<word>` | why it leaves |
 
 use std::env;
@@ -50,6 +51,8 @@ pub(crate) struct Notice {
     pub(crate) status: Option<String>,
     /// How many requests it has done.
     pub(crate) requests: Option<u64>,
+    /// What it held in memory, with all it had started, before its first one.
+    pub(crate) baseline_bytes: Option<u64>,
     /// Why it leaves: letters, digits and `_`.
     pub(crate) cause: Option<String>,
 }
@@ -65,6 +68,7 @@ impl Notice {
                 Some(("WATCHDOG", "1")) => notice.is_beat = true,
                 Some(("STATUS", text)) => notice.status = Some(shown::line(text, STATUS_CHARS_MAX)),
                 Some(("X_RQ_REQUESTS", count)) => notice.requests = count.parse().ok(),
+                Some(("X_RQ_BASELINE_BYTES", count)) => notice.baseline_bytes = count.parse().ok(),
                 Some(("X_RQ_CAUSE", word)) => notice.cause = is_word(word).then(|| word.to_owned()),
                 _ => {}
             }
@@ -192,14 +196,14 @@ mod tests {
 
     #[test]
     fn messages_are_read() {
-        let all =
-            "READY=1\nSTOPPING=1\nWATCHDOG=1\nSTATUS=at work\nX_RQ_REQUESTS=12\nX_RQ_CAUSE=max_requests\n";
+        let all = "READY=1\nSTOPPING=1\nWATCHDOG=1\nSTATUS=at work\nX_RQ_REQUESTS=12\nX_RQ_BASELINE_BYTES=4096\nX_RQ_CAUSE=max_requests\n";
         let expected = Notice {
             is_ready: true,
             is_stopping: true,
             is_beat: true,
             status: Some("at work".to_owned()),
             requests: Some(12),
+            baseline_bytes: Some(4096),
             cause: Some("max_requests".to_owned()),
         };
         assert_eq!(Notice::parse(all.as_bytes()), expected);

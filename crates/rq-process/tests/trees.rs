@@ -1,7 +1,9 @@
 //! Trees of processes, of which nothing may be left, whatever ends their root.
 //!
-//! A program of its own, since a process that forks must have one thread: run with the name of a role as its argument it
+//! A program of its own, since a process that forks must have one thread as it begins: run with the name of a role as its argument it
 //! plays that, otherwise it runs the tests.
+
+#![allow(clippy::unwrap_used, reason = "in a test it is an assertion")]
 
 use std::env;
 use std::fs::{self, File};
@@ -9,9 +11,10 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::{self, Child, ChildStdout, Command, ExitCode, Stdio};
+use std::process::{self, Child, Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread::sleep;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, SigmaskHow, kill};
@@ -123,6 +126,7 @@ fn play(part: &str) -> ! {
 }
 
 /// Starts this script, which has nothing of this process, and waits for so many lines.
+#[allow(clippy::zombie_processes, reason = "it is to be there when this process ends")]
 fn start(script: &str, lines: usize, stderr: Stdio) {
     let mut command = Command::new("sh");
     command.args(["-c", script]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
@@ -163,7 +167,8 @@ struct Tree {
     mark: String,
     /// The two processes that it has told of.
     told: [Pid; 2],
-    stdout: BufReader<ChildStdout>,
+    /// What it writes after that.
+    output: Receiver<String>,
 }
 
 impl Tree {
@@ -179,8 +184,14 @@ impl Tree {
         let mut stdout = BufReader::new(root.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
+        let (end, output) = channel();
+        thread::spawn(move || {
+            let mut rest = String::new();
+            let _ = stdout.read_to_string(&mut rest);
+            let _ = end.send(rest);
+        });
         let told: Vec<Pid> = line.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap())).collect();
-        Tree { root, mark, told: told.try_into().expect("two processes are told of"), stdout }
+        Tree { root, mark, told: told.try_into().expect("two processes are told of"), output }
     }
 
     /// The child of the keeper.
@@ -202,6 +213,11 @@ impl Tree {
             format!("{} {}", path.display(), String::from_utf8_lossy(&command_line).replace('\0', " "))
         };
         processes.map(|process| process.path()).filter(|path| is_of_tree(path)).map(told).collect()
+    }
+
+    /// What it has written when nobody can write any more.
+    fn output(&self) -> String {
+        self.output.recv_timeout(LIMIT).expect("the output ends")
     }
 
     /// Waits until nothing is left.
@@ -228,8 +244,16 @@ impl Drop for Tree {
     /// Leaves nothing of a test that failed.
     fn drop(&mut self) {
         let pid = |process: &String| process.split(['/', ' ']).nth(2)?.parse().ok().map(Pid::from_raw);
-        for pid in self.left().iter().filter_map(pid) {
-            let _ = kill(pid, Signal::SIGKILL);
+        let began = Instant::now();
+        // What is killed may just have started another.
+        while let left = self.left()
+            && !left.is_empty()
+            && began.elapsed() < LIMIT
+        {
+            for pid in left.iter().filter_map(pid) {
+                let _ = kill(pid, Signal::SIGKILL);
+            }
+            sleep(LOOK_PAUSE);
         }
         let _ = self.root.wait();
     }
@@ -301,9 +325,7 @@ fn a_keeper_reaps_orphans_while_its_child_runs() {
 
 fn a_keeper_holds_nothing_open() {
     let mut tree = Tree::start("closes");
-    let mut rest = String::new();
-    // It ends when nobody can write any more.
-    tree.stdout.read_to_string(&mut rest).unwrap();
+    assert_eq!(tree.output(), "");
     let mut stdin = tree.root.stdin.take().unwrap();
     // As nobody can read any more.
     assert_eq!(stdin.write(b"x").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
@@ -319,8 +341,8 @@ fn a_keeper_holds_nothing_open() {
 
 fn a_keeper_whose_parent_ignores_children_hears_of_its_own() {
     let program = env::current_exe().unwrap();
-    let script = "trap '' CHLD; exec \"$0\" role exits";
-    let mut tree = Tree::start_by(Command::new("sh").args(["-c", script]).arg(program));
+    let mut command = Command::new("env");
+    let mut tree = Tree::start_by(command.arg("--ignore-signal=CHLD").arg(program).args(["role", "exits"]));
     assert_eq!(tree.exit_code(), EXITS);
     tree.ends();
 }
@@ -328,9 +350,7 @@ fn a_keeper_whose_parent_ignores_children_hears_of_its_own() {
 fn what_is_left_is_told_before_it_is_killed() {
     let mut tree = Tree::start("tells");
     kill(tree.child(), Signal::SIGKILL).unwrap();
-    let mut told = String::new();
-    tree.stdout.read_to_string(&mut told).unwrap();
-    assert_eq!(told, "told\n");
+    assert_eq!(tree.output(), "told\n");
     assert_eq!(tree.exit_code(), 128 + 9);
     tree.ends();
 }

@@ -8,6 +8,7 @@
 //! | `STATUS=` | what it does, or why it ends, in a line |
 //! | `X_RQ_CAUSE=` | why it ends, in a word: `max_requests`, `exhausted`, `idle`, `burst`, `asked` or `failed` |
 //! | `X_RQ_REQUESTS=` | how many jobs have ended here so far |
+//! | `X_RQ_BASELINE_BYTES=` | what it held in memory, with all it had started, before its first job |
 
 mod notice;
 
@@ -19,6 +20,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use rq_process::Pid;
+use rq_process::memory::{family, held_bytes};
 
 use crate::event::{Observer, WorkerEvent};
 use notice::Notice;
@@ -106,7 +110,7 @@ impl Observer for Notices {
     fn observe(&self, _: &str, event: &WorkerEvent<'_>) {
         match *event {
             WorkerEvent::Listening { queues } => self.tell(false, |notice| {
-                notice.on_listening(queues);
+                notice.on_listening(queues, held_bytes(&family(Pid::this())));
                 true
             }),
             WorkerEvent::Draining { cause } => self.tell(false, |notice| {

@@ -10,7 +10,7 @@ use crate::job::Job;
 use crate::keys::Keys;
 use crate::link::Step;
 use crate::scripts;
-use crate::steps::{read, single};
+use crate::steps::single;
 use crate::time::Timestamp;
 
 /// The most jobs one run of the script writes, so that Redis serves others between.
@@ -358,9 +358,9 @@ pub fn heads(keys: &Keys, queues: &[String]) -> Step<Vec<Head>> {
         let mut answers = answers.into_iter();
         let mut heads = Vec::new();
         while let (Some(len), Some(next)) = (answers.next(), answers.next()) {
-            let next: Option<Vec<u8>> = read(NAME, next)?;
+            let next: Option<Vec<u8>> = crate::steps::read(NAME, next)?;
             let next = next.map(|id| String::from_utf8_lossy(&id).into_owned());
-            heads.push(Head { len: read(NAME, len)?, next });
+            heads.push(Head { len: crate::steps::read(NAME, len)?, next });
         }
         Ok(heads)
     })

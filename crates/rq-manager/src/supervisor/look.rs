@@ -99,8 +99,7 @@ impl Supervisor {
             for child in slot.children_mut().filter(|child| child.is_judged(now)) {
                 let Some(held) = held(child) else { continue };
                 if child.memory.held_bytes.is_none() {
-                    let baseline = child.baseline_bytes().unwrap_or(held);
-                    reason = reason.or(refusal(&child.limits, baseline));
+                    reason = reason.or(child.baseline_bytes().and_then(|held| refusal(&child.limits, held)));
                 }
                 if let Some(cause) = child.memory.note(held, &child.limits) {
                     child.exceeds(cause, now);

@@ -24,12 +24,15 @@ pub(super) struct Notice {
     /// Why it ends, in a word.
     cause: Option<&'static str>,
     jobs_ended: u64,
+    /// What its process, and all that has started, held before its first job.
+    held_at_rest_bytes: u64,
 }
 
 impl Notice {
-    /// The worker takes jobs of these queues.
-    pub(super) fn on_listening(&mut self, queues: &[String]) {
+    /// The worker takes jobs of these queues, and holds so much before the first one.
+    pub(super) fn on_listening(&mut self, queues: &[String], held_at_rest_bytes: u64) {
         self.is_ready = true;
+        self.held_at_rest_bytes = held_at_rest_bytes;
         if !self.is_stopping {
             self.status = one_line(&format!("Listening on {}", queues.join(", ")));
         }
@@ -80,6 +83,7 @@ impl Notice {
         }
         if self.is_ready {
             say(NotifyState::Custom(&format!("X_RQ_REQUESTS={}", self.jobs_ended)));
+            say(NotifyState::Custom(&format!("X_RQ_BASELINE_BYTES={}", self.held_at_rest_bytes)));
         }
         message
     }
@@ -123,18 +127,21 @@ mod tests {
 
     fn ready() -> Notice {
         let mut notice = Notice::default();
-        notice.on_listening(&["high".to_owned(), "default".to_owned()]);
+        notice.on_listening(&["high".to_owned(), "default".to_owned()], 4096);
         notice
     }
 
     #[test]
     fn a_worker_is_ready_and_beats() {
         let mut notice = ready();
-        assert_eq!(notice.message(false), "READY=1\nSTATUS=Listening on high, default\nX_RQ_REQUESTS=0\n");
+        assert_eq!(
+            notice.message(false),
+            "READY=1\nSTATUS=Listening on high, default\nX_RQ_REQUESTS=0\nX_RQ_BASELINE_BYTES=4096\n"
+        );
         notice.on_job_ended();
         assert_eq!(
             notice.message(true),
-            "READY=1\nWATCHDOG=1\nSTATUS=Listening on high, default\nX_RQ_REQUESTS=1\n"
+            "READY=1\nWATCHDOG=1\nSTATUS=Listening on high, default\nX_RQ_REQUESTS=1\nX_RQ_BASELINE_BYTES=4096\n"
         );
     }
 
@@ -155,7 +162,9 @@ mod tests {
         ] {
             let mut notice = ready();
             notice.on_draining(cause);
-            let rest = format!("STATUS=Stopping: {why}\nX_RQ_CAUSE={word}\nX_RQ_REQUESTS=0\n");
+            let rest = format!(
+                "STATUS=Stopping: {why}\nX_RQ_CAUSE={word}\nX_RQ_REQUESTS=0\nX_RQ_BASELINE_BYTES=4096\n"
+            );
             assert_eq!(notice.message(false), format!("READY=1\nSTOPPING=1\n{rest}"));
             assert!(!notice.on_failed("exiting so that a supervisor can start a fresh worker"));
             assert_eq!(notice.message(true), format!("READY=1\nSTOPPING=1\nWATCHDOG=1\n{rest}"));
@@ -167,7 +176,7 @@ mod tests {
         let mut notice = Notice::default();
         notice.on_draining(DrainCause::Asked);
         assert_eq!(notice.message(false), "STOPPING=1\nSTATUS=Stopping: it was asked to\nX_RQ_CAUSE=asked\n");
-        notice.on_listening(&["q".to_owned()]);
+        notice.on_listening(&["q".to_owned()], 4096);
         let listening = notice.message(false);
         assert!(listening.starts_with("READY=1\nSTOPPING=1\nSTATUS=Stopping:"), "{listening}");
     }
@@ -184,7 +193,7 @@ mod tests {
     fn a_status_has_an_end() {
         let queues: Vec<String> = (0..5000).map(|number| format!("queue-é-{number}")).collect();
         let mut notice = Notice::default();
-        notice.on_listening(&queues);
+        notice.on_listening(&queues, 4096);
         let message = notice.message(true);
         assert!(
             message.len() < STATUS_BYTES_MAX + 100 && message.contains("…\nX_RQ_REQUESTS=0"),

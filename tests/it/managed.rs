@@ -1,0 +1,334 @@
+//! Workers under a Manager, `rq manager`: what becomes of their jobs when they have to go, and of the workers when their file
+//! changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+use rq_core::{Call, Retry};
+use rq_manager::{Answer, ChildStatus, Order, SlotStatus, Status};
+use rq_tests::{Child, Folder, Gate, PrivateRedis, Process, Scratch, Signal, eventually};
+
+use crate::dice;
+use crate::rq_test::{Books, LIMIT, RqTest};
+
+/// How many idle workers are looked after, and with `RQ_RIG=full`.
+const MANY: usize = 20;
+const MANY_FULL: usize = 200;
+/// How long, and what share of a core that may take.
+const IDLE: Duration = Duration::from_secs(5);
+const IDLE_FULL: Duration = Duration::from_secs(60);
+const SHARE_MAX: f64 = 0.01;
+
+/// A Manager of the test jobs' workers, by a file.
+struct Managed<'a> {
+    scratch: &'a Scratch,
+    folder: Folder,
+    manager: Child,
+}
+
+impl<'a> Managed<'a> {
+    /// With these entries, once all their slots have had their first child.
+    fn start(scratch: &'a Scratch, entries: &str) -> Managed<'a> {
+        let folder = Folder::new("managed");
+        let file = write(&folder, entries);
+        let manager = RqTest::new(scratch).spawn(&["manager", "-c", file.to_str().unwrap()]);
+        let managed = Managed { scratch, folder, manager };
+        managed.until("all slots to have begun", |status| {
+            slots(status).all(|slot| !matches!(slot.state.as_str(), "starting" | "leaving"))
+        });
+        managed
+    }
+
+    fn rewrite(&self, entries: &str) {
+        write(&self.folder, entries);
+        self.manager.signal(Signal::SIGHUP);
+    }
+
+    fn ask(&self, order: &Order) -> Status {
+        match rq_manager::ask(&socket(&self.folder), order).expect("the Manager answers") {
+            Answer::Status(status) => *status,
+            Answer::Refused(reason) => panic!("{reason}"),
+        }
+    }
+
+    #[track_caller]
+    fn until(&self, what: &str, is_so: impl Fn(&Status) -> bool) -> Status {
+        eventually(what, LIMIT, || {
+            let Ok(Answer::Status(status)) = rq_manager::ask(&socket(&self.folder), &Order::Status) else {
+                return None;
+            };
+            is_so(&status).then_some(*status)
+        })
+    }
+
+    fn slot(&self, name: &str) -> SlotStatus {
+        slots(&self.ask(&Order::Status)).find(|slot| slot.name == name).expect("the slot is there").clone()
+    }
+
+    /// The one that serves in a slot.
+    fn child(&self, slot: &str) -> ChildStatus {
+        self.slot(slot).children.first().expect("somebody serves").clone()
+    }
+
+    fn stop(mut self) {
+        self.manager.signal(Signal::SIGTERM);
+        let status = self.manager.wait(LIMIT);
+        assert!(status.success(), "{status}: {}", self.manager.report());
+        assert_eq!(Process::all_on(self.scratch), []);
+    }
+}
+
+fn slots(status: &Status) -> impl Iterator<Item = &SlotStatus> {
+    status.kinds.iter().flat_map(|kind| &kind.slots)
+}
+
+/// The processes that serve, by slot.
+fn serving(status: &Status) -> BTreeMap<String, i32> {
+    let serving = slots(status).filter(|slot| slot.state == "running");
+    serving.map(|slot| (slot.name.clone(), slot.children[0].pid)).collect()
+}
+
+fn socket(folder: &Folder) -> PathBuf {
+    folder.path().join("socket")
+}
+
+fn write(folder: &Folder, entries: &str) -> PathBuf {
+    let file = folder.path().join("rq.toml");
+    let new = folder.path().join("rq.toml.new");
+    fs::write(&new, format!("[manager]\nwait_time = 30\nsocket = {:?}\n{entries}", socket(folder))).unwrap();
+    fs::rename(new, &file).unwrap();
+    file
+}
+
+#[test]
+fn at_the_soft_limit_the_job_in_hand_is_finished_while_another_serves() {
+    let scratch = Scratch::new();
+    let managed = Managed::start(
+        &scratch,
+        "[[worker]]\nname = \"w\"\nexecutor = \"thread\"\nconcurrency = 1\nsoft_memory_limit = 100\n",
+    );
+    let before = managed.child("w-1");
+    let (gate, queue) = (Gate::new(&scratch, "gate"), scratch.queue("default"));
+    let in_hand = queue.enqueue(Call::<()>::to("test.leak").arg(150).arg(gate.key())).unwrap();
+    gate.wait_for_arrival();
+    managed.manager.wait_for_line("cancelled by reaching soft memory limit [100 MB]: it holds 1", LIMIT);
+    // The slot does not idle meanwhile.
+    let sum = queue.enqueue(Call::<i64>::to("math.add").arg(2).arg(3)).unwrap();
+    assert_eq!(sum.wait(LIMIT).unwrap(), 5);
+    let slot = managed.slot("w-1");
+    assert_eq!((slot.children.len(), slot.children[1].pid), (2, before.pid), "{slot:?}");
+    assert_eq!(slot.children[1].cause.as_ref().map(rq_manager::Cause::word), Some("soft_memory_limit"));
+    gate.open(1);
+    in_hand.wait(LIMIT).unwrap();
+    assert_eq!(in_hand.latest_result().unwrap().unwrap().worker_name, Some(before.name));
+    managed.until("it to have left", |status| {
+        slots(status).all(|slot| slot.ends.contains_key("soft_memory_limit"))
+    });
+    managed.stop();
+}
+
+#[test]
+fn at_the_hard_limit_the_job_in_hand_is_settled_and_its_worker_replaced() {
+    let scratch = Scratch::new();
+    let managed = Managed::start(
+        &scratch,
+        "[[worker]]\nname = \"w\"\nexecutor = \"thread\"\nconcurrency = 1\nhard_memory_limit = 100\n",
+    );
+    let (gate, queue) = (Gate::new(&scratch, "gate"), scratch.queue("default"));
+    let began = Instant::now();
+    let call = Call::<()>::to("test.leak").arg(150).arg(gate.key()).retry(Retry::up_to(1));
+    let in_hand = queue.enqueue(call.job_id("leaks")).unwrap();
+    gate.wait_for_arrival();
+    managed.manager.wait_for_line("cancelled by reaching hard memory limit [100 MB]: it holds 1", LIMIT);
+    // By the worker itself, on its way out: nobody had to wait for its lease. It is tried once more, and no better.
+    gate.wait_for_arrival();
+    eventually("it to have failed", LIMIT, || (scratch.status("leaks") == "failed").then_some(()));
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    let text = in_hand.latest_result().unwrap().unwrap().failure_text.unwrap();
+    assert!(text.contains("the worker was shut down while the job ran"), "{text}");
+    managed.until("two to have left", |status| {
+        slots(status).all(|slot| slot.ends.get("hard_memory_limit") == Some(&2) && slot.state == "running")
+    });
+    managed.stop();
+}
+
+#[test]
+fn who_freezes_is_ended_and_others_take_its_job_over() {
+    let scratch = Scratch::new();
+    let managed = Managed::start(
+        &scratch,
+        "[[worker]]\nname = \"w\"\nexecutor = \"thread\"\nconcurrency = 1\nsilence = 2\nlease = 1\non_crash = \"requeue\"\n",
+    );
+    let (gate, queue) = (Gate::new(&scratch, "gate"), scratch.queue("default"));
+    let in_hand = queue.enqueue(Call::<String>::to("test.gate").arg(gate.key())).unwrap();
+    gate.wait_for_arrival();
+    let frozen = Pid::from_raw(managed.child("w-1").pid);
+    kill(frozen, Signal::SIGSTOP).unwrap();
+    managed.manager.wait_for_line("cancelled: it has not told for 2 s that it lives", LIMIT);
+    managed.manager.wait_for_line(&format!("w-1 {frozen} did not leave in time, and is killed"), LIMIT);
+    gate.wait_for_arrival();
+    gate.open(1);
+    in_hand.wait(LIMIT).unwrap();
+    managed.until("it to be gone", |status| slots(status).all(|slot| slot.ends.contains_key("silent")));
+    managed.stop();
+}
+
+#[test]
+fn who_cannot_begin_is_parked_with_its_own_words_and_others_go_on() {
+    let scratch = Scratch::new();
+    let managed = Managed::start(
+        &scratch,
+        "[[worker]]\nname = \"lost\"\nurl = \"redis://127.0.0.1:1/\"\nexecutor = \"thread\"\n\
+         [[worker]]\nname = \"well\"\nexecutor = \"thread\"\n",
+    );
+    let status = managed.until("it to be parked", |status| slots(status).any(|slot| slot.state == "parked"));
+    let lost = slots(&status).find(|slot| slot.name == "lost-1").unwrap();
+    let reason = lost.reason.clone().unwrap();
+    assert!(reason.contains("Redis at redis://127.0.0.1:1/0 cannot be reached"), "{reason}");
+    assert_eq!((lost.starts, lost.ends["boot_failed"]), (5, 5));
+    let well = managed.child("well-1");
+    assert_eq!(
+        scratch
+            .queue("default")
+            .enqueue(Call::<i64>::to("math.add").arg(2).arg(3))
+            .unwrap()
+            .wait(LIMIT)
+            .unwrap(),
+        5
+    );
+    assert_eq!((managed.child("well-1").pid, managed.slot("well-1").starts), (well.pid, 1));
+    managed.stop();
+}
+
+#[test]
+fn who_has_done_its_jobs_is_replaced_without_a_gap() {
+    let scratch = Scratch::new();
+    let managed = Managed::start(
+        &scratch,
+        "[[worker]]\nname = \"w\"\nexecutor = \"thread\"\nconcurrency = 4\nmax_jobs = 10\n",
+    );
+    let calls = (0..100).map(|_| Call::<i64>::to("math.add").arg(2).arg(3));
+    let jobs = scratch.queue("default").enqueue_many(calls).unwrap();
+    for job in &jobs {
+        assert_eq!(job.wait(LIMIT).unwrap(), 5);
+    }
+    let slot = managed.slot("w-1");
+    assert!(slot.ends["max_requests"] >= 8, "{slot:?}");
+    let log = managed.manager.report();
+    assert!(!log.contains("parked") && log.contains("cancelled by reaching max requests count ["), "{log}");
+    managed.stop();
+}
+
+#[test]
+fn a_reload_under_load_restarts_what_has_changed_and_loses_nothing() {
+    let (scratch, other) = (Scratch::new(), PrivateRedis::start(&[]));
+    let elsewhere = Scratch::on(&other.url());
+    let entry = |name: &str, rest: &str| {
+        format!("[[worker]]\nname = \"{name}\"\nexecutor = \"thread\"\nconcurrency = 4\n{rest}\n")
+    };
+    let same = entry("same", "queues = [\"a\"]\ncount = 2");
+    let first = [
+        same.clone(),
+        entry("queues", "queues = [\"b\"]"),
+        entry("count", "queues = [\"a\"]\ncount = 1"),
+        entry("moves", &format!("queues = [\"c\"]\nurl = \"{}\"", scratch.url())),
+        entry("goes", "queues = [\"a\"]"),
+    ]
+    .concat();
+    let second = [
+        same,
+        entry("queues", "queues = [\"b\", \"d\"]"),
+        entry("count", "queues = [\"a\"]\ncount = 3"),
+        entry(
+            "moves",
+            &format!(
+                "queues = [\"c\"]\nurl = \"{}\"\nkey_prefix = \"{}\"",
+                elsewhere.url(),
+                elsewhere.prefix()
+            ),
+        ),
+        entry("comes", "queues = [\"a\"]"),
+    ]
+    .concat();
+    let managed = Managed::start(&scratch, &first);
+    let load = |scratch: &Scratch, queue: &str| {
+        let calls = (0..400).map(|_| Call::<u64>::to("test.sleep").arg(5));
+        let ids = scratch.queue(queue).enqueue_many(calls).unwrap();
+        (queue.to_owned(), ids.iter().map(|job| job.id().to_string()).collect::<BTreeSet<_>>())
+    };
+    let mut loads: Vec<_> = ["a", "b", "c"].map(|queue| load(&scratch, queue)).into();
+    let before = serving(&managed.ask(&Order::Status));
+    managed.rewrite(&second);
+    loads.push(load(&scratch, "d"));
+    let far = load(&elsewhere, "c");
+    managed.manager.wait_for_line("Reloaded: new comes; changed queues, moves; removed goes", LIMIT);
+    let is_settled = |status: &Status| {
+        let names: Vec<String> = serving(status).into_keys().collect();
+        names == ["comes-1", "count-1", "count-2", "count-3", "moves-1", "queues-1", "same-1", "same-2"]
+            && slots(status).all(|slot| slot.children.len() == 1)
+            && serving(status)["queues-1"] != before["queues-1"]
+            && serving(status)["moves-1"] != before["moves-1"]
+    };
+    let after = serving(&managed.until("the new ones to serve", is_settled));
+    for name in ["same-1", "same-2", "count-1"] {
+        assert_eq!(before[name], after[name], "{name}");
+    }
+    // What waits where nobody serves any more waits for good; what was claimed there was finished.
+    let finished = |scratch: &Scratch, (queue, ids): &(String, BTreeSet<String>)| {
+        let in_queue: BTreeSet<String> = scratch.waiting(queue).into_iter().collect();
+        let finished = scratch.count(&format!("finished:{queue}"));
+        assert_eq!(scratch.count(&format!("failed:{queue}")), 0, "{queue}");
+        (finished + in_queue.len() == ids.len()
+            && (queue == "c" && scratch.url() != elsewhere.url() || in_queue.is_empty()))
+        .then_some(())
+    };
+    for load in &loads {
+        eventually("all to be finished", LIMIT, || finished(&scratch, load));
+    }
+    eventually("all to be finished", LIMIT, || finished(&elsewhere, &far));
+
+    // A file that cannot be read changes nothing.
+    managed.rewrite("[[worker]]\nname = \"same\"\nquees = [\"a\"]\n");
+    managed.manager.wait_for_line("Not reloaded, all stays as it was:", LIMIT);
+    let status = managed.ask(&Order::Status);
+    assert_eq!(serving(&status), after);
+    assert!(status.reload_failed.unwrap().contains("quees"));
+    managed.stop();
+}
+
+#[test]
+fn many_idle_workers_cost_their_manager_next_to_nothing() {
+    let (many, idle) = if dice::is_full() { (MANY_FULL, IDLE_FULL) } else { (MANY, IDLE) };
+    let scratch = Scratch::new();
+    // With limits, so that there is something to look at.
+    let managed = Managed::start(
+        &scratch,
+        &format!(
+            "[[worker]]\nname = \"w\"\nexecutor = \"thread\"\nconcurrency = 1\ncount = {many}\nsoft_memory_limit = 100\nhard_memory_limit = 200\n"
+        ),
+    );
+    managed.until("all to serve", |status| serving(status).len() == many);
+    let manager = rq_process::children_of(Pid::from_raw(managed.manager.id().cast_signed()))[0];
+    let before = cpu(manager);
+    std::thread::sleep(idle);
+    let share = (cpu(manager) - before).as_secs_f64() / idle.as_secs_f64();
+    println!("{many} idle workers cost their Manager {:.2} % of a core, over {idle:?}", share * 100.0);
+    // The system counts in hundredths of a second, and a sample is short.
+    assert!(share < SHARE_MAX, "{share}");
+    managed.stop();
+}
+
+/// How long a process has computed so far.
+fn cpu(pid: Pid) -> Duration {
+    /// What the system counts it in.
+    const TICK: Duration = Duration::from_millis(10);
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields = stat.rsplit_once(')').unwrap().1.split_whitespace();
+    // Fields 14 and 15 (proc_pid_stat(5)).
+    let ticks: u32 = fields.skip(11).take(2).map(|ticks| ticks.parse::<u32>().unwrap()).sum();
+    TICK * ticks
+}

@@ -333,6 +333,36 @@ mod tests {
             ("rq worker stop w --burst", Some("worker stop"), "No such option '--burst'."),
             ("rq worker stop w x", Some("worker stop"), "Got unexpected extra argument (x)"),
             ("rq worker stop --now", Some("worker stop"), "Missing argument 'NAME'."),
+            (
+                "rq worker-pool -n x",
+                Some("worker-pool"),
+                "Invalid value for '--num-workers': 'x' is not a valid integer.",
+            ),
+            (
+                "rq worker-pool -n -1",
+                Some("worker-pool"),
+                "Invalid value for '--num-workers': it must be 0 or more.",
+            ),
+            (
+                "rq worker-pool -v -q",
+                Some("worker-pool"),
+                "Options '--verbose' and '--quiet' cannot be used together.",
+            ),
+            ("rq worker-pool --name w", Some("worker-pool"), "No such option '--name'."),
+            ("rq manager x", Some("manager"), "Got unexpected extra argument (x)"),
+            ("rq manager --burst", Some("manager"), "No such option '--burst'."),
+            ("rq manager scale a", Some("manager scale"), "Missing argument 'COUNT'."),
+            (
+                "rq manager scale a -1",
+                Some("manager scale"),
+                "Invalid value for '--COUNT': it must be 0 or more.",
+            ),
+            ("rq manager stop a", Some("manager stop"), "Got unexpected extra argument (a)"),
+            (
+                "rq manager status -c a --socket b",
+                Some("manager status"),
+                "Options '--config' and '--socket' cannot be used together.",
+            ),
             ("rq worker --max-jobs", Some("worker"), "Option '--max-jobs' requires an argument."),
             ("rq worker --burst=1", Some("worker"), "Option '--burst' does not take a value."),
             ("rq worker -v -q", Some("worker"), "Options '--verbose' and '--quiet' cannot be used together."),
@@ -358,6 +388,19 @@ mod tests {
             }
         }
         assert_eq!(refused("rq worker -dsrandom").1, "No such option '-r'.");
+    }
+
+    #[test]
+    fn a_pool_has_the_options_of_executors() {
+        let arguments =
+            ["rq", "worker-pool", "-w", "fork", "--horse-jobs", "5", "-l", "debug", "high"].map(Into::into);
+        match read("rq", &arguments, &Executors::built_in()) {
+            Ok(Some(Command::WorkerPool(args))) => {
+                assert_eq!(args.own, [Given { name: "horse-jobs", value: "5".to_owned() }]);
+                assert_eq!((args.num_workers, &args.queues[..]), (1, &["high".to_owned()][..]));
+            }
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

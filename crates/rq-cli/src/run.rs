@@ -80,6 +80,15 @@ mod tests {
             (&["rq", "enqueue"], ExitCode::from(2)),
             // no handlers
             (&["rq", "worker", "-u", "redis://127.0.0.1:1/"], ExitCode::from(2)),
+            (&["rq", "worker-pool", "-u", "redis://127.0.0.1:1/"], ExitCode::from(2)),
+            (&["rq", "worker-pool", "--app", "/nonexistent/my-jobs"], ExitCode::FAILURE),
+            // no file
+            (&["rq", "manager"], ExitCode::from(2)),
+            (&["rq", "manager", "-c", "/nonexistent/rq.toml"], ExitCode::FAILURE),
+            (&["rq", "manager", "--app", "/nonexistent/my-jobs"], ExitCode::FAILURE),
+            (&["rq", "manager", "status"], ExitCode::from(2)),
+            (&["rq", "manager", "status", "-c", "/nonexistent/rq.toml"], ExitCode::FAILURE),
+            (&["rq", "manager", "stop", "--socket", "/nonexistent/socket"], ExitCode::FAILURE),
             (&["rq", "info", "-u", "redis://127.0.0.1:1/"], ExitCode::FAILURE),
             (&["rq", "worker", "--app", "/nonexistent/my-jobs"], ExitCode::FAILURE),
             (&["rq", "enqueue", "f", "@/nonexistent/file"], ExitCode::FAILURE),

@@ -8,9 +8,6 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-use nix::sys::signal::kill;
-use nix::unistd::Pid;
 use rq_core::Shown;
 use rq_manager::{Answer, ControlError, Order, Status, ask};
 
@@ -32,6 +29,8 @@ const LEAVE_MARGIN: Duration = Duration::from_secs(15);
 const STOP_NOW_WAIT: Duration = Duration::from_secs(30);
 /// How long it waits for a Manager that waits for its workers as long as they take, or of which no file tells.
 const STOP_WAIT_MAX: Duration = Duration::from_secs(600);
+/// The states of processes that have ended: zombies, and what even they leave.
+const ENDED: [char; 2] = ['Z', 'X'];
 /// How many workers a line names.
 const NAMED_MAX: usize = 10;
 
@@ -131,14 +130,18 @@ pub(crate) fn restart(args: RestartArgs) -> Result<(), Refusal> {
 pub(crate) fn scale(args: ScaleArgs) -> Result<(), Refusal> {
     let ScaleArgs { name, count, place } = args;
     asked(&place, SCALE, &Order::Scale { kind: name.clone(), count })?;
-    say(text!("{} has {} now, until the file is read again.", Shown::name(name), workers(count)))
+    say(text!(
+        "{} has {} now, until the file is read again, or its `scale` decides otherwise.",
+        Shown::name(name),
+        workers(count)
+    ))
 }
 
 pub(crate) fn reload(args: ReloadArgs) -> Result<(), Refusal> {
     let (_, status) = asked(&args.place, RELOAD, &Order::Reload)?;
     match status.reload_failed {
         Some(reason) => Err(Refusal::Failed(format!("nothing has changed: {reason}"))),
-        None => say(text!("Read the file again: {}.", entries(status.kinds.len()))),
+        None => say(text!("Read the file again; `rq manager status` shows what comes of it.")),
     }
 }
 
@@ -193,9 +196,12 @@ fn shown(path: &Path) -> String {
     Shown::name(path.display()).to_string()
 }
 
-/// Whether there is such a process. That of another user is one, too.
+/// Whether there is such a process, and not just a record of it that its parent has not looked at yet.
 fn is_alive(pid: i32) -> bool {
-    pid > 0 && kill(Pid::from_raw(pid), None) != Err(Errno::ESRCH)
+    // Its name stands in parentheses, and may hold some itself.
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(')').and_then(|(_, fields)| fields.trim_start().chars().next());
+    state.is_some_and(|state| !ENDED.contains(&state))
 }
 
 fn still_there(pid: i32, status: &Status, longest: Duration) -> Refusal {

@@ -1,7 +1,7 @@
 //! A Manager's status as a table.
 
 use rq_core::Shown;
-use rq_manager::{ChildStatus, SlotStatus, Status};
+use rq_manager::{Cause, ChildStatus, SlotStatus, Status};
 
 use super::entries;
 use crate::paint::{Colour, Paint};
@@ -11,7 +11,8 @@ const HEAD: [&str; COLUMNS] = ["NAME", "PID", "STATE", "UP", "REQUESTS", "MEMORY
 const COLUMNS: usize = 8;
 /// What is shown where there is nothing to show.
 const NOTHING: &str = "-";
-/// The states of slots that have nobody, and say why.
+/// The states of slots that have nobody, and say why: for a moment, for longer, and until the file changes.
+const WAITING: &str = "waiting";
 const PARKED: &str = "parked";
 const REFUSED: &str = "refused";
 
@@ -63,7 +64,7 @@ fn line(row: &Row, widths: &[usize]) -> Text {
 /// The lines of a slot: one for each of its children, or one that says that there is none.
 fn rows(slot: &SlotStatus) -> Vec<(Row, Option<Colour>)> {
     let restarts = slot.starts.saturating_sub(1).to_string();
-    let last = slot.last_end.as_ref().map_or(NOTHING.to_owned(), |cause| Shown::name(cause).to_string());
+    let last = slot.last_end.as_ref().map_or(NOTHING.to_owned(), last_end);
     let name = Shown::name(&slot.name).to_string();
     if slot.children.is_empty() {
         let nothing = || NOTHING.to_owned();
@@ -91,12 +92,20 @@ fn colour(state: &str) -> Colour {
     if [PARKED, REFUSED].contains(&state) { Colour::Red } else { Colour::Yellow }
 }
 
-/// Why nobody is in a slot, where that is not just so for a moment.
+/// An end in a cell: why a worker could not start is often long, and stands below the table while it counts.
+fn last_end(cause: &Cause) -> String {
+    match cause {
+        Cause::BootFailed { .. } => "could not start".to_owned(),
+        cause => Shown::name(cause).to_string(),
+    }
+}
+
+/// Why nobody is in a slot.
 fn why(slot: &SlotStatus) -> Option<Text> {
-    if ![PARKED, REFUSED].contains(&slot.state.as_str()) {
+    if ![WAITING, PARKED, REFUSED].contains(&slot.state.as_str()) {
         return None;
     }
-    let (name, reason) = (Shown::name(&slot.name), slot.reason.as_deref().unwrap_or("nobody knows why"));
+    let (name, reason) = (Shown::name(&slot.name), slot.reason.as_deref()?);
     let again = slot.again_in_s.map(|again_s| format!(", and tried again in {}", time(again_s)));
     let again = again.unwrap_or_default();
     Some(text!("{name} is {}{again}: {}", Shown::name(&slot.state), Shown::message(reason)))
@@ -123,7 +132,7 @@ fn megabytes(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rq_manager::{Cause, KindStatus};
+    use rq_manager::KindStatus;
 
     use super::*;
 
@@ -160,7 +169,7 @@ mod tests {
         let parked = SlotStatus {
             reason,
             again_in_s: Some(30.0),
-            last_end: None,
+            last_end: Some(Cause::BootFailed { reason: "Error: no route".to_owned() }),
             starts: 5,
             ..slot("e-2", "parked", Vec::new())
         };
@@ -178,7 +187,7 @@ Workers: process 4711, up 3:07, 1 entry
 NAME  PID   STATE    UP        REQUESTS  MEMORY   RESTARTS  LAST END
 e-1   4720  running  26:03:07  1024      52.5 MB  2         cancelled by reaching max requests count [970]
 e-1   4733  leaving  26:03:07  1024      52.5 MB  2         cancelled by reaching max requests count [970]
-e-2   -     parked   -         -         -        4         -
+e-2   -     parked   -         -         -        4         could not start
 e-2 is parked, and tried again in 30 s: Error: no\\x1b route
 The file as it is now is not in use: rq.toml, line 3: no
 ";

@@ -26,7 +26,9 @@ impl Observer for Told {
             ManagerEvent::Ending { pid, cause: Cause::Stopped, .. } => {
                 info!("Sent shutdown command to worker with {pid}");
             }
-            ManagerEvent::Ending { pid, cause, .. } => info!("Worker with pid {pid} {cause}"),
+            ManagerEvent::Ending { pid, cause, .. } if needs_words(cause) => {
+                warn!("Worker with pid {pid} {cause}");
+            }
             ManagerEvent::Forced { pid, .. } => {
                 warn!("Worker with pid {pid} did not leave in time, and is killed");
             }

@@ -110,12 +110,15 @@ fn a_worker_is_ready_when_it_is_registered() {
     for executor in EXECUTORS {
         let (supervisor, scratch) = (Supervisor::new(), Scratch::new());
         let _worker = supervisor.start(&scratch, &["-w", executor, "high", "default"]);
-        let told = supervisor.next();
+        let mut told = supervisor.next();
         // At once, under the name that it was given.
         let worker = scratch.hash("worker:w");
         assert!(worker.contains_key("birth"), "{executor}: {worker:?}");
         let ready = [("READY", "1"), ("STATUS", "Listening on high, default"), ("X_RQ_REQUESTS", "0")];
+        let baseline_bytes: u64 = told.remove("X_RQ_BASELINE_BYTES").unwrap().parse().unwrap();
         assert_eq!(told, notice(&ready), "{executor}");
+        // A worker and its fork server at rest.
+        assert!((1 << 20..100 << 20).contains(&baseline_bytes), "{executor}: {baseline_bytes}");
     }
 }
 

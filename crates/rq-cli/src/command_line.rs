@@ -355,7 +355,7 @@ mod tests {
             (
                 "rq manager scale a -1",
                 Some("manager scale"),
-                "Invalid value for '--COUNT': it must be 0 or more.",
+                "Invalid value for 'COUNT': it must be 0 or more.",
             ),
             ("rq manager stop a", Some("manager stop"), "Got unexpected extra argument (a)"),
             (

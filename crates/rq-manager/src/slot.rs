@@ -169,17 +169,22 @@ impl Slot {
         self.serving.as_ref()
     }
 
-    /// Sorts those that have begun to leave from the others. Those of which that is news, and why.
-    pub(crate) fn sort(&mut self) -> Vec<(Pid, Cause)> {
+    /// Sorts those that have begun to leave from the others, and decides about their successors where these need not wait
+    /// until they are gone. Those of which it is news, and why.
+    pub(crate) fn sort(&mut self, now: Instant, draw: f64) -> Vec<(Pid, Cause)> {
         let leaves = |child: &mut Child| child.ending.is_some();
         self.leaving.extend(self.serving.take_if(leaves));
         self.leaving.extend(self.coming.take_if(leaves));
         let mut news = Vec::new();
         for child in self.leaving.iter_mut().filter(|child| !child.ending_is_told) {
             child.ending_is_told = true;
-            news.extend(child.ending.as_ref().map(|ending| (child.pid, ending.cause.clone())));
+            let cause = child.ending.as_ref().map(|ending| ending.cause.clone());
+            news.extend(cause.map(|cause| (child.pid, outcome(child, &cause, now), cause)));
         }
-        news
+        if self.kind.start.overlaps() {
+            news.iter().for_each(|(_, outcome, cause)| self.decide(*outcome, cause, now, draw));
+        }
+        news.into_iter().map(|(pid, _, cause)| (pid, cause)).collect()
     }
 
     /// A child is gone: why, and what becomes of the slot.
@@ -192,7 +197,6 @@ impl Slot {
         draw: f64,
     ) -> Option<Gone> {
         let has_pid = |child: &mut Child| child.pid == pid;
-        let was_current = !self.leaving.iter_mut().any(has_pid);
         let mut child =
             self.serving.take_if(has_pid).or_else(|| self.coming.take_if(has_pid)).or_else(|| {
                 let at = self.leaving.iter_mut().position(has_pid)?;
@@ -200,29 +204,14 @@ impl Slot {
             })?;
         // It may have become ready since it was looked at.
         child.look_ready(now);
-        let told = child.ending.as_ref().map(|ending| ending.cause.clone());
         let is_told = child.ending_is_told;
+        let told = child.ending.as_ref().map(|ending| ending.cause.clone());
         let cause = told.unwrap_or_else(|| child.cause_of(exit, of_memory));
-        let boot_failed = matches!(cause, Cause::BootFailed { .. });
-        let outcome = match &cause {
-            Cause::BootFailed { .. } => Outcome::BootFailed,
-            cause if cause.is_planned() && child.is_ready => Outcome::Planned,
-            // Told before it was ready: it was not even begun with.
-            Cause::Renewed | Cause::Removed | Cause::Stopped => Outcome::Planned,
-            _ => Outcome::Failed { up: now.duration_since(child.began) },
-        };
-        // One whose successor is there already does not hold up another.
-        // A successor began to be wanted when it began to leave.
-        let concerns_slot = was_current || boot_failed || self.serving.is_none() && self.coming.is_none();
-        if concerns_slot && !matches!(self.rest, Rest::Refused { .. }) {
-            self.rest = match self.backoff.after(outcome, now, draw) {
-                Next::Now => Rest::None,
-                Next::At(until) => Rest::Waiting { until },
-                Next::Parked(until) => Rest::Parked { until, reason: cause.to_string() },
-            };
+        // Of one that was told to leave it is decided by now, where its successor need not wait.
+        if !is_told || !self.kind.start.overlaps() {
+            self.decide(outcome(&child, &cause, now), &cause, now, draw);
         }
-        *self.ends.entry(cause.word()).or_default() += 1;
-        self.last_end = Some(cause.clone());
+        self.count_end(cause.clone());
         Some(Gone { child, cause, is_told })
     }
 
@@ -230,13 +219,25 @@ impl Slot {
     pub(crate) fn fail_start(&mut self, reason: String, now: Instant, draw: f64) {
         self.starts += 1;
         let cause = Cause::BootFailed { reason };
-        self.rest = match self.backoff.after(Outcome::BootFailed, now, draw) {
+        self.decide(Outcome::BootFailed, &cause, now, draw);
+        self.count_end(cause);
+    }
+
+    fn count_end(&mut self, cause: Cause) {
+        *self.ends.entry(cause.word()).or_default() += 1;
+        self.last_end = Some(cause);
+    }
+
+    /// Decides when the next child may begin.
+    fn decide(&mut self, outcome: Outcome, cause: &Cause, now: Instant, draw: f64) {
+        if matches!(self.rest, Rest::Refused { .. }) {
+            return;
+        }
+        self.rest = match self.backoff.after(outcome, now, draw) {
             Next::Now => Rest::None,
             Next::At(until) => Rest::Waiting { until },
             Next::Parked(until) => Rest::Parked { until, reason: cause.to_string() },
         };
-        *self.ends.entry(cause.word()).or_default() += 1;
-        self.last_end = Some(cause);
     }
 
     /// When something is to be done here, though nothing happens.
@@ -251,6 +252,17 @@ impl Slot {
         let hangs = self.serving.iter().filter_map(|child| child.hangs_at(now));
         let ready = self.coming.iter().filter_map(Child::ready_at);
         rest.into_iter().chain(endings).chain(hangs).chain(ready).min()
+    }
+}
+
+/// How a child has ended, as far as its successor is concerned.
+fn outcome(child: &Child, cause: &Cause, now: Instant) -> Outcome {
+    match cause {
+        Cause::BootFailed { .. } => Outcome::BootFailed,
+        // Whether it was ready or not: it was not to go on.
+        Cause::Renewed | Cause::Removed | Cause::Stopped => Outcome::Planned,
+        cause if cause.is_planned() && child.is_ready => Outcome::Planned,
+        _ => Outcome::Failed { up: now.duration_since(child.began) },
     }
 }
 

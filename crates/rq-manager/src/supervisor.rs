@@ -277,7 +277,9 @@ impl Supervisor {
         let is_told = gone.is_told || cause.is_planned();
         let name = &gone.child.name;
         self.tell(Some(&slot), ManagerEvent::Ended { slot: &slot, pid, name, cause, is_told });
-        self.tell_rest(at, now);
+        if !gone.is_told {
+            self.tell_rest(at, now);
+        }
         self.looks.look_for_strays();
         self.slots.retain(|slot| slot.is_wanted || !slot.is_empty());
     }
@@ -303,7 +305,7 @@ impl Supervisor {
             let slot = &mut self.slots[at];
             let name = slot.name.clone();
             let ready = slot.promote(now).map(|child| (child.pid.as_raw(), child.name.clone()));
-            let leaving = slot.sort();
+            let leaving = slot.sort(now, draw());
             if let Some((pid, child)) = ready {
                 self.tell(Some(&name), ManagerEvent::Ready { slot: &name, pid, name: &child });
             }

@@ -32,16 +32,21 @@ impl Strays {
         let is_known = |pid: &Pid| children.clone().any(|child| child.pid == *pid);
         let unknown = rq_process::children_of(Pid::this()).into_iter().filter(|pid| !is_known(pid));
         for pid in unknown.filter(|pid| !is_made_by_one_of(children.clone(), *pid)) {
-            let kill_at = *self.0.entry(pid).or_insert_with(|| {
+            let kill_at = self.0.entry(pid).or_insert_with(|| {
                 new.push(pid);
                 now + GRACE
             });
-            // One that has just ended hears nothing.
-            let _ = match (kill_at <= now, new.contains(&pid)) {
-                (true, _) => kill(pid, Signal::SIGKILL),
-                (false, true) => kill(pid, Signal::SIGTERM),
-                (false, false) => Ok(()),
+            let signal = match (new.contains(&pid), *kill_at <= now) {
+                (true, _) => Signal::SIGTERM,
+                (false, true) => Signal::SIGKILL,
+                (false, false) => continue,
             };
+            if signal == Signal::SIGKILL {
+                // Again, should it survive that: a process that waits for a disk dies when that has answered.
+                *kill_at = now + GRACE;
+            }
+            // One that has just ended hears nothing.
+            let _ = kill(pid, signal);
         }
         new
     }

@@ -13,7 +13,7 @@ const BOOTS_MAX: usize = 5;
 const BOOTS_WITHIN: Duration = Duration::from_secs(60);
 /// How long a slot is parked at first, doubled each time, and the longest.
 const PARK_MIN: Duration = Duration::from_secs(30);
-const PARK_MAX: Duration = Duration::from_secs(300);
+const PARK_MAX: Duration = Duration::from_secs(60);
 /// By how much a pause is drawn shorter or longer, so that not all slots begin together.
 const JITTER: f64 = 0.2;
 
@@ -48,7 +48,11 @@ impl Backoff {
     /// When the next child may begin, behind one that has ended now. `draw` is from 0 to 1.
     pub(crate) fn after(&mut self, outcome: Outcome, now: Instant, draw: f64) -> Next {
         match outcome {
-            Outcome::Planned => return Next::Now,
+            Outcome::Planned => {
+                // It has done what it was to do: whatever others have failed of is over.
+                self.failures = 0;
+                return Next::Now;
+            }
             Outcome::Failed { up } if up >= STEADY_AFTER => *self = Backoff::default(),
             Outcome::Failed { .. } => {}
             Outcome::BootFailed => {

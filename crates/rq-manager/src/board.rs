@@ -31,12 +31,14 @@ pub(crate) enum Phase {
     Ready,
     /// It leaves behind its last request.
     Full,
+    /// It leaves for another reason.
+    Closing,
     /// It could not begin.
     Failed,
 }
 
 impl Phase {
-    const ALL: [Phase; 4] = [Phase::Booting, Phase::Ready, Phase::Full, Phase::Failed];
+    const ALL: [Phase; 5] = [Phase::Booting, Phase::Ready, Phase::Full, Phase::Closing, Phase::Failed];
 }
 
 impl Board {
@@ -67,9 +69,15 @@ impl Board {
         self.enter(Phase::Failed);
     }
 
-    /// The child has done its last request.
-    pub(crate) fn full(&self) {
-        self.enter(Phase::Full);
+    /// The child has done its last run, which was its last request if it `is_full`; from now on it closes what it has opened.
+    pub(crate) fn close(&self, is_full: bool) {
+        self.begin_run();
+        self.enter(if is_full { Phase::Full } else { Phase::Closing });
+    }
+
+    /// Whether the child has done its last run.
+    pub(crate) fn is_closing(&self) -> bool {
+        matches!(self.phase(), Phase::Full | Phase::Closing)
     }
 
     fn enter(&self, phase: Phase) {
@@ -140,8 +148,11 @@ mod tests {
         board.end_run(false);
         assert_eq!((board.phase(), board.requests(), board.run_for()), (Phase::Ready, 1, None));
         assert_eq!((board.baseline_bytes(), board.reason()), (4096, None));
-        board.full();
-        assert_eq!(board.phase(), Phase::Full);
+        assert!(!board.is_closing());
+        board.close(false);
+        assert_eq!((board.phase(), board.is_closing()), (Phase::Closing, true));
+        board.close(true);
+        assert!(board.phase() == Phase::Full && board.run_for().is_some());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{kill, killpg};
@@ -29,6 +30,8 @@ use crate::system;
 const READY_AFTER: Duration = Duration::from_secs(10);
 /// How long a run that is over its time has to end of itself.
 const RUN_GRACE: Duration = Duration::from_secs(1);
+/// How long a child may take to close what it has opened, behind its last run.
+const CLOSING_LONGEST: Duration = Duration::from_secs(60);
 /// What a child must not inherit of the Manager's own service manager.
 const SERVICE_VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
 
@@ -45,6 +48,10 @@ pub(crate) struct Child {
     pub(crate) mark: String,
     pub(crate) began: Instant,
     pub(crate) is_ready: bool,
+    /// Whether it has said so itself.
+    has_told_ready: bool,
+    /// What it was made by.
+    pub(crate) kind: Rc<Kind>,
     pub(crate) ending: Option<Ending>,
     /// Whether it was told that it is on its way out.
     pub(crate) ending_is_told: bool,
@@ -67,13 +74,13 @@ impl Child {
         pid: Pid,
         board: Board,
         slot: &SlotName,
-        kind: &Kind,
+        kind: &Rc<Kind>,
         max_requests: Option<u64>,
     ) -> Child {
         Child::new(pid, slot.to_string(), forked_mark(slot, pid), Tells::Board(board), kind, max_requests)
     }
 
-    pub(crate) fn executed(pid: Pid, name: String, kind: &Kind, max_requests: Option<u64>) -> Child {
+    pub(crate) fn executed(pid: Pid, name: String, kind: &Rc<Kind>, max_requests: Option<u64>) -> Child {
         let tells = Tells::Notices { last: None, requests: 0, says: None, baseline_bytes: None };
         let mark = name.clone();
         Child::new(pid, name, mark, tells, kind, max_requests)
@@ -84,7 +91,7 @@ impl Child {
         name: String,
         mark: String,
         tells: Tells,
-        kind: &Kind,
+        kind: &Rc<Kind>,
         max_requests: Option<u64>,
     ) -> Child {
         Child {
@@ -93,6 +100,8 @@ impl Child {
             mark,
             began: Instant::now(),
             is_ready: false,
+            has_told_ready: false,
+            kind: Rc::clone(kind),
             ending: None,
             ending_is_told: false,
             memory: MemoryWatch::default(),
@@ -127,6 +136,7 @@ impl Child {
         *requests = notice.requests.unwrap_or(*requests);
         *says = notice.status.or(says.take());
         *baseline_bytes = notice.baseline_bytes.or(*baseline_bytes);
+        self.has_told_ready |= notice.is_ready;
         self.is_ready |= notice.is_ready;
         if leaves && self.ending.is_none() {
             self.ending = Some(Ending::by_itself(cause));
@@ -144,10 +154,16 @@ impl Child {
 
     /// Whether it is ready: what it has told, or how long it has been there.
     pub(crate) fn look_ready(&mut self, now: Instant) {
-        self.is_ready |= match &self.tells {
-            Tells::Board(board) => matches!(board.phase(), Phase::Ready | Phase::Full),
-            Tells::Notices { .. } => now.duration_since(self.began) >= READY_AFTER,
-        };
+        if let Tells::Board(board) = &self.tells {
+            self.has_told_ready |= matches!(board.phase(), Phase::Ready | Phase::Full | Phase::Closing);
+        }
+        let is_executed = matches!(self.tells, Tells::Notices { .. });
+        self.is_ready |= self.has_told_ready || is_executed && now.duration_since(self.began) >= READY_AFTER;
+    }
+
+    /// Whether it may take the place of another: it has said that it is ready, or the other had not either.
+    pub(crate) fn displaces(&self, former: &Child) -> bool {
+        self.has_told_ready || !former.has_told_ready
     }
 
     /// When it counts as ready though it tells nothing.
@@ -178,7 +194,7 @@ impl Child {
     pub(crate) fn hangs(&self, now: Instant) -> Option<Cause> {
         match &self.tells {
             Tells::Board(board) => {
-                let after = self.limits.timeout?;
+                let after = self.allowed(board)?;
                 (board.run_for()? > after + RUN_GRACE).then_some(Cause::TimedOut { after })
             }
             Tells::Notices { last, .. } => {
@@ -188,11 +204,21 @@ impl Child {
         }
     }
 
+    /// How long what a forked child does now may take.
+    fn allowed(&self, board: &Board) -> Option<Duration> {
+        if board.is_closing() { Some(CLOSING_LONGEST) } else { self.limits.timeout }
+    }
+
     /// When a run in hand will be over its time, and it has not ended.
     pub(crate) fn hangs_at(&self, now: Instant) -> Option<Instant> {
         let Tells::Board(board) = &self.tells else { return None };
-        let allowed = self.limits.timeout? + RUN_GRACE;
+        let allowed = self.allowed(board)? + RUN_GRACE;
         Some(now + allowed.saturating_sub(board.run_for()?))
+    }
+
+    /// Has nobody expect any more that it tells something: it cannot.
+    pub(crate) fn expect_nothing(&mut self) {
+        self.limits.silence = None;
     }
 
     /// Has all that it has told count as told now: the Manager itself was not there to listen.
@@ -263,7 +289,12 @@ impl Child {
             Exit::Code(0) => Cause::Finished,
             Exit::Code(code) => Cause::Exited { code },
         };
-        if self.is_ready {
+        // One that was to do so many requests, and whose last words were lost.
+        if cause == Cause::Finished && self.has_told_ready && self.max_requests.is_some() {
+            return Cause::MaxRequests { count: self.max_requests.unwrap_or_default() };
+        }
+        // One that only counts as ready and has said something of itself was on its way to be.
+        if self.has_told_ready || self.is_ready && self.says().is_none() {
             return cause;
         }
         let told = match &self.tells {

@@ -41,7 +41,7 @@
 //! * Memory is that of a child and all it has started. At the soft limit, over several looks, it is sent SIGTERM, finishes
 //!   the run in hand, and is replaced; at the hard limit it is ended by force, if it has not left after a grace.
 //! * Who dies is replaced after a pause, which grows from 0.1 s to 30 s; who fails five times to begin within a minute has its
-//!   slot *parked*: it is told why, and it is tried again after 30 s, then more and more seldom.
+//!   slot *parked*: it is told why, and it is tried again after 30 s, then once a minute.
 //! * Two seconds after the Manager is gone, whatever has ended it, no process is left that it or its children have
 //!   started: [`Manager::start`] leaves a *keeper* behind, a process that has nothing to do but this.
 

@@ -31,7 +31,7 @@ use crate::owned_path::OwnedPath;
 use crate::shown;
 
 /// How many messages are taken in one turn of the loop: who sends without a pause must not hold it up.
-const NOTICES_PER_TURN_MAX: usize = 256;
+pub(crate) const NOTICES_PER_TURN_MAX: usize = 256;
 /// The longest message; a longer one is dropped.
 const NOTICE_BYTES_MAX: usize = 4096;
 /// How much is kept of what a child says of itself.
@@ -124,6 +124,11 @@ impl Notices {
         // Whatever the umask.
         fs::set_permissions(file.path(), Permissions::from_mode(0o600))?;
         Ok(Notices { socket, file, _folder: folder })
+    }
+
+    /// Whether it is still there for those who send: folders of temporary files are tidied up.
+    pub(crate) fn is_there(&self) -> bool {
+        self.file.is_there()
     }
 
     /// What children find in `NOTIFY_SOCKET`.

@@ -26,6 +26,11 @@ impl OwnedPath {
         Ok(OwnedPath { path, identity, owner: process::id() })
     }
 
+    /// Whether it still stands at its path.
+    pub(crate) fn is_there(&self) -> bool {
+        identity(&self.path).is_ok_and(|identity| identity == self.identity)
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -39,7 +44,7 @@ impl OwnedPath {
 
 impl Drop for OwnedPath {
     fn drop(&mut self) {
-        if self.owner != process::id() || identity(&self.path).ok() != Some(self.identity) {
+        if self.owner != process::id() || !self.is_there() {
             return;
         }
         // What cannot be removed is left, and found to be nobody's by who comes next.

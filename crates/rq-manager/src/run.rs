@@ -54,7 +54,8 @@ pub(crate) fn run(
     };
     board.ready(held_bytes(&[Pid::this()]));
     let ended = caught(|| {
-        run_on(process.as_mut(), context, board, pace);
+        let is_full = run_on(process.as_mut(), context, board, pace);
+        board.close(is_full);
         process.after_run(context);
         Ok(())
     });
@@ -68,7 +69,8 @@ pub(crate) fn run(
     }
 }
 
-fn run_on(process: &mut dyn Process, context: &Context, board: &Board, pace: Pace) {
+/// Runs until the child is asked to stop; `true` where it has done its requests.
+fn run_on(process: &mut dyn Process, context: &Context, board: &Board, pace: Pace) -> bool {
     let mut failures = 0;
     while !is_asked_to_stop() {
         board.begin_run();
@@ -78,8 +80,7 @@ fn run_on(process: &mut dyn Process, context: &Context, board: &Board, pace: Pac
         context.end_run(is_request);
         board.end_run(is_request);
         if pace.max_requests.is_some_and(|most| context.requests() >= most) {
-            board.full();
-            return;
+            return true;
         }
         failures = match outcome {
             Ok(_) => 0,
@@ -93,6 +94,7 @@ fn run_on(process: &mut dyn Process, context: &Context, board: &Board, pace: Pac
             pause(check_point);
         }
     }
+    false
 }
 
 /// What `work` returns; an error where it panics.

@@ -10,10 +10,14 @@ use crate::backoff::{Backoff, Next, Outcome};
 use crate::cause::Cause;
 use crate::child::Child;
 use crate::kind::Kind;
+use crate::memory::refusal;
 use crate::slot_name::SlotName;
 
-/// How many children of a slot may be on their way out while another serves: who recycles faster than its runs end waits.
-const LEAVING_MAX: usize = 4;
+/// How many children of a slot may be on their way out while another serves: with more, a slot whose children do little and
+/// take long about it would be several.
+const LEAVING_MAX: usize = 1;
+/// A child that has to go sooner is not what it was to be: its successor waits, as behind one that has failed.
+const SOON: Duration = Duration::from_secs(10);
 
 /// Where one child after the other runs: one that serves, maybe one that begins, and those that leave.
 #[derive(Debug)]
@@ -154,10 +158,24 @@ impl Slot {
         }
     }
 
+    /// Why the child that begins cannot be of any use, if what it was told cannot work. The slot stays without another, and
+    /// the one that serves goes on.
+    pub(crate) fn refuse(&mut self, now: Instant) -> Option<String> {
+        let coming = self.coming.as_mut().filter(|coming| coming.is_ready && coming.ending.is_none())?;
+        let reason = refusal(&coming.limits, coming.baseline_bytes()?)?;
+        coming.ask(Cause::BootFailed { reason: reason.clone() }, None, now);
+        self.rest = Rest::Refused { reason: reason.clone() };
+        Some(reason)
+    }
+
     /// Lets a child serve that has become ready; it is returned. The one before it leaves.
     pub(crate) fn promote(&mut self, now: Instant) -> Option<&Child> {
-        let is_ready = self.coming.as_ref().is_some_and(|coming| coming.is_ready && coming.ending.is_none());
-        let coming = if is_ready { self.coming.take()? } else { return None };
+        let may_serve = self.coming.as_ref().is_some_and(|coming| {
+            coming.is_ready
+                && coming.ending.is_none()
+                && self.serving.as_ref().is_none_or(|former| coming.displaces(former))
+        });
+        let coming = if may_serve { self.coming.take()? } else { return None };
         self.backoff.began();
         if self.renewal == Renewal::UnderWay {
             self.renewal = Renewal::None;
@@ -261,7 +279,10 @@ fn outcome(child: &Child, cause: &Cause, now: Instant) -> Outcome {
         Cause::BootFailed { .. } => Outcome::BootFailed,
         // Whether it was ready or not: it was not to go on.
         Cause::Renewed | Cause::Removed | Cause::Stopped => Outcome::Planned,
-        cause if cause.is_planned() && child.is_ready => Outcome::Planned,
+        Cause::MaxRequests { .. } => Outcome::Planned,
+        cause if cause.is_planned() && child.is_ready && now.duration_since(child.began) >= SOON => {
+            Outcome::Planned
+        }
         _ => Outcome::Failed { up: now.duration_since(child.began) },
     }
 }

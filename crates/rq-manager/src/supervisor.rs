@@ -45,6 +45,11 @@ const LEFT_GRACE: Duration = Duration::from_millis(500);
 const LEFT_LIMIT: Duration = Duration::from_millis(1500);
 /// A child draws how many requests it does, up to one in so many fewer than it may.
 const MAX_REQUESTS_JITTER: u64 = 10;
+/// How many children one turn starts.
+const STARTS_PER_TURN_MAX: usize = 8;
+/// Where the loop wakes as much later than it wanted to, the host was busy or it was stopped: what children have not told
+/// meanwhile proves nothing.
+const LATE_AFTER: Duration = Duration::from_secs(1);
 
 /// What a Manager was told about itself.
 pub(crate) struct Rules {
@@ -140,11 +145,15 @@ impl Supervisor {
     fn turn(&mut self) -> Option<Result<(), ManagerError>> {
         let now = Instant::now();
         self.push_children(now);
-        self.start_children(now);
+        let has_more = self.start_children(now);
         if self.is_over() {
             return Some(Ok(()));
         }
-        self.sources.wait(self.next(now));
+        let until = if has_more { now } else { self.next(now) };
+        self.sources.wait(until);
+        if Instant::now().saturating_duration_since(until.max(now)) > LATE_AFTER {
+            self.excuse_all(Instant::now());
+        }
         self.take_signals();
         if getppid() != self.keeper {
             // Nobody would end what this process left behind now.
@@ -186,18 +195,16 @@ impl Supervisor {
         slots.chain(self.strays.next()).chain(self.sources.next_beat()).fold(self.looks.next(), Instant::min)
     }
 
-    /// Starts a child wherever one is wanted.
-    fn start_children(&mut self, now: Instant) {
+    /// Starts children where they are wanted; `true` where more are than one turn starts, which has others to hear.
+    fn start_children(&mut self, now: Instant) -> bool {
         if self.stopping.is_some() {
-            return;
+            return false;
         }
         self.renew_some(now);
-        for at in 0..self.slots.len() {
-            let slot = &self.slots[at];
-            if slot.wants_child(now) && (self.rules.replaces || slot.starts == 0) {
-                self.start_child(at, now);
-            }
-        }
+        let wants = |slot: &Slot| slot.wants_child(now) && (self.rules.replaces || slot.starts == 0);
+        let wanted: Vec<usize> = (0..self.slots.len()).filter(|at| wants(&self.slots[*at])).collect();
+        wanted.iter().take(STARTS_PER_TURN_MAX).for_each(|at| self.start_child(*at, now));
+        wanted.len() > STARTS_PER_TURN_MAX
     }
 
     fn start_child(&mut self, at: usize, now: Instant) {
@@ -251,10 +258,13 @@ impl Supervisor {
     /// Reaps what has ended.
     fn reap(&mut self) {
         while let Some(pid) = rq_process::ended_child() {
+            // Its last words: it has sent them before it ended, and is known by its id until it is reaped.
+            self.take_notices();
             // While it is not reaped, its group is its own. What is left of that is for nobody any more.
             let _ = killpg(pid, Signal::SIGTERM);
             let Some(ended) = rq_process::reap(pid) else { return };
-            self.strays.forget(pid);
+            self.strays
+                .forget(pid, self.slots.iter().any(|slot| slot.children().any(|child| child.pid == pid)));
             self.lose(pid, ended.exit);
         }
     }
@@ -304,8 +314,12 @@ impl Supervisor {
         for at in 0..self.slots.len() {
             let slot = &mut self.slots[at];
             let name = slot.name.clone();
+            let refused = slot.refuse(now);
             let ready = slot.promote(now).map(|child| (child.pid.as_raw(), child.name.clone()));
             let leaving = slot.sort(now, draw());
+            if refused.is_some() {
+                self.tell_rest(at, now);
+            }
             if let Some((pid, child)) = ready {
                 self.tell(Some(&name), ManagerEvent::Ready { slot: &name, pid, name: &child });
             }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, getpid};
+use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, getpid, setpgid};
 
 use crate::descendants::end_descendants;
 use crate::single_threaded::SingleThreaded;
@@ -43,7 +43,7 @@ pub fn leave_init_behind() -> io::Result<()> {
     }
     let Ok(single_threaded) = SingleThreaded::make_sure() else { return Ok(()) };
     match split(single_threaded)? {
-        Side::Behind { child, signals } => keep(child, &signals),
+        Side::Behind { child, signals } => keep(child, &signals, Terminal::TellsBoth),
         Side::Child(_) => Ok(()),
     }
 }
@@ -62,8 +62,8 @@ pub struct Kept {
 /// SIGKILL, and ends a second and a half after the child at the latest, with its exit code, or with 128 and the signal that
 /// ended it.
 ///
-/// What the keeper is sent it passes on; what a terminal sends to both the child has got already, for which it stays in the
-/// keeper's group. It stops for nothing: when the child is stopped by a terminal, the shell does not hear of it.
+/// The child has a group of its own, so that no signal to a group hits both. What the keeper is sent it passes on, that of a
+/// terminal as well. It stops for nothing, and neither does the child for a terminal.
 ///
 /// The keeper holds nothing open for others: its standard streams are `/dev/null`, and all other descriptors are closed. A
 /// pipe that the program was started with thus ends when the child, and what that has given it to, have closed it.
@@ -82,9 +82,10 @@ pub fn leave_keeper_behind(single_threaded: SingleThreaded) -> io::Result<Kept> 
     match split(single_threaded)? {
         Side::Behind { child, signals } => {
             let_go(&null, &signals);
-            keep(child, &signals)
+            keep(child, &signals, Terminal::TellsKeeper)
         }
         Side::Child(single_threaded) => {
+            setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
             die_with(keeper, Signal::SIGTERM)?;
             Ok(Kept { keeper, single_threaded })
         }
@@ -131,8 +132,16 @@ fn let_go(null: &File, signals: &SignalFd) {
     }
 }
 
+/// Whom a terminal sends its signals to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Terminal {
+    /// To the process that stayed, and to the child, which is of its group.
+    TellsBoth,
+    TellsKeeper,
+}
+
 /// What the process that stayed does until the child has ended.
-fn keep(child: Pid, signals: &SignalFd) -> ! {
+fn keep(child: Pid, signals: &SignalFd, terminal: Terminal) -> ! {
     loop {
         let received = signals.read_signal().unwrap_or_else(|_| {
             // Without signals there is nothing to do but to look: the loop ends with the child either way.
@@ -148,8 +157,9 @@ fn keep(child: Pid, signals: &SignalFd) -> ! {
                     end_at_once(code);
                 }
             }
-            // A terminal has sent it to the child as well, which is of the same group.
-            Ok(_) if received.is_some_and(|received| received.ssi_code == libc::SI_KERNEL) => {}
+            Ok(_)
+                if terminal == Terminal::TellsBoth
+                    && received.is_some_and(|received| received.ssi_code == libc::SI_KERNEL) => {}
             Ok(signal) => {
                 // It fails where the child has just ended, which is the next thing to be heard of.
                 let _ = kill(child, signal);

@@ -342,7 +342,7 @@ impl Dispatcher {
             biased;
             Some(request) = self.requests.next() => then(|worker| worker.on_request(request)),
             // Before what a load makes: a loop that has much to do does not hang.
-            () = self.beats.due() => then(Dispatcher::beat),
+            due = self.beats.due() => then(move |worker| worker.beat(due)),
             command = self.commands.next() => then(|worker| worker.on_command(command)),
             Some(then) = self.under_way.next() => then,
             (id, report) = self.executor.ended() => then(move |worker| worker.on_reported(&id, report)),

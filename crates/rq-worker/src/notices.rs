@@ -12,23 +12,22 @@
 
 mod notice;
 
-use std::env;
-use std::ffi::OsStr;
 use std::io;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::sleep;
 use std::time::Duration;
 
-use rq_process::Pid;
 use rq_process::memory::{family, held_bytes};
+use rq_process::{NotifySocket, Pid};
 
 use crate::event::{Observer, WorkerEvent};
 use notice::Notice;
 
-/// Where notices go.
-const SOCKET_VARIABLE: &str = "NOTIFY_SOCKET";
+/// How soon what the supervisor had no room for is told again, and how often by a worker that is gone then.
+pub(crate) const AGAIN_PAUSE: Duration = Duration::from_millis(100);
+const LAST_TRIES: usize = 10;
+/// How far apart those are.
+const LAST_PAUSE: Duration = Duration::from_millis(20);
 
 /// What a worker tells its supervisor, and where to. Clones tell of the same worker.
 #[derive(Clone, Debug)]
@@ -36,17 +35,16 @@ pub struct Notices(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    supervisor: SocketAddr,
     beat_every: Option<Duration>,
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     notice: Notice,
-    /// Made with the first notice: a process that forks before has nothing that its children should not have. Kept, so that
-    /// a worker which is short of descriptors goes on beating.
-    socket: Option<UnixDatagram>,
+    supervisor: NotifySocket,
+    /// Whether there is something that the supervisor has not taken.
+    is_untold: bool,
     /// Whether a notice was not taken, and that was logged.
     has_failed: bool,
 }
@@ -54,21 +52,47 @@ struct State {
 impl Notices {
     /// The variables that [`from_environment`](Notices::from_environment) reads. They are for this process alone: take them
     /// out of the environment then, before it starts others.
-    pub const VARIABLES: [&str; 3] = [SOCKET_VARIABLE, "WATCHDOG_USEC", "WATCHDOG_PID"];
+    pub const VARIABLES: [&str; 3] = [NotifySocket::VARIABLE, "WATCHDOG_USEC", "WATCHDOG_PID"];
 
     /// For the supervisor that the environment names: `NOTIFY_SOCKET` is a path, or behind an `@` an abstract name; none
     /// where it is neither. A beat is told every half of `WATCHDOG_USEC`, unless `WATCHDOG_PID` is another process; without it, none
     /// is.
     pub fn from_environment() -> Option<Notices> {
-        let supervisor = address(&env::var_os(SOCKET_VARIABLE)?)?;
+        let supervisor = NotifySocket::from_environment()?;
         let watchdog = sd_notify::watchdog_enabled().filter(|watchdog| !watchdog.is_zero());
         let beat_every = watchdog.map(|watchdog| watchdog / 2);
-        Some(Notices(Arc::new(Inner { supervisor, beat_every, state: Mutex::default() })))
+        Some(Notices::to(supervisor, beat_every))
+    }
+
+    fn to(supervisor: NotifySocket, beat_every: Option<Duration>) -> Notices {
+        let state = State { notice: Notice::default(), supervisor, is_untold: false, has_failed: false };
+        Notices(Arc::new(Inner { beat_every, state: Mutex::new(state) }))
     }
 
     /// Tells why the worker could not start, unless it has.
     pub fn fail(&self, why: &str) {
         self.tell(false, |notice| notice.on_failed(why));
+    }
+
+    /// Tells what was not taken yet, and waits a fifth of a second at most: this process ends.
+    pub fn finish(&self) {
+        for _ in 0..LAST_TRIES {
+            if !self.is_untold() {
+                return;
+            }
+            self.tell(false, |_| true);
+            sleep(LAST_PAUSE);
+        }
+    }
+
+    /// Whether there is something that the supervisor has not taken, which is to be told [again](AGAIN_PAUSE).
+    pub(crate) fn is_untold(&self) -> bool {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).is_untold
+    }
+
+    /// Tells again.
+    pub(crate) fn tell_again(&self) {
+        self.tell(false, |_| true);
     }
 
     /// How often to beat.
@@ -97,11 +121,13 @@ impl Notices {
         if !change(&mut state.notice) {
             return;
         }
-        let sent = send(&mut state.socket, &state.notice.message(is_beat), &self.0.supervisor);
+        let sent = state.supervisor.send(&state.notice.message(is_beat));
+        // One that is gone is not told again.
+        state.is_untold = sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
         if let Err(error) = sent
             && !std::mem::replace(&mut state.has_failed, true)
         {
-            tracing::debug!("the supervisor at {:?} was not told: {error}", self.0.supervisor);
+            tracing::debug!("{:?} was not told: {error}", state.supervisor);
         }
     }
 }
@@ -122,51 +148,23 @@ impl Observer for Notices {
     }
 }
 
-/// Sends a message over the socket, which is made where there is none yet.
-fn send(socket: &mut Option<UnixDatagram>, message: &str, to: &SocketAddr) -> io::Result<()> {
-    // Not by `sd_notify::notify`: it waits for room, knows no abstract names, and asks the environment each time.
-    let socket = match socket {
-        Some(socket) => socket,
-        None => {
-            let unbound = UnixDatagram::unbound()?;
-            unbound.set_nonblocking(true)?;
-            socket.insert(unbound)
-        }
-    };
-    socket.send_to_addr(message.as_bytes(), to).map(drop)
-}
-
-fn address(text: &OsStr) -> Option<SocketAddr> {
-    match text.as_bytes() {
-        [b'@', name @ ..] => SocketAddr::from_abstract_name(name).ok(),
-        [b'/', ..] => SocketAddr::from_pathname(text).ok(),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+
     use super::*;
 
-    fn notices_to(supervisor: SocketAddr) -> Notices {
-        Notices(Arc::new(Inner { supervisor, beat_every: None, state: Mutex::default() }))
-    }
-
-    fn bound(name: &str) -> (SocketAddr, UnixDatagram) {
-        let address = address(format!("@rq-notices-{name}-{}", std::process::id()).as_ref()).unwrap();
+    fn bound(name: &str) -> (String, UnixDatagram) {
+        let name = format!("@rq-notices-{name}-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name[1..]).unwrap();
         let receiver = UnixDatagram::bind_addr(&address).unwrap();
         receiver.set_nonblocking(true).unwrap();
-        (address, receiver)
+        (name, receiver)
     }
 
-    #[test]
-    fn addresses_are_paths_and_abstract_names() {
-        let abstract_name = address("@rq/x".as_ref()).unwrap();
-        assert_eq!(abstract_name.as_abstract_name(), Some(&b"rq/x"[..]));
-        assert_eq!(address("/run/notify".as_ref()).unwrap().as_pathname(), Some("/run/notify".as_ref()));
-        for none in ["", "run/notify", "vsock:2:1234", &format!("/{}", "x".repeat(200))] {
-            assert!(address(none.as_ref()).is_none(), "{none}");
-        }
+    fn notices_to(name: &str) -> Notices {
+        Notices::to(NotifySocket::named(name.as_ref()).unwrap(), None)
     }
 
     #[test]
@@ -177,9 +175,9 @@ mod tests {
             let length = receiver.recv(&mut buffer).ok()?;
             Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
         };
-        notices_to(address.clone()).fail("no Redis");
+        notices_to(&address).fail("no Redis");
         assert_eq!(received().as_deref(), Some("STATUS=no Redis\nX_RQ_CAUSE=failed\n"));
-        let notices = notices_to(address);
+        let notices = notices_to(&address);
         notices.observe("w", &WorkerEvent::Listening { queues: &["q".to_owned()] });
         assert!(received().is_some_and(|text| text.starts_with("READY=1\n")));
         notices.note_job_ended();
@@ -192,9 +190,15 @@ mod tests {
         /// More than a socket holds.
         const MESSAGES: usize = 10_000;
         let (address, receiver) = bound("full");
-        let notices = notices_to(address);
+        let notices = notices_to(&address);
         (0..MESSAGES).for_each(|_| notices.beat());
+        // What had no room is told when there is some.
+        assert!(notices.is_untold());
+        while receiver.recv(&mut [0; 4096]).is_ok() {}
+        notices.finish();
+        assert!(!notices.is_untold() && receiver.recv(&mut [0; 4096]).is_ok());
         drop(receiver);
         notices.beat();
+        assert!(!notices.is_untold());
     }
 }

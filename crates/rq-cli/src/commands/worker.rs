@@ -235,7 +235,8 @@ pub(crate) fn run(mut args: Args, app: App) -> Result<(), Refusal> {
         options.cron = Some(source.load()?);
         options.cron_config_file = source.name();
     }
-    options.notices = app.supervisor.notices;
+    let notices = app.supervisor.notices;
+    options.notices.clone_from(&notices);
     options.dequeue = dequeue;
     options.webhooks = webhooks;
     if is_python_class {
@@ -254,6 +255,9 @@ pub(crate) fn run(mut args: Args, app: App) -> Result<(), Refusal> {
         write_pid(path)?;
     }
     let ended = worker.run();
+    if let Some(notices) = &notices {
+        notices.finish();
+    }
     // What was logged comes before the reason.
     drop(log);
     ended.or_else(|error| refuse(error, &server))

@@ -5,9 +5,11 @@ use std::time::Instant;
 
 use super::Supervisor;
 use crate::cause::Cause;
+use crate::child::Child;
 use crate::event::ManagerEvent;
 use crate::kind::{COUNT_MAX, Kind};
 use crate::manager::check;
+use crate::memory::refusal;
 use crate::slot::{Renewal, Slot};
 use crate::slot_name::SlotName;
 
@@ -22,6 +24,7 @@ impl Supervisor {
         };
         let read = read().map_err(|error| error.to_string());
         let checked = read.and_then(|kinds| check(&kinds).map(|()| kinds).map_err(|error| error.to_string()));
+        let checked = checked.and_then(|kinds| self.check_limits(&kinds).map(|()| kinds));
         match checked {
             Ok(kinds) => {
                 self.reload_failed = None;
@@ -48,20 +51,29 @@ impl Supervisor {
         }
     }
 
+    /// Refuses limits that are below what children of that kind are known to hold before they have done anything.
+    fn check_limits(&self, kinds: &[Kind]) -> Result<(), String> {
+        for kind in kinds {
+            let slots = self.slots.iter().filter(|slot| slot.name.kind == kind.name);
+            let baselines = slots.filter_map(|slot| slot.serving.as_ref()?.baseline_bytes());
+            if let Some(reason) = baselines.min().and_then(|held| refusal(&kind.limits, held)) {
+                return Err(format!("{}: {reason}", kind.name));
+            }
+        }
+        Ok(())
+    }
+
     /// Has these kinds from now on. The names of those whose children have to be replaced.
     pub(super) fn set_kinds(&mut self, kinds: Vec<Kind>) -> Vec<String> {
         let kinds: Vec<Rc<Kind>> = kinds.into_iter().map(Rc::new).collect();
         let mut changed = Vec::new();
         for kind in &kinds {
             let former = self.kinds.iter().find(|former| former.name == kind.name);
-            let needs_others = former.is_some_and(|former| former.needs_other_children(kind));
-            if needs_others {
-                changed.push(kind.name.clone());
-            }
             // Scaled by hand, or by what waits, it stays so unless the configuration says something new.
             let is_same_count = former.is_some_and(|former| former.count == kind.count);
-            for slot in self.slots.iter_mut().filter(|slot| slot.name.kind == kind.name) {
-                slot.take_on(kind, needs_others);
+            let slots = self.slots.iter_mut().filter(|slot| slot.name.kind == kind.name);
+            if slots.filter_map(|slot| slot.take_on(kind).then_some(())).count() > 0 {
+                changed.push(kind.name.clone());
             }
             if !is_same_count {
                 self.fill(kind, kind.count);
@@ -154,8 +166,8 @@ impl Supervisor {
 }
 
 impl Slot {
-    /// Is of this kind from now on.
-    fn take_on(&mut self, kind: &Rc<Kind>, needs_others: bool) {
+    /// Is of this kind from now on; `true` where its child has to be replaced, which may be of an older kind than the last.
+    fn take_on(&mut self, kind: &Rc<Kind>) -> bool {
         self.kind = Rc::clone(kind);
         for child in self.children_mut() {
             child.limits.soft_memory_limit = kind.limits.soft_memory_limit;
@@ -163,9 +175,10 @@ impl Slot {
         }
         // What was wrong may be right now.
         self.forgive();
-        if needs_others && !self.is_empty() {
-            self.renewal = Renewal::Wanted;
-        }
+        let differs = |child: &Child| child.kind.needs_other_children(kind);
+        let needs_other = self.serving.iter().chain(&self.coming).any(differs);
+        self.renewal = if needs_other { Renewal::Wanted } else { Renewal::None };
+        needs_other
     }
 
     /// Is to go, once its children have.

@@ -2,20 +2,21 @@
 
 use std::time::{Duration, Instant};
 
+use rq_process::Pid;
 use rq_process::memory::{family, held_bytes, resident_bytes};
 
+use tracing::warn;
+
 use super::Supervisor;
+use super::strays::Strays;
 use crate::child::Child;
 use crate::event::ManagerEvent;
-use crate::memory::{lowest_limit_bytes, refusal};
-use crate::slot::{Rest, Slot};
+use crate::memory::lowest_limit_bytes;
+use crate::notices::Notices;
+use crate::slot::Slot;
 
 /// Looking at memory takes no more than one in so many parts of the Manager's time.
 const MEMORY_SHARE: u32 = 250;
-/// A look that is later than this was held up by the host, or the Manager was stopped: what children have not told meanwhile
-/// proves nothing.
-const LATE_AFTER: Duration = Duration::from_secs(5);
-
 /// When to look, and at what.
 #[derive(Debug)]
 pub(super) struct Looks {
@@ -51,14 +52,8 @@ impl Supervisor {
         }
         let is_due = self.looks.next <= now;
         if is_due {
-            let is_late = now.duration_since(self.looks.next) > LATE_AFTER;
             self.looks.next = now + self.looks.check_point;
-            if is_late {
-                self.slots
-                    .iter_mut()
-                    .flat_map(|slot| slot.children_mut())
-                    .for_each(|child| child.excuse(now));
-            }
+            self.look_at_notices();
         }
         if is_due || self.looks.strays_wanted || self.strays.next().is_some_and(|at| at <= now) {
             self.looks.strays_wanted = false;
@@ -71,6 +66,24 @@ impl Supervisor {
             self.looks.memory_next = now + self.looks.check_point.max(share);
         }
         self.sources.beat(now, &self.slots);
+    }
+
+    /// Listens anew where what children tell has no way in any more: somebody has tidied up. Those of before cannot tell
+    /// anything, and nothing is expected of them.
+    fn look_at_notices(&mut self) {
+        if self.sources.notices.is_there() {
+            return;
+        }
+        match Notices::bind() {
+            Ok(notices) => {
+                self.sources.notices = notices;
+                self.slots.iter_mut().flat_map(|slot| slot.children_mut()).for_each(Child::expect_nothing);
+                self.rules.log.with(|| {
+                    warn!("the socket that children tell how they fare by was removed, and is made anew")
+                });
+            }
+            Err(error) => self.rules.log.with(|| warn!("children cannot be listened to: {error}")),
+        }
     }
 
     fn look_at_strays(&mut self, now: Instant) {
@@ -93,43 +106,24 @@ impl Supervisor {
     }
 
     fn look_at_memory(&mut self, now: Instant) {
-        for at in 0..self.slots.len() {
-            let slot = &mut self.slots[at];
-            let mut reason = None;
-            for child in slot.children_mut().filter(|child| child.is_judged(now)) {
-                let Some(held) = held(child) else { continue };
-                if child.memory.held_bytes.is_none() {
-                    reason = reason.or(child.baseline_bytes().and_then(|held| refusal(&child.limits, held)));
-                }
-                if let Some(cause) = child.memory.note(held, &child.limits) {
-                    child.exceeds(cause, now);
-                }
-            }
-            if let Some(reason) = reason {
-                slot.refuse(reason, now);
-                self.tell_rest(at, now);
+        let Supervisor { slots, strays, .. } = self;
+        for child in
+            slots.iter_mut().flat_map(|slot| slot.children_mut()).filter(|child| child.is_judged(now))
+        {
+            let Some(held) = held(child, strays) else { continue };
+            if let Some(cause) = child.memory.note(held, &child.limits) {
+                child.exceeds(cause, now);
             }
         }
-    }
-}
-
-impl Slot {
-    /// Leaves the slot empty: what it was told cannot work. A child of before serves on.
-    fn refuse(&mut self, reason: String, now: Instant) {
-        let cause = || crate::Cause::BootFailed { reason: reason.clone() };
-        match (&mut self.coming, &mut self.serving) {
-            (Some(coming), _) => coming.ask(cause(), None, now),
-            (None, Some(serving)) => serving.ask(cause(), None, now),
-            (None, None) => {}
-        }
-        self.rest = Rest::Refused { reason };
     }
 }
 
 /// What a child and all it has started hold, where its kind has limits: exactly only where that may be too much.
-fn held(child: &Child) -> Option<u64> {
+fn held(child: &Child, strays: &Strays) -> Option<u64> {
     let lowest = lowest_limit_bytes(&child.limits)?;
-    let family = family(child.pid);
+    // What it has put into the background is no descendant of its any more.
+    let roots = [child.pid].into_iter().chain(strays.left_alone(child));
+    let family: Vec<Pid> = roots.flat_map(family).collect();
     // What processes share is counted to each of them here: it costs little, and is no less than they hold.
     let at_most: u64 = family.iter().filter_map(|pid| resident_bytes(*pid)).sum();
     Some(if at_most <= lowest { at_most } else { held_bytes(&family) })

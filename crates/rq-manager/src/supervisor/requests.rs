@@ -8,10 +8,13 @@ use tracing::{info, warn};
 use super::Supervisor;
 use crate::cause::Cause;
 use crate::event::ManagerEvent;
+use crate::notices::NOTICES_PER_TURN_MAX;
 use crate::order::{Answer, Order};
 
 /// A second request to stop that comes sooner is the same one: a terminal, a service manager and the keeper may all tell.
 const DISTINCT_AFTER: Duration = Duration::from_secs(1);
+/// How often what children have told is read in one turn.
+const NOTICE_READS_MAX: usize = 4;
 
 impl Supervisor {
     pub(super) fn take_signals(&mut self) {
@@ -31,15 +34,32 @@ impl Supervisor {
         }
     }
 
+    /// Takes what children have told. Where that has no end, beats may have had no room: then none that is missing counts.
     pub(super) fn take_notices(&mut self) {
         let now = Instant::now();
-        for (pid, notice) in self.sources.notices.take() {
+        let has_end = (0..NOTICE_READS_MAX).any(|_| !self.take_some_notices(now));
+        if !has_end {
+            self.excuse_all(now);
+        }
+    }
+
+    /// Takes some; `true` where there may be more.
+    fn take_some_notices(&mut self, now: Instant) -> bool {
+        let notices = self.sources.notices.take();
+        let may_be_more = notices.len() == NOTICES_PER_TURN_MAX;
+        for (pid, notice) in notices {
             // The main process of a child alone speaks for it.
             let mut children = self.slots.iter_mut().flat_map(|slot| slot.children_mut());
             if let Some(child) = children.find(|child| child.pid == pid) {
                 child.note(notice, now);
             }
         }
+        may_be_more
+    }
+
+    /// Has nobody's silence count so far.
+    pub(super) fn excuse_all(&mut self, now: Instant) {
+        self.slots.iter_mut().flat_map(|slot| slot.children_mut()).for_each(|child| child.excuse(now));
     }
 
     pub(super) fn take_orders(&mut self) {

@@ -7,6 +7,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::getppid;
+use rq_process::NotifySocket;
 use sd_notify::NotifyState;
 use tracing::debug;
 
@@ -42,6 +43,7 @@ pub(super) struct Sources {
     pub(super) notices: Notices,
     pub(super) control: Option<Control>,
     pub(super) orders: Orders,
+    service: Option<NotifySocket>,
     watchdog: Option<Watchdog>,
 }
 
@@ -76,7 +78,8 @@ impl Sources {
             .map_err(ManagerError::system("signals cannot be taken"))?;
         let notices = Notices::bind().map_err(ManagerError::system("children cannot be listened to"))?;
         let watchdog = Watchdog::of_this_process();
-        Ok(Sources { signals, notices, control, orders, watchdog })
+        let service = NotifySocket::from_environment();
+        Ok(Sources { signals, notices, control, orders, service, watchdog })
     }
 
     /// Waits until something has happened, or `until`.
@@ -113,12 +116,21 @@ impl Sources {
         system::close_in_child(&all);
     }
 
-    pub(super) fn tell_service_ready(&self) {
-        tell(&[NotifyState::Ready]);
+    pub(super) fn tell_service_ready(&mut self) {
+        self.tell_service(&[NotifyState::Ready]);
     }
 
-    pub(super) fn tell_service_stopping(&self) {
-        tell(&[NotifyState::Stopping]);
+    pub(super) fn tell_service_stopping(&mut self) {
+        self.tell_service(&[NotifyState::Stopping]);
+    }
+
+    /// Never waits: a service manager that does not read holds nobody up.
+    fn tell_service(&mut self, states: &[NotifyState<'_>]) {
+        let Some(service) = &mut self.service else { return };
+        let message: String = states.iter().map(|state| format!("{state}\n")).collect();
+        if let Err(error) = service.send(&message) {
+            debug!("the service manager was not told: {error}");
+        }
     }
 
     /// When the service manager wants to hear something.
@@ -131,12 +143,8 @@ impl Sources {
         let Some(watchdog) = self.watchdog.as_mut().filter(|watchdog| watchdog.next <= now) else { return };
         watchdog.next = now + watchdog.pause;
         let serving = slots.iter().filter(|slot| slot.serving.is_some()).count();
-        tell(&[NotifyState::Watchdog, NotifyState::Status(&format!("{serving} of {} run", slots.len()))]);
-    }
-}
-
-fn tell(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        debug!("the service manager cannot be told: {error}");
+        let status = format!("{serving} of {} run", slots.len());
+        // Ready again, should the first have had no room.
+        self.tell_service(&[NotifyState::Ready, NotifyState::Watchdog, NotifyState::Status(&status)]);
     }
 }

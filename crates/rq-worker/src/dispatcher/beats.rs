@@ -1,9 +1,9 @@
 //! [`Beats`]: the worker tells its supervisor that its loop turns.
 
-use tokio::time::Interval;
+use tokio::time::{Interval, sleep};
 
 use super::{Dispatcher, every};
-use crate::notices::Notices;
+use crate::notices::{AGAIN_PAUSE, Notices};
 use crate::options::Options;
 
 /// When the worker's supervisor, if it has one, is told that the loop turns. It is told from the loop itself, so that it hears
@@ -20,11 +20,20 @@ impl Beats {
         Beats { notices, interval }
     }
 
-    /// Waits until the next beat is due, for ever where none is asked for. Cancel-safe.
-    pub(super) async fn due(&mut self) {
-        match &mut self.interval {
-            Some(interval) => drop(interval.tick().await),
-            None => std::future::pending().await,
+    /// Waits until the next beat is due, for ever where none is asked for; or until it is time to tell again what was not
+    /// taken. Cancel-safe.
+    pub(super) async fn due(&mut self) -> Due {
+        let is_untold = self.notices.as_ref().is_some_and(Notices::is_untold);
+        let again = async { if is_untold { sleep(AGAIN_PAUSE).await } else { std::future::pending().await } };
+        let beat = async {
+            match &mut self.interval {
+                Some(interval) => drop(interval.tick().await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = beat => Due::Beat,
+            () = again => Due::Again,
         }
     }
 
@@ -36,10 +45,20 @@ impl Beats {
     }
 }
 
+/// What the supervisor is due.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Due {
+    Beat,
+    /// What it has not taken.
+    Again,
+}
+
 impl Dispatcher {
-    pub(super) fn beat(&mut self) {
-        if let Some(notices) = &self.beats.notices {
-            notices.beat();
+    pub(super) fn beat(&mut self, due: Due) {
+        match (&self.beats.notices, due) {
+            (Some(notices), Due::Beat) => notices.beat(),
+            (Some(notices), Due::Again) => notices.tell_again(),
+            (None, _) => {}
         }
     }
 }

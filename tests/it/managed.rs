@@ -224,6 +224,105 @@ fn who_has_done_its_jobs_is_replaced_without_a_gap() {
 }
 
 #[test]
+fn who_does_one_job_each_is_never_taken_for_one_that_failed() {
+    let scratch = Scratch::new();
+    let managed = Managed::start(
+        &scratch,
+        "[[worker]]\nname = \"w\"\nexecutor = \"thread\"\nconcurrency = 1\ncount = 4\nmax_jobs = 1\n",
+    );
+    let calls = (0..200).map(|_| Call::<i64>::to("math.add").arg(2).arg(3));
+    let jobs = scratch.queue("default").enqueue_many(calls).unwrap();
+    for job in &jobs {
+        assert_eq!(job.wait(LIMIT).unwrap(), 5);
+    }
+    let status = managed
+        .until("the last ones to be gone", |status| slots(status).all(|slot| slot.children.len() == 1));
+    let ends: BTreeSet<&String> = slots(&status).flat_map(|slot| slot.ends.keys()).collect();
+    assert_eq!(ends.into_iter().collect::<Vec<_>>(), ["max_requests"], "{status:?}");
+    managed.stop();
+}
+
+#[test]
+fn a_reload_to_a_redis_that_does_not_answer_leaves_the_old_workers_at_work() {
+    let (scratch, silent) = (Scratch::new(), std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let entry = |url: &str| format!("[[worker]]\nname = \"w\"\nexecutor = \"thread\"\nurl = \"{url}\"\n");
+    let managed = Managed::start(&scratch, &entry(scratch.url()));
+    let before = managed.child("w-1");
+    managed.rewrite(&entry(&format!("redis://{}/", silent.local_addr().unwrap())));
+    // It counts as ready by then that has not said so, but not here.
+    managed.until("it to have been tried for long", |status| {
+        slots(status)
+            .any(|slot| slot.children.iter().any(|child| child.pid != before.pid && child.up_s > 11.0))
+    });
+    let slot = managed.slot("w-1");
+    assert_eq!((slot.children[0].pid, slot.children[0].state.as_str()), (before.pid, "running"), "{slot:?}");
+    assert_eq!(
+        scratch
+            .queue("default")
+            .enqueue(Call::<i64>::to("math.add").arg(2).arg(3))
+            .unwrap()
+            .wait(LIMIT)
+            .unwrap(),
+        5
+    );
+    managed.rewrite(&entry(scratch.url()));
+    // Undone, it has not changed.
+    let status =
+        managed.until("the other to be gone", |status| slots(status).all(|slot| slot.children.len() == 1));
+    assert_eq!(serving(&status)["w-1"], before.pid);
+    managed.stop();
+}
+
+#[test]
+fn a_reload_to_a_limit_that_cannot_work_changes_nothing() {
+    let scratch = Scratch::new();
+    let entry = |limit| {
+        format!("[[worker]]\nname = \"w\"\nexecutor = \"thread\"\ncount = 2\nsoft_memory_limit = {limit}\n")
+    };
+    let managed = Managed::start(&scratch, &entry(400));
+    let before = serving(&managed.ask(&Order::Status));
+    managed.rewrite(&entry(1));
+    managed.manager.wait_for_line(
+        "Not reloaded, all stays as it was: w: the soft memory limit of 1 MB is no more than",
+        LIMIT,
+    );
+    let status = managed.ask(&Order::Status);
+    assert_eq!(serving(&status), before);
+    assert!(status.reload_failed.unwrap().contains("raise it"));
+    managed.stop();
+}
+
+#[test]
+fn what_a_job_has_put_into_the_background_counts_for_its_worker_and_goes_with_it() {
+    let scratch = Scratch::new();
+    let managed = Managed::start(
+        &scratch,
+        "[[worker]]\nname = \"w\"\nexecutor = \"thread\"\nconcurrency = 1\nhard_memory_limit = 150\n",
+    );
+    let before = managed.child("w-1");
+    let script = |line: &str| {
+        let call = Call::<String>::to("interop.program").arg(vec!["sh", "-c", line]);
+        scratch.queue("default").enqueue(call).unwrap().wait(LIMIT).unwrap();
+    };
+    // Without an environment nobody can tell whose it is: it is left alone, as is the one of which that is known.
+    script("(env -i setsid sleep 7001 >/dev/null 2>&1 &) ; (setsid sleep 7002 >/dev/null 2>&1 &) ; :");
+    let sleeps = || Process::all_on(&scratch).iter().filter(|it| it.name == "sleep").count();
+    let now = managed.ask(&Order::Status).up_s;
+    managed.until("several looks", |status| status.up_s > now + 3.0);
+    assert_eq!(sleeps(), 1, "{}", managed.manager.report());
+    assert!(!managed.manager.report().contains("left behind"), "{}", managed.manager.report());
+    script(&format!("(setsid {} leaker >/dev/null 2>&1 &) ; :", env!("CARGO_BIN_EXE_rq-offenders")));
+    managed.manager.wait_for_line("cancelled by reaching hard memory limit [150 MB]: it holds", LIMIT);
+    managed.until("another to serve", |status| {
+        slots(status).all(|slot| {
+            slot.state == "running" && slot.children.len() == 1 && slot.children[0].pid != before.pid
+        })
+    });
+    eventually("what it had started to be gone", LIMIT, || (sleeps() == 0).then_some(()));
+    managed.stop();
+}
+
+#[test]
 fn a_reload_under_load_restarts_what_has_changed_and_loses_nothing() {
     let (scratch, other) = (Scratch::new(), PrivateRedis::start(&[]));
     let elsewhere = Scratch::on(&other.url());

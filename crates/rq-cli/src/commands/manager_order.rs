@@ -86,10 +86,10 @@ pub(crate) struct ReloadArgs {
     place: Place,
 }
 
-/// `arguments` with the two words of a command made one.
+/// `arguments` with the two words of a command made one. Where the Manager is may be said between them.
 pub(crate) fn arguments_of(mut arguments: Vec<OsString>) -> Vec<OsString> {
-    if let Some(name) = named_in(&arguments) {
-        arguments.remove(2);
+    if let Some((at, name)) = named_in(&arguments) {
+        arguments.remove(at);
         arguments[1] = name.into();
     }
     arguments
@@ -100,11 +100,23 @@ pub(crate) fn is_named_in(arguments: &[OsString]) -> bool {
     named_in(arguments).is_some()
 }
 
-fn named_in(arguments: &[OsString]) -> Option<&'static str> {
-    let [_, command, word, ..] = arguments else { return None };
-    let word = word.to_str().filter(|_| command == NAME)?;
+/// The command, and where its second word stands.
+fn named_in(arguments: &[OsString]) -> Option<(usize, &'static str)> {
+    let text = |at: usize| arguments.get(at).and_then(|argument| argument.to_str());
+    if text(1) != Some(NAME) {
+        return None;
+    }
+    let mut at = 2;
+    while let Some(argument) = text(at) {
+        match argument {
+            "-c" | "--config" | "--socket" => at += 2,
+            _ if argument.starts_with("--config=") || argument.starts_with("--socket=") => at += 1,
+            _ => break,
+        }
+    }
+    let word = text(at)?;
     let is_named = |name: &&str| name.strip_prefix(NAME).is_some_and(|rest| rest.trim_start() == word);
-    [STATUS, STOP, RESTART, SCALE, RELOAD].into_iter().find(is_named)
+    [STATUS, STOP, RESTART, SCALE, RELOAD].into_iter().find(is_named).map(|name| (at, name))
 }
 
 pub(crate) fn status(args: StatusArgs) -> Result<(), Refusal> {
@@ -251,7 +263,9 @@ mod tests {
         };
         check("rq manager status --json", &["rq", "manager status", "--json"]);
         check("rq manager scale a 3", &["rq", "manager scale", "a", "3"]);
+        check("rq manager -c f --socket=s stop", &["rq", "manager stop", "-c", "f", "--socket=s"]);
         check("rq manager -c status", &["rq", "manager", "-c", "status"]);
+        check("rq manager -v status", &["rq", "manager", "-v", "status"]);
         check("rq manager statu", &["rq", "manager", "statu"]);
         check("rq worker status", &["rq", "worker", "status"]);
     }

@@ -364,7 +364,7 @@ fn a_reload_under_load_restarts_what_has_changed_and_loses_nothing() {
     managed.rewrite(&second);
     loads.push(load(&scratch, "d"));
     let far = load(&elsewhere, "c");
-    managed.manager.wait_for_line("Reloaded: new comes; changed queues, moves; removed goes", LIMIT);
+    managed.manager.wait_for_line("Reloaded: new comes; changed queues, count, moves; removed goes", LIMIT);
     let is_settled = |status: &Status| {
         let names: Vec<String> = serving(status).into_keys().collect();
         names == ["comes-1", "count-1", "count-2", "count-3", "moves-1", "queues-1", "same-1", "same-2"]

@@ -6,8 +6,9 @@ use crate::cause::Cause;
 
 /// How long what has to be ended by force is asked and urged before it is killed.
 const FORCE_GRACE: Duration = Duration::from_secs(6);
-/// How long a child has between being urged and being killed. A worker's cold stop takes 3 s, or 4.
-const URGED_GRACE: Duration = Duration::from_millis(4500);
+/// How long a child has between being urged and being killed: half of its time at most. A worker's cold stop takes 3 s, or
+/// 4.
+const URGED_GRACE_MAX: Duration = Duration::from_millis(4500);
 /// A child takes two requests for one that are less than a second apart.
 const URGE_AFTER_MIN: Duration = Duration::from_millis(1100);
 
@@ -64,7 +65,7 @@ impl Ending {
         let kill_at = now + patience;
         if self.kill_at.is_none_or(|at| kill_at < at) {
             self.kill_at = Some(kill_at);
-            let urge_at = now + patience.saturating_sub(URGED_GRACE).max(URGE_AFTER_MIN);
+            let urge_at = now + (patience - URGED_GRACE_MAX.min(patience / 2)).max(URGE_AFTER_MIN);
             // A child with no time for both is asked once.
             self.urge_at = Some(urge_at).filter(|at| *at < kill_at && !self.is_urged());
         }
@@ -146,7 +147,7 @@ mod tests {
         assert_eq!(pushes(stopped(None), now), [(0, Push::Ask)]);
         assert_eq!(pushes(stopped(Some(seconds(1))), now), [(0, Push::Ask), (10, Push::Kill)]);
         let forced = Ending::forced(Cause::Silent { after: seconds(60) }, now);
-        assert_eq!(pushes(forced, now), [(0, Push::Ask), (15, Push::Urge), (60, Push::Kill)]);
+        assert_eq!(pushes(forced, now), [(0, Push::Ask), (30, Push::Urge), (60, Push::Kill)]);
         assert!(pushes(Ending::by_itself(Cause::Idle), now).is_empty());
     }
 

@@ -88,7 +88,7 @@ pub enum ManagerEvent<'a> {
     Reloaded {
         /// The kinds that are new.
         added: &'a [String],
-        /// The kinds whose children are replaced.
+        /// The kinds that say something else than before; their children are replaced where that takes others.
         changed: &'a [String],
         /// The kinds that are no more.
         removed: &'a [String],

@@ -195,6 +195,11 @@ impl Kind {
             || self.check_point != other.check_point
     }
 
+    /// Whether another kind of this name says something else.
+    pub(crate) fn says_other_than(&self, other: &Kind) -> bool {
+        self.needs_other_children(other) || self.limits != other.limits || self.count != other.count
+    }
+
     /// What is wrong with what it was told.
     pub(crate) fn check(&self) -> Result<(), String> {
         let Limits { max_requests, soft_memory_limit: soft, hard_memory_limit: hard, timeout, silence } =

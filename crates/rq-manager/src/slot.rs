@@ -116,7 +116,7 @@ impl Slot {
     }
 
     fn has_room(&self) -> bool {
-        self.leaving.len() < LEAVING_MAX
+        self.leaving.len() <= LEAVING_MAX
     }
 
     fn is_rested(&self, now: Instant) -> bool {

@@ -15,6 +15,8 @@ pub struct Status {
     pub pid: i32,
     /// How long it has been running.
     pub up_s: f64,
+    /// How many seconds it gives its children when it leaves; as many as they take where there is none.
+    pub wait_time_s: Option<f64>,
     /// Whether it is on its way out.
     pub is_stopping: bool,
     /// Why its last reload has failed, if it has.

@@ -130,7 +130,6 @@ impl Supervisor {
         let (title, pid) = (self.rules.title.clone(), self.keeper.as_raw());
         self.tell(None, ManagerEvent::Started { title: &title, pid, check_point: self.rules.check_point });
         self.start_children(Instant::now());
-        self.sources.tell_service_ready();
         let ended = loop {
             if let Some(ended) = self.turn() {
                 break ended;

@@ -24,8 +24,10 @@ use crate::event::{Observer, WorkerEvent};
 use notice::Notice;
 
 /// How soon what the supervisor had no room for is told again, and how often by a worker that is gone then.
-pub(crate) const AGAIN_PAUSE: Duration = Duration::from_millis(100);
+const AGAIN_PAUSE: Duration = Duration::from_millis(100);
 const LAST_TRIES: usize = 10;
+/// How soon it hears how many jobs have ended.
+const COUNT_PAUSE: Duration = Duration::from_secs(1);
 /// How far apart those are.
 const LAST_PAUSE: Duration = Duration::from_millis(20);
 
@@ -45,6 +47,8 @@ struct State {
     supervisor: NotifySocket,
     /// Whether there is something that the supervisor has not taken.
     is_untold: bool,
+    /// Whether jobs have ended of which it has not heard.
+    has_uncounted: bool,
     /// Whether a notice was not taken, and that was logged.
     has_failed: bool,
 }
@@ -65,7 +69,13 @@ impl Notices {
     }
 
     fn to(supervisor: NotifySocket, beat_every: Option<Duration>) -> Notices {
-        let state = State { notice: Notice::default(), supervisor, is_untold: false, has_failed: false };
+        let state = State {
+            notice: Notice::default(),
+            supervisor,
+            is_untold: false,
+            has_uncounted: false,
+            has_failed: false,
+        };
         Notices(Arc::new(Inner { beat_every, state: Mutex::new(state) }))
     }
 
@@ -85,8 +95,19 @@ impl Notices {
         }
     }
 
-    /// Whether there is something that the supervisor has not taken, which is to be told [again](AGAIN_PAUSE).
-    pub(crate) fn is_untold(&self) -> bool {
+    /// How soon the supervisor is to be told something that it does not know.
+    pub(crate) fn news_within(&self) -> Option<Duration> {
+        let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match (state.is_untold, state.has_uncounted) {
+            (true, _) => Some(AGAIN_PAUSE),
+            // Nobody who asks for no beats counts.
+            (false, true) if self.0.beat_every.is_some() => Some(COUNT_PAUSE),
+            (false, _) => None,
+        }
+    }
+
+    /// Whether there is something that the supervisor has not taken.
+    fn is_untold(&self) -> bool {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner).is_untold
     }
 
@@ -107,10 +128,9 @@ impl Notices {
 
     /// Counts a job that has ended; the next notice says so.
     pub(crate) fn note_job_ended(&self) {
-        self.tell(false, |notice| {
-            notice.on_job_ended();
-            false
-        });
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.notice.on_job_ended();
+        state.has_uncounted = true;
     }
 
     /// Sends what is known after `change`, where that returns `true`. Never waits: what the supervisor has no room for is
@@ -122,6 +142,7 @@ impl Notices {
             return;
         }
         let sent = state.supervisor.send(&state.notice.message(is_beat));
+        state.has_uncounted = false;
         // One that is gone is not told again.
         state.is_untold = sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
         if let Err(error) = sent

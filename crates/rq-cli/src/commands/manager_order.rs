@@ -27,7 +27,7 @@ const TOLD_EVERY: Duration = Duration::from_secs(5);
 const LEAVE_MARGIN: Duration = Duration::from_secs(15);
 /// How long `stop --now` waits.
 const STOP_NOW_WAIT: Duration = Duration::from_secs(30);
-/// How long it waits for a Manager that waits for its workers as long as they take, or of which no file tells.
+/// How long it waits for a Manager that waits for its workers as long as they take.
 const STOP_WAIT_MAX: Duration = Duration::from_secs(600);
 /// The states of processes that have ended: zombies, and what even they leave.
 const ENDED: [char; 2] = ['Z', 'X'];
@@ -142,11 +142,7 @@ pub(crate) fn restart(args: RestartArgs) -> Result<(), Refusal> {
 pub(crate) fn scale(args: ScaleArgs) -> Result<(), Refusal> {
     let ScaleArgs { name, count, place } = args;
     asked(&place, SCALE, &Order::Scale { kind: name.clone(), count })?;
-    say(text!(
-        "{} has {} now, until the file is read again, or its `scale` decides otherwise.",
-        Shown::name(name),
-        workers(count)
-    ))
+    say(text!("{} has {} now, until the file is read again.", Shown::name(name), workers(count)))
 }
 
 pub(crate) fn reload(args: ReloadArgs) -> Result<(), Refusal> {
@@ -161,7 +157,9 @@ pub(crate) fn stop(args: StopArgs) -> Result<(), Refusal> {
     let (socket, status) = asked(&args.place, STOP, &Order::Stop { now: args.now })?;
     let longest = match args.now {
         true => STOP_NOW_WAIT,
-        false => args.place.wait_time().map_or(STOP_WAIT_MAX, |wait| wait + LEAVE_MARGIN),
+        false => {
+            status.wait_time_s.map_or(STOP_WAIT_MAX, |wait| Duration::from_secs_f64(wait) + LEAVE_MARGIN)
+        }
     };
     let (began, mut told) = (Instant::now(), Instant::now());
     let pid = status.pid;

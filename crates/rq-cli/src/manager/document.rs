@@ -196,7 +196,7 @@ pub(super) fn unknown(given: &Given, known: &[String]) -> Fault {
     let word = &given.word;
     let reason = match nearest(word, known) {
         Some(nearest) => format!("there is no `{word}`; did you mean `{nearest}`?"),
-        None => format!("there is no `{word}`, but {}", listed(known)),
+        None => format!("there is no `{word}`; known are {}", listed(known)),
     };
     Fault::new(given.line, reason)
 }

@@ -63,21 +63,18 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Has these kinds from now on. The names of those whose children have to be replaced.
+    /// Has these kinds from now on. The names of those that say something else than before.
     pub(super) fn set_kinds(&mut self, kinds: Vec<Kind>) -> Vec<String> {
         let kinds: Vec<Rc<Kind>> = kinds.into_iter().map(Rc::new).collect();
         let mut changed = Vec::new();
         for kind in &kinds {
             let former = self.kinds.iter().find(|former| former.name == kind.name);
-            // Scaled by hand, or by what waits, it stays so unless the configuration says something new.
-            let is_same_count = former.is_some_and(|former| former.count == kind.count);
             let slots = self.slots.iter_mut().filter(|slot| slot.name.kind == kind.name);
-            if slots.filter_map(|slot| slot.take_on(kind).then_some(())).count() > 0 {
+            let replaced = slots.filter_map(|slot| slot.take_on(kind).then_some(())).count();
+            if replaced > 0 || former.is_some_and(|former| former.says_other_than(kind)) {
                 changed.push(kind.name.clone());
             }
-            if !is_same_count {
-                self.fill(kind, kind.count);
-            }
+            self.fill(kind, kind.count);
         }
         let now = Instant::now();
         for slot in &mut self.slots {
@@ -96,8 +93,7 @@ impl Supervisor {
             return Err(format!("{count} processes are more than the {COUNT_MAX} a kind may have"));
         }
         let Some(kind) = self.kinds.iter().find(|kind| kind.name == name).cloned() else {
-            let known = self.kinds.iter().map(|kind| kind.name.as_str()).collect::<Vec<_>>().join(", ");
-            return Err(format!("there is no '{name}' here; there are {known}"));
+            return Err(self.unknown(name));
         };
         let from = self.count(name);
         if from != count {
@@ -106,6 +102,11 @@ impl Supervisor {
             self.tell(None, ManagerEvent::Scaled { kind: name, from, to: count });
         }
         Ok(())
+    }
+
+    fn unknown(&self, name: &str) -> String {
+        let known = self.kinds.iter().map(|kind| kind.name.as_str()).collect::<Vec<_>>().join(", ");
+        format!("there is no '{name}' here; there are {known}")
     }
 
     /// How many slots a kind has.
@@ -140,7 +141,7 @@ impl Supervisor {
     /// Has the children of these kinds replaced, slot after slot; of all where none is named.
     pub(super) fn restart(&mut self, kinds: &[String]) -> Result<(), String> {
         if let Some(unknown) = kinds.iter().find(|name| !self.kinds.iter().any(|kind| kind.name == **name)) {
-            return Err(format!("there is no '{unknown}' here"));
+            return Err(self.unknown(unknown));
         }
         for slot in &mut self.slots {
             if kinds.is_empty() || kinds.contains(&slot.name.kind) {

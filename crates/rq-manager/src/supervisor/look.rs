@@ -50,6 +50,8 @@ impl Supervisor {
         for slot in &mut self.slots {
             slot.children_mut().for_each(|child| child.look_ready(now));
         }
+        // Whose limits cannot work is found before they are held against it.
+        self.sort();
         let is_due = self.looks.next <= now;
         if is_due {
             self.looks.next = now + self.looks.check_point;
@@ -65,7 +67,7 @@ impl Supervisor {
             let share = now.elapsed() * MEMORY_SHARE;
             self.looks.memory_next = now + self.looks.check_point.max(share);
         }
-        self.sources.beat(now, &self.slots);
+        self.sources.tell_fares(now, &self.slots);
     }
 
     /// Listens anew where what children tell has no way in any more: somebody has tidied up. Those of before cannot tell

@@ -36,6 +36,7 @@ impl Supervisor {
             title: self.rules.title.clone(),
             pid: self.keeper.as_raw(),
             up_s: self.began.elapsed().as_secs_f64(),
+            wait_time_s: self.rules.wait_time.map(|wait| wait.as_secs_f64()),
             is_stopping: self.stopping.is_some(),
             reload_failed: self.reload_failed.clone(),
             kinds,

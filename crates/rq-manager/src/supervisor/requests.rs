@@ -22,6 +22,9 @@ impl Supervisor {
             match signal {
                 Ok(Signal::SIGTERM | Signal::SIGINT) => self.stop_once_more(),
                 Ok(Signal::SIGQUIT) => self.kill_all(),
+                Ok(Signal::SIGHUP) if self.rules.reload.is_none() => {
+                    self.rules.log.with(|| warn!("SIGHUP: this Manager has no configuration to read"));
+                }
                 Ok(Signal::SIGHUP) => drop(self.reload()),
                 Ok(Signal::SIGTTIN) => self.scale_all(1),
                 Ok(Signal::SIGTTOU) => self.scale_all(-1),

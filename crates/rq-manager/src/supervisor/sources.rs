@@ -15,7 +15,7 @@ use crate::control::Control;
 use crate::error::ManagerError;
 use crate::notices::Notices;
 use crate::orders::Orders;
-use crate::slot::Slot;
+use crate::slot::{Rest, Slot};
 use crate::system;
 
 /// The signals that stay what they are: those that say that this process itself is broken, and a terminal's.
@@ -44,7 +44,15 @@ pub(super) struct Sources {
     pub(super) control: Option<Control>,
     pub(super) orders: Orders,
     service: Option<NotifySocket>,
+    told: Told,
     watchdog: Option<Watchdog>,
+}
+
+/// What the service manager was told.
+#[derive(Debug, Default)]
+struct Told {
+    is_ready: bool,
+    status: Option<String>,
 }
 
 /// The beats that a service manager wants.
@@ -79,7 +87,7 @@ impl Sources {
         let notices = Notices::bind().map_err(ManagerError::system("children cannot be listened to"))?;
         let watchdog = Watchdog::of_this_process();
         let service = NotifySocket::from_environment();
-        Ok(Sources { signals, notices, control, orders, service, watchdog })
+        Ok(Sources { signals, notices, control, orders, service, told: Told::default(), watchdog })
     }
 
     /// Waits until something has happened, or `until`.
@@ -116,10 +124,6 @@ impl Sources {
         system::close_in_child(&all);
     }
 
-    pub(super) fn tell_service_ready(&mut self) {
-        self.tell_service(&[NotifyState::Ready]);
-    }
-
     pub(super) fn tell_service_stopping(&mut self) {
         self.tell_service(&[NotifyState::Stopping]);
     }
@@ -138,13 +142,26 @@ impl Sources {
         self.watchdog.as_ref().map(|watchdog| watchdog.next)
     }
 
-    /// Tells the service manager that the Manager lives, if it is time to.
-    pub(super) fn beat(&mut self, now: Instant, slots: &[Slot]) {
-        let Some(watchdog) = self.watchdog.as_mut().filter(|watchdog| watchdog.next <= now) else { return };
-        watchdog.next = now + watchdog.pause;
+    /// Tells the service manager how the Manager fares: ready once no slot waits for its first child, how many serve, and
+    /// that it lives, as often as that is asked for.
+    pub(super) fn tell_fares(&mut self, now: Instant, slots: &[Slot]) {
+        if self.service.is_none() {
+            return;
+        }
+        self.told.is_ready |= slots.iter().all(|slot| slot.serving.is_some() || slot.rest != Rest::None);
         let serving = slots.iter().filter(|slot| slot.serving.is_some()).count();
         let status = format!("{serving} of {} run", slots.len());
-        // Ready again, should the first have had no room.
-        self.tell_service(&[NotifyState::Ready, NotifyState::Watchdog, NotifyState::Status(&status)]);
+        let beats = self.watchdog.as_mut().filter(|watchdog| watchdog.next <= now);
+        let is_beat = beats.map(|watchdog| watchdog.next = now + watchdog.pause).is_some();
+        let is_news = self.told.status.as_deref() != Some(status.as_str());
+        if !is_beat && !is_news {
+            return;
+        }
+        let mut states = vec![NotifyState::Status(&status)];
+        // Again each time: one may have had no room.
+        states.extend(self.told.is_ready.then_some(NotifyState::Ready));
+        states.extend(is_beat.then_some(NotifyState::Watchdog));
+        self.tell_service(&states);
+        self.told.status = Some(status);
     }
 }

@@ -1,9 +1,9 @@
 //! [`Beats`]: the worker tells its supervisor that its loop turns.
 
-use tokio::time::{Interval, sleep};
+use tokio::time::{Instant, Interval, sleep_until};
 
 use super::{Dispatcher, every};
-use crate::notices::{AGAIN_PAUSE, Notices};
+use crate::notices::Notices;
 use crate::options::Options;
 
 /// When the worker's supervisor, if it has one, is told that the loop turns. It is told from the loop itself, so that it hears
@@ -11,20 +11,30 @@ use crate::options::Options;
 pub(super) struct Beats {
     notices: Option<Notices>,
     interval: Option<Interval>,
+    /// When it is told what it does not know.
+    news_at: Option<Instant>,
 }
 
 impl Beats {
     pub(super) fn new(options: &Options) -> Beats {
         let notices = options.notices.clone();
         let interval = notices.as_ref().and_then(Notices::beat_every).map(every);
-        Beats { notices, interval }
+        Beats { notices, interval, news_at: None }
     }
 
     /// Waits until the next beat is due, for ever where none is asked for; or until it is time to tell again what was not
     /// taken. Cancel-safe.
     pub(super) async fn due(&mut self) -> Due {
-        let is_untold = self.notices.as_ref().is_some_and(Notices::is_untold);
-        let again = async { if is_untold { sleep(AGAIN_PAUSE).await } else { std::future::pending().await } };
+        let news_within = self.notices.as_ref().and_then(Notices::news_within);
+        // Kept, however often this is asked anew.
+        self.news_at = news_within.map(|within| self.news_at.unwrap_or_else(|| Instant::now() + within));
+        let news_at = self.news_at;
+        let again = async {
+            match news_at {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
         let beat = async {
             match &mut self.interval {
                 Some(interval) => drop(interval.tick().await),
@@ -33,7 +43,7 @@ impl Beats {
         };
         tokio::select! {
             () = beat => Due::Beat,
-            () = again => Due::Again,
+            () = again => Due::News,
         }
     }
 
@@ -49,15 +59,16 @@ impl Beats {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Due {
     Beat,
-    /// What it has not taken.
-    Again,
+    /// What it has not taken, or does not know.
+    News,
 }
 
 impl Dispatcher {
     pub(super) fn beat(&mut self, due: Due) {
+        self.beats.news_at = None;
         match (&self.beats.notices, due) {
             (Some(notices), Due::Beat) => notices.beat(),
-            (Some(notices), Due::Again) => notices.tell_again(),
+            (Some(notices), Due::News) => notices.tell_again(),
             (None, _) => {}
         }
     }

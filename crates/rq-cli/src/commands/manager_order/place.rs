@@ -1,15 +1,13 @@
 //! [`Place`]: where the Manager is that a command asks.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::super::manager::file;
 use crate::manager::config::read_own;
 use crate::manager::socket::Folders;
+use crate::output::note;
 use crate::refusal::Refusal;
-
-/// How long a Manager waits for its workers, unless its file says otherwise: as `rq-manager` has it.
-const WAIT_TIME_DEFAULT: Duration = Duration::from_secs(25);
+use crate::text::text;
 
 /// Where the Manager is.
 #[derive(Debug, clap::Args)]
@@ -29,15 +27,17 @@ impl Place {
             return Ok(vec![socket.clone()]);
         }
         let file = file(self.config.as_ref(), command, ", and no --socket was named")?;
-        match read_own(&file)?.socket {
-            Some(socket) => Ok(vec![socket]),
-            None => Folders::of_environment().places(&file),
+        // A file that cannot be read any more is no reason to lose sight of the Manager that was started with it.
+        match read_own(&file) {
+            Ok(own) if own.socket.is_some() => Ok(own.socket.into_iter().collect()),
+            Ok(_) => Folders::of_environment().places(&file),
+            Err(refusal) => {
+                let why = refusal.reason().unwrap_or_default();
+                note(text!(
+                    "{why}; the Manager is looked for as if it named no socket, else --socket PATH does"
+                ));
+                Folders::of_environment().places(&file)
+            }
         }
-    }
-
-    /// How long it waits for its workers, as far as its file tells: not at all, where they take as long as they take.
-    pub(super) fn wait_time(&self) -> Option<Duration> {
-        let file = file(self.config.as_ref(), "", "").ok().filter(|_| self.socket.is_none())?;
-        read_own(&file).ok()?.wait_time.unwrap_or(Some(WAIT_TIME_DEFAULT))
     }
 }

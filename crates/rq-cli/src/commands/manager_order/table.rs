@@ -102,10 +102,13 @@ fn last_end(cause: &Cause) -> String {
 
 /// Why nobody is in a slot.
 fn why(slot: &SlotStatus) -> Option<Text> {
-    if ![WAITING, PARKED, REFUSED].contains(&slot.state.as_str()) {
-        return None;
-    }
     let (name, reason) = (Shown::name(&slot.name), slot.reason.as_deref()?);
+    if ![WAITING, PARKED, REFUSED].contains(&slot.state.as_str()) {
+        // One serves, and its successor does not come.
+        let again = slot.again_in_s.map(|again_s| format!("; tried again in {}", time(again_s)));
+        let again = again.unwrap_or_default();
+        return Some(text!("the next one of {name} did not come: {}{again}", Shown::message(reason)));
+    }
     let again = slot.again_in_s.map(|again_s| format!(", and tried again in {}", time(again_s)));
     let again = again.unwrap_or_default();
     Some(text!("{name} is {}{again}: {}", Shown::name(&slot.state), Shown::message(reason)))
@@ -178,6 +181,7 @@ mod tests {
             title: "Workers".to_owned(),
             pid: 4711,
             up_s: 187.0,
+            wait_time_s: Some(25.0),
             is_stopping: false,
             reload_failed: Some("rq.toml, line 3: no".to_owned()),
             kinds: vec![KindStatus { name: "e".to_owned(), count: 2, slots }],

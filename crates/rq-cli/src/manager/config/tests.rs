@@ -178,7 +178,11 @@ fn what_cannot_be_is_told_with_its_line() {
             "`scale` goes from 1 to 8",
         ),
         ("[[worker]]\nname = \"a\"\nurl = \"redis://h\"\nurl_env = \"HOME\"", 4, "leave one of them out"),
-        ("[[worker]]\nname = \"a\"\nworst_case = 1\n", 3, "there is no `worst_case`, but `name`, `url`"),
+        (
+            "[[worker]]\nname = \"a\"\nworst_case = 1\n",
+            3,
+            "there is no `worst_case`; known are `name`, `url`",
+        ),
         ("[[worker]\n", 1, ""),
     ] {
         let (found, reason) = fault(text);

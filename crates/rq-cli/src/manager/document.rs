@@ -241,7 +241,7 @@ mod tests {
         let known = ["count".to_owned(), "queues".to_owned()];
         let given = |word: &str| Given { word: word.to_owned(), line: 3, value: Value::Truth(true) };
         assert_eq!(unknown(&given("queue"), &known).reason, "there is no `queue`; did you mean `queues`?");
-        assert_eq!(unknown(&given("x"), &known).reason, "there is no `x`, but `count`, `queues`");
+        assert_eq!(unknown(&given("x"), &known).reason, "there is no `x`; known are `count`, `queues`");
         let twice = read("a_b = 1\na-b = 2").unwrap().check_keys().unwrap_err();
         assert_eq!(twice, Fault::new(2, "`a-b` is given twice"));
     }

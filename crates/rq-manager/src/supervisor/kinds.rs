@@ -66,17 +66,16 @@ impl Supervisor {
     /// Has these kinds from now on. The names of those that say something else than before.
     pub(super) fn set_kinds(&mut self, kinds: Vec<Kind>) -> Vec<String> {
         let kinds: Vec<Rc<Kind>> = kinds.into_iter().map(Rc::new).collect();
-        let mut changed = Vec::new();
+        let (now, mut changed) = (Instant::now(), Vec::new());
         for kind in &kinds {
             let former = self.kinds.iter().find(|former| former.name == kind.name);
             let slots = self.slots.iter_mut().filter(|slot| slot.name.kind == kind.name);
-            let replaced = slots.filter_map(|slot| slot.take_on(kind).then_some(())).count();
+            let replaced = slots.filter_map(|slot| slot.take_on(kind, now).then_some(())).count();
             if replaced > 0 || former.is_some_and(|former| former.says_other_than(kind)) {
                 changed.push(kind.name.clone());
             }
             self.fill(kind, kind.count);
         }
-        let now = Instant::now();
         for slot in &mut self.slots {
             if !kinds.iter().any(|kind| kind.name == slot.name.kind) {
                 slot.remove(now);
@@ -168,7 +167,7 @@ impl Supervisor {
 
 impl Slot {
     /// Is of this kind from now on; `true` where its child has to be replaced, which may be of an older kind than the last.
-    fn take_on(&mut self, kind: &Rc<Kind>) -> bool {
+    fn take_on(&mut self, kind: &Rc<Kind>, now: Instant) -> bool {
         self.kind = Rc::clone(kind);
         for child in self.children_mut() {
             child.limits.soft_memory_limit = kind.limits.soft_memory_limit;
@@ -177,9 +176,12 @@ impl Slot {
         // What was wrong may be right now.
         self.forgive();
         let differs = |child: &Child| child.kind.needs_other_children(kind);
-        let needs_other = self.serving.iter().chain(&self.coming).any(differs);
-        self.renewal = if needs_other { Renewal::Wanted } else { Renewal::None };
-        needs_other
+        // One that has not begun is not worth its while.
+        let coming = self.coming.as_mut().filter(|coming| differs(coming));
+        let gives_up = coming.map(|coming| coming.ask(Cause::Renewed, None, now)).is_some();
+        let is_other = self.serving.as_ref().is_some_and(differs);
+        self.renewal = if is_other { Renewal::Wanted } else { Renewal::None };
+        is_other || gives_up
     }
 
     /// Is to go, once its children have.

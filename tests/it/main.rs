@@ -36,6 +36,7 @@ mod maintenance;
 mod managed;
 mod management;
 mod manager_cli;
+mod manager_idle;
 mod manager_kills;
 mod memory_group;
 mod model;

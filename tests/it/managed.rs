@@ -12,27 +12,18 @@ use rq_core::{Call, Retry};
 use rq_manager::{Answer, ChildStatus, Order, SlotStatus, Status};
 use rq_tests::{Child, Folder, Gate, PrivateRedis, Process, Scratch, Signal, eventually};
 
-use crate::dice;
 use crate::rq_test::{Books, LIMIT, RqTest};
 
-/// How many idle workers are looked after, and with `RQ_RIG=full`.
-const MANY: usize = 20;
-const MANY_FULL: usize = 200;
-/// How long, and what share of a core that may take.
-const IDLE: Duration = Duration::from_secs(5);
-const IDLE_FULL: Duration = Duration::from_secs(60);
-const SHARE_MAX: f64 = 0.01;
-
 /// A Manager of the test jobs' workers, by a file.
-struct Managed<'a> {
+pub(crate) struct Managed<'a> {
     scratch: &'a Scratch,
     folder: Folder,
-    manager: Child,
+    pub(crate) manager: Child,
 }
 
 impl<'a> Managed<'a> {
     /// With these entries, once all their slots have had their first child.
-    fn start(scratch: &'a Scratch, entries: &str) -> Managed<'a> {
+    pub(crate) fn start(scratch: &'a Scratch, entries: &str) -> Managed<'a> {
         let folder = Folder::new("managed");
         let file = write(&folder, entries);
         let manager = RqTest::new(scratch).spawn(&["manager", "-c", file.to_str().unwrap()]);
@@ -56,7 +47,7 @@ impl<'a> Managed<'a> {
     }
 
     #[track_caller]
-    fn until(&self, what: &str, is_so: impl Fn(&Status) -> bool) -> Status {
+    pub(crate) fn until(&self, what: &str, is_so: impl Fn(&Status) -> bool) -> Status {
         eventually(what, LIMIT, || {
             let Ok(Answer::Status(status)) = rq_manager::ask(&socket(&self.folder), &Order::Status) else {
                 return None;
@@ -74,7 +65,7 @@ impl<'a> Managed<'a> {
         self.slot(slot).children.first().expect("somebody serves").clone()
     }
 
-    fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         self.manager.signal(Signal::SIGTERM);
         let status = self.manager.wait(LIMIT);
         assert!(status.success(), "{status}: {}", self.manager.report());
@@ -87,7 +78,7 @@ fn slots(status: &Status) -> impl Iterator<Item = &SlotStatus> {
 }
 
 /// The processes that serve, by slot.
-fn serving(status: &Status) -> BTreeMap<String, i32> {
+pub(crate) fn serving(status: &Status) -> BTreeMap<String, i32> {
     let serving = slots(status).filter(|slot| slot.state == "running");
     serving.map(|slot| (slot.name.clone(), slot.children[0].pid)).collect()
 }
@@ -397,37 +388,4 @@ fn a_reload_under_load_restarts_what_has_changed_and_loses_nothing() {
     assert_eq!(serving(&status), after);
     assert!(status.reload_failed.unwrap().contains("quees"));
     managed.stop();
-}
-
-#[test]
-fn many_idle_workers_cost_their_manager_next_to_nothing() {
-    let (many, idle) = if dice::is_full() { (MANY_FULL, IDLE_FULL) } else { (MANY, IDLE) };
-    let scratch = Scratch::new();
-    // With limits, so that there is something to look at.
-    let managed = Managed::start(
-        &scratch,
-        &format!(
-            "[[worker]]\nname = \"w\"\nexecutor = \"thread\"\nconcurrency = 1\ncount = {many}\nsoft_memory_limit = 100\nhard_memory_limit = 200\n"
-        ),
-    );
-    managed.until("all to serve", |status| serving(status).len() == many);
-    let manager = rq_process::children_of(Pid::from_raw(managed.manager.id().cast_signed()))[0];
-    let before = cpu(manager);
-    std::thread::sleep(idle);
-    let share = (cpu(manager) - before).as_secs_f64() / idle.as_secs_f64();
-    println!("{many} idle workers cost their Manager {:.2} % of a core, over {idle:?}", share * 100.0);
-    // The system counts in hundredths of a second, and a sample is short.
-    assert!(share < SHARE_MAX, "{share}");
-    managed.stop();
-}
-
-/// How long a process has computed so far.
-fn cpu(pid: Pid) -> Duration {
-    /// What the system counts it in.
-    const TICK: Duration = Duration::from_millis(10);
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields = stat.rsplit_once(')').unwrap().1.split_whitespace();
-    // Fields 14 and 15 (proc_pid_stat(5)).
-    let ticks: u32 = fields.skip(11).take(2).map(|ticks| ticks.parse::<u32>().unwrap()).sum();
-    TICK * ticks
 }

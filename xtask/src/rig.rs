@@ -83,7 +83,7 @@ const RIGS: [Rig; 13] = [
     Rig {
         name: "manager",
         does: "1,000 times kill -9 of random subsets of a Manager, its workers, servers and horses; 200 idle workers",
-        tests: "manage",
+        tests: "manager_",
     },
     Rig {
         name: "permissions",

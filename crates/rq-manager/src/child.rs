@@ -145,7 +145,9 @@ impl Child {
 
     fn cause_told(&self, notice: &Notice) -> Cause {
         match notice.cause.as_deref() {
-            Some("max_requests") => Cause::MaxRequests { count: self.max_requests.unwrap_or_default() },
+            Some("max_requests") => {
+                Cause::MaxRequests { count: self.max_requests.unwrap_or(self.requests()) }
+            }
             Some("exhausted") => Cause::Exhausted,
             Some("idle") => Cause::Idle,
             _ => Cause::Finished,

@@ -289,5 +289,5 @@ fn outcome(child: &Child, cause: &Cause, now: Instant) -> Outcome {
 
 /// How long until a moment, for people.
 pub(crate) fn until_s(at: Instant, now: Instant) -> f64 {
-    at.saturating_duration_since(now).max(Duration::ZERO).as_secs_f64()
+    at.saturating_duration_since(now).as_secs_f64()
 }

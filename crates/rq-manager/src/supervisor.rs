@@ -129,7 +129,6 @@ impl Supervisor {
     pub(crate) fn run(mut self) -> Result<(), ManagerError> {
         let (title, pid) = (self.rules.title.clone(), self.keeper.as_raw());
         self.tell(None, ManagerEvent::Started { title: &title, pid, check_point: self.rules.check_point });
-        self.start_children(Instant::now());
         let ended = loop {
             if let Some(ended) = self.turn() {
                 break ended;

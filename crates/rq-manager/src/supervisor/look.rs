@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use rq_process::Pid;
 use rq_process::memory::{family, held_bytes, resident_bytes};
-
 use tracing::warn;
 
 use super::Supervisor;
@@ -17,6 +16,7 @@ use crate::slot::Slot;
 
 /// Looking at memory takes no more than one in so many parts of the Manager's time.
 const MEMORY_SHARE: u32 = 250;
+
 /// When to look, and at what.
 #[derive(Debug)]
 pub(super) struct Looks {

@@ -122,7 +122,8 @@ fn option_name(described: &str) -> String {
 fn suggestion(error: &Error, kind: ContextKind) -> String {
     match context(error, kind) {
         nothing if nothing.is_empty() => String::new(),
-        near => format!(" Did you mean '{near}'?"),
+        // Of a command of two words the first may be what was meant.
+        near => format!(" Did you mean '{}'?", near.split(' ').next().unwrap_or_default()),
     }
 }
 

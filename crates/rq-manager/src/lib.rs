@@ -22,6 +22,8 @@
 //! }
 //! ```
 //!
+//! It logs by `tracing`, to the subscriber that the program has installed, or to a file ([`make_log`]).
+//!
 //! # Two sorts of children
 //!
 //! [`Kind::new`] forks: the child runs a [`Process`] of this program. [`Kind::command`] executes a program, which tells
@@ -38,10 +40,11 @@
 //!
 //! # What is promised
 //!
-//! * Memory is that of a child and all it has started. At the soft limit, over several looks, it is sent SIGTERM, finishes
+//! * Memory is that of a child and all it has started; of forked children 200 MB are the soft limit and 300 MB the hard one,
+//!   unless a kind says otherwise. At the soft limit, over several looks, it is sent SIGTERM, finishes
 //!   the run in hand, and is replaced; at the hard limit it is ended by force, if it has not left after a grace.
 //! * Who dies is replaced after a pause, which grows from 0.1 s to 30 s; who fails five times to begin within a minute has its
-//!   slot *parked*: it is told why, and it is tried again after 30 s, then once a minute.
+//!   slot *parked*: it is told why, and it is tried again after about 30 s, then once a minute.
 //! * Two seconds after the Manager is gone, whatever has ended it, no process is left that it or its children have
 //!   started: [`Manager::start`] leaves a *keeper* behind, a process that has nothing to do but this.
 

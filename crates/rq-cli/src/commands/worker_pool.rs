@@ -37,7 +37,7 @@ Examples:
 
 const MORE: &str = "\
 Each worker is a process, with --with-scheduler. One that ends is started again: at once,
-then after pauses that grow to 30 s; where five in a row fail to begin, more seldom still.
+then after pauses that grow to 30 s; where five in a row fail to begin, once a minute.
 With --burst nobody is started again.
 
 For several queues at once in one worker there is `rq worker --concurrency`; for workers of

@@ -4,13 +4,13 @@ use std::fs;
 use std::process::Command;
 
 use rq_core::Call;
-use rq_tests::{Child, Scratch, Signal, eventually};
+use rq_tests::{Child, Folder, Scratch, Signal, eventually};
 
 use crate::rq_test::{Books, LIMIT, RqTest};
 
 const EXECUTORS: [&str; 3] = ["fork", "thread", "green"];
 
-/// A worker that is the first process of a system of its own.
+/// A worker, or a Manager, that is the first process of a system of its own.
 struct Container {
     /// What has started it, and ends as it does.
     outside: Child,
@@ -19,8 +19,13 @@ struct Container {
 }
 
 impl Container {
-    /// Waits until the worker listens; nothing where the system allows no such thing.
+    /// With a worker; nothing where the system allows no such thing.
     fn start(scratch: &Scratch, executor: &str) -> Option<Self> {
+        Self::of(scratch, &["worker", "-w", executor, "--concurrency", "2"])
+    }
+
+    /// With our `rq`; waits until a worker listens.
+    fn of(scratch: &Scratch, arguments: &[&str]) -> Option<Self> {
         let unshare = || {
             let mut command = Command::new("unshare");
             command.args(["--pid", "--fork", "--mount-proc", "--kill-child"]);
@@ -32,7 +37,7 @@ impl Container {
             );
             return None;
         }
-        let rq = RqTest::new(scratch).command(&["worker", "-w", executor, "--concurrency", "2"]);
+        let rq = RqTest::new(scratch).command(arguments);
         let mut command = unshare();
         command.arg(rq.get_program()).args(rq.get_args());
         command.envs(rq.get_envs().filter_map(|(name, value)| Some((name, value?))));
@@ -68,6 +73,25 @@ fn signals_do_what_help_says() {
             assert_eq!(told, Some(code), "{executor}, {signal}: {}", container.outside.report());
         }
     }
+}
+
+#[test]
+fn a_manager_may_be_the_first_as_well() {
+    let (scratch, folder) = (Scratch::new(), Folder::new("first-manager"));
+    let file = folder.path().join("rq.toml");
+    let socket = folder.path().join("socket");
+    let text =
+        format!("[manager]\nsocket = {socket:?}\n[[worker]]\nname = \"w\"\nexecutor = \"fork\"\ncount = 2\n");
+    fs::write(&file, text).unwrap();
+    let Some(mut container) = Container::of(&scratch, &["manager", "-c", file.to_str().unwrap()]) else {
+        return;
+    };
+    container.outside.wait_for_line("Daemon process 1", LIMIT);
+    let sum = scratch.queue("default").enqueue(Call::<i64>::to("math.add").arg(2).arg(3)).unwrap();
+    assert_eq!(sum.wait(LIMIT).unwrap(), 5);
+    container.signal(Signal::SIGTERM);
+    assert_eq!(container.exit_code(), Some(0), "{}", container.outside.report());
+    assert!(container.outside.report().contains("Stopped"));
 }
 
 #[test]

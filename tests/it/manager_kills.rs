@@ -20,8 +20,8 @@ const PAUSE_MS_MAX: u64 = 120;
 /// By when nobody is left whose Manager is gone, and nobody who hung on somebody who is.
 const NO_ORPHAN_AFTER: Duration = Duration::from_secs(2);
 /// The queue never has fewer jobs than this.
-const LOAD: usize = 300;
-const JOB_MS_MAX: u64 = 60;
+const LOAD: usize = 100;
+const JOB_MS_MAX: u64 = 150;
 /// How long what finished is kept: longer than a whole rig takes.
 const KEPT: Duration = Duration::from_secs(86_400);
 

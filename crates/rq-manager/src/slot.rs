@@ -189,7 +189,7 @@ impl Slot {
 
     /// Sorts those that have begun to leave from the others, and decides about their successors where these need not wait
     /// until they are gone. Those of which it is news, and why.
-    pub(crate) fn sort(&mut self, now: Instant, draw: f64) -> Vec<(Pid, Cause)> {
+    pub(crate) fn sort(&mut self, now: Instant, draw: fn() -> f64) -> Vec<(Pid, Cause)> {
         let leaves = |child: &mut Child| child.ending.is_some();
         self.leaving.extend(self.serving.take_if(leaves));
         self.leaving.extend(self.coming.take_if(leaves));
@@ -212,7 +212,7 @@ impl Slot {
         exit: Exit,
         of_memory: bool,
         now: Instant,
-        draw: f64,
+        draw: fn() -> f64,
     ) -> Option<Gone> {
         let has_pid = |child: &mut Child| child.pid == pid;
         let mut child =
@@ -234,7 +234,7 @@ impl Slot {
     }
 
     /// A child could not even be started.
-    pub(crate) fn fail_start(&mut self, reason: String, now: Instant, draw: f64) {
+    pub(crate) fn fail_start(&mut self, reason: String, now: Instant, draw: fn() -> f64) {
         self.starts += 1;
         let cause = Cause::BootFailed { reason };
         self.decide(Outcome::BootFailed, &cause, now, draw);
@@ -247,11 +247,11 @@ impl Slot {
     }
 
     /// Decides when the next child may begin.
-    fn decide(&mut self, outcome: Outcome, cause: &Cause, now: Instant, draw: f64) {
+    fn decide(&mut self, outcome: Outcome, cause: &Cause, now: Instant, draw: fn() -> f64) {
         if matches!(self.rest, Rest::Refused { .. }) {
             return;
         }
-        self.rest = match self.backoff.after(outcome, now, draw) {
+        self.rest = match self.backoff.after(outcome, now, draw()) {
             Next::Now => Rest::None,
             Next::At(until) => Rest::Waiting { until },
             Next::Parked(until) => Rest::Parked { until, reason: cause.to_string() },

@@ -233,7 +233,7 @@ impl Supervisor {
                 self.tell(Some(&slot), ManagerEvent::Created { slot: &slot, pid });
             }
             Err(reason) => {
-                self.slots[at].fail_start(reason, now, draw());
+                self.slots[at].fail_start(reason, now, draw);
                 self.tell_rest(at, now);
             }
         }
@@ -274,7 +274,7 @@ impl Supervisor {
             .slots
             .iter_mut()
             .enumerate()
-            .find_map(|(at, slot)| slot.lose(pid, exit, of_memory, now, draw()).map(|gone| (at, gone)));
+            .find_map(|(at, slot)| slot.lose(pid, exit, of_memory, now, draw).map(|gone| (at, gone)));
         // A stray is nobody's.
         let Some((at, gone)) = lost else { return };
         let slot = self.slots[at].name.clone();
@@ -314,7 +314,7 @@ impl Supervisor {
             let name = slot.name.clone();
             let refused = slot.refuse(now);
             let ready = slot.promote(now).map(|child| (child.pid.as_raw(), child.name.clone()));
-            let leaving = slot.sort(now, draw());
+            let leaving = slot.sort(now, draw);
             if refused.is_some() {
                 self.tell_rest(at, now);
             }

@@ -15,7 +15,7 @@ use crate::notices::Notices;
 use crate::slot::Slot;
 
 /// Looking at memory takes no more than one in so many parts of the Manager's time.
-const MEMORY_SHARE: u32 = 250;
+const MEMORY_SHARE: u32 = 500;
 
 /// When to look, and at what.
 #[derive(Debug)]

@@ -161,7 +161,6 @@ impl Supervisor {
         self.take_orders();
         self.reap();
         self.look();
-        self.sort();
         self.refusal().map(Err)
     }
 
@@ -311,10 +310,13 @@ impl Supervisor {
         let now = Instant::now();
         for at in 0..self.slots.len() {
             let slot = &mut self.slots[at];
-            let name = slot.name.clone();
             let refused = slot.refuse(now);
             let ready = slot.promote(now).map(|child| (child.pid.as_raw(), child.name.clone()));
             let leaving = slot.sort(now, draw);
+            if refused.is_none() && ready.is_none() && leaving.is_empty() {
+                continue;
+            }
+            let name = slot.name.clone();
             if refused.is_some() {
                 self.tell_rest(at, now);
             }

@@ -61,11 +61,16 @@ impl Supervisor {
             self.looks.strays_wanted = false;
             self.look_at_strays(now);
         }
-        self.look_at_runs(now);
+        let mut has_looked = self.look_at_runs(now);
         if self.looks.memory_next <= now {
+            has_looked = true;
             self.look_at_memory(now);
             let share = now.elapsed() * MEMORY_SHARE;
             self.looks.memory_next = now + self.looks.check_point.max(share);
+        }
+        // Those that were found to have to leave.
+        if has_looked {
+            self.sort();
         }
         self.sources.tell_fares(now, &self.slots);
     }
@@ -95,16 +100,19 @@ impl Supervisor {
         }
     }
 
-    fn look_at_runs(&mut self, now: Instant) {
-        for slot in &mut self.slots {
-            for child in slot.children_mut() {
-                if let Some(cause) = child.hangs(now) {
-                    child.force(cause, now);
-                } else if child.is_full() {
-                    child.leaves_full();
-                }
+    /// `true` where some have to leave.
+    fn look_at_runs(&mut self, now: Instant) -> bool {
+        let mut some = false;
+        for child in self.slots.iter_mut().flat_map(|slot| slot.children_mut()) {
+            if let Some(cause) = child.hangs(now) {
+                child.force(cause, now);
+                some = true;
+            } else if child.is_full() {
+                child.leaves_full();
+                some = true;
             }
         }
+        some
     }
 
     fn look_at_memory(&mut self, now: Instant) {

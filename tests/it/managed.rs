@@ -83,6 +83,13 @@ pub(crate) fn serving(status: &Status) -> BTreeMap<String, i32> {
     serving.map(|slot| (slot.name.clone(), slot.children[0].pid)).collect()
 }
 
+/// What a worker makes of two and three.
+#[track_caller]
+fn sum_by_worker(scratch: &Scratch) -> i64 {
+    let add = Call::<i64>::to("math.add").arg(2).arg(3);
+    scratch.queue("default").enqueue(add).unwrap().wait(LIMIT).unwrap()
+}
+
 fn socket(folder: &Folder) -> PathBuf {
     folder.path().join("socket")
 }
@@ -182,15 +189,7 @@ fn who_cannot_begin_is_parked_with_its_own_words_and_others_go_on() {
     assert!(reason.contains("Redis at redis://127.0.0.1:1/0 cannot be reached"), "{reason}");
     assert_eq!((lost.starts, lost.ends["boot_failed"]), (5, 5));
     let well = managed.child("well-1");
-    assert_eq!(
-        scratch
-            .queue("default")
-            .enqueue(Call::<i64>::to("math.add").arg(2).arg(3))
-            .unwrap()
-            .wait(LIMIT)
-            .unwrap(),
-        5
-    );
+    assert_eq!(sum_by_worker(&scratch), 5);
     assert_eq!((managed.child("well-1").pid, managed.slot("well-1").starts), (well.pid, 1));
     managed.stop();
 }
@@ -247,15 +246,7 @@ fn a_reload_to_a_redis_that_does_not_answer_leaves_the_old_workers_at_work() {
     });
     let slot = managed.slot("w-1");
     assert_eq!((slot.children[0].pid, slot.children[0].state.as_str()), (before.pid, "running"), "{slot:?}");
-    assert_eq!(
-        scratch
-            .queue("default")
-            .enqueue(Call::<i64>::to("math.add").arg(2).arg(3))
-            .unwrap()
-            .wait(LIMIT)
-            .unwrap(),
-        5
-    );
+    assert_eq!(sum_by_worker(&scratch), 5);
     managed.rewrite(&entry(scratch.url()));
     // Undone, it has not changed.
     let status =

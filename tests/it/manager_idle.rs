@@ -1,10 +1,9 @@
 //! What it costs to look after many workers that have nothing to do.
 
-use std::fs;
 use std::time::Duration;
 
 use nix::unistd::Pid;
-use rq_tests::Scratch;
+use rq_tests::{Scratch, cpu_of};
 
 use crate::dice;
 use crate::managed::{Managed, serving};
@@ -30,22 +29,11 @@ fn many_idle_workers_cost_their_manager_next_to_nothing() {
     );
     managed.until("all to serve", |status| serving(status).len() == many);
     let manager = rq_process::children_of(Pid::from_raw(managed.manager.id().cast_signed()))[0];
-    let before = cpu(manager);
+    let before = cpu_of(manager.as_raw().cast_unsigned());
     std::thread::sleep(idle);
-    let share = (cpu(manager) - before).as_secs_f64() / idle.as_secs_f64();
+    let share = (cpu_of(manager.as_raw().cast_unsigned()) - before).as_secs_f64() / idle.as_secs_f64();
     println!("{many} idle workers cost their Manager {:.2} % of a core, over {idle:?}", share * 100.0);
     // The system counts in hundredths of a second, and a sample is short.
     assert!(share < SHARE_MAX, "{share}");
     managed.stop();
-}
-
-/// How long a process has computed so far.
-fn cpu(pid: Pid) -> Duration {
-    /// What the system counts it in.
-    const TICK: Duration = Duration::from_millis(10);
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields = stat.rsplit_once(')').unwrap().1.split_whitespace();
-    // Fields 14 and 15 (proc_pid_stat(5)).
-    let ticks: u32 = fields.skip(11).take(2).map(|ticks| ticks.parse::<u32>().unwrap()).sum();
-    TICK * ticks
 }

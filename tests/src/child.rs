@@ -9,6 +9,8 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
+use crate::process::cpu_of;
+
 pub use nix::sys::signal::Signal;
 
 /// How often a program is asked whether it has ended.
@@ -16,8 +18,6 @@ const ASK_EVERY: Duration = Duration::from_millis(5);
 /// How long the last lines may take after the end; a grandchild may hold the pipe open.
 const LAST_LINES_LIMIT: Duration = Duration::from_secs(2);
 
-/// What the system counts processor time in (`USER_HZ`, the same on every Linux).
-const TICK_MS: u64 = 10;
 /// How much of a line is kept.
 const LINE_BYTES_MAX: usize = 1 << 20;
 
@@ -147,13 +147,7 @@ impl Child {
     /// When it has been waited for, or where there is no `/proc`.
     #[track_caller]
     pub fn cpu(&self) -> Duration {
-        let path = format!("/proc/{}/stat", self.id());
-        let stat = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-        // Its name stands in parentheses and may hold spaces. Behind that, fields 14 and 15 (proc_pid_stat(5)).
-        let fields = stat.rsplit_once(')').expect("a name stands in parentheses").1.split_whitespace();
-        let ticks: u64 =
-            fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number of ticks")).sum();
-        Duration::from_millis(ticks * TICK_MS)
+        cpu_of(self.id())
     }
 
     /// Sends it a signal.

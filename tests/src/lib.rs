@@ -67,7 +67,7 @@ pub use hook_server::{Answer, HookServer, Received};
 pub use journal::{Journal, Line, Runs};
 pub use ledger::{Acknowledged, Excuse, Ledger, Violation};
 pub use private_redis::PrivateRedis;
-pub use process::Process;
+pub use process::{Process, cpu_of};
 pub use proxy::{Fault, Proxy};
 pub use python::{Python, PythonRq};
 pub use scratch::Scratch;

@@ -1,6 +1,7 @@
 //! [`Process`]: what runs on a scratch, wherever it has gone.
 
 use std::fs;
+use std::time::Duration;
 
 use crate::Scratch;
 
@@ -35,4 +36,22 @@ impl Process {
         });
         processes.collect()
     }
+}
+
+/// What the system counts processor time in (`USER_HZ`, the same on every Linux).
+const TICK_MS: u64 = 10;
+
+/// How long a process has computed so far, without those that it has started. The system counts in hundredths of a second.
+///
+/// # Panics
+/// When it is gone and reaped, or where there is no `/proc`.
+#[track_caller]
+pub fn cpu_of(id: u32) -> Duration {
+    let path = format!("/proc/{id}/stat");
+    let stat = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    // Its name stands in parentheses and may hold spaces. Behind that, fields 14 and 15 (proc_pid_stat(5)).
+    let fields = stat.rsplit_once(')').expect("a name stands in parentheses").1.split_whitespace();
+    let ticks: u64 =
+        fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number of ticks")).sum();
+    Duration::from_millis(ticks * TICK_MS)
 }

@@ -143,11 +143,14 @@ impl Child {
         }
     }
 
+    /// The cause that it has done as many requests as it was to do, or had set itself.
+    fn requests_done(&self) -> Cause {
+        Cause::MaxRequests { count: self.max_requests.unwrap_or(self.requests()) }
+    }
+
     fn cause_told(&self, notice: &Notice) -> Cause {
         match notice.cause.as_deref() {
-            Some("max_requests") => {
-                Cause::MaxRequests { count: self.max_requests.unwrap_or(self.requests()) }
-            }
+            Some("max_requests") => self.requests_done(),
             Some("exhausted") => Cause::Exhausted,
             Some("idle") => Cause::Idle,
             _ => Cause::Finished,
@@ -248,8 +251,8 @@ impl Child {
 
     /// Notes that a forked child has begun to leave behind its last request.
     pub(crate) fn leaves_full(&mut self) {
-        let count = self.max_requests.unwrap_or_default();
-        self.ending.get_or_insert_with(|| Ending::by_itself(Cause::MaxRequests { count }));
+        let cause = self.requests_done();
+        self.ending.get_or_insert_with(|| Ending::by_itself(cause));
     }
 
     /// Has it leave for what it holds: behind the run in hand, or by force.
@@ -283,7 +286,7 @@ impl Child {
     /// Why it has ended, where it was not asked to; `of_memory` where the system has killed somebody for want of memory.
     pub(crate) fn cause_of(&self, exit: Exit, of_memory: bool) -> Cause {
         if self.is_full() {
-            return Cause::MaxRequests { count: self.max_requests.unwrap_or_default() };
+            return self.requests_done();
         }
         let cause = match exit {
             Exit::Signal(signal) if of_memory && signal == Signal::SIGKILL as i32 => Cause::OutOfMemory,
@@ -293,7 +296,7 @@ impl Child {
         };
         // One that was to do so many requests, and whose last words were lost.
         if cause == Cause::Finished && self.has_told_ready && self.max_requests.is_some() {
-            return Cause::MaxRequests { count: self.max_requests.unwrap_or_default() };
+            return self.requests_done();
         }
         // One that only counts as ready and has said something of itself was on its way to be.
         if self.has_told_ready || self.is_ready && self.says().is_none() {

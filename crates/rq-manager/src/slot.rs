@@ -158,14 +158,16 @@ impl Slot {
         }
     }
 
-    /// Why the child that begins cannot be of any use, if what it was told cannot work. The slot stays without another, and
-    /// the one that serves goes on.
-    pub(crate) fn refuse(&mut self, now: Instant) -> Option<String> {
-        let coming = self.coming.as_mut().filter(|coming| coming.is_ready && coming.ending.is_none())?;
-        let reason = refusal(&coming.limits, coming.baseline_bytes()?)?;
+    /// Has the child that begins leave where what it was told cannot work; `true` where that is so. The slot stays without
+    /// another, and the one that serves goes on.
+    pub(crate) fn refuse(&mut self, now: Instant) -> bool {
+        let is_ready = |coming: &&mut Child| coming.is_ready && coming.ending.is_none();
+        let Some(coming) = self.coming.as_mut().filter(is_ready) else { return false };
+        let held_bytes = coming.baseline_bytes();
+        let Some(reason) = held_bytes.and_then(|held| refusal(&coming.limits, held)) else { return false };
         coming.ask(Cause::BootFailed { reason: reason.clone() }, None, now);
-        self.rest = Rest::Refused { reason: reason.clone() };
-        Some(reason)
+        self.rest = Rest::Refused { reason };
+        true
     }
 
     /// Lets a child serve that has become ready; it is returned. The one before it leaves.

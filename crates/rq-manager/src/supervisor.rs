@@ -313,11 +313,11 @@ impl Supervisor {
             let refused = slot.refuse(now);
             let ready = slot.promote(now).map(|child| (child.pid.as_raw(), child.name.clone()));
             let leaving = slot.sort(now, draw);
-            if refused.is_none() && ready.is_none() && leaving.is_empty() {
+            if !refused && ready.is_none() && leaving.is_empty() {
                 continue;
             }
             let name = slot.name.clone();
-            if refused.is_some() {
+            if refused {
                 self.tell_rest(at, now);
             }
             if let Some((pid, child)) = ready {

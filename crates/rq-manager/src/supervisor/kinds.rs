@@ -69,9 +69,11 @@ impl Supervisor {
         let (now, mut changed) = (Instant::now(), Vec::new());
         for kind in &kinds {
             let former = self.kinds.iter().find(|former| former.name == kind.name);
-            let slots = self.slots.iter_mut().filter(|slot| slot.name.kind == kind.name);
-            let replaced = slots.filter_map(|slot| slot.take_on(kind, now).then_some(())).count();
-            if replaced > 0 || former.is_some_and(|former| former.says_other_than(kind)) {
+            let mut has_changed = former.is_some_and(|former| former.says_other_than(kind));
+            for slot in self.slots.iter_mut().filter(|slot| slot.name.kind == kind.name) {
+                has_changed |= slot.take_on(kind, now);
+            }
+            if has_changed {
                 changed.push(kind.name.clone());
             }
             self.fill(kind, kind.count);

@@ -4,7 +4,7 @@
 //! origin is known by its environment, which goes with it into other groups and sessions, else by its group. What shows
 //! neither is left alone until all are gone that it may be of.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -48,8 +48,8 @@ impl Strays {
         children: impl Iterator<Item = &'a Child> + Clone,
     ) -> Vec<Pid> {
         let mut new = Vec::new();
-        let is_known = |pid: &Pid| children.clone().any(|child| child.pid == *pid);
-        for pid in rq_process::children_of(Pid::this()).into_iter().filter(|pid| !is_known(pid)) {
+        let known: HashSet<Pid> = children.clone().map(|child| child.pid).collect();
+        for pid in rq_process::children_of(Pid::this()).into_iter().filter(|pid| !known.contains(pid)) {
             let makers = self.makers(pid, children.clone());
             if !makers.is_empty() {
                 self.left_alone.insert(pid, makers);

@@ -36,6 +36,7 @@
 use std::process::ExitCode;
 
 mod app;
+mod classes;
 mod command_line;
 mod commands;
 mod cron_source;

@@ -4,6 +4,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rq_core::link::BlockingLink;
 use rq_core::{Codec, Error, Keys, RedisError, RedisUrl, blocking};
 
+use crate::classes::Classes;
 use crate::output::note;
 use crate::refusal::Refusal;
 use crate::text::{Text, text};
@@ -48,10 +49,11 @@ pub(crate) struct Shared {
     serializer: Option<Codec>,
     #[command(flatten)]
     python: Python,
+    #[command(flatten)]
+    classes: Classes,
 }
 
-/// RQ's options that name Python modules and classes. They are parsed, so that an error says what this program cannot
-/// do.
+/// RQ's options that name Python modules. They are parsed, so that an error says what this program cannot do.
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "For Python's rq only")]
 struct Python {
@@ -61,15 +63,6 @@ struct Python {
     /// Where Python finds modules. `cron` looks for its configuration there, too; otherwise ignored.
     #[arg(short = 'P', long, hide_short_help = true)]
     path: Vec<String>,
-    /// A Python class: refused, unless it is RQ's own.
-    #[arg(short, long, value_parser = rqs_own(&["rq.job.Job", "rq.Job"]), hide_short_help = true)]
-    job_class: Option<String>,
-    /// A Python class: refused, unless it is RQ's own.
-    #[arg(long, value_parser = rqs_own(&["rq.Queue", "rq.queue.Queue"]), hide_short_help = true)]
-    queue_class: Option<String>,
-    /// A Python class: refused, unless it is redis-py's own.
-    #[arg(long, value_parser = rqs_own(&["redis.Redis", "redis.client.Redis"]), hide_short_help = true)]
-    connection_class: Option<String>,
 }
 
 /// RQ's `-w` for commands that run no jobs: scripts give it there, too.
@@ -242,18 +235,6 @@ fn percent_encoded(text: &str) -> String {
 /// What `-S` names.
 fn codec(name: &str) -> Result<Codec, String> {
     name.parse().map_err(|_| format!("'{name}' is none of json, pickle and bincode"))
-}
-
-/// Accepts the Python classes that change nothing.
-fn rqs_own(
-    classes: &'static [&'static str],
-) -> impl Fn(&str) -> Result<String, String> + Clone + Send + Sync + 'static {
-    |class| match classes.contains(&class) {
-        true => Ok(class.to_owned()),
-        false => {
-            Err(format!("'{class}' is a Python class, which cannot be loaded here; leave the option out"))
-        }
-    }
 }
 
 #[cfg(test)]

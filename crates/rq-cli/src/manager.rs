@@ -11,7 +11,7 @@
 
 pub(crate) mod backlog;
 pub(crate) mod config;
-mod document;
+pub(crate) mod document;
 mod entry;
 mod options;
 pub(crate) mod program;

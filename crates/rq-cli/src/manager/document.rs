@@ -202,7 +202,7 @@ pub(super) fn unknown(given: &Given, known: &[String]) -> Fault {
 }
 
 /// The known one that somebody who wrote `word` has meant, if any.
-pub(super) fn nearest<'a>(word: &str, known: &'a [String]) -> Option<&'a String> {
+pub(crate) fn nearest<'a>(word: &str, known: &'a [String]) -> Option<&'a String> {
     let likeness = |known: &String| jaro_winkler(&plain(word), known);
     let nearest = known.iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
     nearest.filter(|nearest| likeness(nearest) >= ALIKE)

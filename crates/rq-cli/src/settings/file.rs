@@ -8,7 +8,7 @@ use rq_core::Shown;
 
 use super::content::Content;
 use super::field::Field;
-use super::origin::{Origin, is_toml};
+use super::origin::Origin;
 use super::stub::{Fault, Setting, settings_of_python, settings_of_toml};
 use super::table::Said;
 use crate::manager::document::nearest;
@@ -16,6 +16,9 @@ use crate::refusal::Refusal;
 
 /// The most bytes of a file: as of one that a cron, or a Manager's workers, are in.
 const FILE_BYTES_MAX: u64 = 1 << 20;
+/// What files are named by.
+pub(super) const WAY_ON: &str = "--config and RQ_CONFIG name a Python module, such as app.settings, or a file that ends in .py \
+                                 or .toml; -P says where else it may be; `--config ''` reads none.";
 
 /// A file of settings.
 #[derive(Debug)]
@@ -25,28 +28,36 @@ pub(crate) struct SettingsFile {
 }
 
 impl SettingsFile {
-    /// Reads one. What in it asks for a variable of the environment gets that.
+    /// Reads one: what does not end in .toml is Python. What in it asks for a variable of the environment gets that.
     pub(super) fn read(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, Refusal> {
-        Self::parse(path, &text_of(path)?, environment)
+        let text = text_of(path)?;
+        match path.extension().is_some_and(|extension| extension == "toml") {
+            true => Self::of_toml(path, &text),
+            false => Self::new(path, settings_of_python(&text, environment), |_| Ok(())),
+        }
     }
 
-    /// The one at `path`, which has this text.
-    pub(crate) fn parse(
+    /// The one in TOML at `path`, which has this text. Names that nobody knows are slips there; in Python those in capitals
+    /// are a program's own.
+    pub(super) fn of_toml(path: &Path, text: &str) -> Result<Self, Refusal> {
+        Self::new(path, settings_of_toml(text), |setting| Err(unknown(setting)))
+    }
+
+    fn new(
         path: &Path,
-        text: &str,
-        environment: &dyn Fn(&str) -> Option<String>,
+        settings: Result<Vec<Setting>, Fault>,
+        unknown: impl Fn(&Setting) -> Result<(), Fault>,
     ) -> Result<Self, Refusal> {
-        let settings = match is_toml(path) {
-            true => settings_of_toml(text),
-            false => settings_of_python(text, environment),
-        };
         let fault = |Fault { line, reason }: Fault| {
             let path = Shown::name(path.display());
             Refusal::Failed(format!("{path}, line {line}: {reason}"))
         };
         let mut said: Vec<(Field, Said)> = Vec::new();
         for setting in settings.map_err(fault)? {
-            let Some(field) = field_of(&setting, is_toml(path)).map_err(fault)? else { continue };
+            let Some(field) = Field::of_file(&setting.name) else {
+                unknown(&setting).map_err(fault)?;
+                continue;
+            };
             // As in Python, the last one counts.
             said.retain(|(known, _)| *known != field);
             let content = Content::checked(field, &setting.value).map_err(|reason| {
@@ -62,30 +73,19 @@ impl SettingsFile {
     }
 }
 
-/// What is set. Other names in capitals are the program's own in Python; in TOML they are slips.
-fn field_of(setting: &Setting, is_toml: bool) -> Result<Option<Field>, Fault> {
-    let Setting { name, line, .. } = setting;
-    match Field::of_file(name) {
-        Some(field) => Ok(Some(field)),
-        None if !is_toml => Ok(None),
-        None => {
-            let known = Field::names_of_files();
-            let reason = match nearest(name, &known) {
-                Some(nearest) => format!("there is no {}; did you mean {nearest}?", Shown::name(name)),
-                None => format!("there is no {}; known are {}", Shown::name(name), known.join(", ")),
-            };
-            Err(Fault { line: *line, reason })
-        }
-    }
+fn unknown(Setting { name, line, .. }: &Setting) -> Fault {
+    let (shown, known) = (Shown::name(name), Field::names_of_files());
+    let reason = match nearest(name, &known) {
+        Some(nearest) => format!("there is no {shown}; did you mean {nearest}?"),
+        None => format!("there is no {shown}; known are {}", known.join(", ")),
+    };
+    Fault { line: *line, reason }
 }
 
 fn text_of(path: &Path) -> Result<String, Refusal> {
     let shown = Shown::name(path.display()).to_string();
     let refuse = |reason: String| {
-        Refusal::Failed(format!(
-            "the settings in {shown} cannot be read: {reason}. --config and RQ_CONFIG name a Python module, app.settings \
-             say, or a file that ends in .py or .toml; `--config ''` reads none."
-        ))
+        Refusal::Failed(format!("the settings in {shown} cannot be read: {reason}. {WAY_ON}"))
     };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(|error| refuse(error.to_string()))?;

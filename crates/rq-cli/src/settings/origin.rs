@@ -1,7 +1,7 @@
 //! [`Origin`]: where a setting comes from.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rq_core::Shown;
 
@@ -31,13 +31,8 @@ impl Origin {
 
     /// Whether Python's `rq` reads it, too, where it is a file.
     pub(crate) fn is_python(&self) -> bool {
-        matches!(self, Origin::File { path, .. } if !is_toml(path))
+        matches!(self, Origin::File { path, .. } if path.extension().is_some_and(|extension| extension == "py"))
     }
-}
-
-/// Whether a file is in TOML; all others are Python.
-pub(super) fn is_toml(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "toml")
 }
 
 /// As people read it: `--url`, `REDIS_URL`, `settings.py, line 3`.

@@ -35,7 +35,7 @@ pub(crate) fn read(
     let named = named(config);
     let path = match named.as_deref() {
         Some("") => None,
-        Some(named) => Some(located(named, folders)?),
+        Some(named) => Some(located(named, folders).map_err(with_way_on)?),
         None => Some(PathBuf::from(FILE_DEFAULT)).filter(|path| path.is_file()),
     };
     let file = path.map(|path| SettingsFile::read(&path, &variable)).transpose()?;
@@ -47,14 +47,22 @@ pub(crate) fn read(
     Ok(of(options, file))
 }
 
-/// What holds with these options and the file at `path`, which has this text.
+/// What holds with these options and the file in TOML at `path`, which has this text.
 pub(crate) fn of_text(options: &Options<'_>, path: &Path, text: &str) -> Result<Settings, Refusal> {
-    Ok(of(options, Some(SettingsFile::parse(path, text, &variable)?)))
+    Ok(of(options, Some(SettingsFile::of_toml(path, text)?)))
 }
 
 fn of(options: &Options<'_>, file: Option<SettingsFile>) -> Settings {
     let table = Table::new(options, &variable, file.as_ref());
     Settings { table, file: file.map(|file| file.path) }
+}
+
+/// What `--config` takes, behind what it does not find.
+fn with_way_on(refusal: Refusal) -> Refusal {
+    match refusal {
+        Refusal::Failed(reason) => Refusal::Failed(format!("{reason}. {}", super::file::WAY_ON)),
+        other => other,
+    }
 }
 
 fn named(config: Option<&str>) -> Option<String> {

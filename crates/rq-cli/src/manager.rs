@@ -3,7 +3,6 @@
 //! | file | holds |
 //! |---|---|
 //! | `manager/config.rs`, `entry.rs`, `options.rs` | the file of `rq manager`: its `[manager]`, its `[[worker]]`s, their options |
-//! | `manager/document.rs` | a file in TOML, each value with its line |
 //! | `manager/program.rs` | the program that workers are, and the command that starts one |
 //! | `manager/supervise.rs` | a Manager that runs, with its log |
 //! | `manager/socket.rs` | where it takes orders |
@@ -11,7 +10,6 @@
 
 pub(crate) mod backlog;
 pub(crate) mod config;
-pub(crate) mod document;
 mod entry;
 mod options;
 pub(crate) mod program;

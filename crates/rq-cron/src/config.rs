@@ -9,14 +9,14 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use rq_config::Fault;
 use rq_core::Shown;
 
 use crate::cron::Cron;
 use crate::entry::Entry;
 use draft::Draft;
 
-/// The most bytes of a file.
-pub const FILE_BYTES_MAX: u64 = 1 << 20;
+pub use rq_config::FILE_BYTES_MAX;
 
 /// A file whose entries cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -145,18 +145,5 @@ impl ConfigError {
             *path = Some(file.to_owned());
         }
         self
-    }
-}
-
-/// What is wrong in a line.
-#[derive(Debug)]
-struct Fault {
-    line: usize,
-    reason: String,
-}
-
-impl Fault {
-    fn new(line: usize, reason: impl Into<String>) -> Fault {
-        Fault { line, reason: reason.into() }
     }
 }

@@ -6,9 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rq_config::{Document, FILE_BYTES_MAX, Fault, Item, Table, nearest, unknown};
 use rq_core::Shown;
+use rq_worker::number::SECONDS_MAX;
 
-use super::document::{self, Fault, Table, Value, nearest, unknown};
 use super::entry::{Around, Entry};
 use super::options::WorkerOptions;
 use super::program::Program;
@@ -22,8 +23,6 @@ use crate::settings::sources;
 
 /// The file that is read where none is named.
 pub(crate) const FILE_DEFAULT: &str = "rq.toml";
-/// The most bytes of a file: as of one that a cron is in.
-const FILE_BYTES_MAX: u64 = 1 << 20;
 /// The tables that are ours; the others are left alone.
 const MANAGER: &str = "manager";
 const WORKER: &str = "worker";
@@ -77,11 +76,11 @@ impl Source {
     }
 
     fn parse(&self, text: &str, settings: &Settings, handed: &Handed) -> Result<Config, Fault> {
-        let mut document = document::read(text)?;
+        let mut document = Document::parse(text)?;
         let manager = own(&mut document)?;
-        let tables = match document.take(WORKER) {
+        let tables = match document.take(WORKER)? {
             Some(given) => match given.value {
-                Value::List(entries) => entries,
+                Item::List(entries) => entries,
                 _ => {
                     return Err(Fault::new(
                         given.line,
@@ -91,7 +90,7 @@ impl Source {
             },
             None => Vec::new(),
         };
-        check_tables(document)?;
+        check_tables(&document)?;
         let entries = self.entries(tables, settings, handed)?;
         match entries.is_empty() {
             true => Err(Fault::new(1, "there is no [[worker]] in it, so there is nothing to start")),
@@ -99,7 +98,7 @@ impl Source {
         }
     }
 
-    fn entries(&self, tables: Vec<Value>, settings: &Settings, handed: &Handed) -> Result<Vec<Entry>, Fault> {
+    fn entries(&self, tables: Vec<Item>, settings: &Settings, handed: &Handed) -> Result<Vec<Entry>, Fault> {
         let options = WorkerOptions::new(&self.executors, self.has_handlers);
         // Only where it is needed: what the environment says may be of no use.
         let server = OnceCell::new();
@@ -117,7 +116,7 @@ impl Source {
         };
         let mut entries: Vec<Entry> = Vec::new();
         for table in tables {
-            let Value::Table(table) = table else {
+            let Item::Table(table) = table else {
                 return Err(Fault::new(1, "workers are written as tables of a list: [[worker]]"));
             };
             let entry = Entry::read(table, &around)?;
@@ -137,7 +136,7 @@ impl Source {
 /// What a file says of the Manager alone: for those who look for its socket, whatever is wrong with its workers.
 pub(crate) fn read_own(path: &Path) -> Result<Own, Refusal> {
     let text = text_of(path)?;
-    document::read(&text).and_then(|mut document| own(&mut document)).map_err(|fault| in_file(path, &fault))
+    Document::parse(&text).and_then(|mut document| own(&mut document)).map_err(|fault| in_file(path, &fault))
 }
 
 fn text_of(path: &Path) -> Result<String, Refusal> {
@@ -153,30 +152,30 @@ fn in_file(path: &Path, Fault { line, reason }: &Fault) -> Refusal {
     Refusal::Failed(format!("{}, line {line}: {reason}", Shown::name(path.display())))
 }
 
-fn own(document: &mut Table) -> Result<Own, Fault> {
-    let Some(given) = document.take(MANAGER) else { return Ok(Own::default()) };
+fn own(document: &mut Document<'_>) -> Result<Own, Fault> {
+    let Some(given) = document.take(MANAGER)? else { return Ok(Own::default()) };
     let mut table = given.table()?;
     table.check_keys()?;
     let text =
         |table: &mut Table, word| table.take(word).map(|given| given.text().map(str::to_owned)).transpose();
     let own = Own {
         title: text(&mut table, "title")?,
-        check_point: table.take("check_point").map(|given| given.seconds()).transpose()?,
-        wait_time: table.take("wait_time").map(|given| given.limit()).transpose()?,
+        check_point: table.take("check_point").map(|given| given.seconds(SECONDS_MAX)).transpose()?,
+        wait_time: table.take("wait_time").map(|given| given.limit(SECONDS_MAX)).transpose()?,
         socket: text(&mut table, "socket")?.map(PathBuf::from),
     };
     match table.rest().first() {
-        Some(given) => Err(unknown(given, &KEYS.map(str::to_owned))),
+        Some(given) => Err(unknown(&given.word, given.line, &KEYS.map(str::to_owned))),
         None => Ok(own),
     }
 }
 
 /// That no table is called nearly as ours.
-fn check_tables(rest: Table) -> Result<(), Fault> {
+fn check_tables(document: &Document<'_>) -> Result<(), Fault> {
     let ours = [MANAGER, WORKER].map(str::to_owned);
-    for given in rest.rest().iter().filter(|given| !OTHERS.contains(&given.word.as_str())) {
-        if nearest(&given.word, &ours).is_some() {
-            return Err(unknown(given, &ours));
+    for (word, line) in document.rest().filter(|(word, _)| !OTHERS.contains(word)) {
+        if nearest(word, &ours).is_some() {
+            return Err(unknown(word, line, &ours));
         }
     }
     Ok(())

@@ -4,11 +4,12 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rq_config::{Fault, Given, Item, Table, plain, unknown};
 use rq_core::{Keys, RedisUrl};
 use rq_manager::{Command, Kind};
+use rq_worker::number::SECONDS_MAX;
 
 use super::backlog::Scale;
-use super::document::{Fault, Given, Table, Value, plain};
 use super::options::{Arguments, WorkerOptions};
 use super::program::{PREFIX_VARIABLE, Program, URL_VARIABLE};
 use crate::names;
@@ -111,7 +112,7 @@ impl Entry {
                 given.fault(format_args!("it is below the soft one, {soft}, which would never count"))
             );
         }
-        let silence = table.take("silence").map(|given| given.limit()).transpose()?;
+        let silence = table.take("silence").map(|given| given.limit(SECONDS_MAX)).transpose()?;
         let app = table.take("app").map(|given| given.text().map(PathBuf::from)).transpose()?;
         let program = app.as_ref().map(|app| Program::at(located(app)));
         let environment = environment(&mut table)?;
@@ -236,10 +237,10 @@ fn scaled(table: &mut Table, count: Option<u64>, line: usize) -> Result<(Option<
     let (min, max) = (number("min", 0)?.unwrap_or(1), number("max", 1)?);
     let max = max.ok_or_else(|| Fault::new(of_scale, "`scale` has no `max`, the most workers"))?;
     let length = table.take("length").map(|given| given.number(1, NUMBER_MAX)).transpose()?;
-    let age = table.take("age").map(|given| given.seconds()).transpose()?;
+    let age = table.take("age").map(|given| given.seconds(SECONDS_MAX)).transpose()?;
     if let Some(given) = table.rest().first() {
         let known = ["min", "max", "length", "age"].map(str::to_owned);
-        return Err(super::document::unknown(given, &known));
+        return Err(unknown(&given.word, given.line, &known));
     }
     if min > max {
         return Err(Fault::new(of_scale, format!("`scale` has a `min` of {min} above its `max` of {max}")));
@@ -278,8 +279,8 @@ fn variable(given: Given) -> Result<(OsString, OsString), Fault> {
         _ => {}
     }
     let value = match &given.value {
-        Value::Text(text) if !text.contains('\0') => text.clone(),
-        Value::Integer(number) => number.to_string(),
+        Item::Text(text) if !text.contains('\0') => text.clone(),
+        Item::Integer(number) => number.to_string(),
         _ => return Err(given.fault("a variable is a text, or a whole number")),
     };
     Ok((name.into(), value.into()))

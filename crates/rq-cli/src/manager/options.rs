@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 
 use clap::{Arg, ArgAction};
+use rq_config::{Fault, Given, Item, nearest, plain, unknown};
 
-use super::document::{Fault, Given, Value, nearest, plain, unknown};
 use crate::command_line::{self, Command};
 use crate::commands::worker;
 use crate::executors::Executors;
@@ -79,7 +79,7 @@ impl<'a> WorkerOptions<'a> {
                 None if is_foreign && nearest(&word, known).is_none() => {
                     arguments.foreign.extend(foreign(&given)?);
                 }
-                None => return Err(unknown(&given, known)),
+                None => return Err(unknown(&given.word, given.line, known)),
             }
         }
         Ok(arguments)
@@ -96,11 +96,11 @@ impl<'a> WorkerOptions<'a> {
         let takes_value = !matches!(option.get_action(), ArgAction::SetTrue);
         let may_lack_value = option.get_num_args().is_some_and(|count| count.min_values() == 0);
         let arguments: Vec<OsString> = match &given.value {
-            Value::Truth(false) if !takes_value || may_lack_value => Vec::new(),
-            Value::Truth(true) if !takes_value || may_lack_value => vec![format!("--{name}").into()],
-            Value::Truth(_) => return Err(given.fault("it needs a value")),
+            Item::Truth(false) if !takes_value || may_lack_value => Vec::new(),
+            Item::Truth(true) if !takes_value || may_lack_value => vec![format!("--{name}").into()],
+            Item::Truth(_) => return Err(given.fault("it needs a value")),
             _ if !takes_value => return Err(given.fault("it is true or false")),
-            Value::List(values) if matches!(option.get_action(), ArgAction::Append) => {
+            Item::List(values) if matches!(option.get_action(), ArgAction::Append) => {
                 values.iter().map(|value| argument(name, value, given)).collect::<Result<_, _>>()?
             }
             value => vec![argument(name, value, given)?],
@@ -127,20 +127,20 @@ fn out_of_place(word: &str) -> Option<&'static str> {
 fn foreign(given: &Given) -> Result<Vec<OsString>, Fault> {
     let name = given.word.replace('_', "-");
     match &given.value {
-        Value::Truth(false) => Ok(Vec::new()),
-        Value::Truth(true) => Ok(vec![format!("--{name}").into()]),
-        Value::List(values) => values.iter().map(|value| argument(&name, value, given)).collect(),
+        Item::Truth(false) => Ok(Vec::new()),
+        Item::Truth(true) => Ok(vec![format!("--{name}").into()]),
+        Item::List(values) => values.iter().map(|value| argument(&name, value, given)).collect(),
         value => Ok(vec![argument(&name, value, given)?]),
     }
 }
 
-fn argument(name: &str, value: &Value, given: &Given) -> Result<OsString, Fault> {
+fn argument(name: &str, value: &Item, given: &Given) -> Result<OsString, Fault> {
     let value = match value {
-        Value::Text(text) if text.contains('\0') => return Err(given.fault("a NUL cannot be an argument")),
-        Value::Text(text) => text.clone(),
-        Value::Integer(number) => number.to_string(),
-        Value::Float(number) => number.to_string(),
-        Value::Truth(_) | Value::List(_) | Value::Table(_) => {
+        Item::Text(text) if text.contains('\0') => return Err(given.fault("a NUL cannot be an argument")),
+        Item::Text(text) => text.clone(),
+        Item::Integer(number) => number.to_string(),
+        Item::Float(number) => number.to_string(),
+        Item::Truth(_) | Item::Moment(_) | Item::List(_) | Item::Table(_) => {
             return Err(given.fault("it is neither a text nor a number"));
         }
     };

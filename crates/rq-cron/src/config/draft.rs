@@ -1,16 +1,12 @@
 //! [`Draft`]: an entry as a file has it, each value with its line.
 
-use std::fmt::Display;
-
+use rq_config::{Fault, listed, nearest};
 use rq_core::{Call, Ttl, Value, Webhook, secs};
 
-use super::{Fault, seconds};
+use super::seconds;
 use crate::catch_up::CatchUp;
 use crate::entry::{Entry, Reason};
 use crate::overlap::Overlap;
-
-/// How alike an unknown key and one we know must be for the one to be meant.
-pub(super) const ALIKE: f64 = 0.8;
 
 /// What a file says of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,16 +202,10 @@ impl Draft {
 
 /// What to say of a word that is none of the `known` ones.
 fn unknown(word: &str, known: impl Iterator<Item = &'static str> + Clone) -> String {
-    let likeness = |known: &str| strsim::jaro_winkler(word, known);
-    let nearest = known.clone().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    match nearest.filter(|nearest| likeness(nearest) >= ALIKE) {
+    match nearest(word, known.clone()) {
         Some(nearest) => format!("there is no `{word}`; did you mean `{nearest}`?"),
         None => format!("there is no `{word}`, but {}", listed(known)),
     }
-}
-
-fn listed(words: impl Iterator<Item = impl Display>) -> String {
-    words.map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 
 fn text(value: &Value) -> Result<&str, String> {

@@ -1,16 +1,10 @@
 //! RQ's configuration in Python, where it is plain: imports, constants, and calls of `register`.
 
-mod statement;
-mod token;
-mod value;
-
-use std::collections::HashMap;
-
+use rq_config::Fault;
+use rq_config::python::{self, Argument, Call, Dialect, Term};
 use rq_core::Value;
 
-use super::Fault;
 use super::draft::{Draft, Key, Words};
-use token::{Placed, Token, tokens};
 
 /// The parameters of `rq.cron.register`, in its order.
 const PARAMETERS: Words = &[
@@ -28,6 +22,8 @@ const PARAMETERS: Words = &[
     ("webhooks", Key::Webhooks),
     ("name", Key::Name),
 ];
+/// Those without a default.
+const NEEDED: [&str; 2] = ["func", "queue_name"];
 /// What entries are registered with.
 const REGISTER: &str = "rq.cron.register";
 /// What webhooks are made with: RQ has it in two places.
@@ -45,100 +41,95 @@ const WEBHOOK_POSITIONS: usize = 2;
 /// The way on.
 const INSTEAD: &str = "a configuration in Python is read and never executed; write the entries in rq.toml";
 
-/// What a name stands for.
-#[derive(Clone, Debug)]
-enum Meaning {
-    /// What is imported, by its dotted path.
-    Path(String),
-    /// A constant.
-    Value(Value),
-}
-
 pub(super) fn drafts(text: &str) -> Result<Vec<Draft>, Fault> {
-    let mut reader = Reader {
-        tokens: tokens(text)?,
-        at: 0,
-        depth: 0,
-        values: 0,
-        text_bytes: 0,
-        names: HashMap::new(),
-        drafts: Vec::new(),
-    };
-    while reader.at + 1 < reader.tokens.len() {
-        reader.statement()?;
-    }
-    Ok(reader.drafts)
+    let mut entries = Entries::default();
+    python::read(text, &mut entries)?;
+    Ok(entries.drafts)
 }
 
-/// Goes through the words of a file.
-struct Reader {
-    tokens: Vec<Placed>,
-    at: usize,
-    /// How many values are within each other.
-    depth: usize,
-    /// How many values, and bytes of text, constants have been named for.
-    values: usize,
-    text_bytes: usize,
-    names: HashMap<String, Meaning>,
+/// What a configuration registers.
+#[derive(Default)]
+struct Entries {
     drafts: Vec<Draft>,
 }
 
-impl Reader {
-    /// The next word; the last one of all is an end, and stays.
-    fn peek(&self) -> &Token {
-        &self.tokens[self.at].token
+impl Dialect for Entries {
+    fn instead(&self) -> &str {
+        INSTEAD
     }
 
-    fn line(&self) -> usize {
-        self.tokens[self.at].line
+    fn statements(&self) -> &str {
+        "calls of `register`"
     }
 
-    fn take(&mut self) -> Token {
-        let token = self.peek().clone();
-        self.at = (self.at + 1).min(self.tokens.len() - 1);
-        token
+    fn knows(&self, path: &str) -> bool {
+        path == REGISTER || WEBHOOK.contains(&path)
     }
 
-    /// Takes a sign, if it is the next word.
-    fn takes(&mut self, sign: &str) -> bool {
-        let is_next = matches!(self.peek(), Token::Sign(next) if *next == sign);
-        if is_next {
-            self.take();
+    fn call(&mut self, call: Call) -> Result<Option<Value>, Fault> {
+        if call.path == REGISTER {
+            self.drafts.push(registered(call.line, call.arguments)?);
+            return Ok(None);
         }
-        is_next
+        webhook(call.arguments).map(Some)
     }
+}
 
-    /// Takes a name that is a word of the language, if it is the next one.
-    fn takes_word(&mut self, word: &str) -> bool {
-        let is_next = matches!(self.peek(), Token::Name(next) if next == word);
-        if is_next {
-            self.take();
-        }
-        is_next
-    }
-
-    fn expect(&mut self, sign: &str) -> Result<(), Fault> {
-        match self.takes(sign) {
-            true => Ok(()),
-            false => Err(self.unread(&format!("where `{sign}` is expected"))),
-        }
-    }
-
-    fn fault(&self, reason: impl Into<String>) -> Fault {
-        Fault::new(self.line(), reason)
-    }
-
-    /// That the next word cannot be read.
-    fn unread(&self, here: &str) -> Fault {
-        let word = match self.peek() {
-            Token::Name(name) => format!("`{name}`"),
-            Token::Sign(sign) => format!("`{sign}`"),
-            Token::Text(_) | Token::Bytes(_) => "a text".to_owned(),
-            Token::Int(_) | Token::Float(_) => "a number".to_owned(),
-            Token::End => "the end of the line".to_owned(),
+fn registered(line: usize, arguments: Vec<Argument>) -> Result<Draft, Fault> {
+    let mut draft = Draft::new(line, PARAMETERS);
+    let mut parameters = Vec::new();
+    for argument in arguments {
+        let line = argument.line;
+        let parameter = match &argument.name {
+            Ok(name) => name.clone(),
+            Err(place) => match PARAMETERS.get(*place) {
+                Some((name, _)) => (*name).to_owned(),
+                None => return Err(Fault::new(line, "`register` has 13 parameters")),
+            },
         };
-        self.fault(format!("{word} is not read {here}: {INSTEAD}"))
+        let value = match argument.term {
+            Term::Path(path) if parameter == "func" => Value::Str(path),
+            _ => argument.value(INSTEAD)?,
+        };
+        if !means_nothing(&parameter, &value) {
+            draft.set(&parameter, line, value)?;
+        }
+        parameters.push(parameter);
     }
+    let missing = NEEDED.into_iter().find(|needed| !parameters.iter().any(|given| given == needed));
+    match missing {
+        Some(missing) => Err(Fault::new(line, format!("`register` needs a `{missing}`"))),
+        None => Ok(draft),
+    }
+}
+
+/// Whether RQ takes `value` as if it were not given.
+fn means_nothing(parameter: &str, value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Int(0) => parameter == "interval",
+        Value::Str(text) => text.is_empty() && matches!(parameter, "cron" | "name"),
+        _ => false,
+    }
+}
+
+/// A webhook, as a table in our words.
+fn webhook(arguments: Vec<Argument>) -> Result<Value, Fault> {
+    let mut pairs = Vec::new();
+    for argument in arguments {
+        let known = match &argument.name {
+            Ok(name) => WEBHOOK_PARAMETERS.iter().find(|(known, _)| known == name),
+            Err(place) => WEBHOOK_PARAMETERS[..WEBHOOK_POSITIONS].get(*place),
+        };
+        let (_, word) = known.ok_or_else(|| {
+            Fault::new(
+                argument.line,
+                "a webhook has `url` and `job_status`, and by name `method`, `headers` and `timeout`",
+            )
+        })?;
+        pairs.push((Value::Str((*word).to_owned()), argument.value(INSTEAD)?));
+    }
+    Ok(Value::Dict(pairs))
 }
 
 #[cfg(test)]

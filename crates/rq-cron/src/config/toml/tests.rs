@@ -133,9 +133,3 @@ fn a_table_that_is_nearly_ours_is_found() {
         assert_eq!(found_there.as_deref(), found, "{text}");
     }
 }
-
-#[test]
-fn places_have_their_lines() {
-    let lines = super::Lines::new("a\nbc\n\nd");
-    assert_eq!([0, 1, 2, 3, 4, 5, 6, 7, 99].map(|at| lines.of(at)), [1, 1, 2, 2, 2, 3, 4, 4, 4]);
-}

@@ -1,13 +1,15 @@
 //! [`Token`]: the words of Python.
 
-use super::super::Fault;
-use super::INSTEAD;
+use super::text::Piece;
+use crate::{FILE_BYTES_MAX, Fault};
 
 /// A word of Python.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Token {
     Name(String),
     Text(String),
+    /// A text with values in it.
+    Pattern(Vec<Piece>),
     Bytes(Vec<u8>),
     Int(i64),
     Float(f64),
@@ -18,7 +20,7 @@ pub(super) enum Token {
 }
 
 /// A word, and its line.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Placed {
     pub(super) token: Token,
     pub(super) line: usize,
@@ -31,27 +33,41 @@ const SIGNS: [&str; 34] = [
 ];
 
 /// The words of a text, with an [`Token::End`] behind each statement.
-pub(super) fn tokens(text: &str) -> Result<Vec<Placed>, Fault> {
-    let mut reader = Reader { text, at: 0, line: 1, open: Vec::new(), tokens: Vec::new() };
-    while reader.step()? {}
-    if let Some(line) = reader.open.last() {
-        return Err(Fault::new(*line, "a bracket is not closed"));
+pub(super) fn tokens(text: &str, instead: &str) -> Result<Vec<Placed>, Fault> {
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(Fault::new(1, format!("the file has more than {FILE_BYTES_MAX} bytes")));
     }
-    reader.push(Token::End);
-    Ok(reader.tokens)
+    Words::new(text, 1, instead).all()
 }
 
-struct Reader<'a> {
+/// Takes a text apart.
+pub(super) struct Words<'a> {
     text: &'a str,
-    at: usize,
-    line: usize,
+    pub(super) at: usize,
+    pub(super) line: usize,
+    /// The way on, as of [`Dialect::instead`](super::Dialect::instead).
+    pub(super) instead: &'a str,
     /// The lines of the brackets that are open.
     open: Vec<usize>,
-    tokens: Vec<Placed>,
+    pub(super) tokens: Vec<Placed>,
 }
 
-impl Reader<'_> {
-    fn rest(&self) -> &str {
+impl<'a> Words<'a> {
+    /// A text that begins in `line`.
+    pub(super) fn new(text: &'a str, line: usize, instead: &'a str) -> Words<'a> {
+        Words { text, at: 0, line, instead, open: Vec::new(), tokens: Vec::new() }
+    }
+
+    pub(super) fn all(mut self) -> Result<Vec<Placed>, Fault> {
+        while self.step()? {}
+        if let Some(line) = self.open.last() {
+            return Err(Fault::new(*line, "a bracket is not closed"));
+        }
+        self.push(Token::End);
+        Ok(self.tokens)
+    }
+
+    pub(super) fn rest(&self) -> &str {
         &self.text[self.at..]
     }
 
@@ -59,7 +75,7 @@ impl Reader<'_> {
         self.tokens.push(Placed { token, line: self.line });
     }
 
-    fn fault(&self, reason: impl Into<String>) -> Fault {
+    pub(super) fn fault(&self, reason: impl Into<String>) -> Fault {
         Fault::new(self.line, reason)
     }
 
@@ -93,7 +109,7 @@ impl Reader<'_> {
         let margin = self.rest().len() - self.rest().trim_start_matches([' ', '\t']).len();
         let is_blank = matches!(self.rest()[margin..].chars().next(), None | Some('\n' | '\r' | '#'));
         if self.open.is_empty() && margin > 0 && !is_blank {
-            return Err(self.fault(format!("{} is not read here: {INSTEAD}", self.block())));
+            return Err(self.fault(format!("{} is not read here: {}", self.block(), self.instead)));
         }
         Ok(())
     }
@@ -166,109 +182,6 @@ impl Reader<'_> {
             number(written).ok_or_else(|| self.fault(format!("{written} is no number that is read here")))?;
         self.push(token);
         self.at += length;
-        Ok(())
-    }
-
-    /// A text or bytes, of which only the prefix was read.
-    fn text(&mut self, prefix: &str) -> Result<(), Fault> {
-        if prefix.contains(['f', 't']) {
-            return Err(self.fault("a text with values in it is not read: write out what it says"));
-        }
-        let quote = &self.rest()[..1];
-        let triple = quote.repeat(3);
-        let is_triple = self.rest().starts_with(&triple);
-        let quote = if is_triple { triple } else { quote.to_owned() };
-        let (is_raw, is_bytes) = (prefix.contains('r'), prefix.contains('b'));
-        let first_line = self.line;
-        self.at += quote.len();
-        let mut bytes = Vec::new();
-        loop {
-            let Some(next) = self.rest().chars().next() else {
-                return Err(Fault::new(first_line, "a text has no end"));
-            };
-            if self.rest().starts_with(&quote) {
-                break;
-            }
-            match next {
-                '\n' if !is_triple => return Err(self.fault("a text has no end in its line")),
-                '\\' => self.escape(is_raw, is_bytes, &mut bytes)?,
-                next => {
-                    self.line += usize::from(next == '\n');
-                    self.at += next.len_utf8();
-                    bytes.extend_from_slice(next.encode_utf8(&mut [0; 4]).as_bytes());
-                }
-            }
-        }
-        self.at += quote.len();
-        let token = if is_bytes {
-            Token::Bytes(bytes)
-        } else {
-            Token::Text(String::from_utf8(bytes).map_err(|_| self.fault("a text is none"))?)
-        };
-        self.tokens.push(Placed { token, line: first_line });
-        Ok(())
-    }
-
-    /// A `\` and what belongs to it.
-    fn escape(&mut self, is_raw: bool, is_bytes: bool, bytes: &mut Vec<u8>) -> Result<(), Fault> {
-        let Some(escaped) = self.rest()[1..].chars().next() else {
-            return Err(self.fault("a text has no end"));
-        };
-        let after = 1 + escaped.len_utf8();
-        self.line += usize::from(escaped == '\n');
-        let plain = match escaped {
-            _ if is_raw => None,
-            '\n' => Some(""),
-            'n' => Some("\n"),
-            't' => Some("\t"),
-            'r' => Some("\r"),
-            'a' => Some("\x07"),
-            'b' => Some("\x08"),
-            'f' => Some("\x0c"),
-            'v' => Some("\x0b"),
-            '\\' => Some("\\"),
-            '\'' => Some("'"),
-            '"' => Some("\""),
-            'x' => return self.code(2, 16, 2, is_bytes, bytes),
-            'u' if !is_bytes => return self.code(2, 16, 4, false, bytes),
-            'U' if !is_bytes => return self.code(2, 16, 8, false, bytes),
-            'N' if !is_bytes => {
-                return Err(self.fault("a character by its name is not read: write the character"));
-            }
-            '0'..='7' => {
-                let digits = self.rest()[1..].chars().take(3).take_while(|c| matches!(c, '0'..='7')).count();
-                return self.code(1, 8, digits, is_bytes, bytes);
-            }
-            _ => None,
-        };
-        match plain {
-            Some(plain) => bytes.extend_from_slice(plain.as_bytes()),
-            // As it is written, which Python keeps.
-            None => bytes.extend_from_slice(&self.rest().as_bytes()[..after]),
-        }
-        self.at += after;
-        Ok(())
-    }
-
-    /// A character by its number: `digits` of them, behind `before` bytes.
-    fn code(
-        &mut self,
-        before: usize,
-        radix: u32,
-        digits: usize,
-        is_bytes: bool,
-        bytes: &mut Vec<u8>,
-    ) -> Result<(), Fault> {
-        let written = self.rest().get(before..before + digits);
-        let number = written.and_then(|written| u32::from_str_radix(written, radix).ok());
-        match number.map(|number| (u8::try_from(number), char::from_u32(number))) {
-            Some((Ok(byte), _)) if is_bytes => bytes.push(byte),
-            Some((_, Some(char))) if !is_bytes => {
-                bytes.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes())
-            }
-            _ => return Err(self.fault("a `\\` of a text is followed by no character's number")),
-        }
-        self.at += before + digits;
         Ok(())
     }
 }

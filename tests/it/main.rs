@@ -54,6 +54,7 @@ mod reading;
 mod rq_test;
 mod schedule;
 mod scripts;
+mod settings;
 mod shown;
 mod starved;
 mod sweep;

@@ -7,8 +7,8 @@ use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::app::App;
 use crate::commands::cron_entry::Verb;
 use crate::commands::{
-    cron, cron_entry, cron_list, dev, empty, enqueue, group, info, manager, manager_order, requeue, resume,
-    suspend, worker, worker_pool, worker_stop,
+    config, config_show, cron, cron_entry, cron_list, dev, empty, enqueue, group, info, manager,
+    manager_order, requeue, resume, suspend, worker, worker_pool, worker_stop,
 };
 use crate::executors::{Executors, Given};
 use crate::output;
@@ -51,8 +51,12 @@ struct CommandLine {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Config(config::Args),
+    // Two words, as `worker stop`. The help of `config` names it.
+    #[command(name = config::SHOW, hide = true)]
+    ConfigShow(config_show::Args),
     Cron(cron::Args),
-    // Two words, as `worker stop`. The help of `cron` names them.
+    // Two words, likewise. The help of `cron` names them.
     #[command(name = cron::LIST, hide = true)]
     CronList(cron_list::Args),
     /// Pause a cron entry: nothing is enqueued for it until it is resumed, and nothing is made up for then.
@@ -98,6 +102,8 @@ impl Command {
     /// Runs the command.
     pub(crate) fn run(self, app: App) -> Result<(), Refusal> {
         match self {
+            Command::Config(args) => config::run(&args),
+            Command::ConfigShow(args) => config_show::run(&args, &app),
             Command::Cron(args) => cron::run(args, app),
             Command::CronList(args) => cron_list::run(args),
             Command::CronPause(args) => cron_entry::run(Verb::Pause, args),
@@ -163,7 +169,8 @@ pub(crate) fn read(
 
 /// `arguments` with the two words of a command made one, where they are one.
 fn with_words_joined(arguments: Vec<OsString>) -> Vec<OsString> {
-    manager_order::arguments_of(cron::arguments_of(worker_stop::arguments_of(arguments)))
+    let arguments = cron::arguments_of(worker_stop::arguments_of(arguments));
+    manager_order::arguments_of(config::arguments_of(arguments))
 }
 
 /// The options of `rq worker`, with these executors'.
@@ -328,6 +335,8 @@ mod tests {
                 "Invalid value for '--max-jobs': it must be at least 1.",
             ),
             ("rq cron pause", Some("cron pause"), "Missing argument 'NAME'."),
+            ("rq config show x", Some("config show"), "Got unexpected extra argument (x)"),
+            ("rq config --json", Some("config"), "No such option '--json'."),
             ("rq cron list x", Some("cron list"), "Got unexpected extra argument (x)"),
             ("rq cron a b", Some("cron"), "Got unexpected extra argument (b)"),
             ("rq worker stop w --burst", Some("worker stop"), "No such option '--burst'."),

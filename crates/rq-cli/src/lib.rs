@@ -25,8 +25,9 @@
 //! * `commands`: one file a command, each with its `Args` and its `run`
 //! * `other_program`: the program that `--app` names, in this one's place
 //! * `manager`: what `rq manager` and `rq worker-pool` have around `rq-manager`
-//! * `names`: names as arguments
-//! * `server`: the options all commands share, and the Redis they name
+//! * `names`: names as arguments; `module_file`: the file that a Python module is
+//! * `server`: the options all commands share, and the Redis they come to
+//! * `settings`: what holds, by options, the environment and a file, and where it comes from
 //! * `supervisor`: what systemd, or a manager, has told a worker, and is told by it
 //! * `text`, the one door to people; `log`, `logging`, `output`, `paint`, `progress`, `refusal`: what they read
 //!
@@ -44,6 +45,7 @@ mod executors;
 mod log;
 mod logging;
 mod manager;
+mod module_file;
 mod names;
 mod other_program;
 mod output;
@@ -52,6 +54,7 @@ mod progress;
 mod refusal;
 mod run;
 mod server;
+mod settings;
 mod supervisor;
 mod text;
 mod usage;

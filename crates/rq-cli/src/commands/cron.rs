@@ -14,7 +14,7 @@ use crate::cron_source::{CronSource, FILE_DEFAULT};
 use crate::log::{self, Format};
 use crate::paint::Paint;
 use crate::refusal::Refusal;
-use crate::server::{RunsNoJobs, Server, Shared};
+use crate::server::{PathUse, RunsNoJobs, Server, Shared};
 
 /// The command's name.
 pub(crate) const NAME: &str = "cron";
@@ -91,7 +91,8 @@ pub(crate) fn arguments_of(mut arguments: Vec<OsString>) -> Vec<OsString> {
 }
 
 pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
-    let server = args.shared.server()?;
+    let settings = args.shared.settings(PathUse::OtherFile)?;
+    let server = settings.server()?;
     let format = Format::new(log::LINE_DEFAULT, log::DATE_DEFAULT).map_err(Refusal::Failed)?;
     let source = CronSource::choose(args.config_path.as_deref(), app.cron, args.shared.folders());
     let source = source.ok_or_else(|| {

@@ -16,7 +16,7 @@ use crate::names;
 use crate::output::say;
 use crate::paint::{Colour, Paint};
 use crate::refusal::Refusal;
-use crate::server::{RunsNoJobs, Shared};
+use crate::server::{PathUse, RunsNoJobs, Shared};
 use crate::text::{Text, text};
 
 mod argument;
@@ -114,10 +114,11 @@ pub(crate) fn run(args: Args) -> Result<(), Refusal> {
     let call_string = payload.full_description();
     let due = args.due()?;
     args.check_retries()?;
-    let server = args.shared.server()?;
+    let settings = args.shared.settings(PathUse::Nothing)?;
+    let server = settings.server()?;
     let queue = server.queue(&args.queue)?;
     let mut call = args.call(payload, &call_string);
-    if let Some(codec) = args.shared.codec() {
+    if let Some(codec) = settings.codec() {
         call = call.codec(codec);
     }
     let enqueued = match due {

@@ -77,8 +77,9 @@ pub(crate) struct Args {
     /// The file with the workers [default: rq.toml].
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The Redis of entries that name none; RQ_REDIS_URL, REDIS_URL and others as with `rq worker`.
-    #[arg(short, long, env = "RQ_REDIS_URL", hide_env_values = true)]
+    /// The Redis of entries that name none; RQ_REDIS_URL, REDIS_URL and others as with `rq worker`, then the file's table
+    /// [settings].
+    #[arg(short, long)]
     url: Option<String>,
     /// Have the workers of another program that is an rq, which becomes the Manager; entries may name their own.
     // Read before all others, by `other_program`; here for help alone.

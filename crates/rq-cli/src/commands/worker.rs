@@ -24,7 +24,8 @@ use crate::names;
 use crate::output::{note, say};
 use crate::paint::{Colour, Paint};
 use crate::refusal::Refusal;
-use crate::server::{Server, Shared};
+use crate::server::{PathUse, Server, Shared};
+use crate::settings::Settings;
 use crate::supervisor::Supervisor;
 use crate::text::Text;
 
@@ -216,13 +217,15 @@ pub(crate) struct Args {
 
 pub(crate) fn run(mut args: Args, app: App) -> Result<(), Refusal> {
     // All that can be wrong with the arguments comes first, before anything is connected, logged or forked.
-    args.complete(&app.supervisor)?;
-    let Chosen { prepare, remark, .. } = executor(NAME, &app.executors, args.executor.as_deref(), &args.own)?;
+    let settings = args.shared.settings(args.path_use())?;
+    args.complete(&app.supervisor, &settings)?;
+    let choose = |word: Option<&str>| executor(NAME, &app.executors, word, &args.own);
+    let Chosen { prepare, remark, .. } = settings.executor(args.executor.as_deref(), choose)?;
     let dequeue = dequeue_strategy(args.dequeue_strategy.as_deref())?;
     let format = args.logging.format(NAME)?;
     let webhooks = args.webhooks()?;
     let cron = args.cron(app.cron)?;
-    let server = args.shared.server()?;
+    let server = settings.server()?;
     let is_python_class = remark.is_some();
     if let Some(remark) = remark {
         note(Text::line(remark));
@@ -308,10 +311,21 @@ impl Args {
         self.webhooks().map(drop)
     }
 
-    /// Takes over what the worker's supervisor says where the arguments say nothing.
-    fn complete(&mut self, supervisor: &Supervisor) -> Result<(), Refusal> {
+    /// What `-P` is for.
+    fn path_use(&self) -> PathUse {
+        match self.with_cron {
+            Some(Some(_)) => PathUse::OtherFile,
+            _ => PathUse::Jobs(NAME),
+        }
+    }
+
+    /// Takes over what the worker's supervisor says, and then the settings, where the arguments say nothing.
+    fn complete(&mut self, supervisor: &Supervisor, settings: &Settings) -> Result<(), Refusal> {
         if self.name.as_ref().is_none_or(String::is_empty) {
-            self.name = supervisor.name()?;
+            self.name = supervisor.name()?.or_else(|| settings.name().map(str::to_owned));
+        }
+        if self.queues.is_empty() {
+            self.queues = settings.queues().unwrap_or_default().to_vec();
         }
         if self.max_jobs.is_none() {
             self.max_jobs = supervisor.max_requests()?;

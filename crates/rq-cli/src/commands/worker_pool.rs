@@ -5,7 +5,7 @@ mod told;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use rq_manager::{Command, Kind, Manager};
+use rq_manager::{Kind, Manager};
 use rq_worker::WorkerError;
 use tracing::Level;
 
@@ -21,7 +21,8 @@ use crate::names;
 use crate::output::note;
 use crate::paint::Paint;
 use crate::refusal::Refusal;
-use crate::server::{Server, Shared};
+use crate::server::{PathUse, Shared};
+use crate::settings::handed::Handed;
 use crate::text::Text;
 
 /// The command's name.
@@ -98,21 +99,27 @@ pub(crate) fn is_named_in(arguments: &[OsString]) -> bool {
     arguments.get(1).is_some_and(|command| command == NAME)
 }
 
-pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
+pub(crate) fn run(mut args: Args, app: App) -> Result<(), Refusal> {
     // All that can be wrong with the arguments comes first: each worker would say it once more.
-    let chosen = worker::executor(NAME, &app.executors, args.executor.as_deref(), &args.own)?;
+    let settings = args.shared.settings(PathUse::Jobs(NAME))?;
+    let choose = |word: Option<&str>| worker::executor(NAME, &app.executors, word, &args.own);
+    let chosen = settings.executor(args.executor.as_deref(), choose)?;
     if chosen.needs_handlers && app.program.handlers.is_empty() {
         return Err(Refusal::Unable(WorkerError::NoHandlers.to_string()));
     }
     let format = args.logging.format(NAME)?;
-    let server = args.shared.server()?;
+    if args.queues.is_empty() {
+        args.queues = settings.queues().unwrap_or_default().to_vec();
+    }
+    let server = settings.server()?;
+    let handed = Handed::new(&settings)?;
     let program = Program::this(&app.arguments)?;
     if let Some(remark) = &chosen.remark {
         note(Text::line(remark));
     }
     let log = log::install(args.logging.level(args.logging_level), format, Paint::of_stdout());
     let name = fresh_name();
-    let command = args.command(&program, &server, &chosen);
+    let command = program.worker(&server, &handed, &args.of_worker(&chosen));
     let kind = Kind::command(&name, command).count(args.num_workers).naming(|_| fresh_name());
     let manager = Manager::new([kind]).title(name).wait_time(None).silent().observer(Told::default());
     let manager = if args.burst { manager.without_replacement() } else { manager };
@@ -120,8 +127,8 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
 }
 
 impl Args {
-    /// The command of one worker.
-    fn command(&self, program: &Program, server: &Server, chosen: &worker::Chosen) -> Command {
+    /// The arguments of one worker.
+    fn of_worker(&self, chosen: &worker::Chosen) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = vec!["--with-scheduler".into()];
         arguments.push(format!("--executor={}", chosen.name).into());
         if chosen.remark.is_some() {
@@ -135,7 +142,7 @@ impl Args {
         arguments.extend(self.logging.of_worker(self.logging_level));
         arguments.push("--".into());
         arguments.extend(self.queues.iter().map(OsString::from));
-        program.worker(server, &arguments)
+        arguments
     }
 }
 

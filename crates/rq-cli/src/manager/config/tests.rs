@@ -15,9 +15,19 @@ fn source() -> Source {
     }
 }
 
+fn parse(text: &str) -> Result<Config, Fault> {
+    parse_by(&source(), text)
+}
+
+/// Where no settings are in it.
+fn parse_by(source: &Source, text: &str) -> Result<Config, Fault> {
+    let settings = source.settings("").unwrap_or_else(|refusal| panic!("{refusal:?}"));
+    source.parse(text, &settings, &Handed::default())
+}
+
 #[track_caller]
 fn config(text: &str) -> Config {
-    source().parse(text).unwrap_or_else(|fault| panic!("{fault:?}"))
+    parse(text).unwrap_or_else(|fault| panic!("{fault:?}"))
 }
 
 #[track_caller]
@@ -34,7 +44,7 @@ fn arguments(text: &str) -> String {
 }
 
 fn fault(text: &str) -> (usize, String) {
-    match source().parse(text) {
+    match parse(text) {
         Err(Fault { line, reason }) => (line, reason),
         Ok(_) => panic!("{text} is taken"),
     }
@@ -69,7 +79,8 @@ fn what_is_not_said_is_the_managers() {
     assert_eq!(entry.server.keys, Keys::from_env().unwrap());
     let command = entry.command();
     assert_eq!(command.program, PathBuf::from("/usr/bin/my-jobs"));
-    assert_eq!(command.environment, [(URL_VARIABLE.into(), "redis://manager/".into())]);
+    let variables = [(URL_VARIABLE, "redis://manager/"), ("RQ_CONFIG", "")];
+    assert_eq!(command.environment, variables.map(|(name, value)| (name.into(), value.into())));
     assert_eq!(arguments(""), "worker --start-suspended --logging_level=DEBUG -- default");
     assert_eq!(config("[[worker]]\nname = \"w\"").manager, Own::default());
 }
@@ -94,8 +105,13 @@ fn environments_have_urls_and_other_secrets() {
     let entry =
         entry("url = \"redis://:p@h/1\"\nkey_prefix = \"app\"\n[worker.env]\nTOKEN = \"t\"\nPORT = 1");
     assert_eq!(entry.server.keys.prefix(), "app");
-    let variables =
-        [(URL_VARIABLE, "redis://:p@h/1"), ("RQ_KEY_PREFIX", "app"), ("TOKEN", "t"), ("PORT", "1")];
+    let variables = [
+        (URL_VARIABLE, "redis://:p@h/1"),
+        ("RQ_KEY_PREFIX", "app"),
+        ("RQ_CONFIG", ""),
+        ("TOKEN", "t"),
+        ("PORT", "1"),
+    ];
     let expected: Vec<(OsString, OsString)> =
         variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
     assert_eq!(entry.command().environment, expected);
@@ -196,7 +212,7 @@ fn no_password_is_told() {
         ["redis://:secret@h:x/", "nosuch://:secret@h", "redis+sentinel://:secret@", "redis://:secret@h/?a=%"]
     {
         let text = format!("[[worker]]\nname = \"w\"\nurl = \"{url}\"");
-        if let Err(Fault { reason, .. }) = source().parse(&text) {
+        if let Err(Fault { reason, .. }) = parse(&text) {
             assert!(!reason.contains("secret"), "{reason}");
         }
     }
@@ -205,7 +221,7 @@ fn no_password_is_told() {
 #[test]
 fn a_program_without_jobs_needs_another_one() {
     let source = Source { has_handlers: false, ..source() };
-    let parsed = |text: &str| source.parse(text).map(|config| config.entries.len());
+    let parsed = |text: &str| parse_by(&source, text).map(|config| config.entries.len());
     assert!(parsed("[[worker]]\nname = \"w\"").unwrap_err().reason.contains("no job handlers"));
     assert_eq!(parsed("[[worker]]\nname = \"w\"\napp = \"./my-jobs\""), Ok(1));
 }

@@ -1,0 +1,167 @@
+//! [`Settings`]: what holds, and where it comes from: an option, else a variable, else a file, else nobody
+//! (docs/settings.md).
+//!
+//! | file | holds |
+//! |---|---|
+//! | `settings/sources.rs` | the one place that reads the environment and files |
+//! | `settings/field.rs`, `content.rs`, `origin.rs` | a setting's names, what is said of it, by whom |
+//! | `settings/file.rs`, `sentinel.rs` | a file's settings, checked; its SENTINEL |
+//! | `settings/table.rs` | all that is said, what has precedence first |
+//! | `settings/redis.rs` | which Redis that comes to |
+//! | `settings/handed.rs` | what those who start workers hand on to them |
+//! | `settings/row.rs` | a line of `rq config show` |
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use rq_core::{Codec, Keys, Value};
+
+use self::field::Field;
+use self::origin::Origin;
+use self::redis::Redis;
+use self::table::{Said, Table};
+use crate::output::note;
+use crate::refusal::Refusal;
+use crate::server::Server;
+use crate::text::Text;
+
+pub(crate) mod content;
+pub(crate) mod field;
+mod file;
+pub(crate) mod handed;
+pub(crate) mod origin;
+mod redis;
+pub(crate) mod row;
+mod sentinel;
+pub(crate) mod sources;
+mod stub;
+mod table;
+
+/// What holds.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    table: Table,
+    /// The file that was read.
+    file: Option<PathBuf>,
+}
+
+/// What the settings say of Sentry, each with its origin.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Sentry<'a> {
+    pub(crate) dsn: Option<(&'a str, &'a Origin)>,
+    pub(crate) ca_certs: Option<(&'a str, &'a Origin)>,
+    pub(crate) debug: Option<(bool, &'a Origin)>,
+}
+
+impl Settings {
+    /// The file that was read.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// The Redis to work with. Remarks on what else names one.
+    pub(crate) fn server(&self) -> Result<Server, Refusal> {
+        let redis = self.redis()?;
+        let keys = self.keys()?;
+        self.remarks(&redis).iter().map(Text::line).for_each(note);
+        Server::at(&redis.url, keys)
+    }
+
+    /// Which Redis that is, and whose words made it.
+    pub(crate) fn redis(&self) -> Result<Redis, Refusal> {
+        Redis::decide(&self.table).map_err(Refusal::Failed)
+    }
+
+    /// The names of the keys.
+    pub(crate) fn keys(&self) -> Result<Keys, Refusal> {
+        let Some(said) = self.table.first(Field::KeyPrefix) else { return Ok(Keys::default()) };
+        Keys::new(said.text()).map_err(|error| Refusal::Failed(format!("{}: {error}", said.origin)))
+    }
+
+    /// The queues of workers that are told none.
+    pub(crate) fn queues(&self) -> Option<&[String]> {
+        match self.table.first(Field::Queues).map(|said| &said.content) {
+            Some(content::Content::Texts(queues)) => Some(queues),
+            _ => None,
+        }
+    }
+
+    /// The name of a worker that is told none.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.text(Field::Name)
+    }
+
+    /// How payloads are written; `None` where RQ_SERIALIZER, which each queue reads, or nobody says it.
+    pub(crate) fn codec(&self) -> Option<Codec> {
+        let said = self.table.first(Field::Serializer).filter(|said| !said.origin.is_variable())?;
+        content::codec(said.text()).ok()
+    }
+
+    /// What `choose` makes of the word for `-w`: the one `given`, else the one that holds.
+    pub(crate) fn executor<T>(
+        &self,
+        given: Option<&str>,
+        choose: impl FnOnce(Option<&str>) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let Some(said) = self.executor_of_file(given) else { return choose(given) };
+        choose(Some(said.text())).map_err(|refusal| match refusal {
+            Refusal::Usage { message, .. } => {
+                Refusal::Failed(format!("{}: {}", said.origin, message.replace("'-w'", "EXECUTOR")))
+            }
+            other => other,
+        })
+    }
+
+    /// The file's word for `-w` as an argument of a worker; it has those of the environment itself.
+    pub(crate) fn executor_argument(&self) -> Option<OsString> {
+        self.executor_of_file(None).map(|said| format!("--executor={}", said.text()).into())
+    }
+
+    /// The file's, where neither an option nor a variable says it.
+    fn executor_of_file(&self, given: Option<&str>) -> Option<&Said> {
+        let is_given = given.is_some_and(|word| !word.is_empty());
+        self.table.first(Field::Executor).filter(|said| said.origin.is_file() && !is_given)
+    }
+
+    /// RQ's configuration of the log.
+    pub(crate) fn dict_config(&self) -> Option<(&Value, &Origin)> {
+        match self.table.first(Field::DictConfig) {
+            Some(Said { content: content::Content::Tree(value), origin }) => Some((value, origin)),
+            _ => None,
+        }
+    }
+
+    /// What is said of Sentry.
+    pub(crate) fn sentry(&self) -> Result<Sentry<'_>, Refusal> {
+        let text = |field| self.table.first(field).map(|said| (said.text(), &said.origin));
+        let debug = text(Field::SentryDebug).map(|(text, origin)| match content::truth(text) {
+            Some(truth) => Ok((truth, origin)),
+            None => Err(Refusal::Failed(format!("{origin} is a boolean and must be \"True\" or \"False\"."))),
+        });
+        Ok(Sentry {
+            dsn: text(Field::SentryDsn),
+            ca_certs: text(Field::SentryCaCerts),
+            debug: debug.transpose()?,
+        })
+    }
+
+    fn text(&self, field: Field) -> Option<&str> {
+        self.table.first(field).map(Said::text)
+    }
+
+    /// What Python's `rq` would do otherwise with the same file.
+    fn remarks(&self, redis: &Redis) -> Vec<String> {
+        let mut remarks = Vec::new();
+        remarks.extend(redis::remark(&self.table, redis));
+        if let Some(said) = self.table.first(Field::KeyPrefix).filter(|said| said.origin.is_python()) {
+            remarks.push(format!(
+                "KEY_PREFIX of {} counts here, and Python's rq reads RQ_KEY_PREFIX alone",
+                said.origin
+            ));
+        }
+        remarks
+    }
+}
+
+#[cfg(test)]
+mod tests;

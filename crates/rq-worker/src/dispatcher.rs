@@ -151,6 +151,7 @@ pub(crate) async fn run(mut parts: Parts, mut requests: Requests) -> Result<(), 
     };
     dispatcher.leave_cron().await;
     dispatcher.unregister().await;
+    dispatcher.flush_exceptions().await;
     result
 }
 

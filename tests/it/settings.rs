@@ -284,7 +284,7 @@ fn what_cannot_be_used_is_told_with_its_line() {
     let stage = Stage::new(&[
         ("port.py", "import os\n\nREDIS_PORT = 'x'\n"),
         ("queues.py", "QUEUES = 'high,low'\n"),
-        ("plain.py", "if True:\n    REDIS_URL = 'redis://h'\n"),
+        ("plain.py", "REDIS_URL = made()\n"),
         ("slip.toml", "[settings]\n\nredis_ulr = \"redis://h\"\n"),
         ("sentinel.py", "SENTINEL = {\n    'SSL': True,\n}\n"),
         ("broken.toml", "[settings]\nredis_url =\n"),

@@ -4,18 +4,17 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use rq_config::{FILE_BYTES_MAX, Fault, Setting, nearest, settings_of_python, settings_of_toml};
 use rq_core::Shown;
 
 use super::content::Content;
 use super::field::Field;
 use super::origin::Origin;
-use super::stub::{Fault, Setting, settings_of_python, settings_of_toml};
+
 use super::table::Said;
-use crate::manager::document::nearest;
+
 use crate::refusal::Refusal;
 
-/// The most bytes of a file: as of one that a cron, or a Manager's workers, are in.
-const FILE_BYTES_MAX: u64 = 1 << 20;
 /// What files are named by.
 pub(super) const WAY_ON: &str = "--config and RQ_CONFIG name a Python module, such as app.settings, or a file that ends in .py \
                                  or .toml; -P says where else it may be; `--config ''` reads none.";
@@ -79,7 +78,7 @@ fn unknown(Setting { name, line, .. }: &Setting) -> Fault {
         Some(nearest) => format!("there is no {shown}; did you mean {nearest}?"),
         None => format!("there is no {shown}; known are {}", known.join(", ")),
     };
-    Fault { line: *line, reason }
+    Fault::new(*line, reason)
 }
 
 fn text_of(path: &Path) -> Result<String, Refusal> {

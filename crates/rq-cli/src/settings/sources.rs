@@ -38,7 +38,8 @@ pub(crate) fn read(
         Some(named) => Some(located(named, folders).map_err(with_way_on)?),
         None => Some(PathBuf::from(FILE_DEFAULT)).filter(|path| path.is_file()),
     };
-    let file = path.map(|path| SettingsFile::read(&path, &variable)).transpose()?;
+    let file = path.map(|path| SettingsFile::read(&path, &variable)).transpose();
+    let file = if named.is_some() { file? } else { file.map_err(unasked)? };
     if let (Some(file), Some(_)) = (&file, &named)
         && file.said.is_empty()
     {
@@ -55,6 +56,19 @@ pub(crate) fn of_text(options: &Options<'_>, path: &Path, text: &str) -> Result<
 fn of(options: &Options<'_>, file: Option<SettingsFile>) -> Settings {
     let table = Table::new(options, &variable, file.as_ref());
     Settings { table, file: file.map(|file| file.path) }
+}
+
+/// Nobody has asked for the file that was read.
+fn unasked(refusal: Refusal) -> Refusal {
+    match refusal {
+        Refusal::Failed(reason) => {
+            let reason = reason.trim_end_matches('.');
+            Refusal::Failed(format!(
+                "{reason}. {FILE_DEFAULT} is read where it lies; `--config ''` leaves it out."
+            ))
+        }
+        other => other,
+    }
 }
 
 /// What `--config` takes, behind what it does not find.

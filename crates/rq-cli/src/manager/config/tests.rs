@@ -86,6 +86,35 @@ fn what_is_not_said_is_the_managers() {
 }
 
 #[test]
+fn settings_of_the_file_hold_where_entries_say_nothing() {
+    let text = "[settings]\nredis_url = \"redis://file/1\"\nqueues = [\"high\"]\nkey_prefix = \"app\"\nname = \"w\"\n\
+                executor = \"thread\"\n[settings.dict_config]\nversion = 1\n\
+                [[worker]]\nname = \"a\"\n\
+                [[worker]]\nname = \"b\"\nurl = \"redis://own/2\"\nqueues = [\"low\"]\nexecutor = \"green\"\n";
+    let source = Source { url: None, logging: Vec::new(), ..source() };
+    let settings = source.settings(text).unwrap();
+    let handed = Handed::new(&settings).unwrap();
+    let config = source.parse(text, &settings, &handed).unwrap_or_else(|fault| panic!("{fault:?}"));
+    let [a, b] = config.entries.as_slice() else { panic!("they are two") };
+    let said = |entry: &Entry| {
+        let arguments = entry.command().arguments.iter().map(|argument| argument.to_string_lossy());
+        (entry.server.url.clone(), arguments.collect::<Vec<_>>().join(" "))
+    };
+    let of_a = "worker --start-suspended --executor=thread -- high".to_owned();
+    let of_b = "worker --start-suspended --executor=thread --executor=green -- low".to_owned();
+    assert_eq!(said(a), ("redis://file/1".to_owned(), of_a));
+    assert_eq!(said(b), ("redis://own/2".to_owned(), of_b));
+    assert_eq!((a.server.keys.prefix(), b.server.keys.prefix()), ("app", "app"));
+    let variables = [
+        (URL_VARIABLE, "redis://file/1"),
+        ("RQ_KEY_PREFIX", "app"),
+        ("RQ_CONFIG", ""),
+        ("RQ_MANAGED_DICT_CONFIG", "{\"version\": 1}"),
+    ];
+    assert_eq!(a.command().environment, variables.map(|(name, value)| (name.into(), value.into())));
+}
+
+#[test]
 fn options_are_arguments() {
     let text = "queues = [\"high\", \"-low\"]\nexecutor = \"thread\"\nconcurrency = 8\nwith-scheduler = true\n\
                 no_scheduler = false\nlease = 2.5\nwebhook_allow = [\"private\", \"10.1.0.0/16\"]\nmax_jobs = 1000";

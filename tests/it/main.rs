@@ -44,6 +44,7 @@ mod model;
 mod names;
 mod notices;
 mod operators;
+mod options;
 mod outages;
 mod permissions;
 mod processes;

@@ -139,15 +139,17 @@ pub(crate) fn read(
 ) -> Result<Option<Command>, Refusal> {
     let command = definition(program_name, executors);
     let arguments = &with_words_joined(usage::with_long_dashes(arguments));
+    let refusal =
+        |error: &clap::Error| usage::refusal(error, arguments, &definition(program_name, executors));
     let matches = match command.try_get_matches_from(arguments) {
         Ok(matches) => matches,
         // Help that was asked for is no error, though clap has it as one: it goes to standard output, and exits with 0.
         Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => {
             return Ok(error.print().map(|()| None)?);
         }
-        Err(error) => return Err(usage::refusal(&error, arguments)),
+        Err(error) => return Err(refusal(&error)),
     };
-    let line = CommandLine::from_arg_matches(&matches).map_err(|error| usage::refusal(&error, arguments))?;
+    let line = CommandLine::from_arg_matches(&matches).map_err(|error| refusal(&error))?;
     match line {
         CommandLine { version: true, .. } => output::say(Text::line(version())).map(|()| None),
         CommandLine { command: Some(Command::Worker(mut args)), .. } => {
@@ -269,6 +271,7 @@ mod tests {
         let arguments: Vec<OsString> = line.split(' ').map(Into::into).collect();
         match read("rq", &arguments, &Executors::built_in()) {
             Err(Refusal::Usage { command, message }) => (command, message),
+            Err(Refusal::Unable(message)) => (None, message),
             other => panic!("{line}: {other:?}"),
         }
     }
@@ -345,12 +348,12 @@ mod tests {
             (
                 "rq worker-pool -n x",
                 Some("worker-pool"),
-                "Invalid value for '--num-workers': 'x' is not a valid integer.",
+                "Invalid value for '--num-workers' / '-n': 'x' is not a valid integer.",
             ),
             (
                 "rq worker-pool -n -1",
                 Some("worker-pool"),
-                "Invalid value for '--num-workers': it must be 0 or more.",
+                "Invalid value for '--num-workers' / '-n': it must be 0 or more.",
             ),
             (
                 "rq worker-pool -v -q",
@@ -372,8 +375,11 @@ mod tests {
                 Some("manager status"),
                 "Options '--config' and '--socket' cannot be used together.",
             ),
-            ("rq worker --max-jobs", Some("worker"), "Option '--max-jobs' requires an argument."),
-            ("rq worker --burst=1", Some("worker"), "Option '--burst' does not take a value."),
+            // RQ names no command there, and the option as it was typed.
+            ("rq worker --max-jobs", None, "Option '--max-jobs' requires an argument."),
+            ("rq worker -b -u", None, "Option '-u' requires an argument."),
+            ("rq worker -bu", None, "Option '-u' requires an argument."),
+            ("rq worker --burst=1", None, "Option '--burst' does not take a value."),
             ("rq worker -v -q", Some("worker"), "Options '--verbose' and '--quiet' cannot be used together."),
         ] {
             assert_eq!(refused(line), (command.map(str::to_owned), message.to_owned()), "{line}");

@@ -26,6 +26,7 @@
 //! * `other_program`: the program that `--app` names, in this one's place
 //! * `manager`: what `rq manager` and `rq worker-pool` have around `rq-manager`
 //! * `names`: names as arguments
+//! * `sentry`: the options by which failures reach Sentry
 //! * `server`: the options all commands share, and the Redis they name
 //! * `supervisor`: what systemd, or a manager, has told a worker, and is told by it
 //! * `text`, the one door to people; `log`, `logging`, `output`, `paint`, `progress`, `refusal`: what they read
@@ -51,6 +52,7 @@ mod paint;
 mod progress;
 mod refusal;
 mod run;
+mod sentry;
 mod server;
 mod supervisor;
 mod text;

@@ -21,6 +21,7 @@ use crate::names;
 use crate::output::note;
 use crate::paint::Paint;
 use crate::refusal::Refusal;
+use crate::sentry::{self, Reports, SentryArgs};
 use crate::server::{Server, Shared};
 use crate::text::Text;
 
@@ -81,6 +82,8 @@ pub(crate) struct Args {
     // Read before all others, by `other_program`; here for help alone.
     #[arg(long = "app", value_name = "PROGRAM")]
     _app: Option<PathBuf>,
+    #[command(flatten)]
+    sentry: SentryArgs,
     /// The values that were given for options which only some executors have.
     #[arg(skip)]
     pub(crate) own: Vec<Given>,
@@ -105,6 +108,7 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
         return Err(Refusal::Unable(WorkerError::NoHandlers.to_string()));
     }
     let format = args.logging.format(NAME)?;
+    let reports = args.sentry.resolve(NAME, sentry::environment, sentry::Settings::default())?;
     let server = args.shared.server()?;
     let program = Program::this(&app.arguments)?;
     if let Some(remark) = &chosen.remark {
@@ -112,7 +116,7 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
     }
     let log = log::install(args.logging.level(args.logging_level), format, Paint::of_stdout());
     let name = fresh_name();
-    let command = args.command(&program, &server, &chosen);
+    let command = args.command(&program, &server, &chosen, reports.as_ref());
     let kind = Kind::command(&name, command).count(args.num_workers).naming(|_| fresh_name());
     let manager = Manager::new([kind]).title(name).wait_time(None).silent().observer(Told::default());
     let manager = if args.burst { manager.without_replacement() } else { manager };
@@ -121,7 +125,13 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
 
 impl Args {
     /// The command of one worker.
-    fn command(&self, program: &Program, server: &Server, chosen: &worker::Chosen) -> Command {
+    fn command(
+        &self,
+        program: &Program,
+        server: &Server,
+        chosen: &worker::Chosen,
+        reports: Option<&Reports>,
+    ) -> Command {
         let mut arguments: Vec<OsString> = vec!["--with-scheduler".into()];
         arguments.push(format!("--executor={}", chosen.name).into());
         if chosen.remark.is_some() {
@@ -133,9 +143,15 @@ impl Args {
         }
         arguments.extend(self.own.iter().map(|Given { name, value }| format!("--{name}={value}").into()));
         arguments.extend(self.logging.of_worker(self.logging_level));
+        let (of_sentry, dsn) = SentryArgs::of_worker(reports);
+        arguments.extend(of_sentry);
         arguments.push("--".into());
         arguments.extend(self.queues.iter().map(OsString::from));
-        program.worker(server, &arguments)
+        let command = program.worker(server, &arguments);
+        match dsn {
+            Some((name, dsn)) => command.variable(name, dsn),
+            None => command,
+        }
     }
 }
 

@@ -55,6 +55,7 @@ mod reading;
 mod rq_test;
 mod schedule;
 mod scripts;
+mod sentry;
 mod settings;
 mod shown;
 mod starved;

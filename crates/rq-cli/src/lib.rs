@@ -26,6 +26,7 @@
 //! * `other_program`: the program that `--app` names, in this one's place
 //! * `manager`: what `rq manager` and `rq worker-pool` have around `rq-manager`
 //! * `names`: names as arguments; `module_file`: the file that a Python module is
+//! * `sentry`: the options by which failures reach Sentry
 //! * `server`: the options all commands share, and the Redis they come to
 //! * `settings`: what holds, by options, the environment and a file, and where it comes from
 //! * `supervisor`: what systemd, or a manager, has told a worker, and is told by it
@@ -53,6 +54,7 @@ mod paint;
 mod progress;
 mod refusal;
 mod run;
+mod sentry;
 mod server;
 mod settings;
 mod supervisor;

@@ -45,7 +45,6 @@ pub(crate) struct Settings {
 }
 
 /// What the settings say of Sentry, each with its origin.
-#[cfg_attr(not(test), expect(dead_code, reason = "whoever reports to Sentry reads it"))]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Sentry<'a> {
     pub(crate) dsn: Option<(&'a str, &'a Origin)>,
@@ -132,7 +131,6 @@ impl Settings {
     }
 
     /// What is said of Sentry.
-    #[cfg_attr(not(test), expect(dead_code, reason = "whoever reports to Sentry reads it"))]
     pub(crate) fn sentry(&self) -> Result<Sentry<'_>, Refusal> {
         let text = |field| self.table.first(field).map(|said| (said.text(), &said.origin));
         let debug = text(Field::SentryDebug).map(|(text, origin)| match content::truth(text) {

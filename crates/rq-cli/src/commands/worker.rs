@@ -24,6 +24,7 @@ use crate::names;
 use crate::output::{note, say};
 use crate::paint::{Colour, Paint};
 use crate::refusal::Refusal;
+use crate::sentry::{self, SentryArgs};
 use crate::server::{PathUse, Server, Shared};
 use crate::settings::Settings;
 use crate::supervisor::Supervisor;
@@ -200,6 +201,8 @@ pub(crate) struct Args {
     /// is one.
     #[arg(long, help_heading = "Webhooks", value_name = "PATH")]
     webhook_secret_file: Option<PathBuf>,
+    #[command(flatten)]
+    sentry: SentryArgs,
     /// The values that were given for options which only some executors have.
     #[arg(skip)]
     pub(crate) own: Vec<Given>,
@@ -215,7 +218,7 @@ pub(crate) struct Args {
     shared: Shared,
 }
 
-pub(crate) fn run(mut args: Args, app: App) -> Result<(), Refusal> {
+pub(crate) fn run(mut args: Args, mut app: App) -> Result<(), Refusal> {
     // All that can be wrong with the arguments comes first, before anything is connected, logged or forked.
     let settings = args.shared.settings(args.path_use())?;
     args.complete(&app.supervisor, &settings)?;
@@ -224,6 +227,9 @@ pub(crate) fn run(mut args: Args, app: App) -> Result<(), Refusal> {
     let dequeue = dequeue_strategy(args.dequeue_strategy.as_deref())?;
     let format = args.logging.format(NAME)?;
     let webhooks = args.webhooks()?;
+    if let Some(reports) = args.sentry.resolve(NAME, sentry::environment, settings.sentry()?.into())? {
+        reports.join(&mut app.program, args.on_crash.unwrap_or_default())?;
+    }
     let cron = args.cron(app.cron)?;
     let server = settings.server()?;
     let is_python_class = remark.is_some();

@@ -21,6 +21,7 @@ use crate::names;
 use crate::output::note;
 use crate::paint::Paint;
 use crate::refusal::Refusal;
+use crate::sentry::{self, SentryArgs};
 use crate::server::{PathUse, Shared};
 use crate::settings::handed::Handed;
 use crate::text::Text;
@@ -82,6 +83,8 @@ pub(crate) struct Args {
     // Read before all others, by `other_program`; here for help alone.
     #[arg(long = "app", value_name = "PROGRAM")]
     _app: Option<PathBuf>,
+    #[command(flatten)]
+    sentry: SentryArgs,
     /// The values that were given for options which only some executors have.
     #[arg(skip)]
     pub(crate) own: Vec<Given>,
@@ -108,6 +111,7 @@ pub(crate) fn run(mut args: Args, app: App) -> Result<(), Refusal> {
         return Err(Refusal::Unable(WorkerError::NoHandlers.to_string()));
     }
     let format = args.logging.format(NAME)?;
+    let reports = args.sentry.resolve(NAME, sentry::environment, settings.sentry()?.into())?;
     if args.queues.is_empty() {
         args.queues = settings.queues().unwrap_or_default().to_vec();
     }
@@ -119,7 +123,11 @@ pub(crate) fn run(mut args: Args, app: App) -> Result<(), Refusal> {
     }
     let log = log::install(args.logging.level(args.logging_level), format, Paint::of_stdout());
     let name = fresh_name();
-    let command = program.worker(&server, &handed, &args.of_worker(&chosen));
+    let (of_sentry, dsn) = SentryArgs::of_worker(reports.as_ref());
+    let mut command = program.worker(&server, &handed, &args.of_worker(&chosen, of_sentry));
+    if let Some((name, dsn)) = dsn {
+        command = command.variable(name, dsn);
+    }
     let kind = Kind::command(&name, command).count(args.num_workers).naming(|_| fresh_name());
     let manager = Manager::new([kind]).title(name).wait_time(None).silent().observer(Told::default());
     let manager = if args.burst { manager.without_replacement() } else { manager };
@@ -127,8 +135,8 @@ pub(crate) fn run(mut args: Args, app: App) -> Result<(), Refusal> {
 }
 
 impl Args {
-    /// The arguments of one worker.
-    fn of_worker(&self, chosen: &worker::Chosen) -> Vec<OsString> {
+    /// The arguments of one worker, with those `of_sentry`.
+    fn of_worker(&self, chosen: &worker::Chosen, of_sentry: Vec<OsString>) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = vec!["--with-scheduler".into()];
         arguments.push(format!("--executor={}", chosen.name).into());
         if chosen.remark.is_some() {
@@ -140,6 +148,7 @@ impl Args {
         }
         arguments.extend(self.own.iter().map(|Given { name, value }| format!("--{name}={value}").into()));
         arguments.extend(self.logging.of_worker(self.logging_level));
+        arguments.extend(of_sentry);
         arguments.push("--".into());
         arguments.extend(self.queues.iter().map(OsString::from));
         arguments

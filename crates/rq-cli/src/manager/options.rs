@@ -11,10 +11,14 @@ use crate::executors::Executors;
 use crate::refusal::Refusal;
 
 /// Options that have no place in such a file, and what to do instead.
-const OUT_OF_PLACE: [(&str, &str); 11] = [
+const OUT_OF_PLACE: [(&str, &str); 12] = [
     ("burst", "a Manager keeps its workers; for a burst there is `rq worker-pool --burst`"),
     ("pid", "several workers would write to one file; `rq manager status --json` has all ids"),
     ("start_suspended", "workers of a Manager always have it"),
+    (
+        "sentry_dsn",
+        "everybody can read the arguments of workers, and it holds a key; write `env = { RQ_SENTRY_DSN = \"..\" }`",
+    ),
     ("serializer", "a worker detects the codec of each job"),
     ("config", "the settings of all entries are the table [settings] of this file"),
     ("path", "no settings are looked for, and no Python is imported here"),
@@ -98,6 +102,7 @@ impl<'a> WorkerOptions<'a> {
         let arguments: Vec<OsString> = match &given.value {
             Item::Truth(false) if !takes_value || may_lack_value => Vec::new(),
             Item::Truth(true) if !takes_value || may_lack_value => vec![format!("--{name}").into()],
+            Item::Truth(truth) if takes_truth(option) => vec![format!("--{name}={truth}").into()],
             Item::Truth(_) => return Err(given.fault("it needs a value")),
             _ if !takes_value => return Err(given.fault("it is true or false")),
             Item::List(values) if matches!(option.get_action(), ArgAction::Append) => {
@@ -118,6 +123,11 @@ impl<'a> WorkerOptions<'a> {
             Err(refusal) => Err(reason(refusal)),
         }
     }
+}
+
+/// Whether the value of an option is itself true or false.
+fn takes_truth(option: &Arg) -> bool {
+    option.get_possible_values().iter().any(|value| value.get_name() == "true")
 }
 
 fn out_of_place(word: &str) -> Option<&'static str> {

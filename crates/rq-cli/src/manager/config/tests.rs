@@ -125,6 +125,8 @@ fn options_are_arguments() {
     );
     let cron = arguments("with_cron = \"rq.toml\"\nverbose = true");
     assert!(cron.contains("--with-cron=rq.toml --verbose"), "{cron}");
+    let sentry = arguments("sentry_debug = true\nsentry_arguments = true");
+    assert!(sentry.contains("--sentry-debug=true --sentry-arguments"), "{sentry}");
     assert!(arguments("with_cron = true").contains("--with-cron -- "));
     assert!(arguments("results_ttl = -1").contains("--results-ttl=-1"));
 }
@@ -178,6 +180,7 @@ fn what_cannot_be_is_told_with_its_line() {
         ("silence = 0", "`silence` cannot be used: it must be more than 0"),
         ("burst = true", "`burst` has no place here: a Manager keeps its workers"),
         ("pid = \"x\"", "has no place here"),
+        ("sentry_dsn = \"https://k@h/1\"", "write `env = { RQ_SENTRY_DSN"),
         ("job-class = \"rq.job.Job\"", "has no place here"),
         ("help = true", "has no place here"),
         ("url = \"nosuch://h\"", "`url` cannot be used"),

@@ -53,6 +53,7 @@ mod reading;
 mod rq_test;
 mod schedule;
 mod scripts;
+mod settings_files;
 mod shown;
 mod starved;
 mod sweep;

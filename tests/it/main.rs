@@ -54,6 +54,7 @@ mod rq_test;
 mod schedule;
 mod scripts;
 mod settings;
+mod settings_files;
 mod shown;
 mod starved;
 mod sweep;

@@ -57,6 +57,7 @@ mod schedule;
 mod scripts;
 mod sentry;
 mod settings;
+mod settings_files;
 mod shown;
 mod starved;
 mod sweep;

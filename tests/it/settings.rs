@@ -244,6 +244,48 @@ fn the_environment_wins_here_and_says_so() {
     assert_eq!(said, expected);
 }
 
+/// The Redis that Python's `rq` would connect to, by each file, as our `rq` shows it.
+const REDIS_OF_PYTHON: &str = r"
+from redis import SSLConnection
+from rq.cli.helpers import get_redis_from_config, read_config_file
+sys.path.insert(0, FOLDER)
+for name in NAMES.split():
+    pool = get_redis_from_config(read_config_file(name)).connection_pool
+    of = pool.connection_kwargs
+    s = 's' if issubclass(pool.connection_class, SSLConnection) else ''
+    login = (of.get('username') or '') + ':***@' if of.get('password') else ''
+    host, port, db = of.get('host', 'localhost'), int(of.get('port', 6379)), of.get('db') or 0
+    print(f'redis{s}://{login}{host}:{port}/{db}')
+";
+
+#[test]
+fn files_of_projects_lead_to_the_same_redis() {
+    let names = [
+        "annotated",
+        "commented",
+        "django_module",
+        "documented",
+        "empty",
+        "flask_config",
+        "logging_dict",
+        "lower_case",
+        "overridden",
+        "parts",
+        "single_url",
+        "windows",
+    ];
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/settings");
+    let stage = Stage::new(&[]);
+    let code = format!("FOLDER, NAMES = {folder:?}, {:?}\n{REDIS_OF_PYTHON}", names.join(" "));
+    let theirs = Python::new(stage.database(1)).run(&code);
+    for (name, theirs) in names.iter().zip(theirs.lines()) {
+        let args = ["config", "show", "--json", "-c", name, "-P", folder];
+        let shown = stage.ours(&args, &[]).succeed(LIMIT);
+        let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(shown["redis"], theirs, "{name}");
+    }
+}
+
 #[test]
 fn rq_toml_is_read_where_it_lies() {
     let text = "[[cron]]\n\n[settings]\nredis_url = \"{url}2\"\nqueues = [\"high\"]\nname = \"w\"\nexecutor = \"thread\"\n";

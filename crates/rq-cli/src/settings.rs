@@ -23,6 +23,7 @@ use self::table::{Said, Table};
 use crate::output::note;
 use crate::refusal::Refusal;
 use crate::server::Server;
+use crate::supervisor::Supervisor;
 use crate::text::Text;
 
 pub(crate) mod content;
@@ -122,8 +123,15 @@ impl Settings {
         self.table.first(Field::Executor).filter(|said| said.origin.is_file() && !is_given)
     }
 
-    /// RQ's configuration of the log.
-    pub(crate) fn dict_config(&self) -> Option<(&Value, &Origin)> {
+    /// RQ's configuration of the log: that of whoever started this worker, else the file's.
+    pub(crate) fn dict_config(&self, supervisor: &Supervisor) -> Result<Option<(Value, Origin)>, Refusal> {
+        match supervisor.dict_config()? {
+            Some(handed) => Ok(Some((handed, Origin::Variable(handed::LOG_VARIABLE)))),
+            None => Ok(self.dict_config_of_file().map(|(value, origin)| (value.clone(), origin.clone()))),
+        }
+    }
+
+    fn dict_config_of_file(&self) -> Option<(&Value, &Origin)> {
         match self.table.first(Field::DictConfig) {
             Some(Said { content: content::Content::Tree(value), origin }) => Some((value, origin)),
             _ => None,

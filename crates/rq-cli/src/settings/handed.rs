@@ -39,7 +39,7 @@ impl Handed {
             let said = settings.table.first(field).filter(|said| said.origin.is_file());
             handed.0.extend(said.map(|said| (variable.into(), said.text().into())));
         }
-        if let Some((value, origin)) = settings.dict_config() {
+        if let Some((value, origin)) = settings.dict_config_of_file() {
             let refuse =
                 |reason: String| Refusal::Failed(format!("{origin}: DICT_CONFIG cannot be used: {reason}"));
             let json = Codec::Json.encode_value(value).map_err(|error| refuse(error.to_string()))?;

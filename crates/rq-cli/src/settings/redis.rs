@@ -166,7 +166,9 @@ pub(super) fn remark(table: &Table, redis: &Redis) -> Option<String> {
         return None;
     }
     let shown = |url: &str| RedisUrl::parse(url).map_or_else(|_| "***".to_owned(), |url| url.to_string());
-    let python = if line.is_python() { ", which Python's rq would use" } else { "" };
+    // That one comes first in Python, too.
+    let is_pythons = line.is_python() && !variables.iter().any(|name| name == "RQ_REDIS_URL");
+    let python = if is_pythons { ", which Python's rq would use" } else { "" };
     Some(format!(
         "{} of the environment names the Redis, {}; {line} names another one, {}{python}",
         variables.join(", "),

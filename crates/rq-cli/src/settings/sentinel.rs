@@ -20,7 +20,7 @@ const KEYS: [&str; 9] = [
     "SENTINEL_KWARGS",
 ];
 /// What a URL says of a connection by the same words.
-const PARAMETERS: [&str; 12] = [
+const PARAMETERS: [&str; 14] = [
     "db",
     "username",
     "password",
@@ -31,6 +31,8 @@ const PARAMETERS: [&str; 12] = [
     "ssl_cert_reqs",
     "ssl_check_hostname",
     "ssl_ca_certs",
+    "ssl_ca_path",
+    "ssl_ca_data",
     "ssl_certfile",
     "ssl_keyfile",
 ];

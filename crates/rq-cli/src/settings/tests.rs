@@ -137,6 +137,9 @@ fn who_comes_from_python_is_told_of_another_redis() {
     let remark = "REDIS_HOST of the environment names the Redis, redis://env:6379/0; settings.py, line 2 names another \
                   one, redis://file:6379/0, which Python's rq would use";
     assert_eq!(told(None, &[("REDIS_HOST", "env")], &host), [remark]);
+    let remark = "RQ_REDIS_URL of the environment names the Redis, redis://env:6379/0; settings.py, line 1 names another \
+                  one, redis://:***@file:6379/1";
+    assert_eq!(told(None, &[("RQ_REDIS_URL", "redis://env")], &url), [remark]);
     // The same place, an option, a file that names none.
     assert!(told(None, &[("REDIS_URL", "redis://:p@file:6379/1")], &url).is_empty());
     assert!(told(Some("redis://a"), &[("REDIS_URL", "redis://env")], &url).is_empty());
@@ -168,7 +171,8 @@ fn the_other_fields_are_taken_one_by_one() {
     assert_eq!(all.executor_argument(), Some("--executor=thread".into()));
     let sentry = all.sentry().unwrap();
     assert_eq!((sentry.dsn.unwrap().0, sentry.debug.unwrap().0), ("https://k@h/1", true));
-    assert!(all.dict_config().is_some());
+    let (_, origin) = all.dict_config(&Supervisor::default()).unwrap().unwrap();
+    assert_eq!(origin.to_string(), "settings.py, line 8");
     let environment = [
         ("QUEUES", "no"),
         ("NAME", "no"),

@@ -56,6 +56,7 @@ mod scripts;
 mod shown;
 mod starved;
 mod sweep;
+mod titles;
 mod unconfirmed;
 mod unique;
 mod webhooks;

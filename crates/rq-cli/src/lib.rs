@@ -59,14 +59,12 @@ mod usage;
 pub use app::App;
 /// What jobs and `main` are written with; all else of a producer's is in `rq-core`.
 pub use rq_core::{
-    ArgumentError, BoxError, Call, Callback, Codec, Context, DeathPenalty, End, EndFailure, EndValue,
-    ExceptionHandler, Failure, Guard, Handlers, Job, Payload, Repeat, Result, Retry, StateError, States,
-    Value, handlers,
+    ArgumentError, BlockOnError, BoxError, Call, Callback, Codec, Context, DeathPenalty, End, EndFailure,
+    EndValue, ExceptionHandler, Extensions, Failure, Guard, Handlers, Job, JobMiddleware, JobOutcome, Next,
+    Payload, Repeat, Result, Retry, StateError, States, Value, handlers,
 };
 /// What an executor of the program's own is made of, for [`App::executor`].
-pub use rq_core::{
-    CallbackKind, Ended, Execution, ExecutionId, Executor, Host, Interrupt, JobOutcome, Stop, Task, Want,
-};
+pub use rq_core::{CallbackKind, Ended, Execution, ExecutionId, Executor, Host, Interrupt, Stop, Task, Want};
 /// What a cron is made of, for [`App::cron`].
 pub use rq_cron::{CatchUp, Cron, Entry, Overlap};
 pub use rq_macros::{callback_by_rq_cli as callback, job_by_rq_cli as job};

@@ -1,6 +1,7 @@
 //! A horse: a process that runs one job, or a few, one after the other.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -22,6 +23,7 @@ use rq_core::{
 use rq_process::{Inherited, Signal, SingleThreaded, Title};
 use rq_worker::{Jobs, LazyConnection, Site, want};
 use serde_bytes::{ByteBuf, Bytes};
+use tokio::runtime::Runtime;
 
 use crate::RETURN_GRACE;
 use crate::frames::{
@@ -236,7 +238,7 @@ fn run(
         }
     };
     let host = Arc::new(HorseHost::new(Arc::clone(connection), &job));
-    let thread = JobThread { interrupt: &interrupt, worker };
+    let thread = JobThread { interrupt: &interrupt, worker, runtime: Cell::default() };
     let Ended { outcome, ran, called_back } = config.jobs.run(&id, &job, &task.into(), host, &thread)?;
     let outcome = outcome.map(|value| value.map(ByteBuf::from)).map_err(RemoteFailure::from);
     Ok(Outcome { outcome, ran, called_back })
@@ -247,6 +249,8 @@ struct JobThread<'a> {
     interrupt: &'a Arc<Interrupt>,
     /// The way to the worker; none in a rehearsal.
     worker: Option<&'a UnixStream>,
+    /// For the async handler that begins next.
+    runtime: Cell<Option<Runtime>>,
 }
 
 impl Site for JobThread<'_> {
@@ -268,12 +272,21 @@ impl Site for JobThread<'_> {
         told
     }
 
+    fn get_ready(&self) -> Result<(), Want> {
+        self.runtime.set(Some(runtime()?));
+        Ok(())
+    }
+
     /// On a runtime of its own.
     fn drive(&self, handler: BoxFuture<'_, JobOutcome>) -> Result<JobOutcome, Want> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| want("the runtime for async jobs could not start", &error))?;
+        let runtime = self.runtime.take().map_or_else(runtime, Ok)?;
         Ok(runtime.block_on(handler))
     }
+}
+
+fn runtime() -> Result<Runtime, Want> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| want("the runtime for async jobs could not start", &error))
 }
 
 /// What a horse does for the job it runs.

@@ -45,6 +45,7 @@ mod notices;
 mod operators;
 mod outages;
 mod permissions;
+mod pieces;
 mod processes;
 mod programs;
 mod python_tools;

@@ -87,6 +87,11 @@ impl Shared {
         &self.python.path
     }
 
+    /// The options that name pieces of the program.
+    pub(crate) fn classes(&self) -> &Classes {
+        &self.classes
+    }
+
     /// How payloads are to be written, if the arguments say so.
     pub(crate) fn codec(&self) -> Option<Codec> {
         self.serializer

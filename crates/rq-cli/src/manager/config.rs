@@ -12,7 +12,7 @@ use super::document::{self, Fault, Table, Value, nearest, unknown};
 use super::entry::{Around, Entry};
 use super::options::WorkerOptions;
 use super::program::Program;
-use crate::executors::Executors;
+use crate::pieces::Pieces;
 use crate::refusal::Refusal;
 use crate::server::Server;
 
@@ -48,7 +48,7 @@ pub(crate) struct Own {
 pub(crate) struct Source {
     pub(crate) path: PathBuf,
     pub(crate) program: Program,
-    pub(crate) executors: Executors,
+    pub(crate) pieces: Pieces,
     /// Whether it has jobs that it can run.
     pub(crate) has_handlers: bool,
     /// The URL that the Manager's own arguments name.
@@ -88,7 +88,7 @@ impl Source {
     }
 
     fn entries(&self, tables: Vec<Value>) -> Result<Vec<Entry>, Fault> {
-        let options = WorkerOptions::new(&self.executors, self.has_handlers);
+        let options = WorkerOptions::new(&self.pieces, self.has_handlers);
         // Only where it is needed: what the environment says may be of no use.
         let server = OnceCell::new();
         let named = || match server.get() {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use rq_manager::Command;
 
+use crate::called::name_for_commands;
 use crate::commands::worker;
 use crate::refusal::Refusal;
 use crate::server::Server;
@@ -30,9 +31,10 @@ impl Program {
         Ok(Program { path, called: arguments.first().cloned() })
     }
 
-    /// Another one, called by its path.
+    /// Another one, called by its path, unless that would be a command.
     pub(crate) fn at(path: PathBuf) -> Program {
-        Program { path, called: None }
+        let called = name_for_commands(&path).map(OsString::from);
+        Program { path, called }
     }
 
     /// A worker of `server` with these arguments behind the command's name. A Manager keeps its workers, so they are there
@@ -65,5 +67,6 @@ mod tests {
         assert_eq!(command.environment, [("RQ_REDIS_URL".into(), "redis://:secret@h/0".into())]);
         assert_eq!(command.called, Some("my-jobs".into()));
         assert_eq!(Program::at("./other".into()).worker(&server, &[]).called, None);
+        assert_eq!(Program::at("./rqworker".into()).worker(&server, &[]).called, Some("rq".into()));
     }
 }

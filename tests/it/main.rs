@@ -21,6 +21,7 @@ mod dice;
 mod documents;
 mod drain;
 mod embedded;
+mod enqueue_middleware;
 mod first_process;
 mod fleet;
 mod fork;

@@ -25,7 +25,7 @@
 //! # Layout
 //!
 //! * producers: [`Call`], [`Queue`], [`JobHandle`], [`blocking`], [`Retry`], [`Repeat`], [`Dependency`], [`OnCrash`],
-//!   [`Ttl`], [`Callback`], [`Webhook`], [`Unique`], [`RateLimit`]
+//!   [`Ttl`], [`Callback`], [`Webhook`], [`Unique`], [`RateLimit`], [`EnqueueMiddleware`]
 //! * job authors: [`job`], [`callback`](macro@callback) with [`End`], [`handlers!`], [`Handlers`], [`Context`], [`States`],
 //!   [`Failure`], [`Extensions`]
 //! * managing jobs: [`Cancel`], [`Registry`], [`Requeued`], [`Group`] with [`GroupStatus`]
@@ -108,6 +108,7 @@ mod dependency;
 #[cfg(feature = "worker")]
 mod due_call;
 mod end;
+mod enqueue_middleware;
 mod entry;
 mod error;
 mod error_class;
@@ -175,6 +176,7 @@ pub use dependency::Dependency;
 #[cfg(feature = "worker")]
 pub use due_call::{CallsFor, DUE_CALL_LIMIT_MAX, DueCall, DueCallError};
 pub use end::{End, EndFailure, EndValue};
+pub use enqueue_middleware::{EnqueueMiddleware, EnqueueOutcome};
 pub use entry::Entry;
 pub use error::Error;
 pub use error_class::ErrorClass;

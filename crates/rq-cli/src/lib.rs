@@ -20,8 +20,9 @@
 //!
 //! # Layout
 //!
-//! * [`App`], and `executors`: what a program brings; `run`: how it is run
+//! * [`App`], and `pieces`, `executors`: what a program brings; `run`, `called`: how it is run
 //! * `command_line`, `usage`: arguments to a command, or to RQ's words for what is wrong with them
+//! * `classes`, `chosen`, `rqs_worker`: the options that name pieces of a program, what they choose, and RQ's own names
 //! * `commands`: one file a command, each with its `Args` and its `run`
 //! * `other_program`: the program that `--app` names, in this one's place
 //! * `manager`: what `rq manager` and `rq worker-pool` have around `rq-manager`
@@ -38,6 +39,8 @@
 use std::process::ExitCode;
 
 mod app;
+mod called;
+mod chosen;
 mod classes;
 mod command_line;
 mod commands;
@@ -51,8 +54,10 @@ mod names;
 mod other_program;
 mod output;
 mod paint;
+mod pieces;
 mod progress;
 mod refusal;
+mod rqs_worker;
 mod run;
 mod sentry;
 mod server;

@@ -92,6 +92,11 @@ impl Shared {
         &self.path
     }
 
+    /// The options that name pieces of the program.
+    pub(crate) fn classes(&self) -> &Classes {
+        &self.classes
+    }
+
     fn check_path(&self, path_use: PathUse) -> Result<(), Refusal> {
         let is_given = self.path.iter().any(|path| path != FOLDER_DEFAULT);
         if !is_given || sources::is_file_named(self.config.as_deref()) {

@@ -97,30 +97,15 @@ impl Settings {
         content::codec(said.text()).ok()
     }
 
-    /// What `choose` makes of the word for `-w`: the one `given`, else the one that holds.
-    pub(crate) fn executor<T>(
-        &self,
-        given: Option<&str>,
-        choose: impl FnOnce(Option<&str>) -> Result<T, Refusal>,
-    ) -> Result<T, Refusal> {
-        let Some(said) = self.executor_of_file(given) else { return choose(given) };
-        choose(Some(said.text())).map_err(|refusal| match refusal {
-            Refusal::Usage { message, .. } => {
-                Refusal::Failed(format!("{}: {}", said.origin, message.replace("'-w'", "EXECUTOR")))
-            }
-            other => other,
-        })
+    /// The file's word for `-w`, where no variable says another.
+    pub(crate) fn executor(&self) -> Option<(&str, &Origin)> {
+        let said = self.table.first(Field::Executor).filter(|said| said.origin.is_file())?;
+        Some((said.text(), &said.origin))
     }
 
-    /// The file's word for `-w` as an argument of a worker; it has those of the environment itself.
+    /// The same as an argument of a worker, which has the variables itself.
     pub(crate) fn executor_argument(&self) -> Option<OsString> {
-        self.executor_of_file(None).map(|said| format!("--executor={}", said.text()).into())
-    }
-
-    /// The file's, where neither an option nor a variable says it.
-    fn executor_of_file(&self, given: Option<&str>) -> Option<&Said> {
-        let is_given = given.is_some_and(|word| !word.is_empty());
-        self.table.first(Field::Executor).filter(|said| said.origin.is_file() && !is_given)
+        self.executor().map(|(word, _)| format!("--executor={word}").into())
     }
 
     /// RQ's configuration of the log: that of whoever started this worker, else the file's.

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command, Error};
 
+use crate::called::Called;
 use crate::refusal::Refusal;
 
 /// RQ's one option with one dash and two letters, and the command it belongs to. Parsers by the book take it for `-d`
@@ -12,13 +13,13 @@ use crate::refusal::Refusal;
 const SHORT_WITH_TWO_LETTERS: (&str, &str, &str) = ("worker", "-ds", "--dequeue-strategy");
 
 /// The usage line of the program: what follows `Usage: `.
-pub(crate) fn program_line(program_name: &str) -> String {
-    format!("{program_name} [OPTIONS] COMMAND [ARGS]...")
+pub(crate) fn program_line(called: &Called) -> String {
+    format!("{} [OPTIONS] COMMAND [ARGS]...", called.program())
 }
 
 /// The usage line of one of its commands.
-pub(crate) fn line(program_name: &str, command: &Command) -> String {
-    let mut line = format!("{program_name} {} [OPTIONS]", command.get_name());
+pub(crate) fn line(called: &Called, command: &Command) -> String {
+    let mut line = format!("{} [OPTIONS]", called.command(command.get_name()));
     for positional in command.get_positionals() {
         line.push(' ');
         line.push_str(&positional_usage(positional));

@@ -5,7 +5,7 @@
 //! `half-limit` and `double-limit`, whose death penalty replaces the limits of jobs; `service`, which runs two workers in a runtime of its own;
 //! `late-service`, which gets to that too late; `async-main`, which calls `rq_cli::main` in a runtime; `plain`, a worker
 //! without a command line and without a Redis; `states`, which has all kinds of them; `model`, which has a file for
-//! one; `cron`, which has an entry; `broken-state` and `panic-in-preload`,
+//! one; `cron`, which has an entry; `pieces`, which has some of each kind for its command line to name; `broken-state` and `panic-in-preload`,
 //! which cannot start; `thread-in-main`, which starts a thread first of all; `joined-thread-in-main`, which waits for its
 //! end; or `thread-in-preload`, whose fork server cannot fork.
 
@@ -16,9 +16,9 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use rq_cli::{App, Cron};
-use rq_core::{Call, Context, DeathPenalty, Failure, Guard, Handlers, Job, Keys};
+use rq_core::{Call, Context, DeathPenalty, Failure, Guard, Handlers, Job, Keys, Next};
 use rq_tests::jobs::{self, Counter};
-use rq_worker_fork::{ForkOptions, Worker};
+use rq_worker_fork::{Fork, ForkOptions, Worker};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -45,6 +45,7 @@ fn main() -> ExitCode {
             let add = Call::<()>::to("math.add").arg(2).arg(3);
             App::new(jobs::handlers()).cron(Cron::new().every(Duration::from_secs(3600), add))
         }
+        Ok("pieces") => pieces(App::new(jobs::handlers())),
         Ok("broken-state") => jobs::states::broken_app(jobs::handlers()),
         Ok("panic-in-preload") => App::new(jobs::handlers()).preload(|| panic!("no model")),
         Ok("thread-in-main") => {
@@ -126,6 +127,31 @@ fn watched(app: App) -> App {
             tell("third", job, failure);
             ControlFlow::Continue(())
         })
+}
+
+/// Pieces that say what they see. The handler `always` is there without being named.
+fn pieces(app: App) -> App {
+    let handler = |name: &'static str| {
+        move |job: &Job, failure: &Failure| {
+            tell(name, job, failure);
+            ControlFlow::Continue(())
+        }
+    };
+    let audited = |ctx: &Context, next: Next<'_>| {
+        say(format!("audited: {} begins", ctx.job().id));
+        let outcome = next.run();
+        say(format!("audited: {} ends", ctx.job().id));
+        outcome
+    };
+    app.on_exception(handler("always"))
+        .exception_handler_named("report", handler("report"))
+        // The name that its Python had.
+        .exception_handler_named("app.handlers.page", handler("page"))
+        .death_penalty_named("cpu", Announced("cpu"))
+        .job_class("audited", audited)
+        .queue_class("urgent", |queue| queue.default_timeout(Duration::from_secs(10)))
+        .executor::<Fork>("fresh")
+        .executor_with::<Fork>("kept", ForkOptions::default().horse_jobs(2))
 }
 
 fn tell(handler: &str, job: &Job, failure: &Failure) {

@@ -74,10 +74,10 @@ pub(crate) fn run(args: &Args, app: &App) -> Result<(), Refusal> {
 /// Of all fields; where nobody names an executor, it is the program's first.
 fn rows(settings: &Settings, app: &App) -> Result<Vec<Row>, Refusal> {
     let mut rows = Row::all(settings, &settings.redis()?);
-    if let Ok((executor, _)) = app.executors.choose(None)
+    if let Ok(chosen) = app.pieces.executors.choose(None)
         && let Some(row) = rows.iter_mut().find(|row| row.field == Field::Executor)
     {
-        row.value.get_or_insert_with(|| executor.name.to_owned());
+        row.value.get_or_insert_with(|| chosen.executor.name.to_string());
     }
     Ok(rows)
 }

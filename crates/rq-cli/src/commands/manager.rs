@@ -115,7 +115,7 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
     let source = Source {
         path: file(args.config.as_ref(), NAME, "")?,
         program: Program::this(&app.arguments)?,
-        executors: app.executors,
+        pieces: app.pieces,
         has_handlers: !app.program.handlers.is_empty(),
         logging: args.logging.of_worker(args.logging_level),
         url: args.url,

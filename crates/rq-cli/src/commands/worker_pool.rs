@@ -10,21 +10,20 @@ use rq_worker::WorkerError;
 use tracing::Level;
 
 use self::told::Told;
-use super::worker;
 use crate::app::App;
+use crate::chosen::Chosen;
+use crate::classes::WorkerClasses;
 use crate::executors::Given;
 use crate::log;
 use crate::logging::{self, Logging};
 use crate::manager::program::Program;
 use crate::manager::supervise::supervise;
 use crate::names;
-use crate::output::note;
 use crate::paint::Paint;
 use crate::refusal::Refusal;
 use crate::sentry::{self, SentryArgs};
 use crate::server::{PathUse, Shared};
 use crate::settings::handed::Handed;
-use crate::text::Text;
 
 /// The command's name.
 pub(crate) const NAME: &str = "worker-pool";
@@ -69,16 +68,8 @@ pub(crate) struct Args {
     /// Stop when all queues are empty.
     #[arg(short, long)]
     burst: bool,
-    /// How jobs run: fork (a process for each), thread (a pool of them) or green (coroutines, for many that wait)
-    /// [default: fork].
-    #[arg(
-        short = 'w',
-        long,
-        visible_alias = "worker-class",
-        env = "RQ_WORKER_CLASS",
-        value_name = "EXECUTOR"
-    )]
-    executor: Option<String>,
+    #[command(flatten)]
+    classes: WorkerClasses,
     /// Run the jobs of another program that is an rq, with the same arguments.
     // Read before all others, by `other_program`; here for help alone.
     #[arg(long = "app", value_name = "PROGRAM")]
@@ -105,8 +96,8 @@ pub(crate) fn is_named_in(arguments: &[OsString]) -> bool {
 pub(crate) fn run(mut args: Args, app: App) -> Result<(), Refusal> {
     // All that can be wrong with the arguments comes first: each worker would say it once more.
     let settings = args.shared.settings(PathUse::Jobs(NAME))?;
-    let choose = |word: Option<&str>| worker::executor(NAME, &app.executors, word, &args.own);
-    let chosen = settings.executor(args.executor.as_deref(), choose)?;
+    let chosen =
+        args.classes.choose(NAME, &app.pieces, args.shared.classes(), settings.executor(), &args.own)?;
     if chosen.needs_handlers && app.program.handlers.is_empty() {
         return Err(Refusal::Unable(WorkerError::NoHandlers.to_string()));
     }
@@ -118,9 +109,7 @@ pub(crate) fn run(mut args: Args, app: App) -> Result<(), Refusal> {
     let server = settings.server()?;
     let handed = Handed::new(&settings)?;
     let program = Program::this(&app.arguments)?;
-    if let Some(remark) = &chosen.remark {
-        note(Text::line(remark));
-    }
+    chosen.remark();
     let log = log::install(args.logging.level(args.logging_level), format, Paint::of_stdout());
     let name = fresh_name();
     let (of_sentry, dsn) = SentryArgs::of_worker(reports.as_ref());
@@ -136,13 +125,9 @@ pub(crate) fn run(mut args: Args, app: App) -> Result<(), Refusal> {
 
 impl Args {
     /// The arguments of one worker, with those `of_sentry`.
-    fn of_worker(&self, chosen: &worker::Chosen, of_sentry: Vec<OsString>) -> Vec<OsString> {
+    fn of_worker(&self, chosen: &Chosen, of_sentry: Vec<OsString>) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = vec!["--with-scheduler".into()];
-        arguments.push(format!("--executor={}", chosen.name).into());
-        if chosen.remark.is_some() {
-            // RQ's workers run one job at a time, whatever their class.
-            arguments.push("--concurrency=1".into());
-        }
+        arguments.extend(chosen.of_worker());
         if self.burst {
             arguments.push("--burst".into());
         }

@@ -13,7 +13,7 @@ use rq_worker::number::SECONDS_MAX;
 use super::entry::{Around, Entry};
 use super::options::WorkerOptions;
 use super::program::Program;
-use crate::executors::Executors;
+use crate::pieces::Pieces;
 use crate::refusal::Refusal;
 use crate::server::Server;
 use crate::settings::Settings;
@@ -51,7 +51,7 @@ pub(crate) struct Own {
 pub(crate) struct Source {
     pub(crate) path: PathBuf,
     pub(crate) program: Program,
-    pub(crate) executors: Executors,
+    pub(crate) pieces: Pieces,
     /// Whether it has jobs that it can run.
     pub(crate) has_handlers: bool,
     /// The URL that the Manager's own arguments name.
@@ -99,7 +99,7 @@ impl Source {
     }
 
     fn entries(&self, tables: Vec<Item>, settings: &Settings, handed: &Handed) -> Result<Vec<Entry>, Fault> {
-        let options = WorkerOptions::new(&self.executors, self.has_handlers);
+        let options = WorkerOptions::new(&self.pieces, self.has_handlers);
         // Only where it is needed: what the environment says may be of no use.
         let server = OnceCell::new();
         let named = || match server.get() {

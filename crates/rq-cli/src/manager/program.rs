@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use rq_core::Keys;
 use rq_manager::Command;
 
+use crate::called::name_for_commands;
 use crate::commands::worker;
 use crate::refusal::Refusal;
 use crate::server::Server;
@@ -32,9 +33,10 @@ impl Program {
         Ok(Program { path, called: arguments.first().cloned() })
     }
 
-    /// Another one, called by its path.
+    /// Another one, called by its path, unless that would be a command.
     pub(crate) fn at(path: PathBuf) -> Program {
-        Program { path, called: None }
+        let called = name_for_commands(&path).map(OsString::from);
+        Program { path, called }
     }
 
     /// A worker of `server` with these arguments behind the command's name, and what it is handed beside. A Manager keeps
@@ -68,5 +70,9 @@ mod tests {
         assert_eq!(command.environment, variables.map(|(name, value)| (name.into(), value.into())));
         assert_eq!(command.called, Some("my-jobs".into()));
         assert_eq!(Program::at("./other".into()).worker(&server, &Handed::default(), &[]).called, None);
+        assert_eq!(
+            Program::at("./rqworker".into()).worker(&server, &Handed::default(), &[]).called,
+            Some("rq".into())
+        );
     }
 }

@@ -194,15 +194,6 @@ fn the_other_fields_are_taken_one_by_one() {
 }
 
 #[test]
-fn what_is_wrong_with_a_files_executor_has_its_line() {
-    let settings = settings(None, &[], &[(Field::Executor, text("x"))]);
-    let choose = |_: Option<&str>| Err::<(), _>(Refusal::usage("worker", "Invalid value for '-w': no."));
-    let of_file = Refusal::Failed("settings.py, line 1: Invalid value for EXECUTOR: no.".to_owned());
-    assert_eq!(settings.executor(None, choose), Err(of_file));
-    assert!(matches!(settings.executor(Some("y"), choose), Err(Refusal::Usage { .. })));
-}
-
-#[test]
 fn rows_show_who_says_what() {
     let of_file = [(Field::RedisUrl, text("redis://:secret@file")), (Field::RedisPort, Value::Int(1))];
     let settings = settings(None, &[("REDIS_URL", "redis://env")], &of_file);

@@ -5,10 +5,15 @@ use crate::manager::backlog::Scale;
 use crate::manager::program::URL_VARIABLE;
 
 fn source() -> Source {
+    let mut pieces = Pieces::built_in();
+    for name in ["report", "audit"] {
+        let handler = |_: &rq_core::Job, _: &rq_core::Failure| std::ops::ControlFlow::Continue(());
+        pieces.exception_handlers.add(name.to_owned(), std::sync::Arc::new(handler));
+    }
     Source {
         path: PathBuf::from("rq.toml"),
         program: Program::at("/usr/bin/my-jobs".into()),
-        executors: Executors::built_in(),
+        pieces,
         has_handlers: true,
         url: Some("redis://manager/".to_owned()),
         logging: vec!["--logging_level=DEBUG".into()],
@@ -128,6 +133,11 @@ fn options_are_arguments() {
     let sentry = arguments("sentry_debug = true\nsentry_arguments = true");
     assert!(sentry.contains("--sentry-debug=true --sentry-arguments"), "{sentry}");
     assert!(arguments("with_cron = true").contains("--with-cron -- "));
+    let handlers = arguments("exception_handler = [\"report\", \"audit\"]\njob-class = \"rq.job.Job\"");
+    assert!(
+        handlers.contains("--exception-handler=report --exception-handler=audit --job-class=rq.job.Job --"),
+        "{handlers}"
+    );
     assert!(arguments("results_ttl = -1").contains("--results-ttl=-1"));
 }
 
@@ -152,11 +162,13 @@ fn environments_have_urls_and_other_secrets() {
 
 #[test]
 fn another_program_may_have_options_of_its_own() {
-    let entry = entry("app = \"/opt/other\"\nexecutor = \"own\"\nown_depth = 3\nown_flag = true");
+    let entry = entry(
+        "app = \"/opt/other\"\nexecutor = \"own\"\nown_depth = 3\nown_flag = true\njob_class = \"its-own\"",
+    );
     assert_eq!(entry.command().program, PathBuf::from("/opt/other"));
     let text =
         entry.command().arguments.iter().map(|argument| argument.to_string_lossy()).collect::<Vec<_>>();
-    assert!(text.join(" ").contains("--executor=own --own-depth=3 --own-flag"), "{text:?}");
+    assert!(text.join(" ").contains("--job-class=its-own --own-depth=3 --own-flag"), "{text:?}");
     // A slip is none of these.
     let (line, reason) = fault("[[worker]]\nname = \"w\"\napp = \"/opt/other\"\nconcurency = 3");
     assert_eq!((line, reason.as_str()), (4, "there is no `concurency`; did you mean `concurrency`?"));
@@ -181,7 +193,8 @@ fn what_cannot_be_is_told_with_its_line() {
         ("burst = true", "`burst` has no place here: a Manager keeps its workers"),
         ("pid = \"x\"", "has no place here"),
         ("sentry_dsn = \"https://k@h/1\"", "write `env = { RQ_SENTRY_DSN"),
-        ("job-class = \"rq.job.Job\"", "has no place here"),
+        ("queue-class = \"rq.Queue\"", "has no place here: a worker reads queues"),
+        ("connection_class = \"redis.Redis\"", "has no place here"),
         ("help = true", "has no place here"),
         ("url = \"nosuch://h\"", "`url` cannot be used"),
         ("url_env = \"RQ_CLI_TEST_NO_SUCH\"", "there is no variable RQ_CLI_TEST_NO_SUCH"),
@@ -209,6 +222,18 @@ fn what_cannot_be_is_told_with_its_line() {
         ("[[cron]]\nfunction = \"f\"", 1, "there is no [[worker]] in it"),
         ("[[worker]]\nname = \"a\"\n[[worker]]\nname = \"a\"", 3, "this one and that of line 1"),
         ("[[worker]]\nname = \"a\"\nexecutor = \"threads\"", 1, "'threads' is no executor"),
+        (
+            "[[worker]]\nname = \"a\"\nexception_handler = \"page\"",
+            1,
+            "this program has no exception handler 'page'. It has: report, audit.",
+        ),
+        ("[[worker]]\nname = \"a\"\njob_class = \"my.Job\"", 1, "'my.Job' is not loaded"),
+        (
+            "[[worker]]\nname = \"a\"\ndisable_default_exception_handler = true\n\
+             exception_handler = \"rq.handlers.move_to_failed_queue\"",
+            1,
+            "leave one of them out",
+        ),
         (
             "[[worker]]\nname = \"a\"\nhorse_jobs = 2\nexecutor = \"thread\"",
             1,

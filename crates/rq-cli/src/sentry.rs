@@ -1,20 +1,22 @@
 //! [`SentryArgs`]: the options by which failures reach Sentry (docs/sentry.md), and [`Reports`], what they come to.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, TypedValueParser};
 
 use crate::output::note;
 use crate::refusal::Refusal;
+use crate::settings::Sentry;
+use crate::settings::content;
+use crate::settings::origin::Origin;
 use crate::text::Text;
 
 const HEADING: &str = "Sentry";
 /// The DSN's variable. Workers of a pool get theirs by it: their arguments are for everybody to see, and it holds a key.
 pub(crate) const DSN_VARIABLE: &str = "RQ_SENTRY_DSN";
-/// The variable of Sentry's own SDKs, and RQ's name for the setting.
-const DSN_SETTING: &str = "SENTRY_DSN";
+/// The option.
+const DSN_OPTION: &str = "--sentry-dsn";
 
 /// The options of commands that run workers.
 #[derive(Debug, Default, clap::Args)]
@@ -36,90 +38,43 @@ pub(crate) struct SentryArgs {
     sentry_arguments: bool,
 }
 
-/// What a file with RQ's settings says of it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Settings {
-    /// `SENTRY_DSN`.
-    pub(crate) dsn: Option<String>,
-    /// `SENTRY_CA_CERTS`.
-    pub(crate) ca_certs: Option<PathBuf>,
-    /// `SENTRY_DEBUG`.
-    pub(crate) debug: Option<bool>,
-}
-
-impl From<crate::settings::Sentry<'_>> for Settings {
-    fn from(said: crate::settings::Sentry<'_>) -> Settings {
-        Settings {
-            dsn: said.dsn.map(|(dsn, _)| dsn.to_owned()),
-            ca_certs: said.ca_certs.map(|(path, _)| path.into()),
-            debug: said.debug.map(|(debug, _)| debug),
-        }
-    }
-}
-
 /// That failures are reported, where to, and how.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Reports {
     /// Whose options these are.
     command: &'static str,
     dsn: String,
-    source: Source,
+    /// Where the DSN was said.
+    origin: Origin,
     ca_certs: Option<PathBuf>,
     debug: bool,
     arguments: bool,
 }
 
-/// Where a DSN was said.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Source {
-    Option,
-    OwnVariable,
-    SentrysVariable,
-    Settings,
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Source::Option => f.write_str("'--sentry-dsn'"),
-            Source::OwnVariable => write!(f, "the variable '{DSN_VARIABLE}'"),
-            Source::SentrysVariable => write!(f, "the variable '{DSN_SETTING}'"),
-            Source::Settings => write!(f, "the setting '{DSN_SETTING}'"),
-        }
-    }
-}
-
-/// A variable of the environment. An empty one counts as none, for those who cannot unset one.
-pub(crate) fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
 impl SentryArgs {
-    /// What is reported, if anything: as the options say, or else the environment, or else a file with settings.
+    /// What is reported, if anything: as the options say, or else what is `said` beside them.
     pub(crate) fn resolve(
         &self,
         command: &'static str,
-        environment: impl Fn(&str) -> Option<String>,
-        settings: Settings,
+        said: Sentry<'_>,
     ) -> Result<Option<Reports>, Refusal> {
-        let Some((dsn, source)) = self.dsn(&environment, settings.dsn) else { return Ok(None) };
+        let Some((dsn, origin)) = self.dsn(said.dsn) else { return Ok(None) };
         if !cfg!(feature = "sentry") {
-            return not_built_in(source).map(|()| None);
+            return not_built_in(&origin).map(|()| None);
         }
-        let either = |name: &str| environment(&format!("RQ_{name}")).or_else(|| environment(name));
         let ca_certs = self.sentry_ca_certs.clone().filter(|path| !path.as_os_str().is_empty());
-        let ca_certs =
-            ca_certs.or_else(|| either("SENTRY_CA_CERTS").map(PathBuf::from)).or(settings.ca_certs);
-        let debug = match (self.sentry_debug, either("SENTRY_DEBUG")) {
-            (Some(debug), _) => Some(debug),
-            (None, Some(word)) => Some(truth(&word).map_err(|reason| {
-                let variables = "the variable 'RQ_SENTRY_DEBUG', or 'SENTRY_DEBUG'";
-                Refusal::usage(command, format!("Invalid value for {variables}: {reason}."))
-            })?),
-            (None, None) => settings.debug,
+        let ca_certs = ca_certs.or_else(|| said.ca_certs.map(|(path, _)| path.into()));
+        let debug = match (self.sentry_debug, said.debug) {
+            (Some(debug), _) => debug,
+            (None, Some((word, origin))) => truth(word).ok_or_else(|| {
+                Refusal::Failed(format!(
+                    "{origin}: SENTRY_DEBUG cannot be used: it is neither true nor false."
+                ))
+            })?,
+            (None, None) => false,
         };
-        let (debug, arguments) = (debug.unwrap_or(false), self.sentry_arguments);
-        let reports = Reports { command, dsn, source, ca_certs, debug, arguments };
+        let arguments = self.sentry_arguments;
+        let reports = Reports { command, dsn: dsn.to_owned(), origin, ca_certs, debug, arguments };
         reports.check()?;
         Ok(Some(reports))
     }
@@ -141,29 +96,24 @@ impl SentryArgs {
     }
 
     /// The first DSN that is said, and where. An empty option says that there is none.
-    fn dsn(
-        &self,
-        environment: impl Fn(&str) -> Option<String>,
-        setting: Option<String>,
-    ) -> Option<(String, Source)> {
-        let variable = |name, source| environment(name).map(|dsn| (dsn, source));
-        let said = self.sentry_dsn.clone().map(|dsn| (dsn, Source::Option));
-        said.or_else(|| variable(DSN_VARIABLE, Source::OwnVariable))
-            .or_else(|| variable(DSN_SETTING, Source::SentrysVariable))
-            .or_else(|| setting.map(|dsn| (dsn, Source::Settings)))
-            .filter(|(dsn, _)| !dsn.trim().is_empty())
+    fn dsn<'a>(&'a self, said: Option<(&'a str, &Origin)>) -> Option<(&'a str, Origin)> {
+        let by_option = self.sentry_dsn.as_deref().map(|dsn| (dsn, Origin::Flag(DSN_OPTION)));
+        let dsn = by_option.or_else(|| said.map(|(dsn, origin)| (dsn, origin.clone())));
+        dsn.filter(|(dsn, _)| !dsn.trim().is_empty())
     }
 }
 
 /// What a program does that cannot report: it refuses what it was asked for, and tells of what it merely found.
-fn not_built_in(source: Source) -> Result<(), Refusal> {
+fn not_built_in(origin: &Origin) -> Result<(), Refusal> {
     let lacking = "this program is built without the cargo feature `sentry`";
-    match source {
-        Source::Option | Source::OwnVariable => Err(Refusal::Unable(format!(
-            "{source} is given, and {lacking}, so that no failure reaches Sentry"
+    match origin {
+        Origin::Flag(_) | Origin::Variable(DSN_VARIABLE) => Err(Refusal::Unable(format!(
+            "{origin} is given, and {lacking}, so that no failure reaches Sentry"
         ))),
-        Source::SentrysVariable | Source::Settings => {
-            note(Text::line(format_args!("{source} is there, but failures do not reach Sentry: {lacking}")));
+        Origin::Variable(_) | Origin::File { .. } | Origin::Default => {
+            note(Text::line(format_args!(
+                "{origin}: a DSN of Sentry is there, but failures do not reach it: {lacking}"
+            )));
             Ok(())
         }
     }
@@ -171,13 +121,14 @@ fn not_built_in(source: Source) -> Result<(), Refusal> {
 
 #[cfg(feature = "sentry")]
 mod built_in {
+    use std::fmt;
     use std::sync::Arc;
 
     use rq_core::{OnCrash, Shown};
     use rq_sentry::{SentryError, SentryHandler, SentryOptions};
     use rq_worker::{Observer, Program, WorkerEvent};
 
-    use super::{Refusal, Reports};
+    use super::{Origin, Refusal, Reports};
 
     impl Reports {
         /// What is wrong with them, if anything, before there is a worker.
@@ -203,8 +154,16 @@ mod built_in {
                 SentryError::CaCerts { .. } => {
                     Refusal::Failed(format!("failures cannot be reported to Sentry: {error}"))
                 }
-                error => Refusal::usage(self.command, format!("Invalid value for {}: {error}.", self.source)),
+                error => match &self.origin {
+                    Origin::Flag(option) => self.usage(format_args!("'{option}'"), &error),
+                    Origin::Variable(name) => self.usage(format_args!("the variable '{name}'"), &error),
+                    origin => Refusal::Failed(format!("{origin}: SENTRY_DSN cannot be used: {error}.")),
+                },
             })
+        }
+
+        fn usage(&self, place: fmt::Arguments<'_>, error: &SentryError) -> Refusal {
+            Refusal::usage(self.command, format!("Invalid value for {place}: {error}."))
         }
     }
 
@@ -226,7 +185,7 @@ mod built_in {
 #[cfg(not(feature = "sentry"))]
 impl Reports {
     fn check(&self) -> Result<(), Refusal> {
-        not_built_in(self.source)
+        not_built_in(&self.origin)
     }
 
     /// Nobody has one: [`SentryArgs::resolve`] makes none.
@@ -248,7 +207,7 @@ impl TypedValueParser for Truth {
         option: Option<&clap::Arg>,
         value: &OsStr,
     ) -> Result<bool, clap::Error> {
-        let parse: fn(&str) -> Result<bool, String> = truth;
+        let parse = |word: &str| truth(word).ok_or_else(|| format!("'{word}' is neither true nor false"));
         parse.parse_ref(command, option, value)
     }
 
@@ -258,101 +217,14 @@ impl TypedValueParser for Truth {
     }
 }
 
-fn truth(word: &str) -> Result<bool, String> {
+/// RQ's words for true and false, and those of Sentry's SDKs.
+fn truth(word: &str) -> Option<bool> {
     match word.to_ascii_lowercase().as_str() {
-        "1" | "y" | "yes" | "t" | "true" | "on" => Ok(true),
-        "0" | "n" | "no" | "f" | "false" | "off" | "" => Ok(false),
-        _ => Err(format!("'{word}' is neither true nor false")),
+        "1" | "on" => Some(true),
+        "0" | "off" => Some(false),
+        word => content::truth(word),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_program_without_it_refuses_what_it_was_asked_for() {
-        for source in [Source::Option, Source::OwnVariable] {
-            let refusal = not_built_in(source).unwrap_err();
-            let reason = refusal.reason().unwrap_or_default();
-            assert!(
-                reason.contains(&source.to_string()) && reason.contains("cargo feature `sentry`"),
-                "{reason}"
-            );
-        }
-        for source in [Source::SentrysVariable, Source::Settings] {
-            assert_eq!(not_built_in(source), Ok(()));
-        }
-    }
-}
-
-#[cfg(all(test, feature = "sentry"))]
-mod tests_built_in {
-    use super::*;
-
-    const OPTION: &str = "https://hush@h/1";
-    const OWN: &str = "https://hush@h/2";
-    const SENTRYS: &str = "https://hush@h/3";
-    const SETTING: &str = "https://hush@h/4";
-
-    /// What comes of an option, of variables, and of a setting.
-    fn resolved(
-        option: Option<&str>,
-        variables: &[(&str, &str)],
-        setting: Option<&str>,
-    ) -> Result<Option<Reports>, Refusal> {
-        let args = SentryArgs { sentry_dsn: option.map(str::to_owned), ..SentryArgs::default() };
-        let settings = Settings { dsn: setting.map(str::to_owned), ..Settings::default() };
-        let value = |name: &str| {
-            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
-        };
-        args.resolve("worker", value, settings)
-    }
-
-    #[test]
-    fn the_nearest_dsn_counts() {
-        let check = |option, variables: &[(&str, &str)], setting, expected: Option<&str>| {
-            let reports = resolved(option, variables, setting).unwrap();
-            assert_eq!(reports.map(|reports| reports.dsn).as_deref(), expected);
-        };
-        let (own, sentrys) = ((DSN_VARIABLE, OWN), (DSN_SETTING, SENTRYS));
-        check(Some(OPTION), &[own, sentrys], Some(SETTING), Some(OPTION));
-        check(None, &[own, sentrys], Some(SETTING), Some(OWN));
-        check(None, &[sentrys], Some(SETTING), Some(SENTRYS));
-        check(None, &[], Some(SETTING), Some(SETTING));
-        check(None, &[], None, None);
-        check(None, &[], Some(""), None);
-        // RQ's documents have this for "none".
-        check(Some(""), &[own, sentrys], Some(SETTING), None);
-    }
-
-    #[test]
-    fn what_is_no_dsn_is_refused_without_being_shown() {
-        let check = |option, variables: &[(&str, &str)], setting, source: &str| {
-            let refusal = resolved(option, variables, setting).unwrap_err();
-            let reason = refusal.reason().unwrap_or_default();
-            assert!(matches!(refusal, Refusal::Usage { .. }), "{refusal:?}");
-            assert!(reason.starts_with(&format!("Invalid value for {source}: it is no DSN")), "{reason}");
-            assert!(!reason.contains("hush"), "{reason}");
-        };
-        check(Some("hush"), &[], None, "'--sentry-dsn'");
-        check(None, &[(DSN_VARIABLE, "https://hush@h")], None, "the variable 'RQ_SENTRY_DSN'");
-        check(None, &[(DSN_SETTING, "hush://h/1")], None, "the variable 'SENTRY_DSN'");
-        check(None, &[], Some("hush"), "the setting 'SENTRY_DSN'");
-        let refusal = resolved(Some(OPTION), &[("RQ_SENTRY_DEBUG", "maybe")], None).unwrap_err();
-        assert!(refusal.reason().unwrap_or_default().contains("'maybe' is neither true nor false"));
-        let refusal = resolved(Some(OPTION), &[("SENTRY_CA_CERTS", "/no/such/file")], None).unwrap_err();
-        assert!(
-            matches!(&refusal, Refusal::Failed(reason) if reason.contains("/no/such/file")),
-            "{refusal:?}"
-        );
-    }
-
-    #[test]
-    fn a_worker_is_told_the_same_and_no_key_in_its_arguments() {
-        let reports = resolved(Some(OPTION), &[("SENTRY_DEBUG", "true")], None).unwrap();
-        let (arguments, variable) = SentryArgs::of_worker(reports.as_ref());
-        assert_eq!(arguments, ["--sentry-debug=true"]);
-        assert_eq!(variable, Some((DSN_VARIABLE, OPTION.to_owned())));
-    }
-}
+mod tests;

@@ -50,7 +50,7 @@ pub(crate) struct Settings {
 pub(crate) struct Sentry<'a> {
     pub(crate) dsn: Option<(&'a str, &'a Origin)>,
     pub(crate) ca_certs: Option<(&'a str, &'a Origin)>,
-    pub(crate) debug: Option<(bool, &'a Origin)>,
+    pub(crate) debug: Option<(&'a str, &'a Origin)>,
 }
 
 impl Settings {
@@ -124,17 +124,13 @@ impl Settings {
     }
 
     /// What is said of Sentry.
-    pub(crate) fn sentry(&self) -> Result<Sentry<'_>, Refusal> {
-        let text = |field| self.table.first(field).map(|said| (said.text(), &said.origin));
-        let debug = text(Field::SentryDebug).map(|(text, origin)| match content::truth(text) {
-            Some(truth) => Ok((truth, origin)),
-            None => Err(Refusal::Failed(format!("{origin} is a boolean and must be \"True\" or \"False\"."))),
-        });
-        Ok(Sentry {
-            dsn: text(Field::SentryDsn),
-            ca_certs: text(Field::SentryCaCerts),
-            debug: debug.transpose()?,
-        })
+    pub(crate) fn sentry(&self) -> Sentry<'_> {
+        let said = |field| self.table.first(field).map(|said| (said.text(), &said.origin));
+        Sentry {
+            dsn: said(Field::SentryDsn),
+            ca_certs: said(Field::SentryCaCerts),
+            debug: said(Field::SentryDebug),
+        }
     }
 
     fn text(&self, field: Field) -> Option<&str> {

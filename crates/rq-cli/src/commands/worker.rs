@@ -27,7 +27,7 @@ use crate::output::say;
 use crate::paint::{Colour, Paint};
 use crate::pieces::Pieces;
 use crate::refusal::Refusal;
-use crate::sentry::{self, SentryArgs};
+use crate::sentry::SentryArgs;
 use crate::server::{PathUse, Server, Shared};
 use crate::settings::Settings;
 use crate::settings::origin::Origin;
@@ -221,7 +221,7 @@ pub(crate) fn run(mut args: Args, mut app: App) -> Result<(), Refusal> {
     let dequeue = dequeue_strategy(args.dequeue_strategy.as_deref())?;
     let format = args.logging.format(NAME)?;
     let webhooks = args.webhooks()?;
-    if let Some(reports) = args.sentry.resolve(NAME, sentry::environment, settings.sentry()?.into())? {
+    if let Some(reports) = args.sentry.resolve(NAME, settings.sentry())? {
         reports.join(&mut app.program, args.on_crash.unwrap_or_default())?;
     }
     let cron = args.cron(app.cron)?;

@@ -21,7 +21,7 @@ use crate::manager::supervise::supervise;
 use crate::names;
 use crate::paint::Paint;
 use crate::refusal::Refusal;
-use crate::sentry::{self, SentryArgs};
+use crate::sentry::SentryArgs;
 use crate::server::{PathUse, Shared};
 use crate::settings::handed::Handed;
 
@@ -102,7 +102,7 @@ pub(crate) fn run(mut args: Args, app: App) -> Result<(), Refusal> {
         return Err(Refusal::Unable(WorkerError::NoHandlers.to_string()));
     }
     let format = args.logging.format(NAME)?;
-    let reports = args.sentry.resolve(NAME, sentry::environment, settings.sentry()?.into())?;
+    let reports = args.sentry.resolve(NAME, settings.sentry())?;
     if args.queues.is_empty() {
         args.queues = settings.queues().unwrap_or_default().to_vec();
     }

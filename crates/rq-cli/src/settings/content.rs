@@ -126,7 +126,7 @@ fn truth_of(value: &Value) -> Result<String, String> {
 }
 
 /// What RQ takes a text for.
-pub(super) fn truth(text: &str) -> Option<bool> {
+pub(crate) fn truth(text: &str) -> Option<bool> {
     let text = text.to_lowercase();
     match (YES.contains(&text.as_str()), NO.contains(&text.as_str())) {
         (true, _) => Some(true),

@@ -92,8 +92,8 @@ const ALL: [Described; 25] = [
     in_both(Serializer, "SERIALIZER", &["RQ_SERIALIZER"], Some("pickle")),
     in_both(Executor, "EXECUTOR", &["RQ_WORKER_CLASS"], None),
     in_both(SentryDsn, "SENTRY_DSN", &["RQ_SENTRY_DSN", "SENTRY_DSN"], None),
-    in_both(SentryCaCerts, "SENTRY_CA_CERTS", &["RQ_SENTRY_CA_CERTS"], None),
-    in_both(SentryDebug, "SENTRY_DEBUG", &["RQ_SENTRY_DEBUG"], None),
+    in_both(SentryCaCerts, "SENTRY_CA_CERTS", &["RQ_SENTRY_CA_CERTS", "SENTRY_CA_CERTS"], None),
+    in_both(SentryDebug, "SENTRY_DEBUG", &["RQ_SENTRY_DEBUG", "SENTRY_DEBUG"], None),
     in_both(DictConfig, "DICT_CONFIG", &[], None),
 ];
 /// Other names of fields in files: what RQ calls an executor.

@@ -87,9 +87,9 @@ pub(crate) struct Args {
     pub(crate) own: Vec<Given>,
     #[command(flatten)]
     logging: Logging,
-    /// DEBUG, INFO, WARNING, ERROR or CRITICAL; --verbose and --quiet override it.
-    #[arg(short, long, help_heading = logging::HEADING, alias = "logging_level", value_name = "LEVEL", default_value = "INFO", value_parser = log::level)]
-    logging_level: Level,
+    /// DEBUG, INFO, WARNING, ERROR or CRITICAL; --verbose and --quiet override it [default: INFO].
+    #[arg(short, long, help_heading = logging::HEADING, alias = "logging_level", value_name = "LEVEL", value_parser = log::level)]
+    logging_level: Option<Level>,
     #[command(flatten)]
     shared: Shared,
 }
@@ -117,7 +117,11 @@ pub(crate) fn run(mut args: Args, app: App) -> Result<(), Refusal> {
     if let Some(remark) = &chosen.remark {
         note(Text::line(remark));
     }
-    let log = log::install(args.logging.level(args.logging_level), format, Paint::of_stdout());
+    let log = log::install(
+        args.logging.level(args.logging_level).unwrap_or(Level::INFO),
+        format,
+        Paint::of_stdout(),
+    );
     let name = fresh_name();
     let command = program.worker(&server, &handed, &args.of_worker(&chosen));
     let kind = Kind::command(&name, command).count(args.num_workers).naming(|_| fresh_name());

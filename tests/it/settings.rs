@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use rq_core::Call;
-use rq_tests::{Child, Folder, Python, Scratch, Stream, server};
+use rq_tests::{Child, Folder, Python, Scratch, Signal, Stream, server};
 
 use crate::rq_test::{Books, LIMIT, RqTest};
 
@@ -319,6 +319,25 @@ fn a_pool_decides_for_its_workers() {
     let did = stage.did("high", || stage.ours(&["worker-pool", "--burst", "-n", "2"], &[]));
     assert_eq!((did.database, did.queues.as_str()), (Some(2), "high"));
     assert_ne!(did.name, "w");
+}
+
+#[test]
+fn a_managers_entries_use_what_its_file_says() {
+    let text = "[settings]\nredis_url = \"{url}2\"\nqueues = [\"high\"]\nname = \"w\"\n\
+                [[worker]]\nname = \"emails\"\nexecutor = \"thread\"\n";
+    // No file that lies about is another one's.
+    let stage = Stage::new(&[("workers.conf", text), ("rq.toml", "[settings]\nqueues = [\"low\"]\n")]);
+    let runtime = stage.folder.path().to_str().unwrap().to_owned();
+    let mut manager = stage
+        .ours(&["manager", "-c", "workers.conf"], &[("XDG_RUNTIME_DIR", &runtime), ("RQ_CONFIG", "nosuch")]);
+    manager.wait_for_line("*** Listening on high...", LIMIT);
+    let started = manager.wait_for_line(": started with PID", LIMIT);
+    assert!(started.contains("Worker emails-1-"), "{started}");
+    let queue = stage.database(2).queue("high");
+    let job = queue.enqueue(Call::<i64>::to(JOB).arg(1).arg(2)).unwrap();
+    assert_eq!(job.wait(LIMIT).unwrap(), 3);
+    manager.signal(Signal::SIGTERM);
+    assert_eq!(manager.wait(LIMIT).code(), Some(0), "{}", manager.report());
 }
 
 #[test]

@@ -228,7 +228,10 @@ pub(crate) fn run(mut args: Args, app: App) -> Result<(), Refusal> {
         note(Text::line(remark));
     }
     // Before the worker is prepared: the processes that are forked then log in the same way.
-    let log = log::install(args.logging.level(args.logging_level), format, Paint::of_stdout());
+    let log = log::install(
+        &log::Plan::default_of(args.logging.level(args.logging_level), format),
+        Paint::of_stdout(),
+    )?;
     let pid_file = args.pid.clone();
     let mut options = args.options(&server);
     if let Some(source) = cron {

@@ -110,7 +110,10 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
     if let Some(remark) = &chosen.remark {
         note(Text::line(remark));
     }
-    let log = log::install(args.logging.level(args.logging_level), format, Paint::of_stdout());
+    let log = log::install(
+        &log::Plan::default_of(args.logging.level(args.logging_level), format),
+        Paint::of_stdout(),
+    )?;
     let name = fresh_name();
     let command = args.command(&program, &server, &chosen);
     let kind = Kind::command(&name, command).count(args.num_workers).naming(|_| fresh_name());

@@ -99,7 +99,8 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
         let reason = format!("there is no {FILE_DEFAULT} here, and this program has no cron");
         Refusal::usage(NAME, format!("Missing argument 'CONFIG_PATH': {reason}."))
     })?;
-    let log = log::install(args.logging_level.unwrap_or(Level::INFO), format, Paint::of_stdout());
+    let plan = settings.log_plan(&app.supervisor, log::Logger::Cron, args.logging_level, format)?;
+    let log = log::install(&plan, Paint::of_stdout())?;
     let log = log.start_threads();
     let ended = source.load().and_then(|cron| enqueue(&server, &cron, &source.name()));
     // What was logged comes before the reason.

@@ -146,7 +146,7 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
     });
     let handle = manager.handle();
     // Before the Manager forks: both processes log in the same way.
-    let log = log::install(level, format, Paint::of_stdout());
+    let log = log::install(&log::Plan::default_of(level, format), Paint::of_stdout())?;
     supervise(manager, log, move || {
         info!("Takes orders at {}", socket.display());
         watch.start(handle);

@@ -231,11 +231,9 @@ pub(crate) fn run(mut args: Args, app: App) -> Result<(), Refusal> {
         note(Text::line(remark));
     }
     // Before the worker is prepared: the processes that are forked then log in the same way.
-    let log = log::install(
-        args.logging.level(args.logging_level).unwrap_or(Level::INFO),
-        format,
-        Paint::of_stdout(),
-    );
+    let level = args.logging.level(args.logging_level);
+    let plan = settings.log_plan(&app.supervisor, log::Logger::Worker, level, format)?;
+    let log = log::install(&plan, Paint::of_stdout())?;
     let pid_file = args.pid.clone();
     let mut options = args.options(&server);
     if let Some(source) = cron {

@@ -117,11 +117,9 @@ pub(crate) fn run(mut args: Args, app: App) -> Result<(), Refusal> {
     if let Some(remark) = &chosen.remark {
         note(Text::line(remark));
     }
-    let log = log::install(
-        args.logging.level(args.logging_level).unwrap_or(Level::INFO),
-        format,
-        Paint::of_stdout(),
-    );
+    let level = args.logging.level(args.logging_level);
+    let plan = settings.log_plan(&app.supervisor, log::Logger::WorkerPool, level, format)?;
+    let log = log::install(&plan, Paint::of_stdout())?;
     let name = fresh_name();
     let command = program.worker(&server, &handed, &args.of_worker(&chosen));
     let kind = Kind::command(&name, command).count(args.num_workers).naming(|_| fresh_name());

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use rq_core::Call;
-use rq_tests::{Child, Folder, Python, Scratch, Stream, server};
+use rq_tests::{Child, Folder, Python, Scratch, Signal, Stream, server};
 
 use crate::rq_test::{Books, LIMIT, RqTest};
 
@@ -319,6 +319,47 @@ fn a_pool_decides_for_its_workers() {
     let did = stage.did("high", || stage.ours(&["worker-pool", "--burst", "-n", "2"], &[]));
     assert_eq!((did.database, did.queues.as_str()), (Some(2), "high"));
     assert_ne!(did.name, "w");
+}
+
+/// As Python's, for a worker and for those that a pool starts.
+#[test]
+fn a_log_is_as_its_dict_config_says() {
+    let text = "DICT_CONFIG = {\n    'version': 1,\n    'formatters': {'own': {'format': 'own: %(levelname)s %(message)s'}},\n    \
+                'handlers': {'console': {'class': 'logging.StreamHandler', 'formatter': 'own', 'stream': 'ext://sys.stdout'}},\n    \
+                'root': {'handlers': ['console'], 'level': 'INFO'},\n}\nREDIS_URL = '{url}1'\nQUEUES = ['high']\n";
+    let stage = Stage::new(&[("settings.py", text)]);
+    let listening = "own: INFO *** Listening on high...";
+    let args = ["worker", "--burst", "-c", "settings"];
+    for log in [stage.pythons(&args, &[]).succeed(LIMIT), stage.ours(&args, &[]).succeed(LIMIT)] {
+        assert!(log.lines().any(|line| line == listening), "{log}");
+    }
+    let pool = ["worker-pool", "--burst", "-n", "2", "-w", "thread", "-c", "settings"];
+    let log = stage.ours(&pool, &[]).succeed(LIMIT);
+    assert_eq!(log.lines().filter(|line| *line == listening).count(), 2, "{log}");
+    stage.write("settings.py", "\nDICT_CONFIG = {'version': 2}\n");
+    for command in ["worker", "worker-pool"] {
+        let said = stage.refused(&[command, "-c", "settings"], &[], 1);
+        assert!(said.starts_with("Error: settings.py, line 2: DICT_CONFIG cannot be used: "), "{said}");
+    }
+}
+
+#[test]
+fn a_managers_entries_use_what_its_file_says() {
+    let text = "[settings]\nredis_url = \"{url}2\"\nqueues = [\"high\"]\nname = \"w\"\n\
+                [[worker]]\nname = \"emails\"\nexecutor = \"thread\"\n";
+    // No file that lies about is another one's.
+    let stage = Stage::new(&[("workers.conf", text), ("rq.toml", "[settings]\nqueues = [\"low\"]\n")]);
+    let runtime = stage.folder.path().to_str().unwrap().to_owned();
+    let mut manager = stage
+        .ours(&["manager", "-c", "workers.conf"], &[("XDG_RUNTIME_DIR", &runtime), ("RQ_CONFIG", "nosuch")]);
+    manager.wait_for_line("*** Listening on high...", LIMIT);
+    let started = manager.wait_for_line(": started with PID", LIMIT);
+    assert!(started.contains("Worker emails-1-"), "{started}");
+    let queue = stage.database(2).queue("high");
+    let job = queue.enqueue(Call::<i64>::to(JOB).arg(1).arg(2)).unwrap();
+    assert_eq!(job.wait(LIMIT).unwrap(), 3);
+    manager.signal(Signal::SIGTERM);
+    assert_eq!(manager.wait(LIMIT).code(), Some(0), "{}", manager.report());
 }
 
 #[test]

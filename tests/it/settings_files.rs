@@ -89,6 +89,45 @@ for module in MODULES:
     print(json.dumps(plain))
 ";
 
+/// Configures Python's logging as RQ's worker does, in a process for each case, logs a line at each level, and prints what
+/// is not as the table has it.
+const LOG: &str = r"
+import logging.config, tempfile
+import rq.cli
+from rq.logutils import setup_loghandlers
+def log(case):
+    open('old.log', 'w').write('before\n')
+    for descriptor, name in ((1, 'out'), (2, 'err')):
+        os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
+    logging.config.dictConfig(case['config'])
+    # The command does so, and the worker that it starts.
+    setup_loghandlers(None)
+    setup_loghandlers(case['level'])
+    for level in ('debug', 'info', 'warning', 'error'):
+        getattr(logging.getLogger('rq.worker'), level)('a line at %s', level)
+    sys.stdout.flush()
+    sys.stderr.flush()
+def read(path):
+    return ''.join('0' if char.isdigit() else char for char in open(path).read())
+cases = json.load(open(CASES))
+for case in cases:
+    with tempfile.TemporaryDirectory() as folder:
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                os.chdir(folder)
+                log(case)
+                code = 0
+            finally:
+                os._exit(code)
+        code = os.waitpid(child, 0)[1]
+        written = {name: read(f'{folder}/{name}') for name in os.listdir(folder)}
+        if code != 0 or written != case['written']:
+            print(case['about'], code, written)
+print(len(cases), 'compared')
+";
+
 fn file(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/settings")).join(name)
 }
@@ -122,6 +161,15 @@ fn modules_give_what_their_import_gives() {
     }
 }
 
+/// What our log does with these is in the unit tests of `rq-cli`.
+#[test]
+fn the_table_of_dict_configs_is_pythons() {
+    let snippet = format!("CASES = {:?}\n{LOG}", file("dict_configs.json"));
+    let printed = Python::new(&Scratch::new()).run(&snippet);
+    let compared = printed.strip_suffix(" compared\n").and_then(|count| count.parse::<usize>().ok());
+    assert!(compared.is_some_and(|count| count > 30), "{printed}");
+}
+
 #[test]
 fn what_cannot_be_read_is_told() {
     for (name, line, says) in REFUSED {
@@ -136,7 +184,7 @@ fn what_cannot_be_read_is_told() {
 fn each_file_is_in_one_of_the_tables() {
     let known = READ.into_iter().chain(REFUSED.map(|(name, ..)| name)).map(|name| format!("{name}.py"));
     let mut known: Vec<String> = known.chain(TABLES.map(|name| format!("{name}.toml"))).collect();
-    known.push("README.md".to_owned());
+    known.extend(["README.md", "dict_configs.json"].map(str::to_owned));
     known.sort();
     let names = fs::read_dir(file("")).unwrap().map(|entry| entry.unwrap().file_name());
     let mut names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();

@@ -2,58 +2,63 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `log/plan.rs` | which lines go where |
+//! | `log/dict_config.rs` | the plan that a `DICT_CONFIG` is |
 //! | `log/format.rs` | `--log-format` and `--date-format` |
 //! | `log/line.rs` | one event made into one line |
-//! | `log/stream.rs` | where lines go, whether or not somebody reads them |
+//! | `log/sinks.rs` | a plan that is carried out |
+//! | `log/stream.rs`, `target.rs` | where lines go, whether or not somebody reads them |
 
-use std::fs::File;
-use std::io;
-use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
-use tracing::{Level, Metadata};
-use tracing_subscriber::fmt::MakeWriter;
+use tracing::Level;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
+pub(crate) use self::dict_config::Logger;
 pub(crate) use self::format::{DATE_DEFAULT, Format, LINE_DEFAULT};
 use self::line::Lines;
-use self::stream::{Standard, Stream};
+pub(crate) use self::plan::Plan;
+use self::sinks::Sinks;
+use self::stream::Stream;
 use crate::paint::Paint;
+use crate::refusal::Refusal;
 
+mod dict_config;
 mod format;
 mod line;
+mod plan;
+mod sinks;
 mod stream;
+mod target;
 
-/// Writes the log from now on: levels below ERROR to standard output, ERROR to standard error.
+/// Writes the log from now on, as it is planned. It fails where a file of the plan cannot be opened.
 ///
 /// A program that has installed a subscriber of its own keeps it.
-pub(crate) fn install(level: Level, format: Format, paint: Paint) -> Log {
-    let streams = Streams::of_this_process();
-    let all = streams.all();
-    let subscriber = tracing_subscriber::fmt()
-        .event_format(Lines::new(format.clone(), paint))
-        .with_writer(streams)
-        .with_max_level(level);
+pub(crate) fn install(plan: &Plan, paint: Paint) -> Result<Log, Refusal> {
+    let sinks = Sinks::open(plan, paint)?;
+    let streams = sinks.streams();
+    let subscriber = tracing_subscriber::registry().with(plan.filter()).with(sinks);
     // It fails where the program has one.
-    let streams = if subscriber.try_init().is_ok() { all } else { Vec::new() };
-    Log { streams, format }
+    let streams = if subscriber.try_init().is_ok() { streams } else { Vec::new() };
+    Ok(Log { streams })
 }
 
 /// The log of this process.
 #[derive(Debug)]
 pub(crate) struct Log {
-    /// None where the program has a log of its own.
-    streams: Vec<Arc<Stream>>,
-    format: Format,
+    /// None where the program has a log of its own; each with the format of its lines.
+    streams: Vec<(Arc<Stream>, Format)>,
 }
 
 impl Log {
     /// Has threads write it from now on, so that no reader holds up who logs. This process must not fork any more.
     pub(crate) fn start_threads(self) -> Threads {
-        for stream in &self.streams {
-            stream.start_thread(Lines::new(self.format.clone(), Paint::Plain));
-        }
-        Threads(self.streams)
+        let started = self.streams.into_iter().map(|(stream, format)| {
+            stream.start_thread(Lines::new(format, Paint::Plain));
+            stream
+        });
+        Threads(started.collect())
     }
 }
 
@@ -82,65 +87,4 @@ pub(crate) fn level(name: &str) -> Result<Level, String> {
 /// Python's name of a level.
 pub(crate) fn level_name(level: Level) -> &'static str {
     line::python_level(level).0
-}
-
-/// Where lines go. Each arrives whole.
-struct Streams {
-    out: Arc<Stream>,
-    err: Arc<Stream>,
-}
-
-impl Streams {
-    fn of_this_process() -> Streams {
-        let out = Stream::new(Standard::Out);
-        // Behind `2>&1`, say, and on terminals: then lines keep their order.
-        let err = if is_same_file(io::stdout(), io::stderr()) {
-            Arc::clone(&out)
-        } else {
-            Stream::new(Standard::Err)
-        };
-        Streams { out, err }
-    }
-
-    fn all(&self) -> Vec<Arc<Stream>> {
-        let mut all = vec![Arc::clone(&self.out)];
-        if !Arc::ptr_eq(&self.out, &self.err) {
-            all.push(Arc::clone(&self.err));
-        }
-        all
-    }
-}
-
-impl<'a> MakeWriter<'a> for Streams {
-    type Writer = &'a Stream;
-
-    fn make_writer(&'a self) -> &'a Stream {
-        &self.out
-    }
-
-    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> &'a Stream {
-        if *metadata.level() == Level::ERROR { &self.err } else { &self.out }
-    }
-}
-
-/// Whether two descriptors lead to the same file, pipe or terminal, as far as the system tells.
-fn is_same_file(one: impl AsFd, other: impl AsFd) -> bool {
-    let identity = |descriptor: &dyn AsFd| {
-        let file = File::from(descriptor.as_fd().try_clone_to_owned().ok()?);
-        let metadata = file.metadata().ok()?;
-        Some((metadata.dev(), metadata.ino()))
-    };
-    identity(&one).is_some_and(|one| identity(&other) == Some(one))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pipe_is_known_by_both_of_its_descriptors() {
-        let [(_, one), (_, other)] = [io::pipe().unwrap(), io::pipe().unwrap()];
-        assert!(is_same_file(&one, one.try_clone().unwrap()));
-        assert!(!is_same_file(&one, &other));
-    }
 }

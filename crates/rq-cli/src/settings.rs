@@ -15,11 +15,13 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use rq_core::{Codec, Keys, Value};
+use tracing::Level;
 
 use self::field::Field;
 use self::origin::Origin;
 use self::redis::Redis;
 use self::table::{Said, Table};
+use crate::log::{Format, Logger, Plan};
 use crate::output::note;
 use crate::refusal::Refusal;
 use crate::server::Server;
@@ -109,10 +111,25 @@ impl Settings {
     }
 
     /// RQ's configuration of the log: that of whoever started this worker, else the file's.
-    pub(crate) fn dict_config(&self, supervisor: &Supervisor) -> Result<Option<(Value, Origin)>, Refusal> {
+    fn dict_config(&self, supervisor: &Supervisor) -> Result<Option<(Value, Origin)>, Refusal> {
         match supervisor.dict_config()? {
             Some(handed) => Ok(Some((handed, Origin::Variable(handed::LOG_VARIABLE)))),
             None => Ok(self.dict_config_of_file().map(|(value, origin)| (value.clone(), origin.clone()))),
+        }
+    }
+
+    /// Where the lines of a log go, in this `format` unless a DICT_CONFIG has others; `level` is what the arguments say.
+    pub(crate) fn log_plan(
+        &self,
+        supervisor: &Supervisor,
+        logger: Logger,
+        level: Option<Level>,
+        format: Format,
+    ) -> Result<Plan, Refusal> {
+        match self.dict_config(supervisor)? {
+            None => Ok(Plan::default_of(level.unwrap_or(Level::INFO), format)),
+            Some((config, origin)) => Plan::from_dict_config(&config, logger, level, format)
+                .map_err(|reason| Refusal::Failed(format!("{origin}: DICT_CONFIG cannot be used: {reason}"))),
         }
     }
 

@@ -87,9 +87,9 @@ pub(crate) struct Args {
     _app: Option<PathBuf>,
     #[command(flatten)]
     logging: Logging,
-    /// DEBUG, INFO, WARNING, ERROR or CRITICAL; --verbose and --quiet override it. All about the log is for the workers, too.
-    #[arg(long = "logging_level", help_heading = logging::HEADING, alias = "logging-level", value_name = "LEVEL", default_value = "INFO", value_parser = log::level)]
-    logging_level: Level,
+    /// DEBUG, INFO, WARNING, ERROR or CRITICAL; --verbose and --quiet override it [default: INFO]. All about the log is for the workers, too.
+    #[arg(long = "logging_level", help_heading = logging::HEADING, alias = "logging-level", value_name = "LEVEL", value_parser = log::level)]
+    logging_level: Option<Level>,
 }
 
 /// Whether this is the command that the arguments of a program name, and none of two words.
@@ -111,7 +111,7 @@ pub(crate) fn file(named: Option<&PathBuf>, command: &str, else_say: &str) -> Re
 
 pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
     let format = args.logging.format(NAME)?;
-    let level = args.logging.level(args.logging_level);
+    let level = args.logging.level(args.logging_level).unwrap_or(Level::INFO);
     let source = Source {
         path: file(args.config.as_ref(), NAME, "")?,
         program: Program::this(&app.arguments)?,
@@ -146,7 +146,7 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
     });
     let handle = manager.handle();
     // Before the Manager forks: both processes log in the same way.
-    let log = log::install(level, format, Paint::of_stdout());
+    let log = log::install(&log::Plan::default_of(level, format), Paint::of_stdout())?;
     supervise(manager, log, move || {
         info!("Takes orders at {}", socket.display());
         watch.start(handle);

@@ -202,9 +202,9 @@ pub(crate) struct Args {
     pub(crate) own: Vec<Given>,
     #[command(flatten)]
     logging: Logging,
-    /// DEBUG, INFO, WARNING, ERROR or CRITICAL; --verbose and --quiet override it.
-    #[arg(long = "logging_level", help_heading = logging::HEADING, alias = "logging-level", value_name = "LEVEL", default_value = "INFO", value_parser = log::level)]
-    logging_level: Level,
+    /// DEBUG, INFO, WARNING, ERROR or CRITICAL; --verbose and --quiet override it [default: INFO].
+    #[arg(long = "logging_level", help_heading = logging::HEADING, alias = "logging-level", value_name = "LEVEL", value_parser = log::level)]
+    logging_level: Option<Level>,
     /// Log the ids of jobs alone, not what is called with which arguments.
     #[arg(long, help_heading = logging::HEADING)]
     disable_job_desc_logging: bool,
@@ -228,7 +228,9 @@ pub(crate) fn run(mut args: Args, mut app: App) -> Result<(), Refusal> {
     let server = settings.server()?;
     chosen.remark();
     // Before the worker is prepared: the processes that are forked then log in the same way.
-    let log = log::install(args.logging.level(args.logging_level), format, Paint::of_stdout());
+    let level = args.logging.level(args.logging_level);
+    let plan = settings.log_plan(&app.supervisor, log::Logger::Worker, level, format)?;
+    let log = log::install(&plan, Paint::of_stdout())?;
     let pid_file = args.pid.clone();
     let mut options = args.options(&server);
     if let Some(source) = cron {

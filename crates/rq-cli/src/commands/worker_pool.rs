@@ -81,9 +81,9 @@ pub(crate) struct Args {
     pub(crate) own: Vec<Given>,
     #[command(flatten)]
     logging: Logging,
-    /// DEBUG, INFO, WARNING, ERROR or CRITICAL; --verbose and --quiet override it.
-    #[arg(short, long, help_heading = logging::HEADING, alias = "logging_level", value_name = "LEVEL", default_value = "INFO", value_parser = log::level)]
-    logging_level: Level,
+    /// DEBUG, INFO, WARNING, ERROR or CRITICAL; --verbose and --quiet override it [default: INFO].
+    #[arg(short, long, help_heading = logging::HEADING, alias = "logging_level", value_name = "LEVEL", value_parser = log::level)]
+    logging_level: Option<Level>,
     #[command(flatten)]
     shared: Shared,
 }
@@ -110,7 +110,9 @@ pub(crate) fn run(mut args: Args, app: App) -> Result<(), Refusal> {
     let handed = Handed::new(&settings)?;
     let program = Program::this(&app.arguments)?;
     chosen.remark();
-    let log = log::install(args.logging.level(args.logging_level), format, Paint::of_stdout());
+    let level = args.logging.level(args.logging_level);
+    let plan = settings.log_plan(&app.supervisor, log::Logger::WorkerPool, level, format)?;
+    let log = log::install(&plan, Paint::of_stdout())?;
     let name = fresh_name();
     let (of_sentry, dsn) = SentryArgs::of_worker(reports.as_ref());
     let mut command = program.worker(&server, &handed, &args.of_worker(&chosen, of_sentry));

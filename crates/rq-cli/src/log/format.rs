@@ -8,10 +8,16 @@ pub(crate) struct Format {
     pub(super) pieces: Vec<Piece>,
     /// For `strftime`.
     pub(super) date: String,
+    /// Whether milliseconds follow, as they do in Python where no format of the time is given.
+    pub(super) has_milliseconds: bool,
 }
 
 /// RQ's `--log-format`.
 pub(crate) const LINE_DEFAULT: &str = "%(asctime)s %(message)s";
+/// The line of Python's logging.
+const LINE_OF_PYTHON: &str = "%(message)s";
+/// The time of Python's logging, before the milliseconds.
+const DATE_OF_PYTHON: &str = "%Y-%m-%d %H:%M:%S";
 /// RQ's `--date-format`.
 pub(crate) const DATE_DEFAULT: &str = "%H:%M:%S";
 
@@ -42,7 +48,13 @@ impl Format {
         let probe = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
         jiff::fmt::strtime::format(date, &probe)
             .map_err(|error| format!("'{date}' is no format of a time: {error}"))?;
-        Ok(Format { pieces: pieces(line)?, date: date.to_owned() })
+        Ok(Format { pieces: pieces(line)?, date: date.to_owned(), has_milliseconds: false })
+    }
+
+    /// What Python's `logging.Formatter(line, date)` has; what is not given is as in Python, and not as in RQ.
+    pub(super) fn of_python(line: Option<&str>, date: Option<&str>) -> Result<Format, String> {
+        let format = Format::new(line.unwrap_or(LINE_OF_PYTHON), date.unwrap_or(DATE_OF_PYTHON))?;
+        Ok(Format { has_milliseconds: date.is_none(), ..format })
     }
 }
 

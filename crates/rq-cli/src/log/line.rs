@@ -6,10 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use jiff::{Timestamp, tz::TimeZone};
 use rq_core::Shown;
 use tracing::field::Visit;
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
-use tracing_subscriber::registry::LookupSpan;
+use tracing::{Event, Level};
 
 use super::format::{Field, Format, Piece};
 use crate::paint::{Colour, Paint};
@@ -40,7 +37,11 @@ impl Lines {
             let text = jiff::fmt::strtime::format(&self.format.date, &local).map_err(|_| fmt::Error)?;
             *second = (now.as_second(), text);
         }
-        out.write_str(&second.1)
+        out.write_str(&second.1)?;
+        match self.format.has_milliseconds {
+            true => write!(out, ",{:03}", now.subsec_millisecond()),
+            false => Ok(()),
+        }
     }
 
     /// Writes a line whose message `message` writes.
@@ -78,6 +79,13 @@ impl Lines {
         out.write_char('\n')
     }
 
+    /// Writes the line of an event.
+    pub(super) fn write_event(&self, event: &Event<'_>, out: &mut dyn Write) -> fmt::Result {
+        let metadata = event.metadata();
+        let message = &mut |out: &mut dyn Write| self.write_message(event, out);
+        self.write_line(*metadata.level(), metadata.target(), message, out)
+    }
+
     fn write_message(&self, event: &Event<'_>, out: &mut dyn Write) -> fmt::Result {
         let ours = is_ours(event.metadata().target());
         if ours && self.paint == Paint::Coloured {
@@ -87,18 +95,6 @@ impl Lines {
             return out.write_str(painted.into_text(self.paint).as_str());
         }
         write!(out, "{}", Shown::message(Message { event, with_fields: !ours }))
-    }
-}
-
-impl<S, N> FormatEvent<S, N> for Lines
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let metadata = event.metadata();
-        let message = &mut |out: &mut dyn Write| self.write_message(event, out);
-        self.write_line(*metadata.level(), metadata.target(), message, &mut out)
     }
 }
 
@@ -201,41 +197,33 @@ impl Visit for PaintedMessage {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
     use std::sync::Arc;
 
-    use tracing_subscriber::fmt::MakeWriter;
+    use tracing::Subscriber;
+    use tracing_subscriber::Layer;
+    use tracing_subscriber::layer::{Context, SubscriberExt};
 
     use super::super::format::{DATE_DEFAULT, LINE_DEFAULT};
     use super::*;
 
-    #[derive(Clone, Default)]
-    struct Kept(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Kept {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
+    /// Keeps lines.
+    struct Kept {
+        lines: Lines,
+        text: Arc<Mutex<String>>,
     }
 
-    impl<'a> MakeWriter<'a> for Kept {
-        type Writer = Kept;
-
-        fn make_writer(&'a self) -> Kept {
-            self.clone()
+    impl<S: Subscriber> Layer<S> for Kept {
+        fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+            self.lines.write_event(event, &mut *self.text.lock().unwrap()).unwrap();
         }
     }
 
     fn logged(format: &str, paint: Paint, log: impl FnOnce()) -> String {
-        let kept = Kept::default();
+        let text = Arc::new(Mutex::new(String::new()));
         let lines = Lines::new(Format::new(format, DATE_DEFAULT).unwrap(), paint);
-        let subscriber = tracing_subscriber::fmt().event_format(lines).with_writer(kept.clone()).finish();
-        tracing::subscriber::with_default(subscriber, log);
-        String::from_utf8(kept.0.lock().unwrap().clone()).unwrap()
+        let kept = Kept { lines, text: Arc::clone(&text) };
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(kept), log);
+        text.lock().unwrap().clone()
     }
 
     const MESSAGE: &str = "%(message)s";

@@ -1,4 +1,4 @@
-//! [`Stream`]: standard output or standard error, which its reader may stop reading.
+//! [`Stream`]: standard output, standard error or a file, whose reader may stop reading.
 //!
 //! To write to a full pipe is to wait for its reader, and a worker has one thread for its claims, its leases and its
 //! signals. So lines wait in a buffer, and a thread of the stream's own writes them. What does not fit into the buffer
@@ -12,17 +12,15 @@
 //! prints to that pipe at the end and waits for ever; its buffer counts lines, and a line may have 32 KB; and it says
 //! nowhere in the log how many it has dropped.
 
-use std::io::{self, Write};
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::poll::PollTimeout;
 use tracing::Level;
 
 use super::line::Lines;
-use crate::output::has_room;
+use super::target::Target;
 
 /// How much waits for the reader: some 40,000 lines, which at a line a millisecond is more than half a minute. As much
 /// again may be on its way to the reader.
@@ -40,54 +38,10 @@ const STALL_MAX: Duration = Duration::from_millis(500);
 /// How long it waits for one that takes little at a time: half of what `docker stop` allows for an end.
 const FLUSH_MAX: Duration = Duration::from_secs(5);
 
-/// Which of the two.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Standard {
-    Out,
-    Err,
-}
-
-impl Standard {
-    fn write(self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Standard::Out => io::stdout().write(bytes),
-            Standard::Err => io::stderr().write(bytes),
-        }
-    }
-
-    /// Writes out what the program has printed and not ended with a line end; only standard output keeps that back.
-    fn flush(self) -> io::Result<()> {
-        match self {
-            Standard::Out => io::stdout().flush(),
-            Standard::Err => Ok(()),
-        }
-    }
-
-    fn wait_for_room(self) {
-        match self {
-            Standard::Out => has_room(io::stdout(), PollTimeout::NONE),
-            Standard::Err => has_room(io::stderr(), PollTimeout::NONE),
-        };
-    }
-
-    /// Never fails: where the stream is closed, as behind `| head`, all is dropped, and the worker goes on.
-    fn write_all(self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            match self.write(bytes) {
-                Ok(count @ 1..) => bytes = &bytes[count..],
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // Whoever shares the pipe may have made it so; and it has a reader.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_for_room(),
-                Ok(0) | Err(_) => return,
-            }
-        }
-    }
-}
-
-/// A standard stream, and the lines that wait for it.
+/// What is written to, and the lines that wait for it.
 #[derive(Debug)]
 pub(super) struct Stream {
-    standard: Standard,
+    target: Target,
     state: Mutex<State>,
     /// A line waits, or the end has come; and its thread has ended.
     changed: Condvar,
@@ -110,8 +64,8 @@ struct State {
 }
 
 impl Stream {
-    pub(super) fn new(standard: Standard) -> Arc<Stream> {
-        Arc::new(Stream { standard, state: Mutex::default(), changed: Condvar::new() })
+    pub(super) fn new(target: Target) -> Arc<Stream> {
+        Arc::new(Stream { target, state: Mutex::default(), changed: Condvar::new() })
     }
 
     /// Writes a line, with its end; or has it wait for the thread, if there is one.
@@ -119,7 +73,7 @@ impl Stream {
         let mut state = self.lock();
         if !state.has_thread {
             drop(state);
-            return self.standard.write_all(line);
+            return self.target.write_all(line);
         }
         // One that would fit behind those that were dropped is dropped as well, as the count stands in one place.
         if state.dropped > 0 || state.waiting.len() + line.len() > WAITING_BYTES_MAX {
@@ -168,14 +122,14 @@ impl Stream {
             let mut rest = &batch[..];
             while !rest.is_empty() {
                 let (piece, behind) = rest.split_at(piece_len(rest));
-                self.timed(|| self.standard.write_all(piece));
+                self.timed(|| self.target.write_all(piece));
                 rest = behind;
             }
             batch.clear();
             batch.shrink_to(ROOM_BYTES);
         }
         // Left to the end of the process, this could hold it up.
-        self.timed(|| drop(self.standard.flush()));
+        self.timed(|| drop(self.target.flush()));
         self.lock().has_thread = false;
         self.changed.notify_all();
     }
@@ -209,17 +163,6 @@ impl Stream {
     }
 }
 
-impl Write for &Stream {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.put(line);
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 fn about_dropped(lines: &Lines, dropped: u64) -> String {
     let mut line = String::new();
     let lines_were = if dropped == 1 { "line of this log was" } else { "lines of this log were" };
@@ -245,7 +188,7 @@ mod tests {
 
     /// A stream whose thread there only seems to be.
     fn unwritten() -> Arc<Stream> {
-        let stream = Stream::new(Standard::Err);
+        let stream = Stream::new(Target::Err);
         stream.lock().has_thread = true;
         stream
     }

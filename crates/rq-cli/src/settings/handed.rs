@@ -7,6 +7,7 @@ use rq_core::{Codec, Value};
 use super::Settings;
 use super::field::Field;
 use super::sources::CONFIG_VARIABLE;
+use crate::log::{DATE_DEFAULT, Format, LINE_DEFAULT, Logger, Plan};
 use crate::refusal::Refusal;
 
 /// The DICT_CONFIG of whoever starts a worker, as JSON.
@@ -42,6 +43,9 @@ impl Handed {
         if let Some((value, origin)) = settings.dict_config_of_file() {
             let refuse =
                 |reason: String| Refusal::Failed(format!("{origin}: DICT_CONFIG cannot be used: {reason}"));
+            // Each worker would say it once more.
+            let format = Format::new(LINE_DEFAULT, DATE_DEFAULT).map_err(refuse)?;
+            Plan::from_dict_config(value, Logger::Worker, None, format).map_err(refuse)?;
             let json = Codec::Json.encode_value(value).map_err(|error| refuse(error.to_string()))?;
             if json.len() > LOG_BYTES_MAX {
                 return Err(refuse(format!("it is longer than {LOG_BYTES_MAX} bytes")));

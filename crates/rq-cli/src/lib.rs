@@ -65,8 +65,8 @@ pub use app::App;
 /// What jobs and `main` are written with; all else of a producer's is in `rq-core`.
 pub use rq_core::{
     ArgumentError, BlockOnError, BoxError, Call, Callback, Codec, Context, DeathPenalty, End, EndFailure,
-    EndValue, ExceptionHandler, Extensions, Failure, Guard, Handlers, Job, JobMiddleware, JobOutcome, Next,
-    Payload, Repeat, Result, Retry, StateError, States, Value, handlers,
+    EndValue, Ender, ExceptionHandler, Extensions, Failure, Guard, Handlers, Job, JobMiddleware, JobOutcome,
+    Next, Payload, Repeat, Result, Retry, StateError, States, Value, handlers,
 };
 /// What an executor of the program's own is made of, for [`App::executor`].
 pub use rq_core::{CallbackKind, Ended, Execution, ExecutionId, Executor, Host, Interrupt, Stop, Task, Want};

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::block_on::BlockOnError;
 use crate::current;
+use crate::ender::Ender;
 use crate::error::Error;
 use crate::execution::ExecutionId;
 use crate::extensions::Extensions;
@@ -142,9 +143,15 @@ impl Context {
         &self.0.execution
     }
 
-    /// When the job's time is up; `None` for no limit.
+    /// When the job's time is up; `None` for no limit, and where a death penalty [replaces
+    /// it](crate::DeathPenalty::replaces_limit) that nobody knows of beforehand.
     pub fn deadline(&self) -> Option<Instant> {
         self.0.interrupt.deadline()
+    }
+
+    /// By which a death penalty ends this job, or the callback that runs, from any thread.
+    pub fn ender(&self) -> Ender {
+        Ender::new(&self.0.interrupt)
     }
 
     /// Fails once the job has to end: its time is up, or it was asked to stop.

@@ -32,7 +32,7 @@
 //! * inspecting Redis: [`Job`], [`JobResult`], [`ExecutionRecord`], [`WorkerRecord`], [`Status`], [`Keys`]
 //! * texts for people: [`Shown`], for what others have written
 //! * payloads, from `rq-wire`: [`Codec`], [`Value`], [`Payload`]
-//! * extenders: [`Executor`] with [`Host`] and [`Interrupt`], [`DeathPenalty`], [`ExceptionHandler`],
+//! * extenders: [`Executor`] with [`Host`] and [`Interrupt`], [`DeathPenalty`] with [`Ender`], [`ExceptionHandler`],
 //!   [`JobMiddleware`] with [`Next`] and [`JobOutcome`]
 //! * workers and tools of RQ, with the feature `worker`: `steps` and `link`, what is sent to Redis and how;
 //!   `Conclusion`, what becomes of a job that ran; `Prepared`, a job about to run; `panics`, which catches the panics
@@ -108,6 +108,7 @@ mod dependency;
 #[cfg(feature = "worker")]
 mod due_call;
 mod end;
+mod ender;
 mod enqueue_middleware;
 mod entry;
 mod error;
@@ -176,6 +177,7 @@ pub use dependency::Dependency;
 #[cfg(feature = "worker")]
 pub use due_call::{CallsFor, DUE_CALL_LIMIT_MAX, DueCall, DueCallError};
 pub use end::{End, EndFailure, EndValue};
+pub use ender::Ender;
 pub use enqueue_middleware::{EnqueueMiddleware, EnqueueOutcome};
 pub use entry::Entry;
 pub use error::Error;

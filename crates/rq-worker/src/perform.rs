@@ -24,6 +24,8 @@ pub struct Jobs {
     handlers: Handlers,
     states: Arc<States>,
     death_penalties: Vec<Arc<dyn DeathPenalty>>,
+    /// Whether those alone decide when the time of a callback is up; that of a job its worker leaves to them.
+    replaces_limits: bool,
     middleware: Vec<Arc<dyn JobMiddleware>>,
     runtime: Arc<SideRuntime>,
 }
@@ -37,6 +39,7 @@ impl Jobs {
         if program.handlers.is_empty() {
             return Err(LaunchError::NoHandlers);
         }
+        let replaces_limits = program.replaces_limits();
         let Program {
             handlers,
             mut states,
@@ -52,7 +55,7 @@ impl Jobs {
         states.block_on_by(Box::new(move |future| blocks.block_on(future)));
         let states = Arc::new(states);
         let preloads = Preloads { functions: preloads, states: Arc::clone(&states) };
-        Ok((Jobs { handlers, states, death_penalties, middleware, runtime }, preloads))
+        Ok((Jobs { handlers, states, death_penalties, replaces_limits, middleware, runtime }, preloads))
     }
 
     /// What drives the I/O of async code beside the jobs, in this process.
@@ -77,10 +80,9 @@ impl Jobs {
         let (interrupt, states) = (Arc::clone(site.interrupt()), Arc::clone(&self.states));
         let context = Context::new(Arc::clone(job), id.clone(), interrupt, host, states);
         let outcome = match task {
-            Task::Callback { name, end, .. } => {
-                self.perform(&context, site, &[], || self.handlers.prepare_callback(name, end.clone()))
-            }
-            _ => self.perform(&context, site, &self.middleware, || self.handlers.prepare(job)),
+            Task::Callback { name, end, limit, .. } => self
+                .perform(&context, site, *limit, &[], || self.handlers.prepare_callback(name, end.clone())),
+            _ => self.perform(&context, site, job.limit(), &self.middleware, || self.handlers.prepare(job)),
         }?;
         let mut ended = Ended { outcome, ran: began.elapsed(), called_back: false };
         // What its arguments were is free by now, in the heap of this thread.
@@ -102,23 +104,24 @@ impl Jobs {
     fn call_back(&self, context: &Context, site: &impl Site, ended: &mut Ended) {
         for kind in CallbackKind::WHERE_IT_RAN {
             let Some(due) = self.handlers.due_callback(kind, context, &ended.outcome) else { continue };
-            if !site.begin_callback(kind, due.limit) {
+            if !site.begin_callback(kind, due.limit.filter(|_| !self.replaces_limits)) {
                 return;
             }
             ended.called_back |= kind == CallbackKind::Failure;
             // Short or not, the job itself has run, so that it cannot be given back any more.
-            let outcome = self.perform(context, site, &[], || Ok(due.prepared));
+            let outcome = self.perform(context, site, due.limit, &[], || Ok(due.prepared));
             if let Err(failure) = outcome.unwrap_or_else(|want| Err(Failure::Executor(want.to_string()))) {
                 ended.outcome = Err(failure);
             }
         }
     }
 
-    /// Runs what `prepare` yields, with the death penalties armed and within `middleware`.
+    /// Runs what `prepare` yields, with the death penalties armed for `limit`, and within `middleware`.
     fn perform(
         &self,
         context: &Context,
         site: &impl Site,
+        limit: Option<Duration>,
         middleware: &[Arc<dyn JobMiddleware>],
         prepare: impl FnOnce() -> Result<Prepared, Failure>,
     ) -> Result<JobOutcome, Want> {
@@ -130,7 +133,6 @@ impl Jobs {
             if prepared.is_async() {
                 site.get_ready()?;
             }
-            let limit = site.interrupt().limit();
             let arm = |penalty: &Arc<dyn DeathPenalty>| penalty.arm(context, limit);
             // Disarmed with the end of this closure, and so as well when the job panics.
             let _armed: Vec<_> = self.death_penalties.iter().map(arm).collect();
@@ -140,7 +142,9 @@ impl Jobs {
                 run_within(middleware, prepared, context, site)
             }
         };
-        panics::catch(perform).unwrap_or_else(|panic| Ok(Err(Failure::Panic(panic))))
+        let outcome = panics::catch(perform).unwrap_or_else(|panic| Ok(Err(Failure::Panic(panic))));
+        site.interrupt().disarm();
+        outcome
     }
 }
 

@@ -72,6 +72,11 @@ impl Program {
     pub fn new(handlers: Handlers) -> Program {
         Program { handlers, ..Program::default() }
     }
+
+    /// Whether a death penalty [replaces the limits](DeathPenalty::replaces_limit) of jobs and callbacks.
+    pub fn replaces_limits(&self) -> bool {
+        self.death_penalties.iter().any(|penalty| penalty.replaces_limit())
+    }
 }
 
 impl fmt::Debug for Program {

@@ -380,11 +380,19 @@ fn launch<L: Launch>(
     }
     observers.append(&mut program.observers);
     let callback_names = program.handlers.callback_names().collect();
+    let replaces_limits = program.replaces_limits();
     let executor = L::launch(program, &options, own).map_err(|error| match error {
         LaunchError::NoHandlers => WorkerError::NoHandlers,
         source => WorkerError::Launch { executor: L::NAME, source },
     })?;
-    let parts =
-        Parts { options, executor_name: L::NAME, executor, callback_names, exception_handlers, observers };
+    let parts = Parts {
+        options,
+        executor_name: L::NAME,
+        executor,
+        callback_names,
+        replaces_limits,
+        exception_handlers,
+        observers,
+    };
     Ok(PreparedWorker { parts: Some(parts) })
 }

@@ -1,7 +1,8 @@
 //! An `rq` with the jobs that the tests enqueue; `rq_tests::jobs` lists them.
 //!
 //! `RQ_TEST_APP` says what else it is: `empty`, as the stock `rq`, which has no jobs; `watched`, which says what its
-//! preload, death penalties and exception handlers see; `service`, which runs two workers in a runtime of its own;
+//! preload, death penalties and exception handlers see; `middleware`, which has some around its jobs; `no-limit`,
+//! `half-limit` and `double-limit`, whose death penalty replaces the limits of jobs; `service`, which runs two workers in a runtime of its own;
 //! `late-service`, which gets to that too late; `async-main`, which calls `rq_cli::main` in a runtime; `plain`, a worker
 //! without a command line and without a Redis; `states`, which has all kinds of them; `model`, which has a file for
 //! one; `cron`, which has an entry; `pieces`, which has some of each kind for its command line to name; `broken-state` and `panic-in-preload`,
@@ -11,6 +12,7 @@
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use rq_cli::{App, Cron};
@@ -27,6 +29,10 @@ fn main() -> ExitCode {
     let app = match std::env::var("RQ_TEST_APP").as_deref() {
         Ok("empty") => App::new(Handlers::new()),
         Ok("watched") => watched(App::new(jobs::handlers())),
+        Ok("middleware") => jobs::middleware::app(jobs::handlers()),
+        Ok("no-limit") => App::new(jobs::handlers()).death_penalty(Scaled(None)),
+        Ok("half-limit") => App::new(jobs::handlers()).death_penalty(Scaled(Some(0.5))),
+        Ok("double-limit") => App::new(jobs::handlers()).death_penalty(Scaled(Some(2.0))),
         Ok("service") => return told(service()),
         Ok("late-service") => return told(late_service()),
         Ok("plain") => return Worker::new(jobs::handlers()).url(NO_REDIS).run(),
@@ -156,6 +162,28 @@ fn tell(handler: &str, job: &Job, failure: &Failure) {
 fn say(line: String) {
     // A test that reads no more misses nothing.
     let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+}
+
+/// A death penalty that replaces the limit by so many times as much, or by none.
+struct Scaled(Option<f64>);
+
+impl DeathPenalty for Scaled {
+    fn arm(&self, ctx: &Context, limit: Option<Duration>) -> Box<dyn Guard> {
+        assert_eq!(ctx.deadline(), None, "nobody knows of it");
+        let Some((limit, factor)) = limit.zip(self.0) else { return Box::new(()) };
+        let (limit, ender) = (limit.mul_f64(factor), ctx.ender());
+        let (armed, called_off) = channel::<()>();
+        std::thread::spawn(move || {
+            if called_off.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+                ender.time_out(limit);
+            }
+        });
+        Box::new(armed)
+    }
+
+    fn replaces_limit(&self) -> bool {
+        true
+    }
 }
 
 /// A death penalty that says when it is armed and when it is called off.

@@ -29,6 +29,7 @@ mod steady;
 mod suspend;
 mod trial;
 mod verdict;
+mod worker;
 
 use row::Row;
 
@@ -45,6 +46,7 @@ const TABLES: &[Table] = &[
     Table { command: "requeue", rows: requeue::rows },
     Table { command: "suspend", rows: suspend::rows },
     Table { command: "resume", rows: resume::rows },
+    Table { command: "worker", rows: worker::rows },
 ];
 
 fn check(command: &str) {
@@ -82,4 +84,9 @@ fn suspend_does_what_pythons_does() {
 #[test]
 fn resume_does_what_pythons_does() {
     check("resume");
+}
+
+#[test]
+fn worker_does_what_pythons_does() {
+    check("worker");
 }

@@ -5,6 +5,7 @@ pub(super) const ALWAYS: &[&str] = &[
     "rq:job:* .execution",
     "rq:job:* .settled",
     "rq:job:* .requeued",
+    "rq:worker:* .process",
     "rq:claims:*",
     "rq:leases *",
     "rq:maintained*",
@@ -19,11 +20,29 @@ pub(super) const UNREACHABLE: &str =
 pub(super) const SUGGESTION: &str = "The nearest option alone is suggested.";
 pub(super) const FIRST_EXTRA: &str = "The first argument that is too many is named alone.";
 
+pub(super) const ERROR_WORD: &str = "All errors begin with `Error:`.";
+pub(super) const SINGULAR: &str = "One job and one second are singular.";
+pub(super) const DEBUG: &str = "At DEBUG each program tells what goes on within it.";
+pub(super) const FAILURE: &str =
+    "A failure is told with the call and the error; there is no traceback of Python's.";
+pub(super) const HORSE: &str =
+    "The worker writes all lines of its log. Python's work horse writes those of its job.";
+pub(super) const FORMATS: &str =
+    "A format that cannot be written is refused at the start, and not with each line.";
+pub(super) const SCHEDULER: &str =
+    "The scheduler is a part of the worker, and no process that is started and stopped.";
+pub(super) const IDLE_STOP: &str = "A worker that was asked to stop says so when it leaves, idle or not.";
+pub(super) const CLIENT_NAME: &str = "A worker of any name that Redis takes is named to it.";
+
 // What is refused
 pub(super) const SENSELESS: &str =
     "What makes no sense is refused, as a usage error, before anything is done.";
 pub(super) const EMPTY_NAME: &str =
     "An empty name is a mistake of a script, such as a variable that is not set.";
+pub(super) const NO_NUMBER: &str =
+    "A number that means nothing, such as a time of less than a second, is refused.";
+pub(super) const TOGETHER: &str = "Options that contradict each other are a usage error.";
+pub(super) const COMMA: &str = "A comma parts the names of queues in a worker's record.";
 pub(super) const NEVER_RUN: &str = "What no worker could run, or nobody could find again, is not enqueued.";
 pub(super) const TAKEN_ID: &str = "A job that waits or runs is not overwritten, and no id is queued twice.";
 
@@ -38,6 +57,13 @@ pub(super) const SETTINGS: &str = "A settings module is Python, which is not run
 pub(super) const PATHS: &str = "No Python is imported, so its search path is not needed; a note says so.";
 pub(super) const CODECS: &str =
     "A serializer is one of pickle, json and bincode; a word for another is refused by all commands.";
+
+pub(super) const ANY_CODEC: &str = "Workers read each payload in the serializer that it was written in.";
+pub(super) const WORKER_CLASSES: &str =
+    "How jobs run is chosen with -w, and RQ's own classes stand for the nearest way, which a note names.";
+pub(super) const PYTHONS_JOBS: &str =
+    "Where Python finds jobs is of no use to a Rust program, which has its own.";
+pub(super) const HANDLERS: &str = "Exception handlers are functions of the program.";
 
 // What is done
 pub(super) const REQUEUED_TTL: &str =

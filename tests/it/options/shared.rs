@@ -25,7 +25,7 @@ pub(super) fn rows(command: &str, arguments: &str, start: Start) -> Vec<Row> {
             ),
             start,
         ),
-        same(line("--nosuch"), start),
+        same(line("--zzz"), start),
         differs(line("--help"), start, &["stdout"], help, Says("Connection:"), HELP).of_all("--help"),
         same(format!("{} -u", line("").trim_end()), start),
     ]

@@ -56,8 +56,8 @@ const FILES: &[(&str, &str)] = &[
 ];
 
 impl Start {
-    /// Puts it there.
-    pub(super) fn prepare(self, scratch: &Scratch, folder: &Path) {
+    /// Puts it there, and keeps there what lives as long as what is returned.
+    pub(super) fn prepare(self, scratch: &Scratch, folder: &Path) -> Option<redis::Connection> {
         fill(folder, scratch.url());
         match self {
             Start::Empty => {}
@@ -76,9 +76,10 @@ impl Start {
             }
             Start::Worker => {
                 jobs(scratch);
-                worker(scratch);
+                return Some(worker(scratch));
             }
         }
+        None
     }
 }
 
@@ -115,7 +116,8 @@ fn failed(scratch: &Scratch, id: &str) {
     enqueue(&scratch.queue("default").inline(jobs::handlers()), fail(id));
 }
 
-fn worker(scratch: &Scratch) {
+/// Its record, and the connection over which it listens for commands.
+fn worker(scratch: &Scratch) -> redis::Connection {
     let key = scratch.key("worker:w");
     let now = Timestamp::now().to_string();
     for set in ["workers", "workers:high", "workers:default"] {
@@ -137,4 +139,7 @@ fn worker(scratch: &Scratch) {
     let words = fields.iter().flat_map(|(name, value)| [(*name).to_owned(), (*value).to_owned()]);
     scratch.query::<()>("HSET", std::iter::once(key.clone()).chain(words));
     scratch.query::<()>("EXPIRE", [key, WORKER_TTL_S.into()]);
+    let mut listening = scratch.connection();
+    redis::cmd("SUBSCRIBE").arg(scratch.key("pubsub:w")).exec(&mut listening).unwrap();
+    listening
 }

@@ -9,7 +9,7 @@ use rq_tests::{Child, Folder, Scratch, Stream, eventually};
 
 use super::row::{Row, Until};
 use super::start;
-use super::steady::Steady;
+use super::steady::{Steady, order};
 use crate::golden::facts::{Fact, facts};
 use crate::rq_test::{LIMIT, RqTest};
 
@@ -39,8 +39,10 @@ struct Trial<'a> {
 /// What becomes of `row` when `program` runs it.
 pub(super) fn outcome(program: Program, row: &Row) -> Outcome {
     let trial = Trial { row, scratch: Scratch::new(), folder: Folder::new("options") };
-    row.start.prepare(&trial.scratch, trial.folder.path());
-    trial.run(program)
+    let living = row.start.prepare(&trial.scratch, trial.folder.path());
+    let outcome = trial.run(program);
+    drop(living);
+    outcome
 }
 
 /// The help of one of the commands of Python's `rq`.
@@ -57,8 +59,11 @@ impl Trial<'_> {
         let mut outcome = left.unwrap_or_else(|| self.left());
         let steady = Steady { scratch: &self.scratch, folder: self.folder.path(), process: child.id() };
         for (place, stream) in [("stdout", Stream::Stdout), ("stderr", Stream::Stderr)] {
-            outcome.insert(place.to_owned(), Fact::Text(steady.text(&child.text(stream))));
+            let text = child.text(stream);
+            let text = if self.row.has_log() { steady.log(&text) } else { steady.text(&text) };
+            outcome.insert(place.to_owned(), Fact::Text(text));
         }
+        outcome.insert("order".to_owned(), Fact::Text(order(&child.text(Stream::Stdout))));
         let code = status.map_or("still runs".to_owned(), |status| match status.code() {
             Some(code) => code.to_string(),
             None => status.to_string(),

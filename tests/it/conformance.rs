@@ -8,6 +8,7 @@
 //! | `groups` | when a group of jobs has ended |
 //! | `order` | which jobs are run, and in which order |
 //! | `limits` | what happens at a job's time limit |
+//! | `middleware` | what code around jobs sees, and decides |
 //! | `contexts` | what jobs, exception handlers and death penalties see |
 //! | `lives` | what becomes of a job whose id is enqueued anew while it runs |
 //! | `life` | what a worker says of itself, and when it stops by itself |
@@ -26,6 +27,7 @@ mod life;
 mod limits;
 mod lives;
 mod log;
+mod middleware;
 mod order;
 mod outages;
 mod outbox;
@@ -86,6 +88,11 @@ macro_rules! suite {
                 life::suspended_workers_take_no_jobs
                 limits::every_kind_of_job_ends_at_its_time_limit
                 limits::a_job_that_ignores_its_limit_holds_nobody_up
+                limits::a_death_penalty_may_replace_the_limit
+                limits::without_a_limit_jobs_end_by_themselves_or_by_request
+                middleware::it_is_around_jobs_in_order_and_once_for_each_run
+                middleware::what_it_returns_is_the_end_of_the_job
+                middleware::it_sees_a_job_that_reached_its_limit
                 lives::both_lives_of_an_id_are_run
                 lives::two_lives_at_once_keep_their_ends
                 log::a_log_that_nobody_reads_stops_nothing

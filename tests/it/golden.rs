@@ -13,9 +13,9 @@ use rq_core::{
 };
 use rq_tests::fixture::{self, Bytes, Value};
 
-mod differences;
+pub(crate) mod differences;
 mod end_states;
-mod facts;
+pub(crate) mod facts;
 mod program;
 mod replays;
 mod table;

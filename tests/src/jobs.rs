@@ -20,6 +20,7 @@
 //! | `test.surroundings` | tells what the system knows of its process |
 //! | `due.*` | callbacks: see [`due`] |
 //! | `programs.*` | start programs: see [`programs`] |
+//! | `middleware.*` | tell what the middleware around them does: see [`middleware`] |
 //! | `states.*` | ask for what their program shares: see [`states`] |
 //! | `green.*` | wait as coroutines should, or should not: see [`green`] |
 //! | `pages.fetch` | is the example's: see [`rq_examples::fetch`] |
@@ -30,6 +31,7 @@
 pub mod callbacks;
 pub mod due;
 pub mod green;
+pub mod middleware;
 mod order;
 pub mod programs;
 pub mod states;
@@ -84,6 +86,7 @@ pub fn handlers() -> Handlers {
         .merge(callbacks::handlers())
         .merge(due::handlers())
         .merge(order::handlers())
+        .merge(middleware::handlers())
 }
 
 /// Adds two numbers.

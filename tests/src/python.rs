@@ -109,7 +109,14 @@ impl<'a> Python<'a> {
 
     /// As [`Python::rq`], without waiting for its end: a worker that goes on, a command that fails.
     pub fn spawn_rq(&self, args: &[&str]) -> Child {
-        Child::spawn(self.command().args(["-m", "rq.cli"]).args(args))
+        Child::spawn(&mut self.rq_command(args))
+    }
+
+    /// Python's `rq` about to run, for whoever needs more than the arguments.
+    pub fn rq_command(&self, args: &[&str]) -> Command {
+        let mut command = self.command();
+        command.args(["-m", "rq.cli"]).args(args);
+        command
     }
 
     fn command(&self) -> Command {

@@ -84,7 +84,8 @@ impl Launch for HeavyFork {
 }
 
 fn main() -> ExitCode {
-    let app = App::new(handlers![add, wait, tell_start, fail, stop, current, hear]).executor::<HeavyFork>();
+    let app = App::new(handlers![add, wait, tell_start, fail, stop, current, hear])
+        .executor::<HeavyFork>(HeavyFork::NAME);
     // All failures wait for a handler, so it is there where that is measured alone.
     match std::env::var_os("RQ_BENCH_EXCEPTION_HANDLER") {
         Some(_) => app.on_exception(|_, _| ControlFlow::Continue(())).run(),

@@ -5,13 +5,16 @@ use std::ffi::OsString;
 use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::app::App;
+use crate::called::Called;
+use crate::classes::{self, Classes};
 use crate::commands::cron_entry::Verb;
 use crate::commands::{
-    cron, cron_entry, cron_list, dev, empty, enqueue, group, info, manager, manager_order, requeue, resume,
-    suspend, worker, worker_pool, worker_stop,
+    config, config_show, cron, cron_entry, cron_list, dev, empty, enqueue, group, info, manager,
+    manager_order, requeue, resume, suspend, worker, worker_pool, worker_stop,
 };
 use crate::executors::{Executors, Given};
 use crate::output;
+use crate::pieces::Pieces;
 use crate::refusal::Refusal;
 use crate::text::Text;
 use crate::usage;
@@ -51,8 +54,12 @@ struct CommandLine {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Config(config::Args),
+    // Two words, as `worker stop`. The help of `config` names it.
+    #[command(name = config::SHOW, hide = true)]
+    ConfigShow(config_show::Args),
     Cron(cron::Args),
-    // Two words, as `worker stop`. The help of `cron` names them.
+    // Two words, likewise. The help of `cron` names them.
     #[command(name = cron::LIST, hide = true)]
     CronList(cron_list::Args),
     /// Pause a cron entry: nothing is enqueued for it until it is resumed, and nothing is made up for then.
@@ -98,6 +105,8 @@ impl Command {
     /// Runs the command.
     pub(crate) fn run(self, app: App) -> Result<(), Refusal> {
         match self {
+            Command::Config(args) => config::run(&args),
+            Command::ConfigShow(args) => config_show::run(&args, &app),
             Command::Cron(args) => cron::run(args, app),
             Command::CronList(args) => cron_list::run(args),
             Command::CronPause(args) => cron_entry::run(Verb::Pause, args),
@@ -106,7 +115,7 @@ impl Command {
             Command::CronForget(args) => cron_entry::run(Verb::Forget, args),
             Command::Dev(args) => dev::run(args),
             Command::Empty(args) => empty::run(args),
-            Command::Enqueue(args) => enqueue::run(*args),
+            Command::Enqueue(args) => enqueue::run(*args, app),
             Command::Group(args) => group::run(args),
             Command::Info(args) => info::run(args),
             Command::Manager(args) => manager::run(args, app),
@@ -126,64 +135,99 @@ impl Command {
 }
 
 /// The command that `arguments` name; `None` where they ask for help or the version, which have been printed then.
+///
+/// Of the pieces that they name, those that all commands can name are there.
 pub(crate) fn read(
-    program_name: &str,
+    called: &Called,
     arguments: &[OsString],
-    executors: &Executors,
+    pieces: &Pieces,
 ) -> Result<Option<Command>, Refusal> {
-    let command = definition(program_name, executors);
-    let arguments = &with_words_joined(usage::with_long_dashes(arguments));
-    let matches = match command.try_get_matches_from(arguments) {
-        Ok(matches) => matches,
+    let Some(matches) = matches(called, arguments, pieces)? else { return Ok(None) };
+    if let Some((command, matches)) = matches.subcommand()
+        && let Some(classes) = classes(matches)
+    {
+        classes.check(command, pieces)?;
+    }
+    command(called, &matches, pieces)
+}
+
+/// The arguments of `rq worker`, whatever the pieces that they name are.
+pub(crate) fn read_worker(arguments: &[OsString], pieces: &Pieces) -> Result<Box<worker::Args>, Refusal> {
+    let line = ["rq", worker::NAME].map(OsString::from).into_iter().chain(arguments.iter().cloned());
+    let called = Called::default();
+    let matches = matches(&called, &line.collect::<Vec<_>>(), pieces)?;
+    match matches.map(|matches| command(&called, &matches, pieces)).transpose()?.flatten() {
+        Some(Command::Worker(args)) => Ok(args),
+        _ => Err(Refusal::usage(worker::NAME, "it is another command")),
+    }
+}
+
+/// What clap makes of `arguments`; `None` where they ask for help, which has been printed then.
+fn matches(called: &Called, arguments: &[OsString], pieces: &Pieces) -> Result<Option<ArgMatches>, Refusal> {
+    let arguments = with_words_joined(usage::with_long_dashes(arguments));
+    match definition(called, pieces).try_get_matches_from(&arguments) {
+        Ok(matches) => Ok(Some(matches)),
         // Help that was asked for is no error, though clap has it as one: it goes to standard output, and exits with 0.
         Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => {
-            return Ok(error.print().map(|()| None)?);
+            Ok(error.print().map(|()| None)?)
         }
-        Err(error) => return Err(usage::refusal(&error, arguments)),
-    };
-    let line = CommandLine::from_arg_matches(&matches).map_err(|error| usage::refusal(&error, arguments))?;
+        Err(error) => Err(usage::refusal(&error, &arguments, &definition(called, pieces))),
+    }
+}
+
+/// The options of a command that name pieces, where it has them.
+fn classes(matches: &ArgMatches) -> Option<Classes> {
+    // clap panics where a type asks for an option that the command has not.
+    matches.try_contains_id("job_class").ok()?;
+    Classes::from_arg_matches(matches).ok()
+}
+
+fn command(called: &Called, matches: &ArgMatches, pieces: &Pieces) -> Result<Option<Command>, Refusal> {
+    let line = CommandLine::from_arg_matches(matches)
+        .map_err(|error| usage::refusal(&error, &[], &definition(called, pieces)))?;
+    let executors = &pieces.executors;
     match line {
         CommandLine { version: true, .. } => output::say(Text::line(version())).map(|()| None),
         CommandLine { command: Some(Command::Worker(mut args)), .. } => {
             // clap's derived types know the command's own options; those of executors were added to it later.
-            args.own = given(&matches, worker::NAME, executors);
+            args.own = given(matches, worker::NAME, executors);
             Ok(Some(Command::Worker(args)))
         }
         CommandLine { command: Some(Command::WorkerPool(mut args)), .. } => {
-            args.own = given(&matches, worker_pool::NAME, executors);
+            args.own = given(matches, worker_pool::NAME, executors);
             Ok(Some(Command::WorkerPool(args)))
         }
         CommandLine { command: Some(command), .. } => Ok(Some(command)),
         // As in RQ: the help, and yet exit code 2 (docs/cli.md §1).
         CommandLine { command: None, .. } => {
-            Err(Refusal::CommandMissing(definition(program_name, executors).render_help().to_string()))
+            Err(Refusal::CommandMissing(definition(called, pieces).render_help().to_string()))
         }
     }
 }
 
 /// `arguments` with the two words of a command made one, where they are one.
 fn with_words_joined(arguments: Vec<OsString>) -> Vec<OsString> {
-    manager_order::arguments_of(cron::arguments_of(worker_stop::arguments_of(arguments)))
+    let arguments = cron::arguments_of(worker_stop::arguments_of(arguments));
+    manager_order::arguments_of(config::arguments_of(arguments))
 }
 
 /// The options of `rq worker`, with these executors'.
-pub(crate) fn worker(executors: &Executors) -> clap::Command {
-    let mut definition = definition("rq", executors);
+pub(crate) fn worker(pieces: &Pieces) -> clap::Command {
+    let mut definition = definition(&Called::default(), pieces);
     definition.find_subcommand_mut(worker::NAME).map(std::mem::take).unwrap_or_default()
 }
 
 /// The first two lines of a usage error.
-pub(crate) fn usage(program_name: &str, command: Option<&str>) -> String {
+pub(crate) fn usage(called: &Called, command: Option<&str>) -> String {
     // A usage line names no options, so those of executors are not needed.
-    let definition = definition(program_name, &Executors::default());
+    let definition = definition(called, &Pieces::default());
     // A name that is no command leaves the program's own usage.
     let command = command.and_then(|command| definition.find_subcommand(command));
-    let usage = match command {
-        Some(command) => usage::line(program_name, command),
-        None => usage::program_line(program_name),
+    let (usage, command) = match command {
+        Some(command) => (usage::line(called, command), called.command(command.get_name())),
+        None => (usage::program_line(called), called.program().to_owned()),
     };
-    let command = command.map(|command| format!(" {}", command.get_name())).unwrap_or_default();
-    format!("Usage: {usage}\nTry '{program_name}{command} --help' for help.")
+    format!("Usage: {usage}\nTry '{command} --help' for help.")
 }
 
 /// RQ's line, and which `rq` this is: Python's is often on the same PATH.
@@ -206,11 +250,12 @@ fn given(matches: &ArgMatches, command: &str, executors: &Executors) -> Vec<Give
     given.collect()
 }
 
-/// The definition that parses arguments and writes help, for a program of this name with these executors.
+/// The definition that parses arguments and writes help, for a program of this name with these pieces.
 ///
 /// # Panics
 /// If an executor's option is called what one of `rq worker`'s, or `rq worker-pool`'s, own is.
-fn definition(program_name: &str, executors: &Executors) -> clap::Command {
+fn definition(called: &Called, pieces: &Pieces) -> clap::Command {
+    let executors = &pieces.executors;
     let own = executors.options().into_iter().map(|(option, executors)| {
         Arg::new(option.name)
             .long(option.name)
@@ -221,22 +266,35 @@ fn definition(program_name: &str, executors: &Executors) -> clap::Command {
             .allow_negative_numbers(true)
     });
     let own: Vec<Arg> = own.collect();
-    let name = program_name.to_owned();
+    let (called, help) = (called.clone(), classes::help(pieces));
     let command_line = CommandLine::command();
     for command in [worker::NAME, worker_pool::NAME] {
         refuse_clashes(&command_line, command, executors);
     }
     command_line
-        .bin_name(name.clone())
+        .bin_name(called.program().to_owned())
         .help_template(HELP_TEMPLATE)
-        .override_usage(usage::program_line(program_name))
+        .override_usage(usage::program_line(&called))
         .mut_subcommand(worker::NAME, |worker| worker.args(own.clone()))
         .mut_subcommand(worker_pool::NAME, |pool| pool.args(own))
         .mut_subcommands(|command| {
-            let usage = usage::line(&name, &command);
+            let usage = usage::line(&called, &command);
+            let command =
+                help.iter().fold(command, |command, (option, text)| with_help(command, option, text));
             // As in RQ, the last of repeated options counts; clap would refuse the second.
             command.help_template(HELP_TEMPLATE).override_usage(usage).args_override_self(true)
         })
+}
+
+/// Adds a sentence to the help of an option, where the command has that.
+fn with_help(command: clap::Command, option: &str, sentence: &str) -> clap::Command {
+    let Some(arg) = command.get_arguments().find(|arg| arg.get_id() == option) else { return command };
+    let help = format!("{}. {sentence}", arg.get_help().map(ToString::to_string).unwrap_or_default());
+    let long_help = arg.get_long_help().map(|help| format!("{help}\n\n{sentence}."));
+    command.mut_arg(option, |arg| match long_help {
+        Some(long_help) => arg.help(help).long_help(long_help),
+        None => arg.help(help),
+    })
 }
 
 /// clap looks for options of one name in debug builds alone.
@@ -257,31 +315,43 @@ fn refuse_clashes(command_line: &clap::Command, command: &str, executors: &Execu
 mod tests {
     use super::*;
 
+    fn read_by_rq(arguments: &[OsString]) -> Result<Option<Command>, Refusal> {
+        read(&Called::default(), arguments, &Pieces::built_in())
+    }
+
     /// What is wrong with `line`, and with which command.
     fn refused(line: &str) -> (Option<String>, String) {
         let arguments: Vec<OsString> = line.split(' ').map(Into::into).collect();
-        match read("rq", &arguments, &Executors::built_in()) {
+        match read_by_rq(&arguments) {
             Err(Refusal::Usage { command, message }) => (command, message),
+            Err(Refusal::Unable(message)) => (None, message),
             other => panic!("{line}: {other:?}"),
         }
     }
 
     #[test]
     fn the_definition_is_consistent() {
-        definition("rq", &Executors::built_in()).debug_assert();
+        definition(&Called::default(), &Pieces::built_in()).debug_assert();
     }
 
     #[test]
     fn usage_errors_have_rqs_shape() {
-        let text = "Usage: rq enqueue [OPTIONS] FUNCTION [ARGUMENTS]...\n\
-                    Try 'rq enqueue --help' for help.";
-        assert_eq!(usage("rq", Some("enqueue")), text);
-        let text = "Usage: my-jobs [OPTIONS] COMMAND [ARGS]...\n\
-                    Try 'my-jobs --help' for help.";
-        assert_eq!(usage("my-jobs", None), text);
-        let text = "Usage: rq dev [OPTIONS] [-- COMMAND...]\n\
-                    Try 'rq dev --help' for help.";
-        assert_eq!(usage("rq", Some("dev")), text);
+        let check = |name: &str, command, text: &str| {
+            assert_eq!(usage(&Called::by(&[name.into()]), command), text);
+        };
+        check(
+            "rq",
+            Some("enqueue"),
+            "Usage: rq enqueue [OPTIONS] FUNCTION [ARGUMENTS]...\nTry 'rq enqueue --help' for help.",
+        );
+        check("my-jobs", None, "Usage: my-jobs [OPTIONS] COMMAND [ARGS]...\nTry 'my-jobs --help' for help.");
+        check("rq", Some("dev"), "Usage: rq dev [OPTIONS] [-- COMMAND...]\nTry 'rq dev --help' for help.");
+        check(
+            "bin/rqworker",
+            Some("worker"),
+            "Usage: rqworker [OPTIONS] [QUEUES]...\nTry 'rqworker --help' for help.",
+        );
+        check("rqinfo", Some("info"), "Usage: rqinfo [OPTIONS] [QUEUES]...\nTry 'rqinfo --help' for help.");
     }
 
     #[test]
@@ -328,6 +398,8 @@ mod tests {
                 "Invalid value for '--max-jobs': it must be at least 1.",
             ),
             ("rq cron pause", Some("cron pause"), "Missing argument 'NAME'."),
+            ("rq config show x", Some("config show"), "Got unexpected extra argument (x)"),
+            ("rq config --json", Some("config"), "No such option '--json'."),
             ("rq cron list x", Some("cron list"), "Got unexpected extra argument (x)"),
             ("rq cron a b", Some("cron"), "Got unexpected extra argument (b)"),
             ("rq worker stop w --burst", Some("worker stop"), "No such option '--burst'."),
@@ -336,12 +408,12 @@ mod tests {
             (
                 "rq worker-pool -n x",
                 Some("worker-pool"),
-                "Invalid value for '--num-workers': 'x' is not a valid integer.",
+                "Invalid value for '--num-workers' / '-n': 'x' is not a valid integer.",
             ),
             (
                 "rq worker-pool -n -1",
                 Some("worker-pool"),
-                "Invalid value for '--num-workers': it must be 0 or more.",
+                "Invalid value for '--num-workers' / '-n': it must be 0 or more.",
             ),
             (
                 "rq worker-pool -v -q",
@@ -363,8 +435,11 @@ mod tests {
                 Some("manager status"),
                 "Options '--config' and '--socket' cannot be used together.",
             ),
-            ("rq worker --max-jobs", Some("worker"), "Option '--max-jobs' requires an argument."),
-            ("rq worker --burst=1", Some("worker"), "Option '--burst' does not take a value."),
+            // RQ names no command there, and the option as it was typed.
+            ("rq worker --max-jobs", None, "Option '--max-jobs' requires an argument."),
+            ("rq worker -b -u", None, "Option '-u' requires an argument."),
+            ("rq worker -bu", None, "Option '-u' requires an argument."),
+            ("rq worker --burst=1", None, "Option '--burst' does not take a value."),
             ("rq worker -v -q", Some("worker"), "Options '--verbose' and '--quiet' cannot be used together."),
         ] {
             assert_eq!(refused(line), (command.map(str::to_owned), message.to_owned()), "{line}");
@@ -379,7 +454,7 @@ mod tests {
             "rq worker -ds=random high",
         ] {
             let arguments: Vec<OsString> = line.split(' ').map(Into::into).collect();
-            match read("rq", &arguments, &Executors::built_in()) {
+            match read_by_rq(&arguments) {
                 Ok(Some(Command::Worker(args))) => {
                     assert_eq!(args.dequeue_strategy.as_deref(), Some("random"), "{line}");
                     assert_eq!(args.queues, ["high"], "{line}");
@@ -394,7 +469,7 @@ mod tests {
     fn a_pool_has_the_options_of_executors() {
         let arguments =
             ["rq", "worker-pool", "-w", "fork", "--horse-jobs", "5", "-l", "debug", "high"].map(Into::into);
-        match read("rq", &arguments, &Executors::built_in()) {
+        match read_by_rq(&arguments) {
             Ok(Some(Command::WorkerPool(args))) => {
                 assert_eq!(args.own, [Given { name: "horse-jobs", value: "5".to_owned() }]);
                 assert_eq!((args.num_workers, &args.queues[..]), (1, &["high".to_owned()][..]));
@@ -407,7 +482,7 @@ mod tests {
     fn the_last_of_repeated_options_counts() {
         let arguments =
             ["rq", "worker", "--name", "a", "--name", "b", "-v", "-v", "high", "low"].map(Into::into);
-        match read("rq", &arguments, &Executors::built_in()) {
+        match read_by_rq(&arguments) {
             Ok(Some(Command::Worker(args))) => {
                 assert_eq!(args.name.as_deref(), Some("b"));
                 assert_eq!(args.queues, ["high", "low"]);

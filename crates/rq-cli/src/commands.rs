@@ -1,5 +1,7 @@
 //! The commands: one file each, with its `Args` and its `run`.
 
+pub(crate) mod config;
+pub(crate) mod config_show;
 pub(crate) mod cron;
 pub(crate) mod cron_entry;
 pub(crate) mod cron_list;

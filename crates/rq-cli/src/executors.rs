@@ -5,13 +5,7 @@ use std::rc::Rc;
 
 use rq_worker::{ExecutorOptions, Launch, Options, PreparedWorker, Program, WorkerError};
 
-/// RQ's own worker classes, each with the executor that does the same: the simple ones start no process for a job.
-const PYTHON_CLASSES: [(&str, &str); 4] = [
-    ("rq.Worker", "fork"),
-    ("rq.worker.Worker", "fork"),
-    ("rq.SimpleWorker", "thread"),
-    ("rq.worker.SimpleWorker", "thread"),
-];
+use crate::rqs_worker::RqsWorker;
 
 /// The executors that `-w` can name, the default one first.
 #[derive(Debug, Default)]
@@ -22,7 +16,7 @@ pub(crate) struct Executors {
 /// One executor: its name for `-w`, its options, and the worker that uses it.
 #[derive(Clone)]
 pub(crate) struct NamedExecutor {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     options: Vec<OwnOption>,
     make: Make,
     /// Whether it is known to run nothing but a program's handlers.
@@ -61,7 +55,7 @@ pub(crate) enum Invalid {
 }
 
 impl NamedExecutor {
-    fn new<L: Launch>(defaults: L::Options) -> NamedExecutor {
+    fn new<L: Launch>(name: String, defaults: L::Options) -> NamedExecutor {
         let options = L::Options::ALL.iter().map(|option| OwnOption {
             name: option.name,
             value_name: option.value_name,
@@ -73,12 +67,7 @@ impl NamedExecutor {
                 Box::new(move |program, options| rq_worker::prepare::<L>(program, options, own));
             Ok(prepare)
         };
-        NamedExecutor {
-            name: L::NAME,
-            options: options.collect(),
-            make: Rc::new(make),
-            needs_handlers: false,
-        }
+        NamedExecutor { name, options: options.collect(), make: Rc::new(make), needs_handlers: false }
     }
 
     /// What prepares a worker, with what was given of this executor's options.
@@ -102,7 +91,7 @@ fn with_given<O: ExecutorOptions>(mut own: O, given: &[Given]) -> Result<O, Inva
 
 impl fmt::Debug for NamedExecutor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
+        f.write_str(&self.name)
     }
 }
 
@@ -113,19 +102,24 @@ impl Executors {
         let mut executors = Executors::default();
         // The first is the default one, and `fork` is RQ's own way.
         #[cfg(feature = "fork")]
-        executors.add::<rq_worker_fork::Fork>(Default::default());
+        executors.add_built_in::<rq_worker_fork::Fork>();
         #[cfg(feature = "thread")]
-        executors.add::<rq_worker_thread::Thread>(());
+        executors.add_built_in::<rq_worker_thread::Thread>();
         #[cfg(feature = "green")]
-        executors.add::<rq_worker_green::Green>(Default::default());
-        executors.all.iter_mut().for_each(|executor| executor.needs_handlers = true);
+        executors.add_built_in::<rq_worker_green::Green>();
         executors
     }
 
-    /// Adds an executor, with defaults for its options; it takes the place of one of the same name.
-    pub(crate) fn add<L: Launch>(&mut self, defaults: L::Options) {
-        let executor = NamedExecutor::new::<L>(defaults);
-        match self.all.iter_mut().find(|known| known.name == L::NAME) {
+    #[cfg(any(feature = "fork", feature = "thread", feature = "green"))]
+    fn add_built_in<L: Launch>(&mut self) {
+        let executor = NamedExecutor::new::<L>(L::NAME.to_owned(), L::Options::default());
+        self.all.push(NamedExecutor { needs_handlers: true, ..executor });
+    }
+
+    /// Adds an executor under a name, with defaults for its options; it takes the place of one of the same name.
+    pub(crate) fn add<L: Launch>(&mut self, name: String, defaults: L::Options) {
+        let executor = NamedExecutor::new::<L>(name, defaults);
+        match self.all.iter_mut().find(|known| known.name == executor.name) {
             // In its place, since the first of all is the default.
             Some(known) => *known = executor,
             None => self.all.push(executor),
@@ -140,7 +134,7 @@ impl Executors {
                 match options.iter_mut().find(|(known, _)| known.name == option.name) {
                     // clap takes a name once; in help it stands under all that have it.
                     Some((_, names)) => *names = format!("{names} or {}", executor.name),
-                    None => options.push((*option, executor.name.to_owned())),
+                    None => options.push((*option, executor.name.clone())),
                 }
             }
         }
@@ -155,44 +149,69 @@ impl Executors {
     }
 
     /// The executor that `word` names, the default where there is no word; an error message for an unknown word.
-    ///
-    /// The word may be one of RQ's Python classes: the second value then is a remark that names the executor in its
-    /// place, which is the default where the one that does the same is not built in.
-    pub(crate) fn choose(&self, word: Option<&str>) -> Result<(NamedExecutor, Option<String>), String> {
+    pub(crate) fn choose(&self, word: Option<&str>) -> Result<ChosenExecutor, String> {
         let Some(default) = self.all.first() else {
             return Err(
                 "no executor is built into this program; build it with the cargo feature `fork`".to_owned()
             );
         };
-        let Some(word) = word else { return Ok((default.clone(), None)) };
         let named = |name: &str| self.all.iter().find(|executor| executor.name == name);
-        if let Some((class, like_it)) = PYTHON_CLASSES.iter().find(|(class, _)| *class == word) {
-            // A script that names RQ's class asks for a worker rather than an executor: another will do, and is named.
-            let executor = named(like_it).unwrap_or(default);
-            let note =
-                format!("-w {class} is a Python class; the {} executor runs the jobs instead", executor.name);
-            return Ok((executor.clone(), Some(note)));
+        let Some(word) = word else { return Ok(default.clone().into()) };
+        // Before RQ's classes: a program may have one of its own that is called as RQ's.
+        if let Some(executor) = named(word) {
+            return Ok(executor.clone().into());
         }
-        // After the classes: a program's own executor cannot be called what RQ's class is.
-        named(word).map(|executor| (executor.clone(), None)).ok_or_else(|| self.refusal(word))
+        let rqs = RqsWorker::named(word).ok_or_else(|| self.refusal(word))?;
+        // A script that names RQ's class asks for a worker rather than an executor: another will do, and is named.
+        let executor = named(rqs.like_it).unwrap_or(default);
+        let remark = rqs.remark(word, &executor.name);
+        Ok(ChosenExecutor { executor: executor.clone(), in_place_of: Some((rqs, remark)) })
     }
 
     fn refusal(&self, word: &str) -> String {
-        let names: Vec<&str> = self.all.iter().map(|executor| executor.name).collect();
-        let names = names.join(", ");
+        let names = self.listed();
         match word {
             // Names that documents have, so they are no typing error: a cargo feature is missing.
             "fork" | "thread" | "green" => {
                 format!("the {word} executor is not built into this program, which has: {names}")
             }
-            dotted if dotted.contains('.') => {
-                format!(
-                    "'{dotted}' is a Python class, which cannot be loaded here. -w takes how jobs run: fork, thread or \
-                     green (built in: {names})"
-                )
-            }
-            _ => format!("'{word}' is no executor. -w takes fork, thread or green (built in: {names})"),
+            dotted if dotted.contains('.') => format!(
+                "'{dotted}' is a Python class, which cannot be loaded here. -w takes how jobs run; this program has: {names}. A \
+                 program in Rust registers an executor by App::executor, and what else a worker class does is middleware, \
+                 observers and exception handlers"
+            ),
+            _ => format!(
+                "'{word}' is no executor. -w takes how jobs run; this program has: {names}. One in Rust registers more by \
+                 App::executor"
+            ),
         }
+    }
+
+    fn listed(&self) -> String {
+        let names: Vec<&str> = self.all.iter().map(|executor| executor.name.as_str()).collect();
+        names.join(", ")
+    }
+
+    /// A sentence for help: which there are.
+    pub(crate) fn help(&self) -> String {
+        match self.all.is_empty() {
+            true => "This program has none".to_owned(),
+            false => format!("This program has: {}", self.listed()),
+        }
+    }
+}
+
+/// The executor that a worker is to have.
+#[derive(Debug)]
+pub(crate) struct ChosenExecutor {
+    pub(crate) executor: NamedExecutor,
+    /// RQ's class that was named, and a remark on what is used in its place.
+    pub(crate) in_place_of: Option<(&'static RqsWorker, String)>,
+}
+
+impl From<NamedExecutor> for ChosenExecutor {
+    fn from(executor: NamedExecutor) -> ChosenExecutor {
+        ChosenExecutor { executor, in_place_of: None }
     }
 }
 
@@ -224,7 +243,7 @@ mod tests {
     launch!(Fork = "fork", Depth);
     launch!(Thread = "thread", ());
     launch!(Own = "own", Depth);
-    launch!(OwnThread = "thread", ());
+    launch!(Other = "other", ());
 
     #[derive(Clone, Debug, Default)]
     struct Depth(u64);
@@ -241,43 +260,80 @@ mod tests {
         }];
     }
 
-    fn choose(word: Option<&str>) -> Result<(&'static str, bool), String> {
+    fn add<L: Launch>(executors: &mut Executors, name: &str) {
+        executors.add::<L>(name.to_owned(), L::Options::default());
+    }
+
+    fn choose(word: Option<&str>) -> Result<(String, bool), String> {
         let mut executors = Executors::default();
-        executors.add::<Thread>(());
-        executors.add::<Own>(Depth::default());
+        add::<Thread>(&mut executors, "thread");
+        add::<Own>(&mut executors, "own");
         // In the place of the first, not behind it.
-        executors.add::<OwnThread>(());
-        executors.choose(word).map(|(executor, note)| (executor.name, note.is_some()))
+        add::<Other>(&mut executors, "thread");
+        let chosen = executors.choose(word);
+        chosen.map(|chosen| (chosen.executor.name, chosen.in_place_of.is_some()))
     }
 
     fn fork_and_thread() -> Executors {
         let mut executors = Executors::default();
-        executors.add::<Fork>(Depth::default());
-        executors.add::<Thread>(());
+        add::<Fork>(&mut executors, "fork");
+        add::<Thread>(&mut executors, "thread");
         executors
     }
 
     #[test]
     fn words_for_w() {
-        assert_eq!(choose(None), Ok(("thread", false)));
-        assert_eq!(choose(Some("thread")), Ok(("thread", false)));
-        assert_eq!(choose(Some("own")), Ok(("own", false)));
-        for (class, _) in PYTHON_CLASSES {
-            // Where `fork` is not built in, the default stands in.
-            assert_eq!(choose(Some(class)), Ok(("thread", true)), "{class}");
-        }
-        let executors = fork_and_thread();
-        for (class, like_it) in PYTHON_CLASSES {
-            assert_eq!(executors.choose(Some(class)).unwrap().0.name, like_it, "{class}");
-        }
+        let found = |name: &str, is_rqs| Ok((name.to_owned(), is_rqs));
+        assert_eq!(choose(None), found("thread", false));
+        assert_eq!(choose(Some("thread")), found("thread", false));
+        assert_eq!(choose(Some("own")), found("own", false));
+        // Where `fork` is not built in, the default stands in.
+        assert_eq!(choose(Some("rq.Worker")), found("thread", true));
         for (word, told) in [
             ("green", "the green executor is not built into this program, which has: thread, own"),
-            ("rq.worker.HerokuWorker", "is a Python class, which cannot be loaded here"),
-            ("threads", "'threads' is no executor. -w takes fork, thread or green"),
+            (
+                "rq.worker.BaseWorker",
+                "is a Python class, which cannot be loaded here. -w takes how jobs run; this program",
+            ),
+            ("rq.RandomWorker", "is a Python class, which cannot be loaded here"),
+            ("Worker", "'Worker' is no executor."),
+            ("threads", "'threads' is no executor. -w takes how jobs run; this program has: thread, own."),
         ] {
             let refusal = choose(Some(word)).unwrap_err();
             assert!(refusal.contains(told), "{refusal}");
         }
+    }
+
+    #[test]
+    fn rqs_classes_have_the_executor_that_does_the_same() {
+        let executors = fork_and_thread();
+        for (word, name) in [
+            ("rq.Worker", "fork"),
+            ("rq.SimpleWorker", "thread"),
+            ("rq.SpawnWorker", "fork"),
+            ("rq.worker.RoundRobinWorker", "fork"),
+            ("rq.worker.RandomWorker", "fork"),
+            ("rq.worker.HerokuWorker", "fork"),
+        ] {
+            let chosen = executors.choose(Some(word)).unwrap();
+            assert_eq!(chosen.executor.name, name, "{word}");
+            assert!(chosen.in_place_of.unwrap().1.contains(word));
+        }
+    }
+
+    #[test]
+    fn a_program_may_have_an_executor_twice_and_under_the_name_of_a_class() {
+        let mut executors = fork_and_thread();
+        for (name, depth) in [("deep", 7), ("deeper", 8), ("rq.Worker", 9)] {
+            executors.add::<Own>(name.to_owned(), Depth(depth));
+        }
+        for name in ["deep", "deeper", "rq.Worker"] {
+            let chosen = executors.choose(Some(name)).unwrap();
+            assert_eq!((chosen.executor.name.as_str(), chosen.in_place_of.is_none()), (name, true));
+        }
+        assert_eq!(executors.help(), "This program has: fork, thread, deep, deeper, rq.Worker");
+        let options = executors.options();
+        assert_eq!(options[0].1, "fork or deep or deeper or rq.Worker");
     }
 
     #[test]
@@ -290,15 +346,15 @@ mod tests {
     #[test]
     fn options_belong_to_their_executor() {
         let mut executors = fork_and_thread();
-        executors.add::<Own>(Depth::default());
+        add::<Own>(&mut executors, "own");
         let made = |word, value: &str| {
             let given = [Given { name: "depth", value: value.to_owned() }];
-            executors.choose(Some(word)).unwrap().0.make(&given).map(drop)
+            executors.choose(Some(word)).unwrap().executor.make(&given).map(drop)
         };
         assert_eq!(made("fork", "3"), Ok(()));
         assert_eq!(made("fork", "0"), Err(Invalid::Value("depth", "it must be at least 1".to_owned())));
         assert_eq!(made("thread", "3"), Err(Invalid::Option("depth")));
-        let thread = executors.choose(Some("thread")).unwrap().0;
+        let thread = executors.choose(Some("thread")).unwrap().executor;
         let refusal = executors.option_refusal("depth", &thread);
         assert_eq!(refusal, "No such option '--depth' with -w thread; it is one of -w fork, -w own.");
         let options = executors.options();

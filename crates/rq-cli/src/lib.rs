@@ -20,13 +20,16 @@
 //!
 //! # Layout
 //!
-//! * [`App`], and `executors`: what a program brings; `run`: how it is run
+//! * [`App`], and `pieces`, `executors`: what a program brings; `run`, `called`: how it is run
 //! * `command_line`, `usage`: arguments to a command, or to RQ's words for what is wrong with them
+//! * `classes`, `chosen`, `rqs_worker`: the options that name pieces of a program, what they choose, and RQ's own names
 //! * `commands`: one file a command, each with its `Args` and its `run`
 //! * `other_program`: the program that `--app` names, in this one's place
 //! * `manager`: what `rq manager` and `rq worker-pool` have around `rq-manager`
-//! * `names`: names as arguments
-//! * `server`: the options all commands share, and the Redis they name
+//! * `names`: names as arguments; `module_file`: the file that a Python module is
+//! * `sentry`: the options by which failures reach Sentry
+//! * `server`: the options all commands share, and the Redis they come to
+//! * `settings`: what holds, by options, the environment and a file, and where it comes from
 //! * `supervisor`: what systemd, or a manager, has told a worker, and is told by it
 //! * `text`, the one door to people; `log`, `logging`, `output`, `paint`, `progress`, `refusal`: what they read
 //!
@@ -36,6 +39,8 @@
 use std::process::ExitCode;
 
 mod app;
+mod called;
+mod chosen;
 mod classes;
 mod command_line;
 mod commands;
@@ -44,14 +49,19 @@ mod executors;
 mod log;
 mod logging;
 mod manager;
+mod module_file;
 mod names;
 mod other_program;
 mod output;
 mod paint;
+mod pieces;
 mod progress;
 mod refusal;
+mod rqs_worker;
 mod run;
+mod sentry;
 mod server;
+mod settings;
 mod supervisor;
 mod text;
 mod usage;
@@ -59,14 +69,12 @@ mod usage;
 pub use app::App;
 /// What jobs and `main` are written with; all else of a producer's is in `rq-core`.
 pub use rq_core::{
-    ArgumentError, BoxError, Call, Callback, Codec, Context, DeathPenalty, End, EndFailure, EndValue,
-    ExceptionHandler, Failure, Guard, Handlers, Job, Payload, Repeat, Result, Retry, StateError, States,
-    Value, handlers,
+    ArgumentError, BlockOnError, BoxError, Call, Callback, Codec, Context, DeathPenalty, End, EndFailure,
+    EndValue, Ender, ExceptionHandler, Extensions, Failure, Guard, Handlers, Job, JobMiddleware, JobOutcome,
+    Next, Payload, Repeat, Result, Retry, StateError, States, Value, handlers,
 };
 /// What an executor of the program's own is made of, for [`App::executor`].
-pub use rq_core::{
-    CallbackKind, Ended, Execution, ExecutionId, Executor, Host, Interrupt, JobOutcome, Stop, Task, Want,
-};
+pub use rq_core::{CallbackKind, Ended, Execution, ExecutionId, Executor, Host, Interrupt, Stop, Task, Want};
 /// What a cron is made of, for [`App::cron`].
 pub use rq_cron::{CatchUp, Cron, Entry, Overlap};
 pub use rq_macros::{callback_by_rq_cli as callback, job_by_rq_cli as job};

@@ -9,8 +9,6 @@
 //! | `log/sinks.rs` | a plan that is carried out |
 //! | `log/stream.rs`, `target.rs` | where lines go, whether or not somebody reads them |
 
-#![allow(dead_code, unused_imports, reason = "no settings are read yet that have a DICT_CONFIG")]
-
 use std::sync::Arc;
 
 use tracing::Level;

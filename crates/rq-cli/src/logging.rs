@@ -40,24 +40,24 @@ impl Logging {
         made(&self.date_format, "--date-format")
     }
 
-    /// What is logged, where the option of the level says `named`.
-    pub(crate) fn level(&self, named: Level) -> Level {
+    /// What is logged, where the option of the level says `named`; `None` where nobody says it.
+    pub(crate) fn level(&self, named: Option<Level>) -> Option<Level> {
         match (self.verbose, self.quiet) {
-            (true, _) => Level::DEBUG,
-            (false, true) => Level::WARN,
+            (true, _) => Some(Level::DEBUG),
+            (false, true) => Some(Level::WARN),
             (false, false) => named,
         }
     }
 
     /// The arguments by which an `rq worker` logs in the same way.
-    pub(crate) fn of_worker(&self, named: Level) -> Vec<OsString> {
+    pub(crate) fn of_worker(&self, named: Option<Level>) -> Vec<OsString> {
         let mut arguments = Vec::new();
         let mut add = |option: &str, value: &str, default: &str| {
             if value != default {
                 arguments.push(format!("--{option}={value}").into());
             }
         };
-        add("logging_level", log::level_name(self.level(named)), log::level_name(Level::INFO));
+        add("logging_level", self.level(named).map_or("", log::level_name), "");
         add("log-format", &self.log_format, log::LINE_DEFAULT);
         add("date-format", &self.date_format, log::DATE_DEFAULT);
         arguments

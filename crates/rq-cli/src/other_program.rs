@@ -9,6 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::called::name_for_commands;
 use crate::commands::{manager, worker, worker_pool};
 use crate::refusal::Refusal;
 
@@ -41,7 +42,12 @@ pub(crate) fn named_in(arguments: &[OsString]) -> Option<PathBuf> {
 /// Becomes `program`; returns only if that fails.
 pub(crate) fn hand_over(program: &Path, arguments: &[OsString]) -> Refusal {
     // In place of this process, so that it keeps its id, which a supervisor knows.
-    let error = Command::new(located(program)).args(without_app(arguments)).exec();
+    let program_path = located(program);
+    let mut command = Command::new(&program_path);
+    if let Some(name) = name_for_commands(&program_path) {
+        command.arg0(name);
+    }
+    let error = command.args(without_app(arguments)).exec();
     let program = program.display();
     Refusal::Failed(match error.kind() {
         io::ErrorKind::NotFound => {

@@ -1,10 +1,10 @@
 //! Running an [`App`]: its arguments are read, and the command that they name is run.
 
 use std::ffi::OsString;
-use std::path::Path;
 use std::process::ExitCode;
 
 use crate::app::App;
+use crate::called::Called;
 use crate::command_line;
 use crate::commands::worker;
 use crate::other_program;
@@ -21,23 +21,24 @@ impl App {
 
     /// [`run`](App::run) with other arguments, the program's name first.
     pub fn run_from(mut self, arguments: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCode {
-        self.arguments = arguments.into_iter().map(Into::into).collect();
-        let name = program_name(&self.arguments);
+        let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+        let called = Called::by(&arguments);
+        self.arguments = called.with_command(arguments);
         let runs_jobs = other_program::runs_jobs(&self.arguments);
         if worker::is_run_by(&self.arguments) {
             self.supervisor = Supervisor::from_environment();
         }
         let supervisor = self.supervisor.clone();
-        match self.command(&name) {
+        match self.command(&called) {
             Ok(()) => ExitCode::SUCCESS,
             Err(refusal) => {
                 supervisor.tell(&refusal);
-                refusal.report(runs_jobs, |command| command_line::usage(&name, command))
+                refusal.report(runs_jobs, |command| command_line::usage(&called, command))
             }
         }
     }
 
-    fn command(self, name: &str) -> Result<(), Refusal> {
+    fn command(self, called: &Called) -> Result<(), Refusal> {
         // Before the arguments are read: options of that program's own executors would be refused here.
         if let Some(program) = other_program::named_in(&self.arguments) {
             return Err(other_program::hand_over(&program, &self.arguments));
@@ -46,17 +47,11 @@ impl App {
         if worker::is_run_by(&self.arguments) {
             Supervisor::leave_environment();
         }
-        match command_line::read(name, &self.arguments, &self.executors)? {
+        match command_line::read(called, &self.arguments, &self.pieces)? {
             Some(command) => command.run(self),
             None => Ok(()),
         }
     }
-}
-
-/// The program's name in usage lines: the last part of the path by which it was started.
-fn program_name(arguments: &[OsString]) -> String {
-    let file_name = arguments.first().and_then(|path| Path::new(path).file_name());
-    file_name.map_or_else(|| "rq".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]
@@ -97,14 +92,13 @@ mod tests {
             (&["rq", "requeue", "--all"], ExitCode::from(2)),
             (&["rq", "suspend", "--duration", "0"], ExitCode::FAILURE),
             (&["rq", "resume", "-u", "redis://127.0.0.1:1/"], ExitCode::FAILURE),
+            (&["rqworker", "--help"], ExitCode::SUCCESS),
+            (&["rqworker", "-u", "redis://127.0.0.1:1/"], ExitCode::from(2)),
+            (&["bin/rqinfo", "-u", "redis://127.0.0.1:1/"], ExitCode::FAILURE),
+            (&["rqinfo", "--version"], ExitCode::from(2)),
+            (&["rq", "info", "--job-class", "my.Job", "-u", "redis://127.0.0.1:1/"], ExitCode::from(2)),
         ] {
             assert_eq!(run(arguments), code, "{arguments:?}");
         }
-    }
-
-    #[test]
-    fn the_program_is_called_what_it_was_started_as() {
-        assert_eq!(program_name(&["/usr/bin/my-jobs".into()]), "my-jobs");
-        assert_eq!(program_name(&[]), "rq");
     }
 }

@@ -1,31 +1,19 @@
 //! The options all commands share, and [`Server`]: the Redis they name.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rq_core::link::BlockingLink;
 use rq_core::{Codec, Error, Keys, RedisError, RedisUrl, blocking};
 
 use crate::classes::Classes;
 use crate::output::note;
 use crate::refusal::Refusal;
+use crate::settings::Settings;
+use crate::settings::content::codec;
+use crate::settings::field::Field;
+use crate::settings::sources;
 use crate::text::{Text, text};
 
-/// Where Redis is by default.
-const DEFAULT_HOST: &str = "localhost";
-const DEFAULT_PORT: &str = "6379";
-const DEFAULT_DB: &str = "0";
-/// The settings of RQ for TLS, and the parameters of a URL that say the same.
-const TLS_SETTINGS: [(&str, &str); 5] = [
-    ("REDIS_SSL_CERT_REQS", "ssl_cert_reqs"),
-    ("REDIS_SSL_CA_CERTS", "ssl_ca_certs"),
-    ("REDIS_SSL_CA_DATA", "ssl_ca_data"),
-    ("REDIS_SSL_CERTFILE", "ssl_certfile"),
-    ("REDIS_SSL_KEYFILE", "ssl_keyfile"),
-];
-/// Who we are to sentinels, likewise.
-const SENTINEL_SETTINGS: [(&str, &str); 2] =
-    [("REDIS_SENTINEL_USERNAME", "sentinel_username"), ("REDIS_SENTINEL_PASSWORD", "sentinel_password")];
-/// The name of the master where none is given, as in RQ's settings.
-const DEFAULT_MASTER: &str = "mymaster";
+/// Python's default for where modules are, which scripts may name.
+const FOLDER_DEFAULT: &str = ".";
 
 /// Options that every command has (docs/cli.md §1.1).
 #[derive(Debug, Default, clap::Args)]
@@ -34,12 +22,25 @@ pub(crate) struct Shared {
     /// The Redis to use: redis://[user:password@]host[:port][/db], with TLS rediss://.., unix:///path?db=n or
     /// redis+sentinel://host,host/master[/db].
     ///
-    /// Without it: REDIS_URL, else REDIS_HOST, REDIS_PORT, REDIS_DB, REDIS_PASSWORD, REDIS_SSL and REDIS_SSL_*,
-    /// with REDIS_SENTINELS and REDIS_SENTINEL_MASTER in place of a host; else redis://localhost:6379/0.
+    /// Without it: RQ_REDIS_URL, REDIS_URL, else REDIS_HOST, REDIS_PORT, REDIS_DB, REDIS_PASSWORD, REDIS_SSL and
+    /// REDIS_SSL_*, with REDIS_SENTINELS and REDIS_SENTINEL_MASTER in place of a host; else what --config says; else
+    /// redis://localhost:6379/0. `rq config show --origin` tells.
     /// Others on this machine can read the arguments of programs: give passwords in the environment. All keys begin
     /// with `rq:`, or with what RQ_KEY_PREFIX says.
-    #[arg(short, long, env = "RQ_REDIS_URL", hide_env_values = true)]
+    #[arg(short, long)]
     url: Option<String>,
+    /// The settings to use: a Python module, such as `app.settings`, a file in Python, or one in TOML [default: the table
+    /// [settings] of rq.toml, where there is one].
+    ///
+    /// Without it: RQ_CONFIG; an empty one has no file read. Python is read, and not executed. What a file says counts
+    /// where neither options nor the environment say it; docs/settings.md has all of it.
+    #[arg(short, long, value_name = "NAME")]
+    config: Option<String>,
+    /// Where the module that --config names is looked for, before the working directory; may be given several times.
+    ///
+    /// So is the configuration of `cron`. It finds no jobs: those are a program's, which --app names.
+    #[arg(short = 'P', long, value_name = "FOLDER")]
+    path: Vec<String>,
     /// How arguments and results are written: pickle, json or bincode [default: pickle].
     ///
     /// Without it: RQ_SERIALIZER. Only `enqueue` writes any; the other commands detect the codec of each job and ignore
@@ -48,21 +49,18 @@ pub(crate) struct Shared {
     #[arg(short = 'S', long, value_parser = codec)]
     serializer: Option<Codec>,
     #[command(flatten)]
-    python: Python,
-    #[command(flatten)]
     classes: Classes,
 }
 
-/// RQ's options that name Python modules. They are parsed, so that an error says what this program cannot do.
-#[derive(Debug, Default, clap::Args)]
-#[command(next_help_heading = "For Python's rq only")]
-struct Python {
-    /// A Python settings module. It is not read: refused, unless a URL is given beside it.
-    #[arg(short, long, env = "RQ_CONFIG", hide_short_help = true)]
-    config: Option<String>,
-    /// Where Python finds modules. `cron` looks for its configuration there, too; otherwise ignored.
-    #[arg(short = 'P', long, hide_short_help = true)]
-    path: Vec<String>,
+/// What `-P` is for where no settings are looked for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum PathUse {
+    /// The command has another file that is looked for there.
+    OtherFile,
+    /// Nothing, and that is worth a remark.
+    Nothing,
+    /// Nothing: whoever gives it to this command wants Python's jobs to be found.
+    Jobs(&'static str),
 }
 
 /// RQ's `-w` for commands that run no jobs: scripts give it there, too.
@@ -75,38 +73,45 @@ pub(crate) struct RunsNoJobs {
 }
 
 impl Shared {
-    /// The Redis that the arguments or the environment name.
+    /// The Redis that the arguments, the environment or a file name.
     pub(crate) fn server(&self) -> Result<Server, Refusal> {
-        // First: a settings module that is not read may name another Redis than the environment does.
-        self.python.refuse_or_note(self.url.is_some())?;
-        Server::named(self.url.as_deref())
+        self.settings(PathUse::Nothing)?.server()
     }
 
-    /// The folders in which Python would look for modules.
+    /// What the arguments, the environment and a file say.
+    pub(crate) fn settings(&self, path_use: PathUse) -> Result<Settings, Refusal> {
+        self.check_path(path_use)?;
+        let mut options = Vec::new();
+        options.extend(self.url.as_deref().map(|url| (Field::RedisUrl, "--url", url)));
+        options.extend(self.serializer.map(|codec| (Field::Serializer, "--serializer", codec.name())));
+        sources::read(&options, self.config.as_deref(), &self.path)
+    }
+
+    /// The folders in which files are looked for.
     pub(crate) fn folders(&self) -> &[String] {
-        &self.python.path
+        &self.path
     }
 
-    /// How payloads are to be written, if the arguments say so.
-    pub(crate) fn codec(&self) -> Option<Codec> {
-        self.serializer
+    /// The options that name pieces of the program.
+    pub(crate) fn classes(&self) -> &Classes {
+        &self.classes
     }
-}
 
-impl Python {
-    fn refuse_or_note(&self, url_is_given: bool) -> Result<(), Refusal> {
-        if let Some(config) = self.config.as_ref().filter(|config| !config.is_empty()) {
-            if !url_is_given {
-                return Err(Refusal::Unable(format!(
-                    "the settings module {config} is Python, which is not run here. Name the Redis with --url, \
-                     RQ_REDIS_URL or REDIS_URL, and leave out --config and RQ_CONFIG."
-                )));
-            }
-            note(text!("the settings module {config} is not read; the URL given is used"));
+    fn check_path(&self, path_use: PathUse) -> Result<(), Refusal> {
+        let is_given = self.path.iter().any(|path| path != FOLDER_DEFAULT);
+        if !is_given || sources::is_file_named(self.config.as_deref()) {
+            return Ok(());
         }
-        // `.` is Python's default, which scripts may name; it is not worth a remark.
-        if self.path.iter().any(|path| path != ".") {
-            note(text!("--path is ignored: no Python is imported here"));
+        match path_use {
+            PathUse::OtherFile => {}
+            PathUse::Nothing => note(text!("--path is ignored: no Python is imported here")),
+            PathUse::Jobs(command) => {
+                return Err(Refusal::usage(
+                    command,
+                    "Option '--path' is for Python's jobs, and those here are a Rust program's: name that with --app. With \
+                     --config it says where the settings are.",
+                ));
+            }
         }
         Ok(())
     }
@@ -122,14 +127,6 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// The one that was given, or else that the environment names.
-    pub(crate) fn named(given: Option<&str>) -> Result<Server, Refusal> {
-        let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let url = url(given, environment)?;
-        let keys = Keys::from_env().map_err(|error| Refusal::Failed(format!("RQ_KEY_PREFIX: {error}")))?;
-        Server::at(&url, keys)
-    }
-
     /// The one at `url`; what in that has no effect is remarked on.
     pub(crate) fn at(url: &str, keys: Keys) -> Result<Server, Refusal> {
         let read = RedisUrl::parse(url).map_err(|error| Refusal::Failed(format!("{error}.")))?;
@@ -178,124 +175,23 @@ impl Server {
     }
 }
 
-/// Which Redis to use (docs/cli.md §1.2); settings files are not read.
-fn url(given: Option<&str>, environment: impl Fn(&str) -> Option<String>) -> Result<String, Refusal> {
-    // `--url ''` is no URL: the environment counts then.
-    match given.filter(|url| !url.is_empty()).map(str::to_owned).or_else(|| environment("REDIS_URL")) {
-        Some(url) => Ok(url),
-        None => url_of_parts(environment),
-    }
-}
-
-fn url_of_parts(environment: impl Fn(&str) -> Option<String>) -> Result<String, Refusal> {
-    let part = |name, default: &str| environment(name).unwrap_or_else(|| default.to_owned());
-    let s = match part("REDIS_SSL", "").to_lowercase().as_str() {
-        "y" | "yes" | "t" | "true" => "s",
-        "n" | "no" | "f" | "false" | "" => "",
-        _ => {
-            return Err(Refusal::Failed(
-                "REDIS_SSL is a boolean and must be \"True\" or \"False\".".to_owned(),
-            ));
-        }
-    };
-    let login = environment("REDIS_PASSWORD").map(|password| format!(":{}@", percent_encoded(&password)));
-    let login = login.unwrap_or_default();
-    let db = part("REDIS_DB", DEFAULT_DB);
-    let parameters = |settings: &[(&str, &str)]| {
-        let given = settings.iter().filter_map(|(name, parameter)| {
-            environment(name).map(|value| format!("{parameter}={}", percent_encoded(&value)))
-        });
-        given.collect::<Vec<_>>()
-    };
-    let mut query = if s.is_empty() { Vec::new() } else { parameters(&TLS_SETTINGS) };
-    let place = match environment("REDIS_SENTINELS") {
-        Some(sentinels) => {
-            query.extend(parameters(&SENTINEL_SETTINGS));
-            let master = percent_encoded(&part("REDIS_SENTINEL_MASTER", DEFAULT_MASTER));
-            let sentinels: String = sentinels.split_whitespace().collect();
-            format!("redis{s}+sentinel://{login}{sentinels}/{master}/{db}")
-        }
-        None => {
-            let host = part("REDIS_HOST", DEFAULT_HOST);
-            // An IPv6 address has colons of its own, so a URL has it in brackets.
-            let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host };
-            format!("redis{s}://{login}{host}:{}/{db}", part("REDIS_PORT", DEFAULT_PORT))
-        }
-    };
-    let mark = if query.is_empty() { "" } else { "?" };
-    Ok(format!("{place}{mark}{}", query.join("&")))
-}
-
-/// As a URL has it: it may hold what means something there, such as `@` or `/`.
-fn percent_encoded(text: &str) -> String {
-    const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-    utf8_percent_encode(text, ENCODED).to_string()
-}
-
-/// What `-S` names.
-fn codec(name: &str) -> Result<Codec, String> {
-    name.parse().map_err(|_| format!("'{name}' is none of json, pickle and bincode"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn url_from(given: Option<&str>, environment: &[(&str, &str)]) -> Result<String, Refusal> {
-        let find = |name: &str| environment.iter().find(|(known, _)| *known == name);
-        url(given, |name| find(name).map(|(_, value)| (*value).to_owned()))
-    }
-
     #[test]
-    fn the_first_that_names_a_redis_counts() {
-        let check = |given, environment, expected: &str| {
-            assert_eq!(url_from(given, environment), Ok(expected.to_owned()), "{given:?} {environment:?}");
+    fn a_path_that_would_find_jobs_is_not_ignored_in_silence() {
+        let shared = |path: &[&str], config: Option<&str>| Shared {
+            path: path.iter().map(ToString::to_string).collect(),
+            config: config.map(str::to_owned),
+            ..Shared::default()
         };
-        check(None, &[], "redis://localhost:6379/0");
-        check(Some(""), &[("REDIS_URL", "redis://b/2")], "redis://b/2");
-        check(Some("redis://a/1"), &[("REDIS_URL", "redis://b/2")], "redis://a/1");
-        check(None, &[("REDIS_URL", "redis://b/2"), ("REDIS_HOST", "c")], "redis://b/2");
-        check(None, &[("REDIS_HOST", "c"), ("REDIS_PORT", "1"), ("REDIS_DB", "3")], "redis://c:1/3");
-        check(None, &[("REDIS_PASSWORD", "p@ss/é")], "redis://:p%40ss%2F%C3%A9@localhost:6379/0");
-        check(None, &[("REDIS_HOST", "::1"), ("REDIS_SSL", "True")], "rediss://[::1]:6379/0");
-        check(None, &[("REDIS_SSL", "no"), ("REDIS_SSL_CA_CERTS", "/ca")], "redis://localhost:6379/0");
-        check(
-            None,
-            &[("REDIS_SSL", "yes"), ("REDIS_SSL_CA_CERTS", "/a b"), ("REDIS_SSL_CERT_REQS", "none")],
-            "rediss://localhost:6379/0?ssl_cert_reqs=none&ssl_ca_certs=%2Fa%20b",
-        );
-        check(
-            None,
-            &[
-                ("REDIS_SENTINELS", "a:1, b"),
-                ("REDIS_SENTINEL_MASTER", "m"),
-                ("REDIS_PASSWORD", "p"),
-                ("REDIS_SENTINEL_PASSWORD", "s"),
-                ("REDIS_HOST", "c"),
-            ],
-            "redis+sentinel://:p@a:1,b/m/0?sentinel_password=s",
-        );
-        assert!(matches!(url_from(None, &[("REDIS_SSL", "1")]), Err(Refusal::Failed(_))));
-    }
-
-    #[test]
-    fn serializers_by_rqs_names() {
-        for (name, expected) in [
-            ("json", Ok(Codec::Json)),
-            ("pickle", Ok(Codec::Pickle)),
-            ("bincode", Ok(Codec::Bincode)),
-            ("rq.serializers.JSONSerializer", Ok(Codec::Json)),
-            ("rq.serializers.DefaultSerializer", Ok(Codec::Pickle)),
-            ("my.Own", Err("'my.Own' is none of json, pickle and bincode".to_owned())),
-        ] {
-            assert_eq!(codec(name), expected);
-        }
-    }
-
-    #[test]
-    fn a_settings_module_is_not_ignored_in_silence() {
-        let python = Python { config: Some("settings".to_owned()), ..Python::default() };
-        assert!(matches!(python.refuse_or_note(false), Err(Refusal::Unable(_))));
-        assert_eq!(python.refuse_or_note(true), Ok(()));
+        let check = |shared: Shared, path_use| shared.check_path(path_use);
+        let jobs = PathUse::Jobs("worker");
+        assert!(matches!(check(shared(&["src"], Some("")), jobs), Err(Refusal::Usage { .. })));
+        assert_eq!(check(shared(&["."], Some("")), jobs), Ok(()));
+        assert_eq!(check(shared(&["src"], Some("settings")), jobs), Ok(()));
+        assert_eq!(check(shared(&["src"], Some("")), PathUse::Nothing), Ok(()));
+        assert_eq!(check(shared(&["src"], Some("")), PathUse::OtherFile), Ok(()));
     }
 }

@@ -3,11 +3,13 @@
 use std::env;
 use std::ffi::OsString;
 
+use rq_core::Value;
 use rq_worker::{Notices, forget_variables, number};
 
 use crate::commands::worker;
 use crate::names;
 use crate::refusal::Refusal;
+use crate::settings::handed::{self, LOG_VARIABLE};
 
 /// The worker's name, where its arguments give none.
 const NAME_VARIABLE: &str = "RQ_MANAGED_NAME";
@@ -21,6 +23,7 @@ pub(crate) struct Supervisor {
     pub(crate) notices: Option<Notices>,
     name: Option<OsString>,
     max_requests: Option<OsString>,
+    dict_config: Option<OsString>,
 }
 
 impl Supervisor {
@@ -32,12 +35,14 @@ impl Supervisor {
             notices: Notices::from_environment(),
             name: read(NAME_VARIABLE),
             max_requests: read(MAX_REQUESTS_VARIABLE),
+            dict_config: read(LOG_VARIABLE),
         }
     }
 
     /// Takes out of the environment what was read there: it is for this process, and not for its jobs and what they start.
     pub(crate) fn leave_environment() {
-        let variables = [&Notices::VARIABLES[..], &[NAME_VARIABLE, MAX_REQUESTS_VARIABLE]].concat();
+        let variables =
+            [&Notices::VARIABLES[..], &[NAME_VARIABLE, MAX_REQUESTS_VARIABLE, LOG_VARIABLE]].concat();
         if variables.iter().any(|name| env::var_os(name).is_some()) {
             forget_variables(&variables);
         }
@@ -51,6 +56,11 @@ impl Supervisor {
     /// After how many jobs it has the worker stop.
     pub(crate) fn max_requests(&self) -> Result<Option<u64>, Refusal> {
         read(MAX_REQUESTS_VARIABLE, self.max_requests.as_ref(), number::count)
+    }
+
+    /// How it has the worker log: RQ's DICT_CONFIG.
+    pub(crate) fn dict_config(&self) -> Result<Option<Value>, Refusal> {
+        read(LOG_VARIABLE, self.dict_config.as_ref(), handed::dict_config)
     }
 
     /// Tells it why the worker could not start, unless that has.
@@ -86,6 +96,7 @@ mod tests {
             notices: None,
             name: Some(OsString::from_vec(name.to_vec())),
             max_requests: Some(max_requests.into()),
+            dict_config: None,
         };
         let good = of(b"w-1", "1000");
         assert_eq!((good.name(), good.max_requests()), (Ok(Some("w-1".to_owned())), Ok(Some(1000))));

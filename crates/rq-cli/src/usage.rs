@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command, Error};
 
+use crate::called::Called;
 use crate::refusal::Refusal;
 
 /// RQ's one option with one dash and two letters, and the command it belongs to. Parsers by the book take it for `-d`
@@ -12,13 +13,13 @@ use crate::refusal::Refusal;
 const SHORT_WITH_TWO_LETTERS: (&str, &str, &str) = ("worker", "-ds", "--dequeue-strategy");
 
 /// The usage line of the program: what follows `Usage: `.
-pub(crate) fn program_line(program_name: &str) -> String {
-    format!("{program_name} [OPTIONS] COMMAND [ARGS]...")
+pub(crate) fn program_line(called: &Called) -> String {
+    format!("{} [OPTIONS] COMMAND [ARGS]...", called.program())
 }
 
 /// The usage line of one of its commands.
-pub(crate) fn line(program_name: &str, command: &Command) -> String {
-    let mut line = format!("{program_name} {} [OPTIONS]", command.get_name());
+pub(crate) fn line(called: &Called, command: &Command) -> String {
+    let mut line = format!("{} [OPTIONS]", called.command(command.get_name()));
     for positional in command.get_positionals() {
         line.push(' ');
         line.push_str(&positional_usage(positional));
@@ -63,14 +64,46 @@ pub(crate) fn with_long_dashes(arguments: &[OsString]) -> Vec<OsString> {
     arguments
 }
 
-/// What clap found wrong with `arguments`.
-pub(crate) fn refusal(error: &Error, arguments: &[OsString]) -> Refusal {
+/// What clap found wrong with `arguments`, which are those of `definition`.
+pub(crate) fn refusal(error: &Error, arguments: &[OsString], definition: &Command) -> Refusal {
     // The program's own options take no values: what does not begin with a dash is the command.
     let command = arguments.iter().skip(1).find(|argument| !argument.as_encoded_bytes().starts_with(b"-"));
     // Of a command that there is not, the usage cannot be shown.
     let is_known = error.kind() != ErrorKind::InvalidSubcommand;
     let command = command.filter(|_| is_known).map(|command| command.to_string_lossy().into_owned());
-    Refusal::Usage { command, message: message(error) }
+    match error.kind() {
+        // RQ's says no more than this.
+        ErrorKind::InvalidValue => Refusal::Unable(value_missing(error, arguments)),
+        ErrorKind::TooManyValues => Refusal::Unable(message(error)),
+        ErrorKind::ValueValidation => {
+            let definition = command.as_ref().and_then(|command| definition.find_subcommand(command));
+            Refusal::Usage { message: value_refused(error, definition), command }
+        }
+        _ => Refusal::Usage { command, message: message(error) },
+    }
+}
+
+fn value_missing(error: &Error, arguments: &[OsString]) -> String {
+    let named = || option_name(&context(error, ContextKind::InvalidArg));
+    format!("Option '{}' requires an argument.", short_at_the_end(arguments).unwrap_or_else(named))
+}
+
+/// The option of one letter that nothing follows: as it was typed, which clap does not tell.
+fn short_at_the_end(arguments: &[OsString]) -> Option<String> {
+    let letters = arguments.last()?.to_str()?.strip_prefix('-')?;
+    let letter = letters.chars().last()?;
+    (!letters.starts_with('-')).then(|| format!("-{letter}"))
+}
+
+fn value_refused(error: &Error, definition: Option<&Command>) -> String {
+    let named = option_name(&context(error, ContextKind::InvalidArg));
+    let is_named = |arg: &&Arg| arg.get_long().is_some_and(|long| named.strip_prefix("--") == Some(long));
+    let short = definition.and_then(|command| command.get_arguments().find(is_named)?.get_short());
+    // RQ names both.
+    let short = short.map(|short| format!(" / '-{short}'")).unwrap_or_default();
+    // What our own parser of the value said; clap's sentence around it is not RQ's.
+    let reason = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    format!("Invalid value for '{named}'{short}: {reason}.")
 }
 
 fn message(error: &Error) -> String {
@@ -86,13 +119,7 @@ fn message(error: &Error) -> String {
         ErrorKind::UnknownArgument => format!("Got unexpected extra argument ({named})"),
         ErrorKind::MissingRequiredArgument if named.starts_with('-') => format!("Missing option '{named}'."),
         ErrorKind::MissingRequiredArgument => format!("Missing argument '{named}'."),
-        ErrorKind::InvalidValue => format!("Option '{named}' requires an argument."),
         ErrorKind::TooManyValues => format!("Option '{named}' does not take a value."),
-        ErrorKind::ValueValidation => {
-            // What our own parser of the value said; clap's sentence around it is not RQ's.
-            let reason = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-            format!("Invalid value for '{named}': {reason}.")
-        }
         ErrorKind::ArgumentConflict => {
             let other = option_name(&context(error, ContextKind::PriorArg));
             format!("Options '{named}' and '{other}' cannot be used together.")

@@ -281,8 +281,38 @@ impl<T> Call<T> {
         self.options.queue.as_deref()
     }
 
+    /// The positional arguments.
+    pub fn args(&self) -> &[Value] {
+        &self.payload.args
+    }
+
+    /// The keyword arguments.
+    pub fn kwargs(&self) -> &[(String, Value)] {
+        &self.payload.kwargs
+    }
+
+    /// The entry of the job's meta that was set with [`Call::meta`].
+    pub fn meta_value(&self, key: &str) -> Option<&Value> {
+        let is_key = |known: &Value| matches!(known, Value::Str(known) if known == key);
+        self.options.meta.iter().find(|(known, _)| is_key(known)).map(|(_, value)| value)
+    }
+
+    /// Whether it says how long the job may run, or its declaration does: otherwise the queue's default counts.
+    pub fn has_timeout(&self) -> bool {
+        self.options.timeout.is_some()
+    }
+
+    /// Whether it says that the job runs again when it fails, or its declaration does.
+    pub fn has_retry(&self) -> bool {
+        self.options.retry.is_some()
+    }
+
     /// The same call, whatever it yields.
     pub fn untyped(self) -> Call<()> {
+        self.retyped()
+    }
+
+    pub(crate) fn retyped<U>(self) -> Call<U> {
         let Call { payload, options, broken, .. } = self;
         Call { payload, options, broken, yields: PhantomData }
     }

@@ -54,7 +54,7 @@ impl Settled {
 
 /// Where a job goes that will run again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum NextPlace {
     /// The head of its queue.
     Head,
     /// The tail of its queue.
@@ -74,7 +74,7 @@ pub struct Conclusion {
     /// status alone.
     pub filed: bool,
     /// Where the job goes, if it runs again.
-    pub next: Option<Next>,
+    pub next: Option<NextPlace>,
     /// What changes in the job hash because of that.
     pub changes: Vec<(&'static str, String)>,
 }
@@ -115,7 +115,9 @@ impl Conclusion {
         let (settled, next, changes) = match job.on_crash.unwrap_or(default) {
             // Retries go first, as in RQ. Without any, the job is cut off through no fault of its own and waits at
             // the head again.
-            OnCrash::Requeue if !has_retries => (Settled::Again(Some(text)), Some(Next::Head), Vec::new()),
+            OnCrash::Requeue if !has_retries => {
+                (Settled::Again(Some(text)), Some(NextPlace::Head), Vec::new())
+            }
             _ => retried_or_failed(job, text, now),
         };
         // Of no effect here: what was cut off has no value, and every other end is kept for `failure_ttl`.
@@ -131,7 +133,7 @@ impl Conclusion {
         let has_retries = job.retries_left.unwrap_or(0) > 0;
         let (settled, next, mut changes) = match job.on_crash.unwrap_or(default) {
             OnCrash::Requeue if !has_retries && crashes <= CRASHES_MAX => {
-                (Settled::Again(Some(text)), Some(Next::Head), Vec::new())
+                (Settled::Again(Some(text)), Some(NextPlace::Head), Vec::new())
             }
             // A job that kills what runs it each time must not go on for ever.
             OnCrash::Requeue if !has_retries => {
@@ -161,7 +163,7 @@ impl Conclusion {
     }
 }
 
-type Decided = (Settled, Option<Next>, Vec<(&'static str, String)>);
+type Decided = (Settled, Option<NextPlace>, Vec<(&'static str, String)>);
 
 /// A success, after which a job with repeats left runs again (docs/wire.md §10.8).
 fn repeated(job: &Job, value: Option<Vec<u8>>, now: Timestamp) -> Decided {
@@ -215,13 +217,13 @@ fn returned_retry(job: &Job, retry: &Retry, now: Timestamp) -> Decided {
     (Settled::Again(None), Some(next(now, intervals_s[index], at_front)), changes)
 }
 
-fn next(now: Timestamp, pause_s: u64, at_front: bool) -> Next {
+fn next(now: Timestamp, pause_s: u64, at_front: bool) -> NextPlace {
     match (pause_s, at_front) {
-        (0, true) => Next::Head,
-        (0, false) => Next::Tail,
+        (0, true) => NextPlace::Head,
+        (0, false) => NextPlace::Tail,
         // The head or the tail is decided when the job is due, by `enqueue_at_front_on_retry` in its record
         // (`side_of` of the scripts).
-        (pause_s, _) => Next::At(now.epoch_secs().saturating_add_unsigned(pause_s)),
+        (pause_s, _) => NextPlace::At(now.epoch_secs().saturating_add_unsigned(pause_s)),
     }
 }
 
@@ -261,9 +263,9 @@ mod tests {
             assert!(conclusion.changes.iter().all(|(field, _)| *field != "crashes"), "{on_crash:?}");
         };
         check(None, None, None, ResultKind::Failed);
-        check(Some(OnCrash::Fail), Some(1), Some(Next::Tail), ResultKind::Retried);
-        check(Some(OnCrash::Requeue), None, Some(Next::Head), ResultKind::Retried);
-        check(Some(OnCrash::Requeue), Some(1), Some(Next::Tail), ResultKind::Retried);
+        check(Some(OnCrash::Fail), Some(1), Some(NextPlace::Tail), ResultKind::Retried);
+        check(Some(OnCrash::Requeue), None, Some(NextPlace::Head), ResultKind::Retried);
+        check(Some(OnCrash::Requeue), Some(1), Some(NextPlace::Tail), ResultKind::Retried);
     }
 
     #[test]
@@ -275,12 +277,12 @@ mod tests {
                 job.retry_intervals_s = Some(vec![10, 20]);
             });
             let again = failed(&job);
-            assert_eq!(again.next, Some(Next::At(1000 + pause_s)), "{left} left");
+            assert_eq!(again.next, Some(NextPlace::At(1000 + pause_s)), "{left} left");
             assert_eq!(again.changes, [("retries_left", (left - 1).to_string())]);
             assert_eq!(again.settled.kind(), ResultKind::Retried);
         }
         assert_eq!(failed(&job(|job| job.retries_left = Some(0))).settled.kind(), ResultKind::Failed);
-        for (at_front, next) in [(None, Next::Tail), (Some(true), Next::Head)] {
+        for (at_front, next) in [(None, NextPlace::Tail), (Some(true), NextPlace::Head)] {
             let job = job(|job| {
                 job.retries_left = Some(1);
                 job.enqueue_at_front_on_retry = at_front;
@@ -296,12 +298,12 @@ mod tests {
             Conclusion::of(&job, Err(&Failure::Retry(retry)), now(), Ttl::RESULT_DEFAULT)
         };
         let retry = || Retry::up_to(3).after([secs(1), secs(2)]);
-        assert_eq!(asks(None, retry()).next, Some(Next::At(1001)));
-        assert_eq!(asks(Some(1), retry()).next, Some(Next::At(1002)));
-        assert_eq!(asks(Some(2), retry()).next, Some(Next::At(1002)));
+        assert_eq!(asks(None, retry()).next, Some(NextPlace::At(1001)));
+        assert_eq!(asks(Some(1), retry()).next, Some(NextPlace::At(1002)));
+        assert_eq!(asks(Some(2), retry()).next, Some(NextPlace::At(1002)));
         assert_eq!(asks(Some(3), retry()).settled, Settled::Exhausted);
         let front = asks(None, Retry::up_to(1).at_front());
-        assert_eq!(front.next, Some(Next::Head));
+        assert_eq!(front.next, Some(NextPlace::Head));
         assert_eq!(front.changes[1], ("enqueue_at_front_on_retry", "1".to_owned()));
     }
 
@@ -313,7 +315,7 @@ mod tests {
         });
         let again = Conclusion::of(&job, Ok(None), now(), Ttl::RESULT_DEFAULT);
         assert_eq!(again.settled, Settled::Finished(None));
-        assert_eq!(again.next, Some(Next::At(1003)));
+        assert_eq!(again.next, Some(NextPlace::At(1003)));
         let expected = [("repeats_left", "1".to_owned()), ("repeat_intervals", "[5]".to_owned())];
         assert_eq!(again.changes, expected);
     }
@@ -337,7 +339,7 @@ mod tests {
         assert!(of(&plain, Ok(None)).filed);
         assert!(of(&plain, Err(&retry)).filed, "RQ files those that asked too often");
         let again = of(&retried, Err(&boom));
-        assert!(again.filed && again.next == Some(Next::Tail), "a retry is as ever");
+        assert!(again.filed && again.next == Some(NextPlace::Tail), "a retry is as ever");
     }
 
     #[test]
@@ -353,7 +355,7 @@ mod tests {
         assert_eq!(crashed(None, None, None).settled, Settled::Failed("died".into()));
         assert_eq!(crashed(None, None, Some(1)).settled.kind(), ResultKind::Retried);
         let requeued = crashed(Some(OnCrash::Requeue), Some(CRASHES_MAX - 1), None);
-        assert_eq!(requeued.next, Some(Next::Head));
+        assert_eq!(requeued.next, Some(NextPlace::Head));
         assert_eq!(requeued.changes, [("crashes", CRASHES_MAX.to_string())]);
         let poisoned = crashed(Some(OnCrash::Requeue), Some(CRASHES_MAX), None);
         assert!(matches!(poisoned.settled, Settled::Failed(text) if text.starts_with("Poisoned: ")));

@@ -7,9 +7,12 @@ use std::time::{Duration, Instant};
 use rq_wire::{Codec, CodecError, Value};
 use serde::Serialize;
 
+use crate::block_on::BlockOnError;
 use crate::current;
+use crate::ender::Ender;
 use crate::error::Error;
 use crate::execution::ExecutionId;
+use crate::extensions::Extensions;
 use crate::failure::BoxError;
 use crate::interrupt::{Interrupt, Interrupted};
 use crate::job::Job;
@@ -68,6 +71,7 @@ struct Parts {
     /// `None` until the job first asks for it.
     meta: Mutex<Option<Value>>,
     codec: OnceLock<Codec>,
+    extensions: Extensions,
 }
 
 impl Context {
@@ -79,8 +83,8 @@ impl Context {
         host: Arc<dyn Host>,
         states: Arc<States>,
     ) -> Context {
-        let (meta, codec) = (Mutex::new(None), OnceLock::new());
-        Context(Arc::new(Parts { job, execution, interrupt, host, states, meta, codec }))
+        let (meta, codec, extensions) = (Mutex::new(None), OnceLock::new(), Extensions::default());
+        Context(Arc::new(Parts { job, execution, interrupt, host, states, meta, codec, extensions }))
     }
 
     /// A context for unit tests of a job: no Redis, no time limit, no state; saved meta stays in it.
@@ -139,9 +143,15 @@ impl Context {
         &self.0.execution
     }
 
-    /// When the job's time is up; `None` for no limit.
+    /// When the job's time is up; `None` for no limit, and where a death penalty [replaces
+    /// it](crate::DeathPenalty::replaces_limit) that nobody knows of beforehand.
     pub fn deadline(&self) -> Option<Instant> {
         self.0.interrupt.deadline()
+    }
+
+    /// By which a death penalty ends this job, or the callback that runs, from any thread.
+    pub fn ender(&self) -> Ender {
+        Ender::new(&self.0.interrupt)
     }
 
     /// Fails once the job has to end: its time is up, or it was asked to stop.
@@ -177,6 +187,32 @@ impl Context {
     #[track_caller]
     pub fn try_state<T: Send + Sync + 'static>(&self) -> Result<&T, StateError> {
         self.0.states.try_get()
+    }
+
+    /// The values of this run: what middleware hands to the job, and what code further down asks for.
+    pub fn extensions(&self) -> &Extensions {
+        &self.0.extensions
+    }
+
+    /// Runs async code to its end, from sync code of a job or around it: the beginning of a transaction, say. Its I/O is
+    /// driven by the runtime of the process on which [async states](crate::States::insert_async) are made, which goes on
+    /// between jobs.
+    ///
+    /// Under `-w green` the coroutine waits and its thread goes on to others; under `-w thread` and `-w fork` the thread is
+    /// blocked. The future is not broken off when the job has to end, so that what must be undone then can be; it may
+    /// ask for that itself, by [`check`](Context::check) and [`sleep_async`](Context::sleep_async).
+    ///
+    /// # Errors
+    /// In async code, which has `.await`; and where there is no worker: in unit tests and inline jobs.
+    pub fn block_on<F>(&self, future: F) -> Result<F::Output, BlockOnError>
+    where
+        F: Future + Send,
+        F::Output: Send,
+    {
+        let mut output = None;
+        let future = async { output = Some(future.await) };
+        self.0.states.block_on(Box::pin(future))?;
+        output.ok_or(BlockOnError::NoRuntime)
     }
 
     /// The job's meta: a dict, as it was at the start with what this run has set; `{'unserialized': bytes}` where that
@@ -215,12 +251,23 @@ impl Context {
         self.0.host.save_meta(&self.0.execution, encoded).map_err(Error::MetaNotSaved)
     }
 
-    /// Meta is written in the codec of the job, which is read from its payload once.
-    pub(crate) fn codec(&self) -> Codec {
+    /// The codec in which the job's payload is written, and so its value and its meta.
+    pub fn codec(&self) -> Codec {
+        // Read from the payload once.
         // The context of a unit test has no payload, and keeps its meta in the default codec.
         let detect =
             || self.0.job.inflated().and_then(|inflated| Codec::detect(&inflated)).unwrap_or_default();
         *self.0.codec.get_or_init(detect)
+    }
+
+    /// A value as a [`JobOutcome`](crate::JobOutcome) has it, for middleware that puts one in the place of a job's: in the
+    /// job's codec, and `None` for `()` and other values that are Python's `None`.
+    /// [`EndValue::new`](crate::EndValue::new) with [`codec`](Context::codec) reads one.
+    pub fn encode(&self, value: impl Serialize) -> Result<Option<Vec<u8>>, Error> {
+        match Value::from_serialize(&value)? {
+            Value::Null => Ok(None),
+            value => Ok(Some(self.codec().encode_value(&value)?)),
+        }
     }
 
     fn loaded<'a>(&self, meta: &'a mut Option<Value>) -> Result<&'a mut Value, Error> {

@@ -93,6 +93,14 @@ pub enum Error {
         /// Where it is; `gone` where only its lock is left.
         status: String,
     },
+    /// Middleware has refused the call; nothing was sent.
+    #[error("{} was not enqueued: {source}", Shown::name(function))]
+    Refused {
+        /// The function called.
+        function: String,
+        /// Why.
+        source: crate::failure::BoxError,
+    },
     /// A job would wait for itself, directly or through others, and none of them would ever run.
     #[error("job {job_id} would wait for itself: one of the jobs it depends on waits for it")]
     DependencyCycle {

@@ -1,6 +1,7 @@
 //! [`ExceptionHandler`]: decides what else happens when a job fails.
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use crate::failure::Failure;
 use crate::job::Job;
@@ -25,6 +26,13 @@ use crate::job::Job;
 pub trait ExceptionHandler: Send + Sync {
     /// Called for a job that failed. `Break` keeps the handlers after this one from being called.
     fn handle(&self, job: &Job, failure: &Failure) -> ControlFlow<()>;
+
+    /// Called once, when the worker has settled its last job and leaves: what was kept to be sent later is sent now, or
+    /// never, since the worker waits for `limit` and no longer. Whether all was.
+    fn flush(&self, limit: Duration) -> bool {
+        let _ = limit;
+        true
+    }
 }
 
 impl<F: Fn(&Job, &Failure) -> ControlFlow<()> + Send + Sync> ExceptionHandler for F {

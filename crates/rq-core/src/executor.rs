@@ -21,7 +21,8 @@ pub struct Execution {
     pub id: ExecutionId,
     /// The record as it was claimed.
     pub job: Arc<Job>,
-    /// How long it may run, from when it begins; `None` for no limit.
+    /// How long it may run, from when it begins; `None` for no limit, and where death penalties [replace
+    /// it](crate::DeathPenalty::replaces_limit).
     pub limit: Option<Duration>,
     /// Stores the meta that the running job saves. Executors that run jobs outside of this process bring their own.
     pub host: Arc<dyn Host>,
@@ -43,6 +44,8 @@ pub enum Task {
         name: String,
         /// How the job ended.
         end: End,
+        /// Its own limit, which its death penalties are told.
+        limit: Option<Duration>,
     },
 }
 
@@ -62,7 +65,7 @@ impl Execution {
         name: impl Into<String>,
         end: End,
     ) -> Execution {
-        Execution { id, job, limit, host, task: Task::Callback { kind, name: name.into(), end } }
+        Execution { id, job, limit, host, task: Task::Callback { kind, name: name.into(), end, limit } }
     }
 }
 

@@ -14,6 +14,7 @@ pub(crate) mod asynchronous {
 
     use super::{GroupStatus, check_awaited, check_waits_for_none};
     use crate::call::Call;
+    use crate::enqueue_middleware::Passage;
     use crate::error::Error;
     use crate::handle::asynchronous::JobHandle;
     use crate::job::Job;
@@ -116,9 +117,23 @@ pub(crate) mod asynchronous {
             if queue.inline.is_some() && self.status().await?.is_complete() {
                 return queue.enqueue(call).await;
             }
+            let mut passage = queue.passage();
+            let enqueued = self.enqueue_on_complete(&queue, &mut passage, call).await;
+            passage.end_one(&enqueued);
+            enqueued
+        }
+
+        async fn enqueue_on_complete<T>(
+            &self,
+            queue: &Queue,
+            passage: &mut Passage<'_>,
+            call: Call<T>,
+        ) -> Result<JobHandle<T>, Error> {
+            let call = passage.pass(call)?;
             call.check_can_wait_for_group()?;
             let at_front = call.is_at_front();
             let mut job = queue.job_of(call)?;
+            passage.made(&job);
             check_waits_for_none(&job)?;
             job.status = Status::Deferred;
             job.after_group = Some(self.name().to_owned());

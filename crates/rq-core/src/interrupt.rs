@@ -1,7 +1,7 @@
 //! [`Interrupt`]: how a running job learns that it has to end.
 
 use std::fmt;
-use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, Once, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -33,10 +33,17 @@ pub struct Interrupt {
     stopped_async: Notify,
     listen: Mutex<Option<Listen>>,
     listens: Once,
+    tells: OnceLock<Tell>,
 }
 
 /// Starts to listen for requests to stop.
 type Listen = Box<dyn FnOnce() + Send>;
+/// Is told that what runs was timed out, and at which limit.
+type Tell = Box<dyn Fn(Duration) + Send + Sync>;
+
+/// What an interrupt is armed for: a job, and then each callback behind it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Arming(u64);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
@@ -44,12 +51,22 @@ struct State {
     deadline: Option<Instant>,
     stopped_at: Option<Instant>,
     told: Option<Interrupted>,
+    arming: Arming,
 }
 
 impl State {
     fn armed(self, limit: Option<Duration>) -> State {
         // A limit beyond what the clock can count is as good as none.
-        State { limit, deadline: limit.and_then(|limit| Instant::now().checked_add(limit)), ..self }
+        State {
+            limit,
+            deadline: limit.and_then(|limit| Instant::now().checked_add(limit)),
+            ..self.disarmed()
+        }
+    }
+
+    /// For nothing of what it was armed for.
+    fn disarmed(self) -> State {
+        State { arming: Arming(self.arming.0 + 1), ..self }
     }
 
     /// How long until `until` or the deadline, whichever is first; `None` once that is past.
@@ -76,6 +93,7 @@ impl Interrupt {
             stopped_async: Notify::new(),
             listen: Mutex::default(),
             listens: Once::new(),
+            tells: OnceLock::new(),
         }
     }
 
@@ -90,12 +108,52 @@ impl Interrupt {
         // Before the wake-ups, since a sleeper that wakes looks here. The first request's time stays: it is compared
         // with the deadline.
         self.state().stopped_at.get_or_insert_with(Instant::now);
+        self.wake();
+    }
+
+    fn wake(&self) {
         self.stopped.notify_all();
         // Wakes those alone that wait already; `sleep_async` therefore looks after it has begun to wait.
         self.stopped_async.notify_waiters();
     }
 
-    /// For a callback that begins now, once the job has ended, and may take `limit`. What the job was told is forgotten,
+    /// Has `tell` told when an [`Ender`](crate::Ender) times out what runs, before that learns of it. A second one changes
+    /// nothing.
+    pub fn tell_time_outs(&self, tell: impl Fn(Duration) + Send + Sync + 'static) {
+        self.tells.get_or_init(|| Box::new(tell));
+    }
+
+    /// What it is armed for.
+    pub(crate) fn arming(&self) -> Arming {
+        self.state().arming
+    }
+
+    /// The time is up of what it was armed for, which had `limit`. `false`: too late.
+    pub(crate) fn time_out(&self, arming: Arming, limit: Duration) -> bool {
+        // A stop that has come already was first.
+        self.listen();
+        {
+            let mut state = self.state();
+            // On a copy: the job has not been told anything.
+            let mut now = *state;
+            if state.arming != arming || self.check_locked(&mut now).is_err() {
+                return false;
+            }
+            // Under the lock: once it is disarmed, nobody is told any more.
+            self.tells.get().iter().for_each(|tell| tell(limit));
+            (state.limit, state.deadline) = (Some(limit), Some(Instant::now()));
+        }
+        self.wake();
+        true
+    }
+
+    /// What it was armed for has ended: no [`Ender`](crate::Ender) of that ends anything any more.
+    pub fn disarm(&self) {
+        let mut state = self.state();
+        *state = state.disarmed();
+    }
+
+    /// For a callback that begins now, once the job has ended, and may take `limit`: armed for that alone. What the job was told is forgotten,
     /// and a request to stop is not.
     pub fn rearm(&self, limit: Option<Duration>) {
         let mut state = self.state();
@@ -246,6 +304,41 @@ mod tests {
         assert_eq!((interrupt.check(), interrupt.told(), interrupt.deadline()), (Ok(()), None, None));
         interrupt.stop();
         interrupt.rearm(Some(Duration::from_secs(60)));
+        assert_eq!(interrupt.check(), Err(Interrupted::JobStopped));
+    }
+
+    #[test]
+    fn what_is_timed_out_has_reached_that_limit() {
+        let (limit, other) = (Duration::from_secs(5), Duration::from_secs(7));
+        let told = Arc::new(AtomicUsize::new(0));
+        let interrupt = Interrupt::new(None);
+        let counted = Arc::clone(&told);
+        interrupt.tell_time_outs(move |limit| {
+            counted.fetch_add(limit.as_secs() as usize, Ordering::Relaxed);
+        });
+        let first = interrupt.arming();
+        std::thread::scope(|scope| {
+            let sleeper = scope.spawn(|| interrupt.sleep(Duration::from_secs(60)));
+            assert!(interrupt.time_out(first, limit));
+            assert_eq!(sleeper.join().unwrap(), Err(Interrupted::JobTimeout { limit }));
+        });
+        assert!(!interrupt.time_out(first, other), "once is enough");
+        interrupt.stop();
+        assert_eq!(interrupt.check(), Err(Interrupted::JobTimeout { limit }), "the first reason counts");
+        assert_eq!(told.load(Ordering::Relaxed), 5);
+    }
+
+    #[test]
+    fn nobody_times_out_what_has_ended_or_was_stopped() {
+        let (limit, interrupt) = (Duration::from_secs(5), Interrupt::new(None));
+        let of_job = interrupt.arming();
+        interrupt.disarm();
+        assert!(!interrupt.time_out(of_job, limit));
+        interrupt.rearm(None);
+        assert!(!interrupt.time_out(of_job, limit));
+        assert_eq!(interrupt.check(), Ok(()));
+        interrupt.stop();
+        assert!(!interrupt.time_out(interrupt.arming(), limit));
         assert_eq!(interrupt.check(), Err(Interrupted::JobStopped));
     }
 

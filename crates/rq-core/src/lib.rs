@@ -25,14 +25,15 @@
 //! # Layout
 //!
 //! * producers: [`Call`], [`Queue`], [`JobHandle`], [`blocking`], [`Retry`], [`Repeat`], [`Dependency`], [`OnCrash`],
-//!   [`Ttl`], [`Callback`], [`Webhook`], [`Unique`], [`RateLimit`]
+//!   [`Ttl`], [`Callback`], [`Webhook`], [`Unique`], [`RateLimit`], [`EnqueueMiddleware`]
 //! * job authors: [`job`], [`callback`](macro@callback) with [`End`], [`handlers!`], [`Handlers`], [`Context`], [`States`],
-//!   [`Failure`]
+//!   [`Failure`], [`Extensions`]
 //! * managing jobs: [`Cancel`], [`Registry`], [`Requeued`], [`Group`] with [`GroupStatus`]
 //! * inspecting Redis: [`Job`], [`JobResult`], [`ExecutionRecord`], [`WorkerRecord`], [`Status`], [`Keys`]
 //! * texts for people: [`Shown`], for what others have written
 //! * payloads, from `rq-wire`: [`Codec`], [`Value`], [`Payload`]
-//! * extenders: [`Executor`] with [`Host`] and [`Interrupt`], [`DeathPenalty`], [`ExceptionHandler`]
+//! * extenders: [`Executor`] with [`Host`] and [`Interrupt`], [`DeathPenalty`] with [`Ender`], [`ExceptionHandler`],
+//!   [`JobMiddleware`] with [`Next`] and [`JobOutcome`]
 //! * workers and tools of RQ, with the feature `worker`: `steps` and `link`, what is sent to Redis and how;
 //!   `Conclusion`, what becomes of a job that ran; `Prepared`, a job about to run; `panics`, which catches the panics
 //!   of jobs; `current`, where an executor keeps the context of the job that runs; `Letter`, a webhook to be sent;
@@ -90,6 +91,7 @@
 // `#[job]` writes `::rq_core::..`; this lets our own tests use it.
 extern crate self as rq_core;
 
+mod block_on;
 pub mod blocking;
 mod call;
 mod callback;
@@ -106,12 +108,15 @@ mod dependency;
 #[cfg(feature = "worker")]
 mod due_call;
 mod end;
+mod ender;
+mod enqueue_middleware;
 mod entry;
 mod error;
 mod error_class;
 mod exception_handler;
 mod execution;
 mod executor;
+mod extensions;
 mod failure;
 mod family;
 mod fields;
@@ -127,6 +132,7 @@ pub mod keys;
 pub mod link;
 #[cfg(not(feature = "worker"))]
 mod link;
+mod middleware;
 mod on_crash;
 #[cfg(feature = "worker")]
 pub mod panics;
@@ -155,11 +161,14 @@ mod unique;
 mod webhook;
 mod worker_record;
 
+pub use block_on::BlockOnError;
+#[cfg(feature = "worker")]
+pub use block_on::{BlockOn, Blocked};
 pub use call::Call;
 pub use callback::{CALLBACK_TIMEOUT_DEFAULT, Callback, CallbackKind};
 pub use cancel::Cancel;
 #[cfg(feature = "worker")]
-pub use conclusion::{Conclusion, Next, Settled};
+pub use conclusion::{Conclusion, NextPlace, Settled};
 pub use context::{Context, Host, PROGRESS_KEY, PROGRESS_NOTE_KEY};
 #[cfg(feature = "worker")]
 pub use counted::Counted;
@@ -168,12 +177,15 @@ pub use dependency::Dependency;
 #[cfg(feature = "worker")]
 pub use due_call::{CallsFor, DUE_CALL_LIMIT_MAX, DueCall, DueCallError};
 pub use end::{End, EndFailure, EndValue};
+pub use ender::Ender;
+pub use enqueue_middleware::{EnqueueMiddleware, EnqueueOutcome};
 pub use entry::Entry;
 pub use error::Error;
 pub use error_class::ErrorClass;
 pub use exception_handler::ExceptionHandler;
 pub use execution::{ExecutionId, ExecutionRecord};
 pub use executor::{Ended, Execution, Executor, Stop, Task, Want};
+pub use extensions::Extensions;
 #[cfg(feature = "worker")]
 pub use failure::without_argument;
 pub use failure::{ArgumentError, BoxError, Failure, OverMemory, Result, Usage};
@@ -182,12 +194,13 @@ pub use group::GroupStatus;
 pub use group::asynchronous::Group;
 pub use handle::asynchronous::JobHandle;
 #[cfg(feature = "worker")]
-pub use handlers::{DueCallback, JobOutcome, Prepared};
-pub use handlers::{Handlers, Perform};
+pub use handlers::{DueCallback, Prepared};
+pub use handlers::{Handlers, JobOutcome, Perform};
 pub use interrupt::{Interrupt, Interrupted};
 pub use job::{Job, TIMEOUT_DEFAULT, Timeout};
 pub use keys::Keys;
 pub use link::BlockingLink;
+pub use middleware::{JobMiddleware, Next};
 pub use on_crash::{CRASHES_MAX, OnCrash};
 pub use panics::Panic;
 pub use queue::asynchronous::Queue;

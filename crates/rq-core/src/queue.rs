@@ -26,10 +26,11 @@ pub(crate) mod asynchronous {
     use std::sync::Arc;
 
     use super::{
-        all_enqueued, begins_inline, check_is_not_unique, codec_from_env, queued_at, unconfirmed, with_due,
+        begins_inline, check_enqueued, check_is_not_unique, codec_from_env, queued_at, unconfirmed, with_due,
     };
     use crate::call::{Call, Defaults};
     use crate::dependency::parents_first;
+    use crate::enqueue_middleware::{EnqueueMiddleware, Passage};
     use crate::error::Error;
     use crate::front::asynchronous::{SharedLink, open};
     use crate::handle::asynchronous::JobHandle;
@@ -69,6 +70,7 @@ pub(crate) mod asynchronous {
         pub(crate) group: Arc<str>,
         defaults: Defaults,
         pub(crate) inline: Option<Arc<Inline>>,
+        middleware: Vec<Arc<dyn EnqueueMiddleware>>,
     }
 
     impl Queue {
@@ -82,8 +84,10 @@ pub(crate) mod asynchronous {
         pub(super) fn over_shared(link: SharedLink, name: &str) -> Result<Queue, Error> {
             check_queue_name(name)?;
             let (name, defaults) = (name.into(), Defaults::new(codec_from_env()?));
-            let queue = Queue { link, keys: Keys::default(), name, group: "".into(), defaults, inline: None };
-            Ok(queue.keys(Keys::from_env()?))
+            let (keys, group, middleware) = (Keys::from_env()?, "".into(), Vec::new());
+            let queue =
+                Queue { link, keys: Keys::default(), name, group, defaults, inline: None, middleware };
+            Ok(queue.keys(keys))
         }
 
         /// Another queue over the same connection, with the same settings.
@@ -123,10 +127,24 @@ pub(crate) mod asynchronous {
         /// Runs jobs here, as they are enqueued, with no worker: RQ's `is_async=False`, for tests and development.
         ///
         /// The job's record and result are the same as with a worker. [`enqueue`](Queue::enqueue) returns when the job
-        /// has ended, well or not. Handlers that are `async` need the async queue.
+        /// has ended, well or not. Handlers that are `async` need the async queue. Of what a program brings to its workers
+        /// they have nothing else: no states, and no [`JobMiddleware`](crate::JobMiddleware).
         pub fn inline(mut self, handlers: Handlers) -> Queue {
             self.inline = Some(Arc::new(Inline::new(handlers)));
             self
+        }
+
+        /// Adds middleware around whatever is enqueued from now on, inside of that which is there, by whichever method. Queues
+        /// and groups that are made of this one have it, too; queues that are not do not, such as those of
+        /// [`Context::queue`](crate::Context::queue).
+        pub fn middleware(mut self, middleware: impl EnqueueMiddleware + 'static) -> Queue {
+            self.middleware.push(Arc::new(middleware));
+            self
+        }
+
+        /// The way of calls through the middleware.
+        pub(crate) fn passage(&self) -> Passage<'_> {
+            Passage::new(&self.middleware, &self.name)
         }
 
         /// The queue's name.
@@ -139,12 +157,25 @@ pub(crate) mod asynchronous {
         /// # Errors
         /// [`Error::JobExists`] where the id belongs to another job that has not ended, and of a call that is unique
         /// [`Error::Duplicate`] where its job is there: [`enqueue_unique`](Queue::enqueue_unique) gives that one.
+        /// [`Error::Refused`] where [middleware](Queue::middleware) refuses it.
         pub async fn enqueue<T>(&self, call: Call<T>) -> Result<JobHandle<T>, Error> {
+            let mut passage = self.passage();
+            let enqueued = self.enqueue_now(&mut passage, call).await;
+            passage.end_one(&enqueued);
+            enqueued
+        }
+
+        async fn enqueue_now<T>(
+            &self,
+            passage: &mut Passage<'_>,
+            call: Call<T>,
+        ) -> Result<JobHandle<T>, Error> {
+            let call = passage.pass(call)?;
             let by = call.unique_by(&self.name)?;
             if let Some(inline) = &self.inline {
-                return self.run_inline(inline, call, by).await;
+                return self.run_inline(passage, inline, call, by).await;
             }
-            self.enqueue_one(self.placed(call)?, by).await
+            self.enqueue_one(passage, self.placed(call)?, by).await
         }
 
         /// Enqueues one call in the queue that its declaration names, `#[job(.., queue = "low")]`, or that
@@ -181,8 +212,21 @@ pub(crate) mod asynchronous {
             due: impl Into<Timestamp>,
             call: Call<T>,
         ) -> Result<JobHandle<T>, Error> {
+            let mut passage = self.passage();
+            let enqueued = self.enqueue_due(&mut passage, due.into(), call).await;
+            passage.end_one(&enqueued);
+            enqueued
+        }
+
+        async fn enqueue_due<T>(
+            &self,
+            passage: &mut Passage<'_>,
+            due: Timestamp,
+            call: Call<T>,
+        ) -> Result<JobHandle<T>, Error> {
+            let call = passage.pass(call)?;
             let by = call.unique_by(&self.name)?;
-            self.enqueue_one(with_due(call, &self.name, self.defaults, due.into())?, by).await
+            self.enqueue_one(passage, with_due(call, &self.name, self.defaults, due)?, by).await
         }
 
         /// Enqueues one call after `delay`, in whole seconds: [`enqueue_at`](Queue::enqueue_at) counted from now. A
@@ -217,21 +261,25 @@ pub(crate) mod asynchronous {
 
         async fn enqueue_one<T>(
             &self,
+            passage: &mut Passage<'_>,
             job: (Job, Place),
             by: Option<UniqueBy>,
         ) -> Result<JobHandle<T>, Error> {
+            passage.made(&job.0);
             let job = [job];
             let step = self.enqueue_step(&job, by);
             let enqueued = self.link.run(&step).await.map_err(|error| unconfirmed(error, &job))?;
-            all_enqueued(&job, enqueued)?;
+            check_enqueued(&job, enqueued, |_, _| {})?;
             Ok(self.handle(&job[0].0.id))
         }
 
         /// Enqueues many calls in one round trip for each 10,000, in order. They may depend on each other, in any
         /// order.
         ///
-        /// Nothing is sent if one of the calls cannot be written. If one's id is taken by another job, the others are
-        /// enqueued all the same.
+        /// Nothing is sent if one of the calls cannot be written, or [middleware](Queue::middleware) refuses it. If one's id is
+        /// taken by another job, the others are enqueued all the same.
+        ///
+        /// An inline queue runs them one after the other, up to the first that fails to be enqueued.
         ///
         /// Calls that are unique are refused: each would need an answer of its own, which
         /// [`enqueue_unique`](Queue::enqueue_unique) gives.
@@ -239,41 +287,56 @@ pub(crate) mod asynchronous {
             &self,
             calls: impl IntoIterator<Item = Call<T>>,
         ) -> Result<Vec<JobHandle<T>>, Error> {
-            if let Some(inline) = &self.inline {
+            if self.inline.is_some() {
                 let mut handles = Vec::new();
                 for call in calls {
                     check_is_not_unique(&call)?;
-                    handles.push(self.run_inline(inline, call, None).await?);
+                    handles.push(self.enqueue(call).await?);
                 }
                 return Ok(handles);
             }
-            let jobs = calls.into_iter().map(|call| {
-                check_is_not_unique(&call)?;
-                self.placed(call)
-            });
-            let jobs = jobs.collect::<Result<Vec<_>, Error>>()?;
+            let mut passage = self.passage();
+            let jobs = calls.into_iter().map(|call| self.placed_of_many(&mut passage, call));
+            let jobs = jobs.collect::<Result<Vec<_>, Error>>();
+            let jobs = jobs.inspect_err(|error| passage.end_all(error, true))?;
             // Before the order changes: the caller gets them in its own.
             let handles = jobs.iter().map(|(job, _)| self.handle(&job.id)).collect();
             // A parent that is not there holds nobody back, so a dependent that is written before its parent would
             // run at once.
-            self.send(&parents_first(jobs)?).await?;
+            let jobs = parents_first(jobs).inspect_err(|error| passage.end_all(error, false))?;
+            self.send(&passage, &jobs).await?;
             Ok(handles)
         }
 
-        async fn send(&self, jobs: &[(Job, Place)]) -> Result<(), Error> {
+        fn placed_of_many<T>(&self, passage: &mut Passage<'_>, call: Call<T>) -> Result<(Job, Place), Error> {
+            let call = passage.pass(call)?;
+            check_is_not_unique(&call)?;
+            let (job, place) = self.placed(call)?;
+            passage.made(&job);
+            Ok((job, place))
+        }
+
+        async fn send(&self, passage: &Passage<'_>, jobs: &[(Job, Place)]) -> Result<(), Error> {
             let mut first_taken = Ok(());
-            for batch in jobs.chunks(JOBS_PER_ROUND_TRIP_MAX) {
+            for (sent, batch) in jobs.chunks(JOBS_PER_ROUND_TRIP_MAX).enumerate() {
                 let step = steps::queue::enqueue(&self.keys, &self.name, batch);
-                let enqueued = self.link.run(&step).await.map_err(|error| unconfirmed(error, batch))?;
+                let enqueued = self.link.run(&step).await.map_err(|error| {
+                    let error = unconfirmed(error, batch);
+                    let left = &jobs[sent * JOBS_PER_ROUND_TRIP_MAX..];
+                    left.iter().for_each(|(job, _)| passage.end(&job.id, Err(&error)));
+                    error
+                })?;
                 // One id that is taken refuses no other job: the batches behind it are sent as well, and then the
                 // first refusal is told.
-                first_taken = first_taken.and(all_enqueued(batch, enqueued));
+                let checked = check_enqueued(batch, enqueued, |job, result| passage.end(&job.id, result));
+                first_taken = first_taken.and(checked);
             }
             first_taken
         }
 
         async fn run_inline<T>(
             &self,
+            passage: &mut Passage<'_>,
             inline: &Inline,
             call: Call<T>,
             by: Option<UniqueBy>,
@@ -281,10 +344,11 @@ pub(crate) mod asynchronous {
             call.check_runs_inline()?;
             let run = inline.begin(self.job_of(call)?);
             let job = run.as_enqueued();
+            passage.made(&job[0].0);
             let enqueue = self.enqueue_step(&job, by);
             let enqueued = self.link.run(&enqueue).await?;
             let begins = begins_inline(&enqueued);
-            all_enqueued(&job, enqueued)?;
+            check_enqueued(&job, enqueued, |_, _| {})?;
             // One that waits for others is left to a worker, which gets it once they are over.
             if begins {
                 let settle = steps::settlement::settle(&self.keys, None, &[run.run_async().await]);
@@ -424,7 +488,8 @@ impl blocking::Queue {
 impl Context {
     /// A queue of the Redis that the job came from, for enqueuing more work; the payloads are in this job's codec.
     ///
-    /// Its methods block, over a connection that all jobs of a process share.
+    /// Its methods block, over a connection that all jobs of a process share. It has no
+    /// [middleware](blocking::Queue::middleware) unless it is given some.
     pub fn queue(&self, name: &str) -> Result<blocking::Queue, Error> {
         // The connection of all jobs of the process, and blocking under `-w green` as well: a detour over a thread
         // would take as long (docs/design/threads-and-green.md).
@@ -511,20 +576,27 @@ pub(crate) fn unconfirmed_job(error: Error, id: &str) -> Error {
     }
 }
 
-/// Fails for the first job that was refused.
-fn all_enqueued(jobs: &[(Job, Place)], enqueued: Vec<Enqueued>) -> Result<(), Error> {
+/// Fails for the first job that was refused; `tell` is told of each.
+fn check_enqueued(
+    jobs: &[(Job, Place)],
+    enqueued: Vec<Enqueued>,
+    tell: impl Fn(&Job, Result<(), &Error>),
+) -> Result<(), Error> {
     assert_eq!(jobs.len(), enqueued.len(), "the script answers once for each job");
+    let mut first_refused = Ok(());
     for ((job, _), enqueued) in jobs.iter().zip(enqueued) {
         let job_id = || job.id.clone();
-        match enqueued {
-            Enqueued::Taken(status) => return Err(Error::JobExists { job_id: job_id(), status }),
-            Enqueued::There { job_id, status } => return Err(Error::Duplicate { job_id, status }),
-            Enqueued::Cycle => return Err(Error::DependencyCycle { job_id: job_id() }),
-            Enqueued::TooDeep => return Err(Error::DependenciesTooDeep { job_id: job_id() }),
-            Enqueued::Done | Enqueued::Already | Enqueued::Deferred => {}
-        }
+        let result = match enqueued {
+            Enqueued::Taken(status) => Err(Error::JobExists { job_id: job_id(), status }),
+            Enqueued::There { job_id, status } => Err(Error::Duplicate { job_id, status }),
+            Enqueued::Cycle => Err(Error::DependencyCycle { job_id: job_id() }),
+            Enqueued::TooDeep => Err(Error::DependenciesTooDeep { job_id: job_id() }),
+            Enqueued::Done | Enqueued::Already | Enqueued::Deferred => Ok(()),
+        };
+        tell(job, result.as_ref().map(drop));
+        first_refused = first_refused.and(result);
     }
-    Ok(())
+    first_refused
 }
 
 #[cfg(test)]

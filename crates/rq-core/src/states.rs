@@ -7,6 +7,7 @@ use std::fmt::{self, Write as _};
 use std::pin::Pin;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use crate::block_on::{BlockOn, BlockOnError, Blocked};
 use crate::failure::BoxError;
 use crate::panics;
 
@@ -28,6 +29,7 @@ pub struct States {
     /// Those that are made before the first job, in order.
     preloaded: Vec<TypeId>,
     drive: Option<DriveMaking>,
+    block_on: Option<BlockOn>,
 }
 
 struct State {
@@ -120,6 +122,17 @@ impl States {
     #[cfg(feature = "worker")]
     pub fn drive_with(&mut self, drive: DriveMaking) {
         self.drive = Some(drive);
+    }
+
+    /// Has async code that sync code of jobs waits for be run by `block_on`; without, it fails.
+    #[cfg(feature = "worker")]
+    pub fn block_on_by(&mut self, block_on: BlockOn) {
+        self.block_on = Some(block_on);
+    }
+
+    /// Runs `future` to its end, for sync code of a job.
+    pub(crate) fn block_on(&self, future: Blocked<'_>) -> Result<(), BlockOnError> {
+        self.block_on.as_ref().ok_or(BlockOnError::NoRuntime)?(future)
     }
 
     /// Makes those that are made before the first job, in the order in which they were added.

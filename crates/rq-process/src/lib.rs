@@ -26,6 +26,7 @@ pub use oom::OomKills;
 pub use reaped::{Exit, Reaped};
 pub use single_threaded::SingleThreaded;
 pub use system::{
-    Forked, Inherited, SharedWords, Title, adopt_orphans, die_with, dies_with_this_process, end, ended_child,
-    forget_variable, fork, name_process, reap, set_variable, take_termination, take_terminations_when_nudged,
+    Forked, Inherited, SharedWords, TITLE_BYTES_MAX, Title, adopt_orphans, die_with, dies_with_this_process,
+    end, ended_child, forget_variable, fork, name_process, reap, set_variable, take_termination,
+    take_terminations_when_nudged,
 };

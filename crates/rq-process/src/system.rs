@@ -25,7 +25,7 @@ use crate::reaped::{Exit, Reaped};
 pub use shared_words::SharedWords;
 pub(crate) use signals::hear_of_children;
 pub use signals::{Inherited, take_termination, take_terminations_when_nudged};
-pub use title::Title;
+pub use title::{TITLE_BYTES_MAX, Title};
 
 /// Which side of a fork this process is.
 #[derive(Debug)]

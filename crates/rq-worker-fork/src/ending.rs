@@ -62,6 +62,13 @@ impl Ending {
         self.steps.begin(from);
     }
 
+    /// Notes that a death penalty has said that its time is up, which was `limit`.
+    pub(crate) fn time_out(&mut self, limit: Duration) {
+        self.began = true;
+        self.limit = Some(limit);
+        self.steps.begin(Instant::now() + self.grace);
+    }
+
     /// Notes that the job has returned or failed, and a callback begins.
     pub(crate) fn call_back(&mut self, kind: CallbackKind, limit: Option<Duration>) {
         self.began = true;

@@ -104,7 +104,17 @@ pub(crate) struct ExecutionFrame<'a> {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum TaskFrame<'a> {
     Job,
-    Callback { kind: CallbackKind, name: Cow<'a, str>, end: EndFrame<'a> },
+    /// Rare, and large.
+    Callback(Box<CallbackFrame<'a>>),
+}
+
+/// A callback that is run alone.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct CallbackFrame<'a> {
+    kind: CallbackKind,
+    name: Cow<'a, str>,
+    end: EndFrame<'a>,
+    limit: Option<Duration>,
 }
 
 /// How a job ended, as its callback sees it.
@@ -118,8 +128,10 @@ pub(crate) enum EndFrame<'a> {
 impl<'a> From<&'a Task> for TaskFrame<'a> {
     fn from(task: &'a Task) -> TaskFrame<'a> {
         match task {
-            Task::Callback { kind, name, end } => {
-                TaskFrame::Callback { kind: *kind, name: name.into(), end: end.into() }
+            Task::Callback { kind, name, end, limit } => {
+                let callback =
+                    CallbackFrame { kind: *kind, name: name.into(), end: end.into(), limit: *limit };
+                TaskFrame::Callback(Box::new(callback))
             }
             _ => TaskFrame::Job,
         }
@@ -130,8 +142,9 @@ impl From<TaskFrame<'_>> for Task {
     fn from(task: TaskFrame<'_>) -> Task {
         match task {
             TaskFrame::Job => Task::Job,
-            TaskFrame::Callback { kind, name, end } => {
-                Task::Callback { kind, name: name.into_owned(), end: end.into() }
+            TaskFrame::Callback(callback) => {
+                let CallbackFrame { kind, name, end, limit } = *callback;
+                Task::Callback { kind, name: name.into_owned(), end: end.into(), limit }
             }
         }
     }
@@ -170,6 +183,8 @@ impl From<EndFrame<'_>> for End {
 pub(crate) enum HorseReport {
     /// Its job has returned or failed, and a callback of this kind begins, which may take `limit`.
     CallsBack { kind: CallbackKind, limit: Option<Duration> },
+    /// A death penalty has said that the time of its job, or callback, is up, which was `limit`.
+    TimedOut { limit: Duration },
     /// Its job has ended.
     Ended(Outcome),
     /// Its job has not begun and will not, as something is short, for this reason.
@@ -352,8 +367,12 @@ mod tests {
         let failure = EndFailure::new("Error", "Error: boom");
         let none = EndValue::new(rq_core::Codec::Pickle, None);
         let ends = [End::Finished(value), End::Finished(none), End::Failed(failure), End::Stopped];
-        let callbacks =
-            ends.map(|end| Task::Callback { kind: CallbackKind::Failure, name: "a.b".into(), end });
+        let callbacks = ends.map(|end| Task::Callback {
+            kind: CallbackKind::Failure,
+            name: "a.b".into(),
+            end,
+            limit: None,
+        });
         for task in callbacks.into_iter().chain([Task::Job]) {
             let told: TaskFrame<'_> = decode(&encode(&TaskFrame::from(&task)).unwrap()).unwrap();
             assert_eq!(Task::from(told), task);

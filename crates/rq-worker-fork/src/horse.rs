@@ -1,6 +1,7 @@
 //! A horse: a process that runs one job, or a few, one after the other.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -22,13 +23,15 @@ use rq_core::{
 use rq_process::{Inherited, Signal, SingleThreaded, Title};
 use rq_worker::{Jobs, LazyConnection, Site, want};
 use serde_bytes::{ByteBuf, Bytes};
+use tokio::runtime::Runtime;
 
 use crate::RETURN_GRACE;
 use crate::frames::{
-    ExecutionFrame, HorseOrder, HorseReport, Outcome, RemoteFailure, TaskFrame, frame, read, write,
+    ExecutionFrame, HorseOrder, HorseReport, Outcome, RemoteFailure, TaskFrame, frame, read,
 };
 use crate::inbox::{Assignment, Inbox};
 use crate::server::HORSE_NAME;
+use crate::teller::Teller;
 
 /// What every horse inherits from the fork server.
 pub(crate) struct HorseConfig {
@@ -78,7 +81,9 @@ const STACK_BYTES_DEFAULT: usize = 8 << 20;
 /// Runs the jobs that come over `socket`, until there are no more or this horse has run as many as it may; then ends
 /// this process.
 pub(crate) fn serve(socket: UnixStream, config: HorseConfig, single_threaded: SingleThreaded) -> ! {
-    let inbox = Inbox::new(Arc::new(socket));
+    let socket = Arc::new(socket);
+    let teller = Arc::new(Teller::new(Arc::clone(&socket)));
+    let inbox = Inbox::new(socket);
     // The end of the socket: the pool wants no more of this horse, or the worker is gone.
     let Some(first) = inbox.next() else { rq_process::end(0) };
     // Where several jobs run here, none gets a title: once a job has run there may be threads.
@@ -86,7 +91,7 @@ pub(crate) fn serve(socket: UnixStream, config: HorseConfig, single_threaded: Si
         introduce(&first.task, &config, &single_threaded);
     }
     // Never freed: that would write to pages, which the system then copies.
-    let horse: &Horse = Box::leak(Box::new(Horse { inbox, first: Mutex::new(Some(first)), config }));
+    let horse: &Horse = Box::leak(Box::new(Horse { inbox, teller, first: Mutex::new(Some(first)), config }));
     // A job waits in system calls that fail of a signal, whatever its handler asks for (signal(7)); and were signals
     // blocked, they would be in the programs that it starts. So it runs beside this thread, to which the system gives them.
     let thread = thread::Builder::new().name("rq-job".to_owned()).stack_size(stack_bytes());
@@ -107,6 +112,7 @@ fn stack_bytes() -> usize {
 /// A process that has its first job.
 struct Horse {
     inbox: Inbox,
+    teller: Arc<Teller>,
     /// Until it is begun.
     first: Mutex<Option<Assignment>>,
     config: HorseConfig,
@@ -127,11 +133,11 @@ impl Horse {
         let mut next = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
         for job in 1..=config.jobs_per_horse {
             let Some(assignment) = next.take() else { return 0 };
-            let report = match run(assignment, config, &connection, Some(self.inbox.socket())) {
+            let report = match run(assignment, config, &connection, Some(&self.teller)) {
                 Ok(outcome) => HorseReport::Ended(outcome),
                 Err(want) => HorseReport::Unbegun(want.to_string()),
             };
-            if tell(self.inbox.socket(), &report).is_err() {
+            if self.teller.tell(&report).is_err() {
                 return UNTOLD;
             }
             if job < config.jobs_per_horse {
@@ -194,28 +200,11 @@ fn introduce(task: &ExecutionFrame<'_>, config: &HorseConfig, single_threaded: &
     }
 }
 
-/// Reports how the job ended; where the outcome is too large for a frame, a failure that says so.
-fn tell(socket: &UnixStream, report: &HorseReport) -> io::Result<()> {
-    match (write(&mut &*socket, report), report) {
-        // A frame is made whole before it is written, so nothing of the one that is too large has been sent.
-        (Err(error), HorseReport::Ended(Outcome { ran, called_back, .. }))
-            if error.kind() == io::ErrorKind::InvalidData =>
-        {
-            let failure =
-                Failure::Executor(format!("the outcome of the job could not be passed on: {error}"));
-            let outcome =
-                Outcome { outcome: Err(RemoteFailure::from(failure)), ran: *ran, called_back: *called_back };
-            write(&mut &*socket, &HorseReport::Ended(outcome))
-        }
-        (told, _) => told,
-    }
-}
-
 fn run(
     assignment: Assignment,
     config: &HorseConfig,
     connection: &Arc<LazyConnection>,
-    worker: Option<&UnixStream>,
+    worker: Option<&Arc<Teller>>,
 ) -> Result<Outcome, Want> {
     let Assignment { task: ExecutionFrame { job_id, x, data, fields, limit: _, task }, interrupt } =
         assignment;
@@ -235,8 +224,12 @@ fn run(
             });
         }
     };
+    if let Some(worker) = worker.map(Arc::clone) {
+        // A worker that is gone ends this process.
+        interrupt.tell_time_outs(move |limit| drop(worker.tell(&HorseReport::TimedOut { limit })));
+    }
     let host = Arc::new(HorseHost::new(Arc::clone(connection), &job));
-    let thread = JobThread { interrupt: &interrupt, worker };
+    let thread = JobThread { interrupt: &interrupt, worker, runtime: Cell::default() };
     let Ended { outcome, ran, called_back } = config.jobs.run(&id, &job, &task.into(), host, &thread)?;
     let outcome = outcome.map(|value| value.map(ByteBuf::from)).map_err(RemoteFailure::from);
     Ok(Outcome { outcome, ran, called_back })
@@ -246,7 +239,9 @@ fn run(
 struct JobThread<'a> {
     interrupt: &'a Arc<Interrupt>,
     /// The way to the worker; none in a rehearsal.
-    worker: Option<&'a UnixStream>,
+    worker: Option<&'a Arc<Teller>>,
+    /// For the async handler that begins next.
+    runtime: Cell<Option<Runtime>>,
 }
 
 impl Site for JobThread<'_> {
@@ -261,19 +256,28 @@ impl Site for JobThread<'_> {
     fn begin_callback(&self, kind: CallbackKind, limit: Option<Duration>) -> bool {
         // A worker that does not know of the callback would end it at the job's limit, and have it called again.
         let told =
-            self.worker.is_some_and(|worker| tell(worker, &HorseReport::CallsBack { kind, limit }).is_ok());
+            self.worker.is_some_and(|worker| worker.tell(&HorseReport::CallsBack { kind, limit }).is_ok());
         if told {
             self.interrupt.rearm(limit);
         }
         told
     }
 
+    fn get_ready(&self) -> Result<(), Want> {
+        self.runtime.set(Some(runtime()?));
+        Ok(())
+    }
+
     /// On a runtime of its own.
     fn drive(&self, handler: BoxFuture<'_, JobOutcome>) -> Result<JobOutcome, Want> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| want("the runtime for async jobs could not start", &error))?;
+        let runtime = self.runtime.take().map_or_else(runtime, Ok)?;
         Ok(runtime.block_on(handler))
     }
+}
+
+fn runtime() -> Result<Runtime, Want> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| want("the runtime for async jobs could not start", &error))
 }
 
 /// What a horse does for the job it runs.

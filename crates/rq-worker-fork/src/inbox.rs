@@ -61,11 +61,6 @@ impl Inbox {
         Some(assignment)
     }
 
-    /// The way to the worker.
-    pub(crate) fn socket(&self) -> &UnixStream {
-        &self.socket
-    }
-
     fn read(&self) -> Option<Assignment> {
         loop {
             match read(&mut &*self.socket) {

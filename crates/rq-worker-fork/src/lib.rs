@@ -33,6 +33,7 @@ mod rules;
 mod server;
 mod strays;
 mod supervision;
+mod teller;
 
 use std::time::Duration;
 

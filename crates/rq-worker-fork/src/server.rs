@@ -54,7 +54,7 @@ pub(crate) fn serve(
             }
         };
         if let Some(title) = config.title {
-            // From here on nobody can read any more what the program was called with, so the preloads come first.
+            // From here on nobody may be able to read any more what the program was called with, so the preloads come first.
             title.set(&single_threaded, Shown::line(format_args!("rq: fork server of {worker}")));
         }
         horse::rehearse(&config);

@@ -150,6 +150,7 @@ impl Supervision {
                 report = horse.receive() => match report {
                     // From now on it has the callback's time.
                     Ok(Some(HorseReport::CallsBack { kind, limit })) => end.call_back(kind, limit),
+                    Ok(Some(HorseReport::TimedOut { limit })) => end.time_out(limit),
                     Ok(Some(HorseReport::Ended(outcome))) => return Answer::Ended(Ok(ended(outcome))),
                     Ok(Some(HorseReport::Unbegun(reason))) => return Answer::Ended(Err(Want::new(reason))),
                     Ok(None) => return Answer::Gone { has_read: true },

@@ -122,6 +122,9 @@ impl Coroutines {
             } else if watched.is_to_be_cut(now) {
                 // Only after the grace: a job that passes its error on by `?` ends better than by unwinding.
                 watched.task.cut_if_due(CANCEL_GRACE, watched.cut_at(), now);
+            } else if watched.task.watch.is_over(Duration::ZERO, None, now) {
+                // One whose time was up before the end of its sleep.
+                watched.wake();
             } else if watched.waits_in_vain(self.carriers, now) {
                 // If no other can be sent, nothing is lost: the first one is still on its way.
                 let _ = watched.send(&self.shared, self.carriers);
@@ -162,7 +165,11 @@ impl Watched {
     fn ask_to_end(&self) {
         // The flag before the wake: a sleeper that wakes and finds no flag would sleep on.
         self.task.watch.stop();
-        // A job that sleeps in `ctx.sleep` finds that it has to end when it wakes.
+        self.wake();
+    }
+
+    /// Has a job that sleeps in `ctx.sleep` find that it has to end.
+    fn wake(&self) {
         if let Some(coroutine) = self.task.coroutine() {
             wake(coroutine);
         }

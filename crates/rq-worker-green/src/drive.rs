@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
 use may::coroutine::{self, Coroutine};
+use rq_core::Blocked;
 use tokio::runtime::Runtime;
 
 use crate::carriers::wake;
@@ -34,6 +35,11 @@ pub(crate) fn drive<T>(runtime: &Runtime, future: impl Future<Output = T>) -> T 
             Poll::Pending => while_waiting(coroutine::park),
         }
     }
+}
+
+/// [`drive`] for sync code of a job that waits for async code; a thread that the job has started is blocked.
+pub(crate) fn block_on(runtime: &Runtime, future: Blocked<'_>) {
+    if coroutine::is_coroutine() { drive(runtime, future) } else { runtime.block_on(future) }
 }
 
 /// Whether this coroutine polls a future: it must not wait then, as its thread is in a runtime.

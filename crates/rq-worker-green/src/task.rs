@@ -75,13 +75,9 @@ impl Task {
         let mut ended = shared.jobs.run(id, job, task, host, &site)?;
         // The flag decides, not the outcome: a job can swallow its cancellation, or turn it into a panic of its own.
         if self.watch.is_cut() {
-            ended.outcome = Err(Failure::interrupted(self.interrupted()));
+            ended.outcome = Err(interruption(&self.watch));
         }
         Ok(ended)
-    }
-
-    fn interrupted(&self) -> Interrupted {
-        self.watch.interrupt().check().err().unwrap_or(Interrupted::JobStopped)
     }
 
     fn begin(&self, number: usize) -> bool {
@@ -121,6 +117,11 @@ impl Task {
     }
 }
 
+/// Why a job was cut short.
+fn interruption(watch: &Watch) -> Failure {
+    Failure::interrupted(watch.interrupt().check().err().unwrap_or(Interrupted::JobStopped))
+}
+
 /// The coroutine that runs a task.
 struct InCoroutine<'a> {
     watch: &'a Watch,
@@ -134,6 +135,14 @@ impl Site for InCoroutine<'_> {
 
     fn begin_callback(&self, kind: CallbackKind, limit: Option<Duration>) -> bool {
         self.watch.begin_callback(kind, limit)
+    }
+
+    fn get_ready(&self) -> Result<(), Want> {
+        self.jobs.runtime().get().map(drop)
+    }
+
+    fn cut_short(&self) -> Option<Failure> {
+        self.watch.is_cut().then(|| interruption(self.watch))
     }
 
     fn drive(&self, handler: BoxFuture<'_, JobOutcome>) -> Result<JobOutcome, Want> {

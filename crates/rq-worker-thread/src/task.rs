@@ -42,6 +42,10 @@ impl Site for Thread<'_> {
         self.watch.begin_callback(kind, limit)
     }
 
+    fn get_ready(&self) -> Result<(), Want> {
+        self.jobs.runtime().get().map(drop)
+    }
+
     fn drive(&self, handler: BoxFuture<'_, JobOutcome>) -> Result<JobOutcome, Want> {
         Ok(self.jobs.runtime().get()?.block_on(handler))
     }

@@ -120,6 +120,8 @@ pub(crate) struct Parts {
     pub(crate) executor: Box<dyn Executor>,
     /// The callbacks that the program has.
     pub(crate) callback_names: BTreeSet<&'static str>,
+    /// Whether the program's death penalties replace the limits of jobs.
+    pub(crate) replaces_limits: bool,
     pub(crate) exception_handlers: Vec<Arc<dyn ExceptionHandler>>,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
 }
@@ -151,6 +153,7 @@ pub(crate) async fn run(mut parts: Parts, mut requests: Requests) -> Result<(), 
     };
     dispatcher.leave_cron().await;
     dispatcher.unregister().await;
+    dispatcher.flush_exceptions().await;
     result
 }
 
@@ -255,13 +258,13 @@ impl Dispatcher {
         observers: Arc<Observers>,
         requests: Requests,
     ) -> Dispatcher {
-        let Parts { options, executor, callback_names, exception_handlers, .. } = parts;
+        let Parts { options, executor, callback_names, replaces_limits, exception_handlers, .. } = parts;
         Dispatcher {
             commands: Commands::new(link.clone(), who.keys.pubsub(&who.name)),
             outage: Arc::new(Outage::new(Arc::clone(&observers))),
             newest: link.newest(),
             under_way: FuturesUnordered::new(),
-            running: Running::default(),
+            running: Running::new(replaces_limits),
             shutdown: Shutdown::default(),
             claiming: Claiming::new(&options, link.clone()),
             admission: Admission::default(),

@@ -10,7 +10,7 @@ use crate::program::Program;
 
 /// Makes an executor. Implemented by one type in each executor's crate.
 pub trait Launch: 'static {
-    /// The word for `-w`.
+    /// What it is called in a worker's log; of those that are built into `rq`, their word for `-w`, too.
     const NAME: &'static str;
 
     /// What can be decided about this executor alone; `()` for nothing.

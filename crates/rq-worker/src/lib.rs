@@ -45,8 +45,8 @@ pub use options::{DequeueStrategy, LEASE_DEFAULT, LEASE_MIN, Options, QUEUE_DEFA
 pub use perform::Jobs;
 pub use program::{Preload, Preloads, Program};
 pub use request::Request;
-pub use rq_core::{BoxError, DeathPenalty, ExceptionHandler, Failure, Job};
-pub use side_runtime::SideRuntime;
+pub use rq_core::{BoxError, DeathPenalty, ExceptionHandler, Failure, Job, JobMiddleware};
+pub use side_runtime::{Drive, SideRuntime};
 pub use signal_threads::start_signal_threads;
 pub use signals::signals;
 pub use site::Site;

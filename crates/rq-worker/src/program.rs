@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use rq_core::panics::{self, Panic};
-use rq_core::{DeathPenalty, ExceptionHandler, Handlers, States};
+use rq_core::{DeathPenalty, ExceptionHandler, Handlers, JobMiddleware, States};
 
 use crate::error::LaunchError;
 use crate::event::Observer;
@@ -61,6 +61,8 @@ pub struct Program {
     pub exception_handlers: Vec<Arc<dyn ExceptionHandler>>,
     /// Armed for each job, in order.
     pub death_penalties: Vec<Arc<dyn DeathPenalty>>,
+    /// Called around each job, the first one outermost.
+    pub middleware: Vec<Arc<dyn JobMiddleware>>,
     /// Called for each event of the worker, in order.
     pub observers: Vec<Arc<dyn Observer>>,
 }
@@ -69,6 +71,11 @@ impl Program {
     /// A program with these functions and nothing else.
     pub fn new(handlers: Handlers) -> Program {
         Program { handlers, ..Program::default() }
+    }
+
+    /// Whether a death penalty [replaces the limits](DeathPenalty::replaces_limit) of jobs and callbacks.
+    pub fn replaces_limits(&self) -> bool {
+        self.death_penalties.iter().any(|penalty| penalty.replaces_limit())
     }
 }
 
@@ -177,6 +184,12 @@ macro_rules! program_methods {
         /// Adds an observer of what the worker does, behind its log and those that are there.
         pub fn observer(mut self, observer: impl $crate::Observer + 'static) -> $holder {
             self.$program.observers.push(::std::sync::Arc::new(observer));
+            self
+        }
+
+        /// Adds middleware around jobs, inside of that which is there (docs/middleware.md).
+        pub fn middleware(mut self, middleware: impl $crate::JobMiddleware + 'static) -> $holder {
+            self.$program.middleware.push(::std::sync::Arc::new(middleware));
             self
         }
 

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::{Mutex, OnceLock, PoisonError, mpsc};
 
-use rq_core::{BoxError, Want, panics};
-use tokio::runtime::Runtime;
+use rq_core::{BlockOnError, Blocked, BoxError, Want, panics};
+use tokio::runtime::{Handle, Runtime};
 
 use crate::want::want;
 
@@ -19,7 +19,12 @@ pub struct SideRuntime {
     made: OnceLock<Runtime>,
     /// Held while it is made.
     making: Mutex<()>,
+    /// How async code is run to its end here; by default it blocks the thread.
+    drive: OnceLock<Drive>,
 }
+
+/// Runs async code to its end in the place where jobs run, while the runtime drives its I/O.
+pub type Drive = fn(&Runtime, Blocked<'_>);
 
 impl SideRuntime {
     /// The runtime. One that could not be made is tried again by the next call.
@@ -46,6 +51,26 @@ impl SideRuntime {
 }
 
 impl SideRuntime {
+    /// Has `drive` run the async code that sync code of jobs waits for, where their threads must not be blocked. Called
+    /// before the first job; a second call changes nothing.
+    pub fn drive_by(&self, drive: Drive) {
+        self.drive.get_or_init(|| drive);
+    }
+
+    /// Runs async code to its end, for sync code of a job that waits for it here.
+    pub(crate) fn block_on(&self, future: Blocked<'_>) -> Result<(), BlockOnError> {
+        // tokio panics there, and a coroutine that polls must not wait.
+        if Handle::try_current().is_ok() {
+            return Err(BlockOnError::InAsyncCode);
+        }
+        let runtime = self.get().map_err(|want| BlockOnError::Short { reason: want.to_string() })?;
+        match self.drive.get() {
+            Some(drive) => drive(runtime, future),
+            None => runtime.block_on(future),
+        }
+        Ok(())
+    }
+
     /// Blocks this thread, which may be in a runtime, until `future` has ended on this one.
     pub(crate) fn wait_for<T: Send + 'static>(
         &self,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use rq_core::{CallbackKind, Interrupt, JobOutcome, Want};
+use rq_core::{CallbackKind, Failure, Interrupt, JobOutcome, Want};
 
 use crate::watch::RETURN_GRACE;
 
@@ -23,6 +23,20 @@ pub trait Site {
     /// and makes sure that the executor knows of both before it next cuts short what runs here. `false`: too late, for it
     /// has done so already, or cannot be told; the callback is not called then.
     fn begin_callback(&self, kind: CallbackKind, limit: Option<Duration>) -> bool;
+
+    /// Gets what [`drive`](Site::drive) needs, before anything of a job with an async handler runs: its middleware, and its
+    /// death penalties.
+    ///
+    /// # Errors
+    /// If it cannot be had.
+    fn get_ready(&self) -> Result<(), Want> {
+        Ok(())
+    }
+
+    /// The failure of a handler that the executor has cut short, whatever the handler has made of that.
+    fn cut_short(&self) -> Option<Failure> {
+        None
+    }
 
     /// Runs an async handler to its end.
     ///

@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 use futures_util::stream::{self, Stream, StreamExt};
 use rq_core::{Handlers, Keys, OnCrash, Shown, Ttl};
 use rq_cron::Cron;
-use rq_process::leave_init_behind;
+use rq_process::{SingleThreaded, Title, leave_init_behind};
 
 use crate::allocator;
 use crate::dispatcher::{self, Parts};
@@ -300,20 +300,36 @@ impl fmt::Debug for PreparedWorker {
 }
 
 /// Launches the executor of a worker that is to [run](PreparedWorker::run) on this thread, and block it: the program is
-/// this worker.
+/// this worker, and `ps` shows so.
 ///
 /// The first process of a container forks here, while it has one thread: the worker is its child, and it stays to pass
 /// signals on and to reap what nobody else does.
 pub fn prepare<L: Launch>(
     program: Program,
-    options: Options,
+    mut options: Options,
     own: L::Options,
 ) -> Result<PreparedWorker, WorkerError> {
     refuse_runtime()?;
     if let Err(error) = leave_init_behind() {
         tracing::warn!("the first process of this container stays without an init: {error}");
     }
+    show_title(&mut options);
     launch::<L>(program, options, own)
+}
+
+/// Has lists of processes show which worker this process is, as RQ's do (docs/cli.md §2); not where there are threads, or where
+/// the program could not read its arguments then: an executor may execute it anew.
+fn show_title(options: &mut Options) {
+    if Helper::of_this_process().is_some() {
+        return;
+    }
+    let (Ok(single_threaded), Some(title)) = (SingleThreaded::make_sure(), Title::of_this_process()) else {
+        return;
+    };
+    let queues = options.queues.join(", ");
+    let name = options.named();
+    let text = format_args!("rq:worker:{name}: Listening on {queues}");
+    title.set_apart(&single_threaded, Shown::line(text));
 }
 
 /// Fails where this thread must not be blocked, since an async runtime runs its tasks on it.
@@ -364,11 +380,19 @@ fn launch<L: Launch>(
     }
     observers.append(&mut program.observers);
     let callback_names = program.handlers.callback_names().collect();
+    let replaces_limits = program.replaces_limits();
     let executor = L::launch(program, &options, own).map_err(|error| match error {
         LaunchError::NoHandlers => WorkerError::NoHandlers,
         source => WorkerError::Launch { executor: L::NAME, source },
     })?;
-    let parts =
-        Parts { options, executor_name: L::NAME, executor, callback_names, exception_handlers, observers };
+    let parts = Parts {
+        options,
+        executor_name: L::NAME,
+        executor,
+        callback_names,
+        replaces_limits,
+        exception_handlers,
+        observers,
+    };
     Ok(PreparedWorker { parts: Some(parts) })
 }

@@ -299,7 +299,7 @@ pub(super) fn parts() -> BTreeSet<Part> {
 }
 
 /// Whether `text` is the pattern.
-pub(super) fn fits(pattern: &str, text: &str) -> bool {
+pub(crate) fn fits(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,
         Some((head, tail)) => {

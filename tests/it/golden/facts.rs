@@ -17,11 +17,11 @@ const EXC_INFO_BYTES_MAX: usize = 1000;
 const SOME_X: &str = "<x>";
 
 /// A key, and what of it: `type`, `ttl`, `text`, `.field`, `[index]`, `{member}`, `#entry.field`.
-pub(super) type At = (String, String);
+pub(crate) type At = (String, String);
 
 /// One thing that a snapshot says.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Fact {
+pub(crate) enum Fact {
     Text(String),
     Seconds(i64),
     /// A score: the second it names, and how long that is after the job was created, or after the execution's last
@@ -33,7 +33,7 @@ pub(super) enum Fact {
 }
 
 impl Fact {
-    pub(super) fn agrees_with(&self, other: &Fact) -> bool {
+    pub(crate) fn agrees_with(&self, other: &Fact) -> bool {
         let is_near = |one: i64, other: i64| (one - other).abs() <= SLACK_S && (one < 0) == (other < 0);
         match (self, other) {
             (Fact::Seconds(one), Fact::Seconds(other)) => is_near(*one, *other),
@@ -47,7 +47,7 @@ impl Fact {
 }
 
 /// All facts of a snapshot whose keys begin with `rq:`.
-pub(super) fn facts(keys: &fixture::Keys) -> BTreeMap<At, Fact> {
+pub(crate) fn facts(keys: &fixture::Keys) -> BTreeMap<At, Fact> {
     let keys = &with_plain_ids(keys);
     let mut facts = BTreeMap::new();
     for (name, key) in keys {

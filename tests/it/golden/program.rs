@@ -53,7 +53,8 @@ impl Program {
     pub(super) fn call_back(&self, stage: &Stage, name: &str) {
         for taken in take_all(stage, &OutBox::Callbacks(name.to_owned())) {
             let call = DueCall::from_json(&taken.body).expect("a call");
-            let task = Task::Callback { kind: call.kind, name: call.name.clone(), end: call.end.clone() };
+            let (name, end, limit) = (call.name.clone(), call.end.clone(), Some(call.limit));
+            let task = Task::Callback { kind: call.kind, name, end, limit };
             let id = ExecutionId::new(&call.job_id);
             let ended = self.perform(stage, &id, &Arc::new(call.job()), &task, Some(call.limit));
             assert!(ended.outcome.is_ok(), "{ended:?}");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rq_core::steps::Claimed;
 use rq_core::steps::settlement::{SettleReply, Settlement};
 use rq_core::steps::silent::{AbandonReply, Abandonment, Evidence, abandon, wip_over};
-use rq_core::{Conclusion, ExecutionId, Job, Next, Settled, Ttl};
+use rq_core::{Conclusion, ExecutionId, Job, NextPlace, Settled, Ttl};
 
 use super::{QUEUE, Stage, finished, settlement};
 
@@ -19,7 +19,7 @@ pub(super) fn failing(claimed: &Claimed) -> Abandonment {
     }
 }
 
-fn again(claimed: &Claimed, next: Next) -> Abandonment {
+fn again(claimed: &Claimed, next: NextPlace) -> Abandonment {
     let end = failing(claimed);
     let settled = Settled::Again(Some("silent".to_owned()));
     let changes = vec![("retries_left", "0".to_owned())];
@@ -59,7 +59,7 @@ fn what_never_began_is_next_again() {
 
 #[test]
 fn what_may_have_begun_is_concluded() {
-    let check = |forget: bool, next: Option<Next>, books: &[&str]| {
+    let check = |forget: bool, next: Option<NextPlace>, books: &[&str]| {
         let stage = Stage::new();
         let (worker, claimed) = stage.worker_with(&["a"]);
         worker.begin(&claimed);
@@ -81,8 +81,8 @@ fn what_may_have_begun_is_concluded() {
     };
     check(false, None, &["failed:q"]);
     check(true, None, &["failed:q"]);
-    check(false, Some(Next::Head), &["queue:q"]);
-    check(false, Some(Next::At(2_000_000_000)), &["scheduled:q"]);
+    check(false, Some(NextPlace::Head), &["queue:q"]);
+    check(false, Some(NextPlace::At(2_000_000_000)), &["scheduled:q"]);
 }
 
 #[test]

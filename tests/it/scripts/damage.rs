@@ -10,7 +10,7 @@ use rq_core::steps::settlement::{SettleReply, settle};
 use rq_core::steps::silent::{AbandonReply, Evidence, abandon, wip_over};
 use rq_core::steps::worker::{StateUpdate, heartbeat};
 use rq_core::steps::{Claimed, settlement::Settlement};
-use rq_core::{Cancel, Conclusion, ExecutionId, Next, Settled, Status, Timestamp, Ttl};
+use rq_core::{Cancel, Conclusion, ExecutionId, NextPlace, Settled, Status, Timestamp, Ttl};
 
 use super::abandon::{failing, fall_silent};
 use super::{LEASE, QUEUE, Stage, Worker, assert_about, finished, settlement};
@@ -103,7 +103,7 @@ fn an_outcome_that_was_kept_is_not_kept_twice() {
         settled: Settled::Again(Some("boom".to_owned())),
         ttl: Ttl::FAILURE_DEFAULT,
         filed: true,
-        next: Some(Next::Tail),
+        next: Some(NextPlace::Tail),
         changes: Vec::new(),
     };
     let end = Settlement { conclusion: again, ..finished(&first[0]) };

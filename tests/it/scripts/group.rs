@@ -10,7 +10,7 @@ use rq_core::steps::management::{Deleted, RequeueFrom, Requeued, cancel, delete,
 use rq_core::steps::queue::{Enqueued, Place, enqueue};
 use rq_core::steps::settlement::Settlement;
 use rq_core::steps::silent::{AbandonReply, Evidence, abandon};
-use rq_core::{Cancel, Conclusion, Job, Next, Settled, Status, Ttl};
+use rq_core::{Cancel, Conclusion, Job, NextPlace, Settled, Status, Ttl};
 
 use super::abandon::{failing, fall_silent};
 use super::{QUEUE, Stage, failed, finished, settlement};
@@ -226,9 +226,9 @@ fn every_end_counts() {
 #[test]
 fn a_job_that_runs_again_has_not_ended() {
     for (settled, next) in [
-        (Settled::Again(Some("x".into())), Next::Tail),
-        (Settled::Again(None), Next::At(i64::from(u32::MAX))),
-        (Settled::Finished(None), Next::Head),
+        (Settled::Again(Some("x".into())), NextPlace::Tail),
+        (Settled::Again(None), NextPlace::At(i64::from(u32::MAX))),
+        (Settled::Finished(None), NextPlace::Head),
     ] {
         let stage = Stage::new();
         enqueue_members(&stage, &["a"]);

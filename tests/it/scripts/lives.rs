@@ -4,7 +4,7 @@ use rq_core::steps::claim::{put_back, save_meta};
 use rq_core::steps::settlement::{SettleReply, Settlement};
 use rq_core::steps::silent::{AbandonReply, Evidence, abandon};
 use rq_core::steps::worker::{StateUpdate, heartbeat};
-use rq_core::{Conclusion, Next, Settled, Ttl};
+use rq_core::{Conclusion, NextPlace, Settled, Ttl};
 use rq_tests::fixture;
 
 use super::abandon::{failing, fall_silent};
@@ -74,8 +74,8 @@ fn ends(claimed: &rq_core::steps::Claimed) -> [(Settlement, bool); 5] {
         (Settlement { meta: Some(b"first".to_vec()), ..finished(claimed) }, true),
         (failed(claimed), true),
         (settlement(claimed, Settled::Finished(Some(b"5".to_vec())), Ttl::Seconds(0)), false),
-        (Settlement { conclusion: again(Next::Tail), ..finished(claimed) }, true),
-        (Settlement { conclusion: again(Next::At(2_000_000_000)), ..finished(claimed) }, true),
+        (Settlement { conclusion: again(NextPlace::Tail), ..finished(claimed) }, true),
+        (Settlement { conclusion: again(NextPlace::At(2_000_000_000)), ..finished(claimed) }, true),
     ]
 }
 

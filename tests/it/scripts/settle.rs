@@ -5,7 +5,7 @@ use std::time::Duration;
 use rq_core::steps::Claimed;
 use rq_core::steps::job::latest;
 use rq_core::steps::settlement::{SettleReply, Settlement, settle};
-use rq_core::{Conclusion, JobResult, Next, ResultKind, Settled, Timestamp, Ttl};
+use rq_core::{Conclusion, JobResult, NextPlace, ResultKind, Settled, Timestamp, Ttl};
 
 use super::{QUEUE, Stage, assert_about, failed, finished, settlement};
 
@@ -299,7 +299,7 @@ fn nothing_of_the_executions_is_left(stage: &Stage, claimed: &[Claimed]) {
 }
 
 /// What `settle` does for a job that runs again.
-fn again(claimed: &Claimed, settled: Settled, next: Next) -> Settlement {
+fn again(claimed: &Claimed, settled: Settled, next: NextPlace) -> Settlement {
     let end = settlement(claimed, settled, Ttl::Seconds(7000));
     let changes = vec![("retries_left", "1".to_owned())];
     Settlement { conclusion: Conclusion { next: Some(next), changes, ..end.conclusion.clone() }, ..end }
@@ -307,7 +307,7 @@ fn again(claimed: &Claimed, settled: Settled, next: Next) -> Settlement {
 
 #[test]
 fn a_job_that_runs_again_goes_where_it_is_told() {
-    let check = |next: Next, book: &str, status: &str| {
+    let check = |next: NextPlace, book: &str, status: &str| {
         let stage = Stage::new();
         let (worker, claimed) = stage.worker_with(&["a"]);
         stage.run("HSET job:a ttl 100");
@@ -324,19 +324,19 @@ fn a_job_that_runs_again_goes_where_it_is_told() {
         assert_eq!((result.kind, result.failure_text.as_deref()), (ResultKind::Retried, Some("Error: boom")));
         if book == "queue:q" {
             let at_head = stage.waiting("q")[0] == "a";
-            assert_eq!(at_head, next == Next::Head);
+            assert_eq!(at_head, next == NextPlace::Head);
         }
     };
-    check(Next::Head, "queue:q", "queued");
-    check(Next::Tail, "queue:q", "queued");
-    check(Next::At(2_000_000_000), "scheduled:q", "scheduled");
+    check(NextPlace::Head, "queue:q", "queued");
+    check(NextPlace::Tail, "queue:q", "queued");
+    check(NextPlace::At(2_000_000_000), "scheduled:q", "scheduled");
 }
 
 #[test]
 fn a_repetition_is_an_end_and_a_beginning() {
     let stage = Stage::new();
     let (worker, claimed) = stage.worker_with(&["a"]);
-    let end = again(&claimed[0], Settled::Finished(Some(b"5".to_vec())), Next::Tail);
+    let end = again(&claimed[0], Settled::Finished(Some(b"5".to_vec())), NextPlace::Tail);
     stage.take_twice(&worker.settle_step(&[end]));
     assert_eq!(stage.books("a"), ["finished:q", "queue:q"]);
     assert_eq!(stage.field("a", "status").as_deref(), Some("queued"));

@@ -14,7 +14,7 @@ use crate::cron_source::{CronSource, FILE_DEFAULT};
 use crate::log::{self, Format};
 use crate::paint::Paint;
 use crate::refusal::Refusal;
-use crate::server::{RunsNoJobs, Server, Shared};
+use crate::server::{PathUse, RunsNoJobs, Server, Shared};
 
 /// The command's name.
 pub(crate) const NAME: &str = "cron";
@@ -67,9 +67,9 @@ pub(crate) struct Args {
     /// entries; where it has none, rq.toml].
     #[arg(value_name = "CONFIG_PATH")]
     config_path: Option<String>,
-    /// DEBUG, INFO, WARNING, ERROR or CRITICAL.
-    #[arg(short, long, visible_alias = "logging_level", value_name = "LEVEL", default_value = "INFO", value_parser = log::level)]
-    logging_level: Level,
+    /// DEBUG, INFO, WARNING, ERROR or CRITICAL [default: INFO].
+    #[arg(short, long, visible_alias = "logging_level", value_name = "LEVEL", value_parser = log::level)]
+    logging_level: Option<Level>,
     #[command(flatten)]
     shared: Shared,
     #[command(flatten)]
@@ -91,14 +91,16 @@ pub(crate) fn arguments_of(mut arguments: Vec<OsString>) -> Vec<OsString> {
 }
 
 pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
-    let server = args.shared.server()?;
+    let settings = args.shared.settings(PathUse::OtherFile)?;
+    let server = settings.server()?;
     let format = Format::new(log::LINE_DEFAULT, log::DATE_DEFAULT).map_err(Refusal::Failed)?;
     let source = CronSource::choose(args.config_path.as_deref(), app.cron, args.shared.folders());
     let source = source.ok_or_else(|| {
         let reason = format!("there is no {FILE_DEFAULT} here, and this program has no cron");
         Refusal::usage(NAME, format!("Missing argument 'CONFIG_PATH': {reason}."))
     })?;
-    let log = log::install(&log::Plan::default_of(args.logging_level, format), Paint::of_stdout())?;
+    let plan = settings.log_plan(&app.supervisor, log::Logger::Cron, args.logging_level, format)?;
+    let log = log::install(&plan, Paint::of_stdout())?;
     let log = log.start_threads();
     let ended = source.load().and_then(|cron| enqueue(&server, &cron, &source.name()));
     // What was logged comes before the reason.

@@ -12,11 +12,12 @@ use std::time::Duration;
 use rq_core::{Call, Payload, Retry, Timestamp, Ttl, Value};
 
 use self::argument::Arguments;
+use crate::app::App;
 use crate::names;
 use crate::output::say;
 use crate::paint::{Colour, Paint};
 use crate::refusal::Refusal;
-use crate::server::{RunsNoJobs, Shared};
+use crate::server::{PathUse, RunsNoJobs, Shared};
 use crate::text::{Text, text};
 
 mod argument;
@@ -106,7 +107,7 @@ pub(crate) struct Args {
     runs_no_jobs: RunsNoJobs,
 }
 
-pub(crate) fn run(args: Args) -> Result<(), Refusal> {
+pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
     // Before Redis is connected: what is wrong with the arguments is said without one.
     let Arguments { args: by_position, kwargs } = Arguments::read(&args.arguments)?;
     let payload = Payload { func: args.function.clone(), args: by_position, kwargs };
@@ -114,10 +115,16 @@ pub(crate) fn run(args: Args) -> Result<(), Refusal> {
     let call_string = payload.full_description();
     let due = args.due()?;
     args.check_retries()?;
-    let server = args.shared.server()?;
+    let class = args.shared.classes().queue_class(NAME, &app.pieces)?;
+    let settings = args.shared.settings(PathUse::Nothing)?;
+    let server = settings.server()?;
     let queue = server.queue(&args.queue)?;
+    let queue = match class {
+        Some(class) => class(queue),
+        None => queue,
+    };
     let mut call = args.call(payload, &call_string);
-    if let Some(codec) = args.shared.codec() {
+    if let Some(codec) = settings.codec() {
         call = call.codec(codec);
     }
     let enqueued = match due {

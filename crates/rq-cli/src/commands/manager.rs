@@ -77,8 +77,9 @@ pub(crate) struct Args {
     /// The file with the workers [default: rq.toml].
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The Redis of entries that name none; RQ_REDIS_URL, REDIS_URL and others as with `rq worker`.
-    #[arg(short, long, env = "RQ_REDIS_URL", hide_env_values = true)]
+    /// The Redis of entries that name none; RQ_REDIS_URL, REDIS_URL and others as with `rq worker`, then the file's table
+    /// [settings].
+    #[arg(short, long)]
     url: Option<String>,
     /// Have the workers of another program that is an rq, which becomes the Manager; entries may name their own.
     // Read before all others, by `other_program`; here for help alone.
@@ -86,9 +87,9 @@ pub(crate) struct Args {
     _app: Option<PathBuf>,
     #[command(flatten)]
     logging: Logging,
-    /// DEBUG, INFO, WARNING, ERROR or CRITICAL; --verbose and --quiet override it. All about the log is for the workers, too.
-    #[arg(long = "logging_level", help_heading = logging::HEADING, alias = "logging-level", value_name = "LEVEL", default_value = "INFO", value_parser = log::level)]
-    logging_level: Level,
+    /// DEBUG, INFO, WARNING, ERROR or CRITICAL; --verbose and --quiet override it [default: INFO]. All about the log is for the workers, too.
+    #[arg(long = "logging_level", help_heading = logging::HEADING, alias = "logging-level", value_name = "LEVEL", value_parser = log::level)]
+    logging_level: Option<Level>,
 }
 
 /// Whether this is the command that the arguments of a program name, and none of two words.
@@ -110,11 +111,11 @@ pub(crate) fn file(named: Option<&PathBuf>, command: &str, else_say: &str) -> Re
 
 pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
     let format = args.logging.format(NAME)?;
-    let level = args.logging.level(args.logging_level);
+    let level = args.logging.level(args.logging_level).unwrap_or(Level::INFO);
     let source = Source {
         path: file(args.config.as_ref(), NAME, "")?,
         program: Program::this(&app.arguments)?,
-        executors: app.executors,
+        pieces: app.pieces,
         has_handlers: !app.program.handlers.is_empty(),
         logging: args.logging.of_worker(args.logging_level),
         url: args.url,

@@ -15,16 +15,22 @@ use rq_worker::{
 use tracing::Level;
 
 use crate::app::App;
+use crate::chosen::Chosen;
+use crate::classes::WorkerClasses;
 use crate::commands::worker_stop;
 use crate::cron_source::{CronSource, FILE_DEFAULT};
-use crate::executors::{Executors, Given, Invalid, Prepare};
+use crate::executors::Given;
 use crate::log;
 use crate::logging::{self, Logging};
 use crate::names;
-use crate::output::{note, say};
+use crate::output::say;
 use crate::paint::{Colour, Paint};
+use crate::pieces::Pieces;
 use crate::refusal::Refusal;
-use crate::server::{Server, Shared};
+use crate::sentry::SentryArgs;
+use crate::server::{PathUse, Server, Shared};
+use crate::settings::Settings;
+use crate::settings::origin::Origin;
 use crate::supervisor::Supervisor;
 use crate::text::Text;
 
@@ -100,18 +106,8 @@ pub(crate) struct Args {
     /// The queues to serve [default: default]. Where the first of several is called `stop`, it stands behind `--`.
     #[arg(value_name = "QUEUES", value_parser = names::queue)]
     pub(crate) queues: Vec<String>,
-    /// How jobs run: fork (a process for each), thread (a pool of them) or green (coroutines, for many that wait)
-    /// [default: fork].
-    ///
-    /// RQ's own classes are understood: rq.Worker as fork, rq.SimpleWorker as thread.
-    #[arg(
-        short = 'w',
-        long,
-        visible_alias = "worker-class",
-        env = "RQ_WORKER_CLASS",
-        value_name = "EXECUTOR"
-    )]
-    executor: Option<String>,
+    #[command(flatten)]
+    classes: WorkerClasses,
     /// Run the jobs of another program that is an rq, with the same arguments.
     ///
     /// For a name without a slash, rq looks in the current directory first, then on PATH.
@@ -199,14 +195,16 @@ pub(crate) struct Args {
     /// is one.
     #[arg(long, help_heading = "Webhooks", value_name = "PATH")]
     webhook_secret_file: Option<PathBuf>,
+    #[command(flatten)]
+    sentry: SentryArgs,
     /// The values that were given for options which only some executors have.
     #[arg(skip)]
     pub(crate) own: Vec<Given>,
     #[command(flatten)]
     logging: Logging,
-    /// DEBUG, INFO, WARNING, ERROR or CRITICAL; --verbose and --quiet override it.
-    #[arg(long = "logging_level", help_heading = logging::HEADING, alias = "logging-level", value_name = "LEVEL", default_value = "INFO", value_parser = log::level)]
-    logging_level: Level,
+    /// DEBUG, INFO, WARNING, ERROR or CRITICAL; --verbose and --quiet override it [default: INFO].
+    #[arg(long = "logging_level", help_heading = logging::HEADING, alias = "logging-level", value_name = "LEVEL", value_parser = log::level)]
+    logging_level: Option<Level>,
     /// Log the ids of jobs alone, not what is called with which arguments.
     #[arg(long, help_heading = logging::HEADING)]
     disable_job_desc_logging: bool,
@@ -214,24 +212,25 @@ pub(crate) struct Args {
     shared: Shared,
 }
 
-pub(crate) fn run(mut args: Args, app: App) -> Result<(), Refusal> {
+pub(crate) fn run(mut args: Args, mut app: App) -> Result<(), Refusal> {
     // All that can be wrong with the arguments comes first, before anything is connected, logged or forked.
-    args.complete(&app.supervisor)?;
-    let Chosen { prepare, remark, .. } = executor(NAME, &app.executors, args.executor.as_deref(), &args.own)?;
+    let settings = args.shared.settings(args.path_use())?;
+    args.complete(&app.supervisor, &settings)?;
+    let chosen = args.choose(&app.pieces, settings.executor())?;
+    chosen.warn()?;
     let dequeue = dequeue_strategy(args.dequeue_strategy.as_deref())?;
     let format = args.logging.format(NAME)?;
     let webhooks = args.webhooks()?;
-    let cron = args.cron(app.cron)?;
-    let server = args.shared.server()?;
-    let is_python_class = remark.is_some();
-    if let Some(remark) = remark {
-        note(Text::line(remark));
+    if let Some(reports) = args.sentry.resolve(NAME, settings.sentry())? {
+        reports.join(&mut app.program, args.on_crash.unwrap_or_default())?;
     }
+    let cron = args.cron(app.cron)?;
+    let server = settings.server()?;
+    chosen.remark();
     // Before the worker is prepared: the processes that are forked then log in the same way.
-    let log = log::install(
-        &log::Plan::default_of(args.logging.level(args.logging_level), format),
-        Paint::of_stdout(),
-    )?;
+    let level = args.logging.level(args.logging_level);
+    let plan = settings.log_plan(&app.supervisor, log::Logger::Worker, level, format)?;
+    let log = log::install(&plan, Paint::of_stdout())?;
     let pid_file = args.pid.clone();
     let mut options = args.options(&server);
     if let Some(source) = cron {
@@ -242,10 +241,7 @@ pub(crate) fn run(mut args: Args, app: App) -> Result<(), Refusal> {
     options.notices.clone_from(&notices);
     options.dequeue = dequeue;
     options.webhooks = webhooks;
-    if is_python_class {
-        // RQ's workers run one job at a time, whatever their class.
-        options.concurrency.get_or_insert(1);
-    }
+    let prepare = chosen.complete(&mut app.program, &mut options);
     // A process that helps another worker does not return from this.
     let worker = match prepare(app.program, options) {
         Ok(worker) => worker,
@@ -266,43 +262,12 @@ pub(crate) fn run(mut args: Args, app: App) -> Result<(), Refusal> {
     ended.or_else(|error| refuse(error, &server))
 }
 
-/// An executor that was chosen.
-pub(crate) struct Chosen {
-    /// Its name for `-w`.
-    pub(crate) name: &'static str,
-    /// Whether it is known to run nothing but a program's handlers.
-    pub(crate) needs_handlers: bool,
-    /// What prepares a worker that has it.
-    prepare: Prepare,
-    /// What is used in the place of a Python class.
-    pub(crate) remark: Option<String>,
-}
-
-/// The executor that `word` names for `command`, with what was given of its options.
-pub(crate) fn executor(
-    command: &str,
-    executors: &Executors,
-    word: Option<&str>,
-    given: &[Given],
-) -> Result<Chosen, Refusal> {
-    let chosen = executors.choose(word.filter(|word| !word.is_empty()));
-    let (executor, remark) =
-        chosen.map_err(|reason| Refusal::usage(command, format!("Invalid value for '-w': {reason}.")))?;
-    let prepare = executor.make(given).map_err(|invalid| {
-        let message = match invalid {
-            Invalid::Option(option) => executors.option_refusal(option, &executor),
-            Invalid::Value(option, reason) => format!("Invalid value for '--{option}': {reason}."),
-        };
-        Refusal::usage(command, message)
-    })?;
-    Ok(Chosen { name: executor.name, needs_handlers: executor.needs_handlers, prepare, remark })
-}
-
 impl Args {
     /// What is wrong with these arguments, as far as it can be told before a worker is started, for a program that has
     /// handlers or not.
-    pub(crate) fn check(&self, executors: &Executors, has_handlers: bool) -> Result<(), Refusal> {
-        let chosen = executor(NAME, executors, self.executor.as_deref(), &self.own)?;
+    pub(crate) fn check(&self, pieces: &Pieces, has_handlers: bool) -> Result<(), Refusal> {
+        self.shared.classes().check(NAME, pieces)?;
+        let chosen = self.choose(pieces, None)?;
         if chosen.needs_handlers && !has_handlers {
             return Err(Refusal::Unable(WorkerError::NoHandlers.to_string()));
         }
@@ -311,10 +276,36 @@ impl Args {
         self.webhooks().map(drop)
     }
 
-    /// Takes over what the worker's supervisor says where the arguments say nothing.
-    fn complete(&mut self, supervisor: &Supervisor) -> Result<(), Refusal> {
+    /// What `-P` is for.
+    fn path_use(&self) -> PathUse {
+        match self.with_cron {
+            Some(Some(_)) => PathUse::OtherFile,
+            _ => PathUse::Jobs(NAME),
+        }
+    }
+
+    /// The pieces of the program that they name; `of_file` is a settings file's word for `-w`.
+    fn choose(&self, pieces: &Pieces, of_file: Option<(&str, &Origin)>) -> Result<Chosen, Refusal> {
+        let chosen = self.classes.choose(NAME, pieces, self.shared.classes(), of_file, &self.own)?;
+        match &chosen.files_failures_by {
+            Some(name) if self.disable_default_exception_handler => {
+                let message = format!(
+                    "--exception-handler {name} files failures, and --disable-default-exception-handler keeps them from being \
+                     filed: leave one of them out."
+                );
+                Err(Refusal::usage(NAME, message))
+            }
+            _ => Ok(chosen),
+        }
+    }
+
+    /// Takes over what the worker's supervisor says, and then the settings, where the arguments say nothing.
+    fn complete(&mut self, supervisor: &Supervisor, settings: &Settings) -> Result<(), Refusal> {
         if self.name.as_ref().is_none_or(String::is_empty) {
-            self.name = supervisor.name()?;
+            self.name = supervisor.name()?.or_else(|| settings.name().map(str::to_owned));
+        }
+        if self.queues.is_empty() {
+            self.queues = settings.queues().unwrap_or_default().to_vec();
         }
         if self.max_jobs.is_none() {
             self.max_jobs = supervisor.max_requests()?;

@@ -5,24 +5,25 @@ mod told;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use rq_manager::{Command, Kind, Manager};
+use rq_manager::{Kind, Manager};
 use rq_worker::WorkerError;
 use tracing::Level;
 
 use self::told::Told;
-use super::worker;
 use crate::app::App;
+use crate::chosen::Chosen;
+use crate::classes::WorkerClasses;
 use crate::executors::Given;
 use crate::log;
 use crate::logging::{self, Logging};
 use crate::manager::program::Program;
 use crate::manager::supervise::supervise;
 use crate::names;
-use crate::output::note;
 use crate::paint::Paint;
 use crate::refusal::Refusal;
-use crate::server::{Server, Shared};
-use crate::text::Text;
+use crate::sentry::SentryArgs;
+use crate::server::{PathUse, Shared};
+use crate::settings::handed::Handed;
 
 /// The command's name.
 pub(crate) const NAME: &str = "worker-pool";
@@ -67,28 +68,22 @@ pub(crate) struct Args {
     /// Stop when all queues are empty.
     #[arg(short, long)]
     burst: bool,
-    /// How jobs run: fork (a process for each), thread (a pool of them) or green (coroutines, for many that wait)
-    /// [default: fork].
-    #[arg(
-        short = 'w',
-        long,
-        visible_alias = "worker-class",
-        env = "RQ_WORKER_CLASS",
-        value_name = "EXECUTOR"
-    )]
-    executor: Option<String>,
+    #[command(flatten)]
+    classes: WorkerClasses,
     /// Run the jobs of another program that is an rq, with the same arguments.
     // Read before all others, by `other_program`; here for help alone.
     #[arg(long = "app", value_name = "PROGRAM")]
     _app: Option<PathBuf>,
+    #[command(flatten)]
+    sentry: SentryArgs,
     /// The values that were given for options which only some executors have.
     #[arg(skip)]
     pub(crate) own: Vec<Given>,
     #[command(flatten)]
     logging: Logging,
-    /// DEBUG, INFO, WARNING, ERROR or CRITICAL; --verbose and --quiet override it.
-    #[arg(short, long, help_heading = logging::HEADING, alias = "logging_level", value_name = "LEVEL", default_value = "INFO", value_parser = log::level)]
-    logging_level: Level,
+    /// DEBUG, INFO, WARNING, ERROR or CRITICAL; --verbose and --quiet override it [default: INFO].
+    #[arg(short, long, help_heading = logging::HEADING, alias = "logging_level", value_name = "LEVEL", value_parser = log::level)]
+    logging_level: Option<Level>,
     #[command(flatten)]
     shared: Shared,
 }
@@ -98,24 +93,32 @@ pub(crate) fn is_named_in(arguments: &[OsString]) -> bool {
     arguments.get(1).is_some_and(|command| command == NAME)
 }
 
-pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
+pub(crate) fn run(mut args: Args, app: App) -> Result<(), Refusal> {
     // All that can be wrong with the arguments comes first: each worker would say it once more.
-    let chosen = worker::executor(NAME, &app.executors, args.executor.as_deref(), &args.own)?;
+    let settings = args.shared.settings(PathUse::Jobs(NAME))?;
+    let chosen =
+        args.classes.choose(NAME, &app.pieces, args.shared.classes(), settings.executor(), &args.own)?;
     if chosen.needs_handlers && app.program.handlers.is_empty() {
         return Err(Refusal::Unable(WorkerError::NoHandlers.to_string()));
     }
     let format = args.logging.format(NAME)?;
-    let server = args.shared.server()?;
-    let program = Program::this(&app.arguments)?;
-    if let Some(remark) = &chosen.remark {
-        note(Text::line(remark));
+    let reports = args.sentry.resolve(NAME, settings.sentry())?;
+    if args.queues.is_empty() {
+        args.queues = settings.queues().unwrap_or_default().to_vec();
     }
-    let log = log::install(
-        &log::Plan::default_of(args.logging.level(args.logging_level), format),
-        Paint::of_stdout(),
-    )?;
+    let server = settings.server()?;
+    let handed = Handed::new(&settings)?;
+    let program = Program::this(&app.arguments)?;
+    chosen.remark();
+    let level = args.logging.level(args.logging_level);
+    let plan = settings.log_plan(&app.supervisor, log::Logger::WorkerPool, level, format)?;
+    let log = log::install(&plan, Paint::of_stdout())?;
     let name = fresh_name();
-    let command = args.command(&program, &server, &chosen);
+    let (of_sentry, dsn) = SentryArgs::of_worker(reports.as_ref());
+    let mut command = program.worker(&server, &handed, &args.of_worker(&chosen, of_sentry));
+    if let Some((name, dsn)) = dsn {
+        command = command.variable(name, dsn);
+    }
     let kind = Kind::command(&name, command).count(args.num_workers).naming(|_| fresh_name());
     let manager = Manager::new([kind]).title(name).wait_time(None).silent().observer(Told::default());
     let manager = if args.burst { manager.without_replacement() } else { manager };
@@ -123,22 +126,19 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
 }
 
 impl Args {
-    /// The command of one worker.
-    fn command(&self, program: &Program, server: &Server, chosen: &worker::Chosen) -> Command {
+    /// The arguments of one worker, with those `of_sentry`.
+    fn of_worker(&self, chosen: &Chosen, of_sentry: Vec<OsString>) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = vec!["--with-scheduler".into()];
-        arguments.push(format!("--executor={}", chosen.name).into());
-        if chosen.remark.is_some() {
-            // RQ's workers run one job at a time, whatever their class.
-            arguments.push("--concurrency=1".into());
-        }
+        arguments.extend(chosen.of_worker());
         if self.burst {
             arguments.push("--burst".into());
         }
         arguments.extend(self.own.iter().map(|Given { name, value }| format!("--{name}={value}").into()));
         arguments.extend(self.logging.of_worker(self.logging_level));
+        arguments.extend(of_sentry);
         arguments.push("--".into());
         arguments.extend(self.queues.iter().map(OsString::from));
-        program.worker(server, &arguments)
+        arguments
     }
 }
 

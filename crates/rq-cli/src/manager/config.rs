@@ -13,9 +13,13 @@ use rq_worker::number::SECONDS_MAX;
 use super::entry::{Around, Entry};
 use super::options::WorkerOptions;
 use super::program::Program;
-use crate::executors::Executors;
+use crate::pieces::Pieces;
 use crate::refusal::Refusal;
 use crate::server::Server;
+use crate::settings::Settings;
+use crate::settings::field::Field;
+use crate::settings::handed::Handed;
+use crate::settings::sources;
 
 /// The file that is read where none is named.
 pub(crate) const FILE_DEFAULT: &str = "rq.toml";
@@ -47,7 +51,7 @@ pub(crate) struct Own {
 pub(crate) struct Source {
     pub(crate) path: PathBuf,
     pub(crate) program: Program,
-    pub(crate) executors: Executors,
+    pub(crate) pieces: Pieces,
     /// Whether it has jobs that it can run.
     pub(crate) has_handlers: bool,
     /// The URL that the Manager's own arguments name.
@@ -60,10 +64,18 @@ impl Source {
     /// What the file says now.
     pub(crate) fn read(&self) -> Result<Config, Refusal> {
         let text = text_of(&self.path)?;
-        self.parse(&text).map_err(|fault| in_file(&self.path, &fault))
+        let settings = self.settings(&text)?;
+        let handed = Handed::new(&settings)?;
+        self.parse(&text, &settings, &handed).map_err(|fault| in_file(&self.path, &fault))
     }
 
-    fn parse(&self, text: &str) -> Result<Config, Fault> {
+    /// What holds where entries say nothing.
+    fn settings(&self, text: &str) -> Result<Settings, Refusal> {
+        let url = self.url.as_deref().map(|url| (Field::RedisUrl, "--url", url));
+        sources::of_text(url.as_slice(), &self.path, text)
+    }
+
+    fn parse(&self, text: &str, settings: &Settings, handed: &Handed) -> Result<Config, Fault> {
         let mut document = Document::parse(text)?;
         let manager = own(&mut document)?;
         let tables = match document.take(WORKER)? {
@@ -79,23 +91,29 @@ impl Source {
             None => Vec::new(),
         };
         check_tables(&document)?;
-        let entries = self.entries(tables)?;
+        let entries = self.entries(tables, settings, handed)?;
         match entries.is_empty() {
             true => Err(Fault::new(1, "there is no [[worker]] in it, so there is nothing to start")),
             false => Ok(Config { manager, entries }),
         }
     }
 
-    fn entries(&self, tables: Vec<Item>) -> Result<Vec<Entry>, Fault> {
-        let options = WorkerOptions::new(&self.executors, self.has_handlers);
+    fn entries(&self, tables: Vec<Item>, settings: &Settings, handed: &Handed) -> Result<Vec<Entry>, Fault> {
+        let options = WorkerOptions::new(&self.pieces, self.has_handlers);
         // Only where it is needed: what the environment says may be of no use.
         let server = OnceCell::new();
         let named = || match server.get() {
             Some(server) => Ok(Server::clone(server)),
-            None => Server::named(self.url.as_deref()).inspect(|named| drop(server.set(named.clone()))),
+            None => settings.server().inspect(|named| drop(server.set(named.clone()))),
         };
-        let around =
-            Around { options: &options, program: &self.program, server: &named, logging: &self.logging };
+        let around = Around {
+            options: &options,
+            program: &self.program,
+            server: &named,
+            settings,
+            handed,
+            logging: &self.logging,
+        };
         let mut entries: Vec<Entry> = Vec::new();
         for table in tables {
             let Item::Table(table) = table else {

@@ -11,11 +11,14 @@ use rq_worker::number::SECONDS_MAX;
 
 use super::backlog::Scale;
 use super::options::{Arguments, WorkerOptions};
-use super::program::{Program, URL_VARIABLE};
+use super::program::{PREFIX_VARIABLE, Program, URL_VARIABLE};
 use crate::names;
 use crate::other_program::located;
 use crate::refusal::Refusal;
 use crate::server::Server;
+use crate::settings::Settings;
+use crate::settings::handed::{Handed, LOG_VARIABLE};
+use crate::settings::sources::CONFIG_VARIABLE;
 
 /// The most workers of an entry: what a Manager has of a kind.
 const COUNT_MAX: u64 = 10_000;
@@ -23,10 +26,15 @@ const COUNT_MAX: u64 = 10_000;
 const NAME_BYTES_MAX: usize = 64;
 /// The most jobs and megabytes that a file may say.
 const NUMBER_MAX: u64 = i64::MAX as u64;
-/// What the names of the key prefix, and of what a Manager gives its workers, are for workers.
-const PREFIX_VARIABLE: &str = "RQ_KEY_PREFIX";
-const OF_THE_MANAGER: [&str; 5] =
-    ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "RQ_MANAGED_NAME", "RQ_MANAGED_MAX_REQUESTS"];
+/// What a Manager gives its workers.
+const OF_THE_MANAGER: [&str; 6] = [
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "RQ_MANAGED_NAME",
+    "RQ_MANAGED_MAX_REQUESTS",
+    LOG_VARIABLE,
+];
 /// The keys of an entry that are no options of `rq worker`, or more than that.
 const KEYS: [&str; 14] = [
     "name",
@@ -71,6 +79,10 @@ pub(super) struct Around<'a> {
     pub(super) program: &'a Program,
     /// The Redis of workers that name none.
     pub(super) server: &'a dyn Fn() -> Result<Server, Refusal>,
+    /// What holds where an entry says nothing.
+    pub(super) settings: &'a Settings,
+    /// What all of them are handed.
+    pub(super) handed: &'a Handed,
     /// What the Manager's own arguments say of the log.
     pub(super) logging: &'a [OsString],
 }
@@ -86,7 +98,7 @@ impl Entry {
             }
         };
         let server = server(&mut table, around)?;
-        let queues = queues(&mut table)?;
+        let queues = queues(&mut table, around.settings)?;
         let count = table.take("count").map(|given| given.number(0, COUNT_MAX)).transpose()?;
         let (scale, count) = scaled(&mut table, count, line)?;
         let mut number = |word: &str| table.take(word).map(|given| given.number(1, NUMBER_MAX)).transpose();
@@ -105,16 +117,16 @@ impl Entry {
         let program = app.as_ref().map(|app| Program::at(located(app)));
         let environment = environment(&mut table)?;
         let Arguments { known, foreign } = options(table, around, app.is_some())?;
-        let mut arguments = [around.logging, &known].concat();
+        // Before those of the entry: the last one counts.
+        let executor = around.settings.executor_argument();
+        let mut arguments = [around.logging, executor.as_slice(), &known].concat();
         let together = around.options.check(&arguments, app.is_some());
         together.map_err(|reason| Fault::new(line, format!("the entry cannot be used: {reason}")))?;
         arguments.extend(foreign);
         arguments.push("--".into());
         arguments.extend(queues.iter().map(OsString::from));
-        let mut command = program.as_ref().unwrap_or(around.program).worker(&server, &arguments);
-        if server.keys != default_keys() {
-            command = command.variable(PREFIX_VARIABLE, server.keys.prefix());
-        }
+        let program = program.as_ref().unwrap_or(around.program);
+        let mut command = program.worker(&server, around.handed, &arguments);
         command.environment.extend(environment);
         Ok(Entry {
             name,
@@ -197,17 +209,16 @@ fn server(table: &mut Table, around: &Around<'_>) -> Result<Server, Fault> {
         }
     };
     RedisUrl::parse(&url).map_err(|error| given.fault(error))?;
-    let keys = keys.map_or_else(|| Keys::from_env().map_err(|error| given.fault(error)), Ok)?;
+    let refused = |refusal: Refusal| given.fault(refusal.reason().unwrap_or_default());
+    let keys = keys.map_or_else(|| around.settings.keys().map_err(refused), Ok)?;
     Server::at(&url, keys).map_err(|refusal| given.fault(refusal.reason().unwrap_or_default().to_owned()))
 }
 
-/// The keys of workers whose environment says nothing of them.
-fn default_keys() -> Keys {
-    Keys::from_env().unwrap_or_default()
-}
-
-fn queues(table: &mut Table) -> Result<Vec<String>, Fault> {
-    let Some(given) = table.take("queues") else { return Ok(vec![rq_worker::QUEUE_DEFAULT.to_owned()]) };
+fn queues(table: &mut Table, settings: &Settings) -> Result<Vec<String>, Fault> {
+    let Some(given) = table.take("queues") else {
+        let default = || vec![rq_worker::QUEUE_DEFAULT.to_owned()];
+        return Ok(settings.queues().map_or_else(default, <[String]>::to_vec));
+    };
     let queues = given.texts()?;
     if queues.is_empty() {
         return Err(given.fault("there is none in it"));
@@ -261,6 +272,7 @@ fn variable(given: Given) -> Result<(OsString, OsString), Fault> {
     match name {
         URL_VARIABLE => return Err(given.fault("write `url` or `url_env` in the entry")),
         PREFIX_VARIABLE => return Err(given.fault("write `key_prefix` in the entry")),
+        CONFIG_VARIABLE => return Err(given.fault("write a table [settings] in this file")),
         name if OF_THE_MANAGER.contains(&name) => {
             return Err(given.fault("the Manager gives it to each worker itself"));
         }

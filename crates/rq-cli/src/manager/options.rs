@@ -5,9 +5,9 @@ use std::ffi::OsString;
 use clap::{Arg, ArgAction};
 use rq_config::{Fault, Given, Item, nearest, plain, unknown};
 
-use crate::command_line::{self, Command};
+use crate::command_line;
 use crate::commands::worker;
-use crate::executors::Executors;
+use crate::pieces::Pieces;
 use crate::refusal::Refusal;
 
 /// Options that have no place in such a file, and what to do instead.
@@ -15,12 +15,15 @@ const OUT_OF_PLACE: [(&str, &str); 11] = [
     ("burst", "a Manager keeps its workers; for a burst there is `rq worker-pool --burst`"),
     ("pid", "several workers would write to one file; `rq manager status --json` has all ids"),
     ("start_suspended", "workers of a Manager always have it"),
+    (
+        "sentry_dsn",
+        "everybody can read the arguments of workers, and it holds a key; write `env = { RQ_SENTRY_DSN = \"..\" }`",
+    ),
     ("serializer", "a worker detects the codec of each job"),
-    ("config", "a settings module of Python's is not read; write `url`"),
-    ("path", "no Python is imported here"),
-    ("job_class", "it names a class of Python's"),
-    ("queue_class", "it names a class of Python's"),
-    ("connection_class", "it names a class of Python's"),
+    ("config", "the settings of all entries are the table [settings] of this file"),
+    ("path", "no settings are looked for, and no Python is imported here"),
+    ("queue_class", "a worker reads queues, and enqueues nothing in them"),
+    ("connection_class", "it names a class of Python's; write `url`"),
     ("help", "it shows a text, and starts no worker"),
     ("version", "it shows a text, and starts no worker"),
 ];
@@ -34,17 +37,17 @@ pub(super) struct Arguments {
     pub(super) foreign: Vec<OsString>,
 }
 
-/// The options of `rq worker` that a file may have, with the executors of a program.
+/// The options of `rq worker` that a file may have, with the pieces of a program.
 pub(super) struct WorkerOptions<'a> {
-    executors: &'a Executors,
+    pieces: &'a Pieces,
     has_handlers: bool,
     all: Vec<Arg>,
 }
 
 impl<'a> WorkerOptions<'a> {
-    pub(super) fn new(executors: &'a Executors, has_handlers: bool) -> WorkerOptions<'a> {
-        let all = command_line::worker(executors).get_arguments().cloned().collect();
-        WorkerOptions { executors, has_handlers, all }
+    pub(super) fn new(pieces: &'a Pieces, has_handlers: bool) -> WorkerOptions<'a> {
+        let all = command_line::worker(pieces).get_arguments().cloned().collect();
+        WorkerOptions { pieces, has_handlers, all }
     }
 
     /// Their names as keys.
@@ -88,7 +91,7 @@ impl<'a> WorkerOptions<'a> {
     /// What is wrong with all of them together, in the words of `rq worker`.
     pub(super) fn check(&self, arguments: &[OsString], is_foreign: bool) -> Result<(), String> {
         let args = self.read(arguments)?;
-        if is_foreign { Ok(()) } else { args.check(self.executors, self.has_handlers).map_err(reason) }
+        if is_foreign { Ok(()) } else { args.check(self.pieces, self.has_handlers).map_err(reason) }
     }
 
     fn of_option(&self, option: &Arg, given: &Given) -> Result<Vec<OsString>, Fault> {
@@ -98,6 +101,7 @@ impl<'a> WorkerOptions<'a> {
         let arguments: Vec<OsString> = match &given.value {
             Item::Truth(false) if !takes_value || may_lack_value => Vec::new(),
             Item::Truth(true) if !takes_value || may_lack_value => vec![format!("--{name}").into()],
+            Item::Truth(truth) if takes_truth(option) => vec![format!("--{name}={truth}").into()],
             Item::Truth(_) => return Err(given.fault("it needs a value")),
             _ if !takes_value => return Err(given.fault("it is true or false")),
             Item::List(values) if matches!(option.get_action(), ArgAction::Append) => {
@@ -109,15 +113,15 @@ impl<'a> WorkerOptions<'a> {
         Ok(arguments)
     }
 
+    /// Whatever pieces are named: another program's are not known.
     fn read(&self, arguments: &[OsString]) -> Result<Box<worker::Args>, String> {
-        let line: Vec<OsString> =
-            ["rq", worker::NAME].map(OsString::from).into_iter().chain(arguments.iter().cloned()).collect();
-        match command_line::read("rq", &line, self.executors) {
-            Ok(Some(Command::Worker(args))) => Ok(args),
-            Ok(_) => Err("it is another command".to_owned()),
-            Err(refusal) => Err(reason(refusal)),
-        }
+        command_line::read_worker(arguments, self.pieces).map_err(reason)
     }
+}
+
+/// Whether the value of an option is itself true or false.
+fn takes_truth(option: &Arg) -> bool {
+    option.get_possible_values().iter().any(|value| value.get_name() == "true")
 }
 
 fn out_of_place(word: &str) -> Option<&'static str> {

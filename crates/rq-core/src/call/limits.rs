@@ -102,7 +102,7 @@ impl<T> Call<T> {
     }
 
     /// Whether there may be one such job alone.
-    pub(crate) fn is_unique(&self) -> bool {
+    pub fn is_unique(&self) -> bool {
         self.options.unique.is_some()
     }
 

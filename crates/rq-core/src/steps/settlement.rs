@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::conclusion::{Conclusion, Next, Settled};
+use crate::conclusion::{Conclusion, NextPlace, Settled};
 use crate::error::Error;
 use crate::execution::Claimed;
 use crate::keys::Keys;
@@ -118,9 +118,9 @@ pub(super) fn push_conclusion(cmd: &mut redis::Cmd, settlement: &Settlement) {
     cmd.arg(group.as_deref().unwrap_or_default());
     match conclusion.next {
         None => cmd.arg(""),
-        Some(Next::Head) => cmd.arg("L"),
-        Some(Next::Tail) => cmd.arg("R"),
-        Some(Next::At(due_s)) => cmd.arg(due_s),
+        Some(NextPlace::Head) => cmd.arg("L"),
+        Some(NextPlace::Tail) => cmd.arg("R"),
+        Some(NextPlace::At(due_s)) => cmd.arg(due_s),
     };
     cmd.arg(conclusion.changes.len());
     for (field, value) in &conclusion.changes {

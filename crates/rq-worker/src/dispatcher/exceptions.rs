@@ -1,10 +1,15 @@
 //! [`Exceptions`]: calls the program's exception handlers for each failure, on threads beside the loop.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rq_core::{ExceptionHandler, Failure, Job, panics};
+use tokio::task::JoinHandle;
 
 use super::Dispatcher;
+
+/// How long a worker that leaves waits for what the handlers have kept to be sent later.
+const FLUSH_LONGEST: Duration = Duration::from_secs(2);
 
 /// Shows failures to the exception handlers.
 pub(super) struct Exceptions {
@@ -26,18 +31,48 @@ impl Exceptions {
         if self.handlers.is_empty() || matches!(failure, Failure::Retry(_)) {
             return None;
         }
-        // Handlers may block as long as they like, and the loop has leases to renew.
         let handlers = self.handlers.clone();
-        let show = move || show(&handlers, &job, &failure);
-        // tokio panics where it cannot have a thread: the job is settled all the same.
-        match panics::catch(|| tokio::task::spawn_blocking(show)) {
-            Ok(shown) => Some(async move { drop(shown.await) }),
-            Err(panic) => {
-                tracing::error!("no exception handler was called: {}", panic.message);
-                None
-            }
+        let shown = beside(move || show(&handlers, &job, &failure))?;
+        Some(async move { drop(shown.await) })
+    }
+
+    /// Has the handlers send what they have kept, in the time that there is for it.
+    async fn flush(&self) {
+        if self.handlers.is_empty() {
+            return;
+        }
+        let handlers = self.handlers.clone();
+        let Some(flushed) = beside(move || flush(&handlers)) else { return };
+        if !matches!(tokio::time::timeout(FLUSH_LONGEST, flushed).await, Ok(Ok(true))) {
+            let limit_s = FLUSH_LONGEST.as_secs();
+            tracing::warn!(
+                "not all failures have reached those who are told of them: the worker waits no longer than {limit_s} s"
+            );
         }
     }
+}
+
+/// Runs `call` on a thread beside the loop, which has leases to renew: handlers may block as long as they like.
+fn beside<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Option<JoinHandle<T>> {
+    // tokio panics where it cannot have a thread: the worker goes on all the same.
+    match panics::catch(|| tokio::task::spawn_blocking(call)) {
+        Ok(called) => Some(called),
+        Err(panic) => {
+            tracing::error!("no exception handler was called: {}", panic.message);
+            None
+        }
+    }
+}
+
+/// Flushes the handlers in order, each in the time that is left. Whether all have sent all.
+fn flush(handlers: &[Arc<dyn ExceptionHandler>]) -> bool {
+    let until = Instant::now() + FLUSH_LONGEST;
+    let is_left_over = |handler: &&Arc<dyn ExceptionHandler>| {
+        let left = until.saturating_duration_since(Instant::now());
+        !panics::catch(|| handler.flush(left)).unwrap_or(false)
+    };
+    // Counted, so that none is skipped.
+    handlers.iter().filter(is_left_over).count() == 0
 }
 
 /// Calls the handlers in order, until one breaks.
@@ -56,5 +91,10 @@ impl Dispatcher {
             // The thread goes on by itself; nothing waits for it.
             drop(shown);
         }
+    }
+
+    /// Has the handlers send what they have kept: nothing fails any more.
+    pub(super) async fn flush_exceptions(&mut self) {
+        self.exceptions.flush().await;
     }
 }

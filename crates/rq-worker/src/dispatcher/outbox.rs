@@ -341,8 +341,10 @@ impl Dispatcher {
         let id = ExecutionId::new(&call.job_id);
         let (kind, name, end) = (call.kind, call.name.clone(), call.end.clone());
         let host = Arc::clone(self.meta.host()) as Arc<dyn Host>;
-        let execution =
+        let mut execution =
             Execution::callback(id.clone(), Arc::new(job), Some(call.limit), host, kind, name, end);
+        // The entry is held for no longer, whoever decides.
+        execution.limit = self.running.limit_for_executor(Some(call.limit)).or(Some(DUE_CALL_LIMIT_MAX));
         self.observers.tell(WorkerEvent::CallbackBegan { id: &call.job_id, name: &call.name });
         self.outbox.called.insert(id, (taken, call));
         self.executor.start(execution);

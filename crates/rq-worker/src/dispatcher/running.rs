@@ -19,6 +19,8 @@ pub(crate) struct Running {
     held: Held,
     occupied: usize,
     pace: Pace,
+    /// Whether death penalties replace the limits of what runs.
+    replaces_limits: bool,
 }
 
 /// The ids of a worker's executions, for what is under way beside its loop.
@@ -42,6 +44,8 @@ pub(crate) struct Run {
     pub(crate) job: Arc<Job>,
     claimed: Claimed,
     claimed_at: Timestamp,
+    /// How long it may run; `None` also where nobody here knows.
+    limit: Option<Duration>,
     /// When the executor got it.
     started_at: Instant,
     /// Why the worker asked it to end, and when: the first cause counts.
@@ -78,6 +82,15 @@ pub(crate) enum Begun {
 }
 
 impl Running {
+    pub(crate) fn new(replaces_limits: bool) -> Running {
+        Running { replaces_limits, ..Running::default() }
+    }
+
+    /// The limit that an executor gets which has nothing else to end by.
+    pub(crate) fn limit_for_executor(&self, limit: Option<Duration>) -> Option<Duration> {
+        limit.filter(|_| !self.replaces_limits)
+    }
+
     /// Writes down an execution whose job was fetched.
     pub(crate) fn begin<H: Host + 'static>(
         &mut self,
@@ -93,13 +106,14 @@ impl Running {
             Err(error) => (Job::new(id.job_id(), &*origin, Vec::new()), Some(error)),
         };
         let job = Arc::new(job);
-        let limit = job.limit();
+        let limit = self.limit_for_executor(job.limit());
         // `claim.lua` wrote this time into the job and into the execution's own record.
         let claimed_at = job.started_at.unwrap_or_else(Timestamp::now);
         let run = Run {
             job: Arc::clone(&job),
             claimed,
             claimed_at,
+            limit,
             started_at: Instant::now(),
             cause: None,
             meta: None,
@@ -300,6 +314,8 @@ impl Run {
             // The executor says that the request came first; when the job began, it knows best.
             (Failure::Stopped, Some(Cause::ShutDown)) => Failure::ShutDown,
             (failure @ Failure::Timeout { .. }, _) if self.over_limit_first().is_some() => failure,
+            // Of a death penalty: where the request came first, nobody is timed out any more.
+            (failure @ Failure::Timeout { .. }, _) if self.limit.is_none() => failure,
             (Failure::Timeout { .. }, Some(Cause::Asked)) => Failure::Stopped,
             (Failure::Timeout { .. }, Some(Cause::ShutDown)) => Failure::ShutDown,
             (failure, _) => failure,
@@ -308,7 +324,7 @@ impl Run {
 
     /// The job's time limit, where that had passed before there was another cause.
     fn over_limit_first(&self) -> Option<Duration> {
-        let limit = self.job.limit()?;
+        let limit = self.limit?;
         // A limit beyond the end of the clock is none.
         let over_at = self.started_at.checked_add(limit)?;
         let asked_at = self.cause.map_or_else(Instant::now, |(_, at)| at);

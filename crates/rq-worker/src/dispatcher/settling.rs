@@ -7,7 +7,7 @@ use rq_core::steps::BATCH_MAX;
 use rq_core::steps::job::{self as job_steps, Cursor, Release};
 use rq_core::steps::settlement::{self as steps, SettleReply, Settlement};
 use rq_core::{
-    Conclusion, Ended, Error, ErrorClass, ExecutionId, Failure, Job, Next, Settled, Timestamp, Ttl,
+    Conclusion, Ended, Error, ErrorClass, ExecutionId, Failure, Job, NextPlace, Settled, Timestamp, Ttl,
 };
 
 use super::Dispatcher;
@@ -234,7 +234,8 @@ impl Dispatcher {
     fn on_concluded(&mut self, run: &Run, settlement: &Settlement) {
         self.note_posts(settlement);
         tell_settled(&self.observers, &run.job, settlement);
-        if let (Some(Next::At(due_s)), Some(schedule)) = (settlement.conclusion.next, &mut self.schedule) {
+        if let (Some(NextPlace::At(due_s)), Some(schedule)) = (settlement.conclusion.next, &mut self.schedule)
+        {
             schedule.note_due(due_s);
         }
     }
@@ -306,8 +307,8 @@ fn tell_settled(observers: &Observers, job: &Job, settlement: &Settlement) {
     tell_finished(observers, job, settlement);
     if let Some(next) = settlement.conclusion.next {
         let after = match next {
-            Next::Head | Next::Tail => None,
-            Next::At(due_s) => {
+            NextPlace::Head | NextPlace::Tail => None,
+            NextPlace::At(due_s) => {
                 // The due time was set when the job ended; an outage since then may have used it up.
                 let pause_s = due_s.saturating_sub(Timestamp::now().epoch_secs()).max(0);
                 Some(Duration::from_secs(pause_s.unsigned_abs()))

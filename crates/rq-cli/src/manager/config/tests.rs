@@ -5,19 +5,34 @@ use crate::manager::backlog::Scale;
 use crate::manager::program::URL_VARIABLE;
 
 fn source() -> Source {
+    let mut pieces = Pieces::built_in();
+    for name in ["report", "audit"] {
+        let handler = |_: &rq_core::Job, _: &rq_core::Failure| std::ops::ControlFlow::Continue(());
+        pieces.exception_handlers.add(name.to_owned(), std::sync::Arc::new(handler));
+    }
     Source {
         path: PathBuf::from("rq.toml"),
         program: Program::at("/usr/bin/my-jobs".into()),
-        executors: Executors::built_in(),
+        pieces,
         has_handlers: true,
         url: Some("redis://manager/".to_owned()),
         logging: vec!["--logging_level=DEBUG".into()],
     }
 }
 
+fn parse(text: &str) -> Result<Config, Fault> {
+    parse_by(&source(), text)
+}
+
+/// Where no settings are in it.
+fn parse_by(source: &Source, text: &str) -> Result<Config, Fault> {
+    let settings = source.settings("").unwrap_or_else(|refusal| panic!("{refusal:?}"));
+    source.parse(text, &settings, &Handed::default())
+}
+
 #[track_caller]
 fn config(text: &str) -> Config {
-    source().parse(text).unwrap_or_else(|fault| panic!("{fault:?}"))
+    parse(text).unwrap_or_else(|fault| panic!("{fault:?}"))
 }
 
 #[track_caller]
@@ -34,7 +49,7 @@ fn arguments(text: &str) -> String {
 }
 
 fn fault(text: &str) -> (usize, String) {
-    match source().parse(text) {
+    match parse(text) {
         Err(Fault { line, reason }) => (line, reason),
         Ok(_) => panic!("{text} is taken"),
     }
@@ -69,9 +84,39 @@ fn what_is_not_said_is_the_managers() {
     assert_eq!(entry.server.keys, Keys::from_env().unwrap());
     let command = entry.command();
     assert_eq!(command.program, PathBuf::from("/usr/bin/my-jobs"));
-    assert_eq!(command.environment, [(URL_VARIABLE.into(), "redis://manager/".into())]);
+    let variables = [(URL_VARIABLE, "redis://manager/"), ("RQ_CONFIG", "")];
+    assert_eq!(command.environment, variables.map(|(name, value)| (name.into(), value.into())));
     assert_eq!(arguments(""), "worker --start-suspended --logging_level=DEBUG -- default");
     assert_eq!(config("[[worker]]\nname = \"w\"").manager, Own::default());
+}
+
+#[test]
+fn settings_of_the_file_hold_where_entries_say_nothing() {
+    let text = "[settings]\nredis_url = \"redis://file/1\"\nqueues = [\"high\"]\nkey_prefix = \"app\"\nname = \"w\"\n\
+                executor = \"thread\"\n[settings.dict_config]\nversion = 1\n\
+                [[worker]]\nname = \"a\"\n\
+                [[worker]]\nname = \"b\"\nurl = \"redis://own/2\"\nqueues = [\"low\"]\nexecutor = \"green\"\n";
+    let source = Source { url: None, logging: Vec::new(), ..source() };
+    let settings = source.settings(text).unwrap();
+    let handed = Handed::new(&settings).unwrap();
+    let config = source.parse(text, &settings, &handed).unwrap_or_else(|fault| panic!("{fault:?}"));
+    let [a, b] = config.entries.as_slice() else { panic!("they are two") };
+    let said = |entry: &Entry| {
+        let arguments = entry.command().arguments.iter().map(|argument| argument.to_string_lossy());
+        (entry.server.url.clone(), arguments.collect::<Vec<_>>().join(" "))
+    };
+    let of_a = "worker --start-suspended --executor=thread -- high".to_owned();
+    let of_b = "worker --start-suspended --executor=thread --executor=green -- low".to_owned();
+    assert_eq!(said(a), ("redis://file/1".to_owned(), of_a));
+    assert_eq!(said(b), ("redis://own/2".to_owned(), of_b));
+    assert_eq!((a.server.keys.prefix(), b.server.keys.prefix()), ("app", "app"));
+    let variables = [
+        (URL_VARIABLE, "redis://file/1"),
+        ("RQ_KEY_PREFIX", "app"),
+        ("RQ_CONFIG", ""),
+        ("RQ_MANAGED_DICT_CONFIG", "{\"version\": 1}"),
+    ];
+    assert_eq!(a.command().environment, variables.map(|(name, value)| (name.into(), value.into())));
 }
 
 #[test]
@@ -85,7 +130,14 @@ fn options_are_arguments() {
     );
     let cron = arguments("with_cron = \"rq.toml\"\nverbose = true");
     assert!(cron.contains("--with-cron=rq.toml --verbose"), "{cron}");
+    let sentry = arguments("sentry_debug = true\nsentry_arguments = true");
+    assert!(sentry.contains("--sentry-debug=true --sentry-arguments"), "{sentry}");
     assert!(arguments("with_cron = true").contains("--with-cron -- "));
+    let handlers = arguments("exception_handler = [\"report\", \"audit\"]\njob-class = \"rq.job.Job\"");
+    assert!(
+        handlers.contains("--exception-handler=report --exception-handler=audit --job-class=rq.job.Job --"),
+        "{handlers}"
+    );
     assert!(arguments("results_ttl = -1").contains("--results-ttl=-1"));
 }
 
@@ -94,8 +146,13 @@ fn environments_have_urls_and_other_secrets() {
     let entry =
         entry("url = \"redis://:p@h/1\"\nkey_prefix = \"app\"\n[worker.env]\nTOKEN = \"t\"\nPORT = 1");
     assert_eq!(entry.server.keys.prefix(), "app");
-    let variables =
-        [(URL_VARIABLE, "redis://:p@h/1"), ("RQ_KEY_PREFIX", "app"), ("TOKEN", "t"), ("PORT", "1")];
+    let variables = [
+        (URL_VARIABLE, "redis://:p@h/1"),
+        ("RQ_KEY_PREFIX", "app"),
+        ("RQ_CONFIG", ""),
+        ("TOKEN", "t"),
+        ("PORT", "1"),
+    ];
     let expected: Vec<(OsString, OsString)> =
         variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
     assert_eq!(entry.command().environment, expected);
@@ -105,11 +162,13 @@ fn environments_have_urls_and_other_secrets() {
 
 #[test]
 fn another_program_may_have_options_of_its_own() {
-    let entry = entry("app = \"/opt/other\"\nexecutor = \"own\"\nown_depth = 3\nown_flag = true");
+    let entry = entry(
+        "app = \"/opt/other\"\nexecutor = \"own\"\nown_depth = 3\nown_flag = true\njob_class = \"its-own\"",
+    );
     assert_eq!(entry.command().program, PathBuf::from("/opt/other"));
     let text =
         entry.command().arguments.iter().map(|argument| argument.to_string_lossy()).collect::<Vec<_>>();
-    assert!(text.join(" ").contains("--executor=own --own-depth=3 --own-flag"), "{text:?}");
+    assert!(text.join(" ").contains("--job-class=its-own --own-depth=3 --own-flag"), "{text:?}");
     // A slip is none of these.
     let (line, reason) = fault("[[worker]]\nname = \"w\"\napp = \"/opt/other\"\nconcurency = 3");
     assert_eq!((line, reason.as_str()), (4, "there is no `concurency`; did you mean `concurrency`?"));
@@ -133,7 +192,9 @@ fn what_cannot_be_is_told_with_its_line() {
         ("silence = 0", "`silence` cannot be used: it must be more than 0"),
         ("burst = true", "`burst` has no place here: a Manager keeps its workers"),
         ("pid = \"x\"", "has no place here"),
-        ("job-class = \"rq.job.Job\"", "has no place here"),
+        ("sentry_dsn = \"https://k@h/1\"", "write `env = { RQ_SENTRY_DSN"),
+        ("queue-class = \"rq.Queue\"", "has no place here: a worker reads queues"),
+        ("connection_class = \"redis.Redis\"", "has no place here"),
         ("help = true", "has no place here"),
         ("url = \"nosuch://h\"", "`url` cannot be used"),
         ("url_env = \"RQ_CLI_TEST_NO_SUCH\"", "there is no variable RQ_CLI_TEST_NO_SUCH"),
@@ -161,6 +222,18 @@ fn what_cannot_be_is_told_with_its_line() {
         ("[[cron]]\nfunction = \"f\"", 1, "there is no [[worker]] in it"),
         ("[[worker]]\nname = \"a\"\n[[worker]]\nname = \"a\"", 3, "this one and that of line 1"),
         ("[[worker]]\nname = \"a\"\nexecutor = \"threads\"", 1, "'threads' is no executor"),
+        (
+            "[[worker]]\nname = \"a\"\nexception_handler = \"page\"",
+            1,
+            "this program has no exception handler 'page'. It has: report, audit.",
+        ),
+        ("[[worker]]\nname = \"a\"\njob_class = \"my.Job\"", 1, "'my.Job' is not loaded"),
+        (
+            "[[worker]]\nname = \"a\"\ndisable_default_exception_handler = true\n\
+             exception_handler = \"rq.handlers.move_to_failed_queue\"",
+            1,
+            "leave one of them out",
+        ),
         (
             "[[worker]]\nname = \"a\"\nhorse_jobs = 2\nexecutor = \"thread\"",
             1,
@@ -196,7 +269,7 @@ fn no_password_is_told() {
         ["redis://:secret@h:x/", "nosuch://:secret@h", "redis+sentinel://:secret@", "redis://:secret@h/?a=%"]
     {
         let text = format!("[[worker]]\nname = \"w\"\nurl = \"{url}\"");
-        if let Err(Fault { reason, .. }) = source().parse(&text) {
+        if let Err(Fault { reason, .. }) = parse(&text) {
             assert!(!reason.contains("secret"), "{reason}");
         }
     }
@@ -205,7 +278,7 @@ fn no_password_is_told() {
 #[test]
 fn a_program_without_jobs_needs_another_one() {
     let source = Source { has_handlers: false, ..source() };
-    let parsed = |text: &str| source.parse(text).map(|config| config.entries.len());
+    let parsed = |text: &str| parse_by(&source, text).map(|config| config.entries.len());
     assert!(parsed("[[worker]]\nname = \"w\"").unwrap_err().reason.contains("no job handlers"));
     assert_eq!(parsed("[[worker]]\nname = \"w\"\napp = \"./my-jobs\""), Ok(1));
 }

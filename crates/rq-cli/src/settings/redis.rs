@@ -1,0 +1,178 @@
+//! [`Redis`]: which Redis the settings come to (docs/settings.md).
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use rq_core::{RedisUrl, Shown};
+
+use super::content::truth;
+use super::field::Field;
+use super::origin::Origin;
+use super::sentinel::MASTER_DEFAULT;
+use super::table::{Said, Table};
+
+/// The settings of RQ for TLS, and the parameters of a URL that say the same.
+const TLS_SETTINGS: [(Field, &str); 5] = [
+    (Field::RedisSslCertReqs, "ssl_cert_reqs"),
+    (Field::RedisSslCaCerts, "ssl_ca_certs"),
+    (Field::RedisSslCaData, "ssl_ca_data"),
+    (Field::RedisSslCertfile, "ssl_certfile"),
+    (Field::RedisSslKeyfile, "ssl_keyfile"),
+];
+/// Who we are to sentinels, likewise.
+const SENTINEL_SETTINGS: [(Field, &str); 2] = [
+    (Field::RedisSentinelUsername, "sentinel_username"),
+    (Field::RedisSentinelPassword, "sentinel_password"),
+];
+
+/// Which Redis it is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Redis {
+    pub(crate) url: String,
+    /// Whose first words made it.
+    pub(crate) fields: Vec<Field>,
+}
+
+impl Redis {
+    /// The one that all that is said comes to. The error is a sentence.
+    pub(super) fn decide(table: &Table) -> Result<Redis, String> {
+        let of = |field| table.first(field);
+        if let Some(url) = of(Field::RedisUrl).filter(|said| !said.origin.is_file()) {
+            return Ok(Redis::whole(Field::RedisUrl, url));
+        }
+        let is_environments = |field| of(field).is_some_and(|said: &Said| said.origin.is_variable());
+        if !is_environments(Field::RedisHost) && !is_environments(Field::RedisSentinels) {
+            for field in [Field::RedisUrl, Field::Sentinel] {
+                if let Some(said) = of(field) {
+                    return Ok(Redis::whole(field, said));
+                }
+            }
+        }
+        Redis::of_parts(table)
+    }
+
+    fn whole(field: Field, said: &Said) -> Redis {
+        Redis { url: said.text().to_owned(), fields: vec![field] }
+    }
+
+    fn of_parts(table: &Table) -> Result<Redis, String> {
+        let mut parts = Parts { table, fields: Vec::new() };
+        let s = if parts.truth(Field::RedisSsl)? { "s" } else { "" };
+        let login =
+            parts.given(Field::RedisPassword).map(|password| format!(":{}@", percent_encoded(password)));
+        let login = login.unwrap_or_default();
+        let db = parts.text(Field::RedisDb, "0").to_owned();
+        let mut query = if s.is_empty() { Vec::new() } else { parts.parameters(&TLS_SETTINGS) };
+        let place = match parts.given(Field::RedisSentinels) {
+            Some(sentinels) => {
+                let sentinels: String = sentinels.split_whitespace().collect();
+                query.extend(parts.parameters(&SENTINEL_SETTINGS));
+                let master = percent_encoded(parts.text(Field::RedisSentinelMaster, MASTER_DEFAULT));
+                format!("redis{s}+sentinel://{login}{sentinels}/{master}/{db}")
+            }
+            None => {
+                let host = parts.text(Field::RedisHost, "localhost").to_owned();
+                // An IPv6 address has colons of its own, so a URL has it in brackets.
+                let host =
+                    if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host };
+                format!("redis{s}://{login}{host}:{}/{db}", parts.port()?)
+            }
+        };
+        let mark = if query.is_empty() { "" } else { "?" };
+        Ok(Redis { url: format!("{place}{mark}{}", query.join("&")), fields: parts.fields })
+    }
+
+    /// Whether another one is in the same place: who logs in does not count.
+    pub(super) fn is_where(&self, other: &Redis) -> bool {
+        match (place(&self.url), place(&other.url)) {
+            (Some(one), Some(another)) => one == another,
+            _ => self.url == other.url,
+        }
+    }
+}
+
+/// A Redis as it is said piece by piece.
+struct Parts<'a> {
+    table: &'a Table,
+    /// The pieces that were asked for.
+    fields: Vec<Field>,
+}
+
+impl<'a> Parts<'a> {
+    fn said(&mut self, field: Field) -> Option<&'a Said> {
+        self.fields.push(field);
+        self.table.first(field)
+    }
+
+    fn given(&mut self, field: Field) -> Option<&'a str> {
+        self.said(field).map(Said::text)
+    }
+
+    fn text(&mut self, field: Field, default: &'static str) -> &'a str {
+        self.given(field).unwrap_or(default)
+    }
+
+    fn truth(&mut self, field: Field) -> Result<bool, String> {
+        let text = self.text(field, "");
+        // RQ's sentence.
+        truth(text).ok_or_else(|| format!("{} is a boolean and must be \"True\" or \"False\".", field.name()))
+    }
+
+    fn port(&mut self) -> Result<u16, String> {
+        let Some(said) = self.said(Field::RedisPort) else { return Ok(6379) };
+        let text = said.text();
+        text.trim().parse().map_err(|_| match text.starts_with("tcp://") {
+            true => format!(
+                "{} is {}, which is no port: Kubernetes gives pods such a variable where a service is called redis. Set \
+                 RQ_REDIS_URL or REDIS_PORT for this container, or enableServiceLinks: false for its pod.",
+                said.origin,
+                Shown::name(text)
+            ),
+            false => format!("{} is {}, and must be a number up to 65535.", said.origin, Shown::name(text)),
+        })
+    }
+
+    fn parameters(&mut self, settings: &[(Field, &str)]) -> Vec<String> {
+        let given = settings.iter().filter_map(|(field, parameter)| {
+            self.given(*field).map(|value| format!("{parameter}={}", percent_encoded(value)))
+        });
+        given.collect()
+    }
+}
+
+/// As a URL has it: it may hold what means something there, such as `@` or `/`.
+pub(super) fn percent_encoded(text: &str) -> String {
+    const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    utf8_percent_encode(text, ENCODED).to_string()
+}
+
+/// Where a URL leads, without who logs in; `None` where that is not sure.
+fn place(url: &str) -> Option<String> {
+    let shown = RedisUrl::parse(url).ok()?.to_string();
+    let (scheme, rest) = shown.split_once("://")?;
+    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+    (place != "***").then(|| format!("{scheme}://{place}"))
+}
+
+/// What is said where the environment overrides a Redis that a file names: RQ would use that one.
+pub(super) fn remark(table: &Table, redis: &Redis) -> Option<String> {
+    let origins: Vec<&Origin> =
+        redis.fields.iter().filter_map(|field| Some(&table.first(*field)?.origin)).collect();
+    let variables: Vec<String> =
+        origins.iter().filter(|origin| origin.is_variable()).map(ToString::to_string).collect();
+    let of_file = table.of_file();
+    let line = Field::of_redis().find_map(|field| of_file.first(field)).map(|said| &said.origin)?;
+    let other = Redis::decide(&of_file).ok()?;
+    // An option is there to override.
+    if variables.is_empty() || other.is_where(redis) {
+        return None;
+    }
+    let shown = |url: &str| RedisUrl::parse(url).map_or_else(|_| "***".to_owned(), |url| url.to_string());
+    // That one comes first in Python, too.
+    let is_pythons = line.is_python() && !variables.iter().any(|name| name == "RQ_REDIS_URL");
+    let python = if is_pythons { ", which Python's rq would use" } else { "" };
+    Some(format!(
+        "{} of the environment names the Redis, {}; {line} names another one, {}{python}",
+        variables.join(", "),
+        shown(&redis.url),
+        shown(&other.url)
+    ))
+}

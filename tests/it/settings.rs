@@ -1,0 +1,471 @@
+//! Which settings hold: files of our `rq` and Python's, the environment, options (docs/settings.md).
+
+use std::fs;
+use std::process::Command;
+
+use rq_core::Call;
+use rq_tests::{Child, Folder, Python, Scratch, Signal, Stream, server};
+
+use crate::rq_test::{Books, LIMIT, RqTest};
+
+/// The variables that these tests give, or that must not be there.
+const VARIABLES: [&str; 4] = ["RQ_REDIS_URL", "REDIS_URL", "REDIS_HOST", "RQ_CONFIG"];
+/// The job that all workers have.
+const JOB: &str = "interop.add";
+
+/// Two databases of the tests' Redis, under one prefix, and a folder with files.
+struct Stage {
+    databases: [Scratch; 2],
+    folder: Folder,
+}
+
+/// What a worker did.
+#[derive(Debug, PartialEq)]
+struct Did {
+    /// In which of the databases it ran the job.
+    database: Option<usize>,
+    /// Its line about its queues.
+    queues: String,
+    name: String,
+}
+
+impl Stage {
+    fn new(files: &[(&str, &str)]) -> Stage {
+        let url = |database: usize| format!("{}{database}", place());
+        let one = Scratch::on(&url(1));
+        let stage =
+            Stage { databases: [Scratch::seen_by(&one, &url(2)), one], folder: Folder::new("settings") };
+        files.iter().for_each(|(name, text)| stage.write(name, text));
+        stage
+    }
+
+    /// A file. `{url}` in it is the tests' Redis without a database, `{host}` and `{port}` are its.
+    fn write(&self, name: &str, text: &str) {
+        let path = self.folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, placed(text)).unwrap();
+    }
+
+    /// The one whose number is this.
+    fn database(&self, number: usize) -> &Scratch {
+        &self.databases[if number == 1 { 1 } else { 0 }]
+    }
+
+    /// In the folder, with these variables alone.
+    fn command(&self, mut command: Command, variables: &[(&str, &str)]) -> Command {
+        for variable in VARIABLES {
+            command.env_remove(variable);
+        }
+        command.envs(variables.iter().map(|(name, value)| (*name, placed(value))));
+        command.current_dir(self.folder.path());
+        command
+    }
+
+    fn ours(&self, args: &[&str], variables: &[(&str, &str)]) -> Child {
+        let command = RqTest::new(self.database(1)).command(args);
+        Child::spawn(&mut self.command(command, variables))
+    }
+
+    fn pythons(&self, args: &[&str], variables: &[(&str, &str)]) -> Child {
+        let command = Python::new(self.database(1)).rq_command(args);
+        Child::spawn(&mut self.command(command, variables))
+    }
+
+    /// Puts a job into the queue `queue` of both databases, and says what a burst worker did.
+    #[track_caller]
+    fn did(&self, queue: &str, start: impl FnOnce() -> Child) -> Did {
+        let ids = [1, 2].map(|number| {
+            let queue = self.database(number).queue(queue);
+            let job = queue.enqueue(Call::<i64>::to(JOB).arg(1).arg(2)).unwrap();
+            (number, job.id().to_owned())
+        });
+        let log = start().succeed(LIMIT);
+        let part = |from: &str, to: &str| {
+            let (_, rest) = log.split_once(from).unwrap_or_else(|| panic!("no {from} in {log}"));
+            rest.split_once(to).unwrap_or_else(|| panic!("no {to} in {log}")).0.to_owned()
+        };
+        let has_run = |(number, id): &&(usize, String)| self.database(*number).status(id) == "finished";
+        Did {
+            database: ids.iter().find(has_run).map(|(number, _)| *number),
+            queues: part("*** Listening on ", "..."),
+            name: part("Worker ", ": started"),
+        }
+    }
+
+    /// What a command that fails says, with this exit code.
+    #[track_caller]
+    fn refused(&self, args: &[&str], variables: &[(&str, &str)], code: i32) -> String {
+        let mut child = self.ours(args, variables);
+        assert_eq!(child.wait(LIMIT).code(), Some(code), "{}", child.report());
+        child.text(Stream::Stderr)
+    }
+}
+
+/// The tests' Redis without a database: `redis://host:port/`.
+fn place() -> &'static str {
+    server().url()
+}
+
+fn placed(text: &str) -> String {
+    let at = place().trim_start_matches("redis://").trim_end_matches('/');
+    let (host, port) = at.split_once(':').unwrap();
+    text.replace("{url}", place()).replace("{host}", host).replace("{port}", port)
+}
+
+/// A file that both take for the same.
+struct Case {
+    what: &'static str,
+    files: &'static [(&'static str, &'static str)],
+    args: &'static [&'static str],
+    variables: &'static [(&'static str, &'static str)],
+    database: usize,
+    queues: &'static str,
+    name: Option<&'static str>,
+}
+
+const CASES: [Case; 8] = [
+    Case {
+        what: "a URL",
+        files: &[("settings.py", "REDIS_URL = '{url}1'\nQUEUES = ['high', 'low']\nNAME = 'w'\n")],
+        args: &["-c", "settings"],
+        variables: &[],
+        database: 1,
+        queues: "high, low",
+        name: Some("w"),
+    },
+    Case {
+        what: "pieces, some of them texts",
+        files: &[(
+            "settings.py",
+            "REDIS_HOST = '{host}'\nREDIS_PORT = '{port}'\nREDIS_DB = 2\nQUEUES = ('high',)\n",
+        )],
+        args: &["-c", "settings"],
+        variables: &[],
+        database: 2,
+        queues: "high",
+        name: None,
+    },
+    Case {
+        what: "a URL that is None",
+        files: &[(
+            "settings.py",
+            "REDIS_URL = None\nREDIS_HOST = '{host}'\nREDIS_PORT = {port}\nREDIS_DB = '1'\nREDIS_SSL = 'no'\n",
+        )],
+        args: &["-c", "settings", "high"],
+        variables: &[],
+        database: 1,
+        queues: "high",
+        name: None,
+    },
+    Case {
+        what: "the environment, as the file asks for it",
+        files: &[(
+            "settings.py",
+            "import os\nREDIS_URL = os.environ.get('STAGE_URL', 'redis://nowhere/')\nOTHER = 1\nQUEUES = ['high']\n",
+        )],
+        args: &["-c", "settings"],
+        variables: &[("STAGE_URL", "{url}2")],
+        database: 2,
+        queues: "high",
+        name: None,
+    },
+    Case {
+        what: "RQ_REDIS_URL beside a file whose queues count all the same",
+        files: &[("settings.py", "REDIS_URL = '{url}1'\nQUEUES = ['high']\nNAME = 'w'\n")],
+        args: &["-c", "settings"],
+        variables: &[("RQ_REDIS_URL", "{url}2")],
+        database: 2,
+        queues: "high",
+        name: Some("w"),
+    },
+    Case {
+        what: "options beside a file",
+        files: &[("settings.py", "REDIS_URL = '{url}1'\nQUEUES = ['low']\nNAME = 'w'\n")],
+        args: &["-c", "settings", "-n", "other", "high"],
+        variables: &[],
+        database: 1,
+        queues: "high",
+        name: Some("other"),
+    },
+    Case {
+        what: "a module of a package",
+        files: &[("app/__init__.py", ""), ("app/settings.py", "REDIS_URL = '{url}2'\nQUEUES = ['high']\n")],
+        args: &["-c", "app.settings"],
+        variables: &[],
+        database: 2,
+        queues: "high",
+        name: None,
+    },
+    Case {
+        what: "a module in another folder, named by a variable",
+        files: &[("conf/settings_there.py", "REDIS_URL = '{url}2'\nQUEUES = ['high']\n")],
+        args: &["-P", "conf"],
+        variables: &[("RQ_CONFIG", "settings_there")],
+        database: 2,
+        queues: "high",
+        name: None,
+    },
+];
+
+#[test]
+fn a_file_is_to_our_worker_what_it_is_to_pythons() {
+    for Case { what, files, args, variables, database, queues, name } in &CASES {
+        let stage = Stage::new(files);
+        let args = [&["worker", "--burst"], *args].concat();
+        for is_python in [false, true] {
+            let did = stage.did("high", || match is_python {
+                true => stage.pythons(&args, variables),
+                false => stage.ours(&args, variables),
+            });
+            let name = name.map_or_else(|| did.name.clone(), str::to_owned);
+            let expected = Did { database: Some(*database), queues: (*queues).to_owned(), name };
+            assert_eq!(did, expected, "{what}, python: {is_python}");
+        }
+    }
+}
+
+/// What differs on purpose: Python's lets the file win over `REDIS_URL` and `REDIS_HOST`.
+#[test]
+fn the_environment_wins_here_and_says_so() {
+    let file = "REDIS_URL = '{url}1'\nQUEUES = ['high']\n";
+    let stage = Stage::new(&[("settings.py", file)]);
+    let args = ["worker", "--burst", "-c", "settings"];
+    let variables = [("REDIS_URL", "{url}2")];
+    let database = |did: Did| did.database;
+    assert_eq!(database(stage.did("high", || stage.pythons(&args, &variables))), Some(1));
+    assert_eq!(database(stage.did("high", || stage.ours(&args, &variables))), Some(2));
+    let mut child = stage.ours(&["info", "-c", "settings"], &variables);
+    assert_eq!(child.wait(LIMIT).code(), Some(0), "{}", child.report());
+    let said = child.text(Stream::Stderr);
+    let expected = placed(
+        "Note: REDIS_URL of the environment names the Redis, {url}2; settings.py, line 1 names another one, {url}1, which \
+         Python's rq would use.\n",
+    );
+    assert_eq!(said, expected);
+}
+
+/// The Redis that Python's `rq` would connect to, by each file, as our `rq` shows it.
+const REDIS_OF_PYTHON: &str = r"
+from redis import SSLConnection
+from rq.cli.helpers import get_redis_from_config, read_config_file
+sys.path.insert(0, FOLDER)
+for name in NAMES.split():
+    pool = get_redis_from_config(read_config_file(name)).connection_pool
+    of = pool.connection_kwargs
+    s = 's' if issubclass(pool.connection_class, SSLConnection) else ''
+    login = (of.get('username') or '') + ':***@' if of.get('password') else ''
+    host, port, db = of.get('host', 'localhost'), int(of.get('port', 6379)), of.get('db') or 0
+    print(f'redis{s}://{login}{host}:{port}/{db}')
+";
+
+#[test]
+fn files_of_projects_lead_to_the_same_redis() {
+    let names = [
+        "annotated",
+        "commented",
+        "django_module",
+        "documented",
+        "empty",
+        "flask_config",
+        "logging_dict",
+        "lower_case",
+        "overridden",
+        "parts",
+        "single_url",
+        "windows",
+    ];
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/settings");
+    let stage = Stage::new(&[]);
+    let code = format!("FOLDER, NAMES = {folder:?}, {:?}\n{REDIS_OF_PYTHON}", names.join(" "));
+    let theirs = Python::new(stage.database(1)).run(&code);
+    for (name, theirs) in names.iter().zip(theirs.lines()) {
+        let args = ["config", "show", "--json", "-c", name, "-P", folder];
+        let shown = stage.ours(&args, &[]).succeed(LIMIT);
+        let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(shown["redis"], theirs, "{name}");
+    }
+}
+
+#[test]
+fn rq_toml_is_read_where_it_lies() {
+    let text = "[[cron]]\n\n[settings]\nredis_url = \"{url}2\"\nqueues = [\"high\"]\nname = \"w\"\nexecutor = \"thread\"\n";
+    let stage = Stage::new(&[("rq.toml", text)]);
+    let did = stage.did("high", || stage.ours(&["worker", "--burst"], &[]));
+    assert_eq!(did, Did { database: Some(2), queues: "high".to_owned(), name: "w".to_owned() });
+    let did = stage.did("high", || stage.ours(&["worker", "--burst"], &[("REDIS_URL", "{url}1")]));
+    assert_eq!(did.database, Some(1));
+    // Named by its path, from elsewhere.
+    let path = stage.folder.path().join("rq.toml");
+    let args = ["worker", "--burst", "-c", path.to_str().unwrap()];
+    let did = stage.did("high", || {
+        let command = RqTest::new(stage.database(1)).command(&args);
+        Child::spawn(stage.command(command, &[]).current_dir("/"))
+    });
+    assert_eq!(did.database, Some(2));
+    // None is read.
+    let did =
+        stage.did("default", || stage.ours(&["worker", "--burst", "-c", "", "-u", &placed("{url}1")], &[]));
+    assert_eq!((did.database, did.queues.as_str()), (Some(1), "default"));
+    // A file without the table changes nothing.
+    stage.write("rq.toml", "[manager]\ntitle = \"x\"\n");
+    let did = stage.did("default", || stage.ours(&["worker", "--burst"], &[("REDIS_URL", "{url}1")]));
+    assert_eq!(did.database, Some(1));
+}
+
+#[test]
+fn a_pool_decides_for_its_workers() {
+    let text = "[settings]\nredis_url = \"{url}2\"\nqueues = [\"high\"]\nname = \"w\"\nkey_prefix = \"app\"\nexecutor = \"thread\"\n";
+    let stage = Stage::new(&[("rq.toml", text)]);
+    let did = stage.did("high", || stage.ours(&["worker-pool", "--burst", "-n", "2"], &[]));
+    assert_eq!((did.database, did.queues.as_str()), (Some(2), "high"));
+    assert_ne!(did.name, "w");
+}
+
+/// As Python's, for a worker and for those that a pool starts.
+#[test]
+fn a_log_is_as_its_dict_config_says() {
+    let text = "DICT_CONFIG = {\n    'version': 1,\n    'formatters': {'own': {'format': 'own: %(levelname)s %(message)s'}},\n    \
+                'handlers': {'console': {'class': 'logging.StreamHandler', 'formatter': 'own', 'stream': 'ext://sys.stdout'}},\n    \
+                'root': {'handlers': ['console'], 'level': 'INFO'},\n}\nREDIS_URL = '{url}1'\nQUEUES = ['high']\n";
+    let stage = Stage::new(&[("settings.py", text)]);
+    let listening = "own: INFO *** Listening on high...";
+    let args = ["worker", "--burst", "-c", "settings"];
+    for log in [stage.pythons(&args, &[]).succeed(LIMIT), stage.ours(&args, &[]).succeed(LIMIT)] {
+        assert!(log.lines().any(|line| line == listening), "{log}");
+    }
+    let pool = ["worker-pool", "--burst", "-n", "2", "-w", "thread", "-c", "settings"];
+    let log = stage.ours(&pool, &[]).succeed(LIMIT);
+    assert_eq!(log.lines().filter(|line| *line == listening).count(), 2, "{log}");
+    stage.write("settings.py", "\nDICT_CONFIG = {'version': 2}\n");
+    for command in ["worker", "worker-pool"] {
+        let said = stage.refused(&[command, "-c", "settings"], &[], 1);
+        assert!(said.starts_with("Error: settings.py, line 2: DICT_CONFIG cannot be used: "), "{said}");
+    }
+}
+
+#[test]
+fn a_managers_entries_use_what_its_file_says() {
+    let text = "[settings]\nredis_url = \"{url}2\"\nqueues = [\"high\"]\nname = \"w\"\n\
+                [[worker]]\nname = \"emails\"\nexecutor = \"thread\"\n";
+    // No file that lies about is another one's.
+    let stage = Stage::new(&[("workers.conf", text), ("rq.toml", "[settings]\nqueues = [\"low\"]\n")]);
+    let runtime = stage.folder.path().to_str().unwrap().to_owned();
+    let mut manager = stage
+        .ours(&["manager", "-c", "workers.conf"], &[("XDG_RUNTIME_DIR", &runtime), ("RQ_CONFIG", "nosuch")]);
+    manager.wait_for_line("*** Listening on high...", LIMIT);
+    let started = manager.wait_for_line(": started with PID", LIMIT);
+    assert!(started.contains("Worker emails-1-"), "{started}");
+    let queue = stage.database(2).queue("high");
+    let job = queue.enqueue(Call::<i64>::to(JOB).arg(1).arg(2)).unwrap();
+    assert_eq!(job.wait(LIMIT).unwrap(), 3);
+    manager.signal(Signal::SIGTERM);
+    assert_eq!(manager.wait(LIMIT).code(), Some(0), "{}", manager.report());
+}
+
+#[test]
+fn what_cannot_be_used_is_told_with_its_line() {
+    let stage = Stage::new(&[
+        ("port.py", "import os\n\nREDIS_PORT = 'x'\n"),
+        ("queues.py", "QUEUES = 'high,low'\n"),
+        ("plain.py", "REDIS_URL = made()\n"),
+        ("slip.toml", "[settings]\n\nredis_ulr = \"redis://h\"\n"),
+        ("sentinel.py", "SENTINEL = {\n    'SSL': True,\n}\n"),
+        ("broken.toml", "[settings]\nredis_url =\n"),
+        ("large.py", &"#".repeat((1 << 20) + 1)),
+    ]);
+    for (file, expected) in [
+        (
+            "port",
+            "Error: port.py, line 3: REDIS_PORT cannot be used: it must be a whole number from 0 to 65535",
+        ),
+        ("queues", "Error: queues.py, line 1: QUEUES cannot be used: it is a text, and has to be a list"),
+        ("plain", "Error: plain.py, line 1: "),
+        ("slip.toml", "Error: slip.toml, line 3: there is no REDIS_ULR; did you mean REDIS_URL?"),
+        ("sentinel", "Error: sentinel.py, line 1: SENTINEL cannot be used: its SSL and"),
+        ("broken.toml", "Error: broken.toml, line 2: "),
+        (
+            "large.py",
+            "Error: the settings in large.py cannot be read: it has more than 1048576 bytes. --config",
+        ),
+        (
+            "nosuch",
+            "Error: the settings in nosuch.py cannot be read: No such file or directory (os error 2). --config",
+        ),
+    ] {
+        for command in ["worker", "info"] {
+            let said = stage.refused(&[command, "-c", file], &[], 1);
+            assert!(said.starts_with(expected), "{file}: {said}");
+        }
+    }
+    let said = stage.refused(&["info", "-c", "port", "-P", "conf", "-P", "etc"], &[], 1);
+    assert!(said.contains("line 3"), "{said}");
+    let said = stage.refused(&["info", "-c", "nosuch", "-P", "conf"], &[], 1);
+    assert!(said.starts_with("Error: there is no nosuch.py here, nor in conf. --config and"), "{said}");
+}
+
+#[test]
+fn a_path_to_jobs_is_refused_and_a_port_of_kubernetes_explained() {
+    let stage = Stage::new(&[("settings.py", "REDIS_HOST = '{host}'\n")]);
+    for command in ["worker", "worker-pool"] {
+        let said = stage.refused(&[command, "-P", "src"], &[], 2);
+        assert!(said.contains("Option '--path' is for Python's jobs") && said.contains("--app"), "{said}");
+    }
+    let injected = [("REDIS_PORT", "tcp://10.0.0.1:6379")];
+    let said = stage.refused(&["info", "-c", "settings"], &injected, 1);
+    assert!(
+        said.starts_with("Error: REDIS_PORT is tcp://10.0.0.1:6379, which is no port: Kubernetes"),
+        "{said}"
+    );
+    stage.write("settings.py", "REDIS_URL = '{url}1'\n");
+    stage.ours(&["info", "-c", "settings"], &injected).succeed(LIMIT);
+}
+
+#[test]
+fn config_show_tells_who_says_what() {
+    let text = "REDIS_URL = 'redis://:hush@file/1'\n\nQUEUES = ['high', 'low']\nSENTRY_DSN = 'https://hush@s.example/2'\n";
+    let stage = Stage::new(&[("settings.py", text)]);
+    let args = ["config", "show", "--origin", "-c", "settings"];
+    let variables = [("REDIS_URL", "redis://:hush@env/2"), ("RQ_KEY_PREFIX", "app")];
+    let shown = stage.ours(&args, &variables).succeed(LIMIT);
+    let line = |name: &str| {
+        let line = shown.lines().find(|line| line.split(' ').next() == Some(name));
+        let words = line.unwrap_or_else(|| panic!("{name} in {shown}")).split("  ");
+        words.map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(line("SETTING"), ["SETTING", "VALUE", "FROM", "OVERRIDES"]);
+    let url = [
+        "REDIS_URL",
+        "redis://:***@env:6379/2",
+        "REDIS_URL",
+        "settings.py, line 1 (redis://:***@file:6379/1)",
+    ];
+    assert_eq!(line("REDIS_URL"), url);
+    assert_eq!(line("REDIS_HOST"), ["REDIS_HOST", "-", "-"]);
+    assert_eq!(line("QUEUES"), ["QUEUES", "high, low", "settings.py, line 3"]);
+    assert_eq!(line("KEY_PREFIX"), ["KEY_PREFIX", "app", "RQ_KEY_PREFIX"]);
+    assert_eq!(line("EXECUTOR"), ["EXECUTOR", "fork", "default"]);
+    assert_eq!(line("SENTRY_DSN"), ["SENTRY_DSN", "https://***@s.example/2", "settings.py, line 4"]);
+    assert!(shown.ends_with("Redis: redis://:***@env:6379/2\n") && !shown.contains("hush"), "{shown}");
+    // An option, and no origins.
+    let plain = stage.ours(&["config", "show", "-u", "redis://option/3"], &variables).succeed(LIMIT);
+    assert!(plain.contains("redis://option:6379/3\n") && !plain.contains("--url"), "{plain}");
+
+    let json = stage.ours(&["config", "show", "--json", "-c", "settings"], &variables).succeed(LIMIT);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["schema"], &json["file"]), (&1.into(), &"settings.py".into()));
+    let fields = json["fields"].as_array().unwrap();
+    let url = fields.iter().find(|field| field["name"] == "REDIS_URL").unwrap();
+    let expected = serde_json::json!({
+        "name": "REDIS_URL",
+        "value": "redis://:***@env:6379/2",
+        "origin": {"kind": "variable", "name": "REDIS_URL", "line": null},
+        "overridden": [{
+            "origin": {"kind": "file", "name": "settings.py", "line": 1},
+            "value": "redis://:***@file:6379/1",
+        }],
+    });
+    assert_eq!(*url, expected);
+
+    let said = stage.refused(&["config"], &[], 2);
+    assert!(said.ends_with("Error: Missing command: there is `rq config show`.\n"), "{said}");
+}

@@ -183,6 +183,7 @@ fn piece_len(lines: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::super::format::Format;
+    use super::super::target::LogFile;
     use super::*;
     use crate::paint::Paint;
 
@@ -231,6 +232,20 @@ mod tests {
             line,
             "WARNING rq.worker 7 lines of this log were dropped: nobody has read it for a while\n"
         );
+    }
+
+    #[test]
+    fn a_thread_writes_to_a_file() {
+        let path = std::env::temp_dir().join(format!("rq-cli-stream-{}.log", std::process::id()));
+        let file = LogFile::open(&path, true, true).unwrap();
+        let stream = Stream::new(Target::File(file));
+        stream.put(b"before there is a thread\n");
+        stream.start_thread(Lines::new(Format::new("", "").unwrap(), Paint::Plain));
+        (0..1_000).for_each(|_| stream.put(b"by the thread\n"));
+        stream.finish();
+        let written = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(written, "before there is a thread\n".to_owned() + &"by the thread\n".repeat(1_000));
     }
 
     #[test]

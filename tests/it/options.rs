@@ -15,6 +15,7 @@
 //! | `options/<command>.rs` | the rows of that command |
 
 mod complete;
+mod cron;
 mod document;
 mod empty;
 mod enqueue;
@@ -30,6 +31,7 @@ mod suspend;
 mod trial;
 mod verdict;
 mod worker;
+mod worker_pool;
 
 use row::Row;
 
@@ -47,6 +49,8 @@ const TABLES: &[Table] = &[
     Table { command: "suspend", rows: suspend::rows },
     Table { command: "resume", rows: resume::rows },
     Table { command: "worker", rows: worker::rows },
+    Table { command: "worker-pool", rows: worker_pool::rows },
+    Table { command: "cron", rows: cron::rows },
 ];
 
 fn check(command: &str) {
@@ -89,4 +93,14 @@ fn resume_does_what_pythons_does() {
 #[test]
 fn worker_does_what_pythons_does() {
     check("worker");
+}
+
+#[test]
+fn worker_pool_does_what_pythons_does() {
+    check("worker-pool");
+}
+
+#[test]
+fn cron_does_what_pythons_does() {
+    check("cron");
 }

@@ -6,10 +6,19 @@ pub(super) const ALWAYS: &[&str] = &[
     "rq:job:* .settled",
     "rq:job:* .requeued",
     "rq:worker:* .process",
+    "rq:results:* ttl",
     "rq:claims:*",
     "rq:leases *",
     "rq:maintained*",
     "rq:clean_groups *",
+    "rq:cron_entries *",
+    "rq:cron_entry:*",
+    "rq:cron_scheduler:* .shares_ticks",
+    "rq:job:* .cron",
+    "rq:job:* .cron_due",
+    // Written beside what the worker does, sooner or later.
+    "rq:scheduler:*",
+    "rq:scheduler-lock:*",
 ];
 
 // What is said
@@ -25,6 +34,15 @@ pub(super) const SINGULAR: &str = "One job and one second are singular.";
 pub(super) const DEBUG: &str = "At DEBUG each program tells what goes on within it.";
 pub(super) const FAILURE: &str =
     "A failure is told with the call and the error; there is no traceback of Python's.";
+pub(super) const POOL_LEVEL: &str = "What is to be logged counts for a worker from its first line on.";
+pub(super) const POOL_FORMAT: &str = "All lines of a pool have the format that was asked for, its own, too.";
+pub(super) const POOL_AWAY: &str =
+    "Where Redis cannot be reached each worker says a sentence in place of a traceback.";
+pub(super) const CONFIG_OPTIONAL: &str =
+    "CONFIG_PATH may be left out, for the entries of the program or of rq.toml.";
+pub(super) const CONFIG_READ: &str =
+    "A configuration is read and never executed, and nothing is enqueued where a part of it is wrong.";
+pub(super) const CRON_AWAY: &str = "A scheduler that cannot reach Redis does not say that it starts.";
 pub(super) const HORSE: &str =
     "The worker writes all lines of its log. Python's work horse writes those of its job.";
 pub(super) const FORMATS: &str =
@@ -47,13 +65,13 @@ pub(super) const NEVER_RUN: &str = "What no worker could run, or nobody could fi
 pub(super) const TAKEN_ID: &str = "A job that waits or runs is not overwritten, and no id is queued twice.";
 
 // What is Python's
-pub(super) const CLASSES: &str =
-    "Classes of Python's cannot be loaded, but for RQ's own, which change nothing.";
+pub(super) const CLASSES: &str = "Classes of Python's cannot be loaded. A name stands for RQ's own class, or for what the program has registered under it.";
 pub(super) const NO_JOBS_RUN: &str =
     "This command runs no jobs: which class would run them is not looked at.";
-pub(super) const CLASS_VARIABLES: &str =
-    "Variables that name classes, but for RQ_WORKER_CLASS, are not read.";
-pub(super) const SETTINGS: &str = "A settings module is Python, which is not run.";
+pub(super) const SETTINGS: &str =
+    "A settings file is read and never executed; what cannot be read is named with its line.";
+pub(super) const ENVIRONMENT_FIRST: &str =
+    "What the environment of a process says counts before what its file says (docs/settings.md).";
 pub(super) const PATHS: &str = "No Python is imported, so its search path is not needed; a note says so.";
 pub(super) const CODECS: &str =
     "A serializer is one of pickle, json and bincode; a word for another is refused by all commands.";
@@ -63,7 +81,9 @@ pub(super) const WORKER_CLASSES: &str =
     "How jobs run is chosen with -w, and RQ's own classes stand for the nearest way, which a note names.";
 pub(super) const PYTHONS_JOBS: &str =
     "Where Python finds jobs is of no use to a Rust program, which has its own.";
-pub(super) const HANDLERS: &str = "Exception handlers are functions of the program.";
+pub(super) const HANDLERS: &str =
+    "Exception handlers are functions that the program has registered under a name.";
+pub(super) const SENTRY: &str = "RQ 1.16's options of Sentry are there still.";
 
 // What is done
 pub(super) const REQUEUED_TTL: &str =

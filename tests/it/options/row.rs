@@ -26,6 +26,8 @@ pub(super) enum Until {
     Said(&'static str, usize, Signal),
     /// By a signal, once so many workers are idle. What is in Redis is looked at before.
     Idle(usize, Signal),
+    /// By a signal, once it has enqueued the job of a cron entry and waits for the next. Likewise.
+    Ticked(Signal),
 }
 
 /// What differs, and why.

@@ -45,6 +45,7 @@ const FILES: &[(&str, &str)] = &[
         "handlers.py",
         "def quiet(job, *exc_info):\n    return True\n\n\ndef final(job, *exc_info):\n    return False\n",
     ),
+    ("app/handlers.py", "def page(job, *exc_info):\n    return True\n"),
     ("rows.json", "[1, 2]\n"),
     ("letter.txt", "Dear all\n"),
     ("more/extra.py", "def extra():\n    return 1\n"),
@@ -52,7 +53,6 @@ const FILES: &[(&str, &str)] = &[
         "crons.py",
         "from rq import cron\nimport interop\n\ncron.register(interop.add, 'default', (1, 2), interval=3600)\n",
     ),
-    ("uncron.py", "from rq import cron\nimport interop\n\ncron.register(interop.add, 'default', (1, 2))\n"),
 ];
 
 impl Start {
@@ -84,7 +84,7 @@ impl Start {
 }
 
 fn fill(folder: &Path, url: &str) {
-    fs::create_dir(folder.join("more")).unwrap();
+    ["more", "app"].iter().for_each(|name| fs::create_dir(folder.join(name)).unwrap());
     for (name, text) in FILES {
         fs::write(folder.join(name), text.replace("{url}", url)).unwrap();
     }

@@ -29,7 +29,7 @@ const BESIDE_JOBS: &[&str] = &[": cleaning registries for", ": cleaning group re
 /// What ours says behind Python's words, once at the start.
 const OURS_BEHIND: (&str, &str) = (", version <version>, ", " at once (");
 /// Behind these words are a process id, a version, a date, and the name of a scheduler.
-const BEFORE_ID: &[&str] = &["PID", "pid", "worker with"];
+const BEFORE_ID: &[&str] = &["PID", "[PID", "pid", "with"];
 const PUNCTUATION: &[char] = &['.', ',', ':', ';', '(', ')', '[', ']', '\'', '"', '`'];
 const HEX_DIGITS: usize = 32;
 

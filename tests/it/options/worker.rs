@@ -19,12 +19,16 @@ pub(super) fn rows() -> Vec<Row> {
     rows.push(same("worker -b -n w", Suspended));
     rows.push(same("worker -n w", Suspended));
     rows.push(same("worker -b -n w", Scheduled));
+    rows.push(same("worker -b -n w -s", Scheduled));
+    rows.push(same("worker -b -n w --with-scheduler", Scheduled));
     rows.extend(refused());
     rows.extend(run_otherwise());
     rows.extend(classes());
     rows.extend(failures());
     rows.extend(said());
     rows.extend(waiting());
+    rows.extend(settings());
+    rows.extend(sentry());
     rows.extend(shared::rows("worker", "-b -n w", Jobs));
     rows
 }
@@ -69,9 +73,6 @@ const SAME: &[&str] = &[
     "-b -n a:b",
     "-b=1",
     "--burst=1",
-    "-b -n w --sentry-dsn http://x@127.0.0.1:1/1",
-    "-b -n w --sentry-ca-certs x",
-    "-b -n w --sentry-debug",
 ];
 
 /// What Python runs with, or ends with a traceback.
@@ -134,10 +135,11 @@ fn refused() -> Vec<Row> {
             Refuses("it has no field, such as %(message)s."),
             FORMATS,
         ),
-        not_run(
+        at_once(
             "--log-format '%(nosuch)s'",
+            &["code", "stderr", "rq:*"],
             Does("tells of an error with each line"),
-            "behind % it takes one of",
+            Refuses("behind % it takes one of"),
             FORMATS,
         ),
         at_once(
@@ -210,24 +212,37 @@ fn classes() -> Vec<Row> {
         let line = format!("worker -b -n w -w {class}");
         differs(line, Jobs, MESSAGE, Does("runs the jobs by that class"), Says(part), WORKER_CLASSES)
     };
-    let refused = |options: &str, at, theirs| {
-        let ours = Refuses("is a Python class, which cannot be loaded here");
-        differs(format!("worker -b -n w {options}"), Jobs, at, theirs, ours, CLASSES)
+    let refused = |options: &str, part| {
+        let theirs = Raises("Invalid attribute name: nosuch.");
+        differs(format!("worker -b -n w {options}"), Jobs, CODE, theirs, Refuses(part), CLASSES)
     };
-    let unknown = Raises("Invalid attribute name: nosuch.");
+    let deprecated = |class: &str, theirs| {
+        let line = format!("worker -b -n w -w {class} default");
+        let ours = Says("the fork executor runs the jobs instead");
+        differs(line, Jobs, MESSAGE, Says(theirs), ours, WORKER_CLASSES)
+    };
     vec![
         noted("rq.Worker", "the fork executor runs the jobs instead"),
         noted("rq.worker.Worker", "the fork executor runs the jobs instead"),
         noted("rq.SimpleWorker", "the thread executor runs the jobs instead"),
-        refused("--worker-class nosuch.Worker", CODE, unknown),
-        refused("-j nosuch.Job", CODE, unknown),
-        refused("--queue-class nosuch.Queue", CODE, unknown),
-        refused("--connection-class nosuch.Redis", CODE, unknown),
+        differs(
+            "worker -b -n w -w rq.worker.SpawnWorker",
+            Jobs,
+            &["stderr", "stdout", "order"],
+            Does("logs nothing of the jobs"),
+            Says("the fork executor runs the jobs instead"),
+            WORKER_CLASSES,
+        ),
+        deprecated("rq.worker.RoundRobinWorker", "WARNING: RoundRobinWorker is deprecated."),
+        deprecated("rq.worker.RandomWorker", "WARNING: RandomWorker is deprecated."),
+        refused("--worker-class nosuch.Worker", "is a Python class, which cannot be loaded here."),
+        refused("-j nosuch.Job", "and this program has no job class of that name."),
+        refused("--queue-class nosuch.Queue", "and this program has no queue class of that name."),
+        refused("--connection-class nosuch.Redis", "is a Python class, which cannot be loaded here."),
     ]
 }
 
 fn failures() -> Vec<Row> {
-    let no_option = Refuses("No such option '--exception-handler'.");
     const THEIRS: Told = Says("exception raised while executing (interop.fail)");
     let told = |options: &str| {
         let ours = Says("exception raised while executing (interop.fail('oh no')): Error: oh no");
@@ -239,11 +254,19 @@ fn failures() -> Vec<Row> {
         told("-d"),
         told("--disable-default-exception-handler"),
         differs(
+            "RQ_TEST_APP=pieces worker -b -n w --exception-handler app.handlers.page",
+            Failing,
+            MESSAGE,
+            THEIRS,
+            Says("page handler: bad ended by"),
+            FAILURE,
+        ),
+        differs(
             "worker -b -n w --exception-handler handlers.quiet",
             Failing,
             &["code", "stdout", "stderr", "rq:*"],
-            Does("calls a function of Python's"),
-            no_option,
+            THEIRS,
+            Refuses("and this program has no exception handler of that name."),
             HANDLERS,
         ),
     ]
@@ -283,8 +306,6 @@ fn said() -> Vec<Row> {
             Says("idle for 1 second, quitting"),
             SINGULAR,
         ),
-        scheduler("worker -b -n w -s", Scheduled),
-        scheduler("worker -b -n w --with-scheduler", Scheduled),
         scheduler("worker -n w -s", Empty).until(IDLE),
     ]
 }
@@ -305,5 +326,34 @@ fn waiting() -> Vec<Row> {
         stopped("worker -n w high low", Signal::SIGINT),
         stopped("worker -n w --worker-ttl 100", Signal::SIGTERM),
         stopped("worker -n w --worker-ttl=1000", Signal::SIGTERM),
+    ]
+}
+
+fn settings() -> Vec<Row> {
+    let with = |options: &str| same(format!("RQ_REDIS_URL= worker {options}"), Jobs);
+    let unread = |options: &str, theirs, part| {
+        differs(format!("RQ_REDIS_URL= worker -b {options}"), Jobs, MESSAGE, theirs, Fails(part), SETTINGS)
+    };
+    vec![
+        with("-b -c settings -n w"),
+        with("-b -c queues"),
+        with("-b --config=queues high"),
+        with("-b -c queues -n w default"),
+        with("-b -n w -c computed"),
+        unread("-c nosuch", Raises("No module named 'nosuch'"), "the settings in nosuch.py cannot be read"),
+        unread("-c broken", Raises("invalid syntax"), "broken.py, line 1: "),
+    ]
+}
+
+/// Those of RQ 1.16, which 3.0 has no more.
+fn sentry() -> Vec<Row> {
+    let taken = |options: &str, at, theirs, ours| {
+        differs(format!("worker -b -n w {options}"), Jobs, at, Refuses(theirs), ours, SENTRY)
+    };
+    let reported = Says("failures are reported to Sentry at 127.0.0.1:1");
+    vec![
+        taken("--sentry-dsn http://x@127.0.0.1:1/1", RUN, "No such option '--sentry-dsn'.", reported),
+        taken("--sentry-ca-certs x", RUN, "No such option '--sentry-ca-certs'.", Does("works")),
+        taken("--sentry-debug true", RUN, "No such option '--sentry-debug'.", Does("works")),
     ]
 }

@@ -13,6 +13,9 @@
 //! | `cargo run -p rq-examples --bin cron` | jobs at fixed times, enqueued by a worker |
 //! | `cargo run -p rq-examples --bin callbacks` | functions that are called when a job has ended |
 //! | `cargo run -p rq-examples --bin exceptions` | a chain of exception handlers |
+//! | `cargo run -p rq-examples --bin middleware_timing` | how long jobs take and how they end, by function |
+//! | `cargo run -p rq-examples --bin middleware_tenant` | who a job is for, from the producer to the job |
+//! | `cargo run -p rq-examples --bin middleware_transaction` | a transaction around each job |
 //! | `cargo run -p rq-examples --bin webhook` | webhooks, and a receiver that checks their signatures |
 //! | `cargo run -p rq-examples --bin process-trivial` | a Manager, and a process that it replaces now and then |
 //! | `cargo run -p rq-examples --bin process-limits` | kinds of processes with limits, one with a log of its own |

@@ -29,6 +29,27 @@ fn a_handler_keeps_a_failure_from_those_behind_it() {
 }
 
 #[test]
+fn middleware_counts_jobs_and_what_is_enqueued() {
+    let expected = "enqueue timing.halve: 3 well, 0 failed\nenqueue timing.nap: 1 well, 0 failed\n\
+                    run timing.halve: 2 well, 1 failed\nrun timing.nap: 1 well, 0 failed\n";
+    assert_eq!(printed(env!("CARGO_BIN_EXE_middleware_timing")), expected);
+}
+
+#[test]
+fn middleware_carries_the_tenant_to_sync_and_async_jobs() {
+    let expected = "invoices.send was not enqueued: nobody is logged in\n\
+                    acme: sent the invoice of month 2\nglobex: reminded\n";
+    assert_eq!(printed(env!("CARGO_BIN_EXE_middleware_tenant")), expected);
+}
+
+#[test]
+fn what_fails_within_a_transaction_was_never_there() {
+    let expected = "wages: committed\nfails: rolled back\nrent: committed\npanics: rolled back\n\
+                    ada has 60\nbank has -100\nbob has 40\n";
+    assert_eq!(printed(env!("CARGO_BIN_EXE_middleware_transaction")), expected);
+}
+
+#[test]
 fn a_call_s_own_word_wins_over_what_is_declared() {
     let printed = printed(env!("CARGO_BIN_EXE_declared"));
     let lines: Vec<&str> = printed.lines().collect();

@@ -15,6 +15,7 @@
 //! | `options/<command>.rs` | the rows of that command |
 
 mod complete;
+mod cron;
 mod document;
 mod empty;
 mod enqueue;
@@ -29,6 +30,8 @@ mod steady;
 mod suspend;
 mod trial;
 mod verdict;
+mod worker;
+mod worker_pool;
 
 use row::Row;
 
@@ -45,6 +48,9 @@ const TABLES: &[Table] = &[
     Table { command: "requeue", rows: requeue::rows },
     Table { command: "suspend", rows: suspend::rows },
     Table { command: "resume", rows: resume::rows },
+    Table { command: "worker", rows: worker::rows },
+    Table { command: "worker-pool", rows: worker_pool::rows },
+    Table { command: "cron", rows: cron::rows },
 ];
 
 fn check(command: &str) {
@@ -82,4 +88,19 @@ fn suspend_does_what_pythons_does() {
 #[test]
 fn resume_does_what_pythons_does() {
     check("resume");
+}
+
+#[test]
+fn worker_does_what_pythons_does() {
+    check("worker");
+}
+
+#[test]
+fn worker_pool_does_what_pythons_does() {
+    check("worker-pool");
+}
+
+#[test]
+fn cron_does_what_pythons_does() {
+    check("cron");
 }

@@ -324,7 +324,7 @@ fn a_pool_decides_for_its_workers() {
 /// As Python's, for a worker and for those that a pool starts.
 #[test]
 fn a_log_is_as_its_dict_config_says() {
-    let text = "DICT_CONFIG = {\n    'version': 1,\n    'formatters': {'own': {'format': 'own: %(levelname)s %(message)s'}},\n    \
+    let text = "DICT_CONFIG = {\n    'version': 1, 'disable_existing_loggers': False,\n    'formatters': {'own': {'format': 'own: %(levelname)s %(message)s'}},\n    \
                 'handlers': {'console': {'class': 'logging.StreamHandler', 'formatter': 'own', 'stream': 'ext://sys.stdout'}},\n    \
                 'root': {'handlers': ['console'], 'level': 'INFO'},\n}\nREDIS_URL = '{url}1'\nQUEUES = ['high']\n";
     let stage = Stage::new(&[("settings.py", text)]);

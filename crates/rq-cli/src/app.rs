@@ -24,7 +24,7 @@ use crate::supervisor::Supervisor;
 /// ```
 ///
 /// What it registers under a name counts where an option names it, and `--help` lists it: `-w`, `--exception-handler`,
-/// `--death-penalty`, `--job-class` and `--queue-class` (docs/cli.md §10.9). A name may be that of the Python class or function
+/// `--death-penalty`, `--job-class` and `--queue-class` (docs/cli.md §10.10). A name may be that of the Python class or function
 /// which the piece stands for, so that command lines stay as they are. Of two of one name the later one counts.
 #[must_use = "an app does nothing until it is run"]
 #[derive(Debug)]

@@ -123,3 +123,56 @@ fn word(dequeue: DequeueStrategy) -> &'static str {
         DequeueStrategy::Random => "random",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rq_core::Handlers;
+
+    use super::*;
+    use crate::executors::Executors;
+
+    fn chosen(word: &str) -> Chosen {
+        let found = Executors::built_in().choose(Some(word)).unwrap();
+        let prepare = found.executor.make(&[]).unwrap();
+        Chosen::new(found, prepare)
+    }
+
+    /// What an `rq worker` is given, and what a worker in this process has, come to the same.
+    #[test]
+    fn rqs_classes_are_options() {
+        let check = |word: &str, arguments: &str, expected: (Option<usize>, DequeueStrategy, Option<u64>)| {
+            let given: Vec<_> =
+                chosen(word).of_worker().into_iter().map(|a| a.into_string().unwrap()).collect();
+            assert_eq!(given.join(" "), arguments, "{word}");
+            let (mut program, mut options) = (Program::new(Handlers::new()), Options::default());
+            drop(chosen(word).complete(&mut program, &mut options));
+            let timeout_s = options.stop_timeout.map(|timeout| timeout.as_secs());
+            assert_eq!((options.concurrency, options.dequeue, timeout_s), expected, "{word}");
+        };
+        check("green", "--executor=green", (None, DequeueStrategy::Default, None));
+        check(
+            "rq.SimpleWorker",
+            "--executor=thread --concurrency=1",
+            (Some(1), DequeueStrategy::Default, None),
+        );
+        check(
+            "rq.worker.RandomWorker",
+            "--executor=fork --concurrency=1 --dequeue-strategy=random",
+            (Some(1), DequeueStrategy::Random, None),
+        );
+        check(
+            "rq.worker.HerokuWorker",
+            "--executor=fork --concurrency=1 --stop-timeout=6",
+            (Some(1), DequeueStrategy::Default, Some(6)),
+        );
+    }
+
+    #[test]
+    fn what_was_given_counts_before_what_a_class_has() {
+        let mut options = Options::default();
+        (options.concurrency, options.stop_timeout) = (Some(3), Some(std::time::Duration::from_secs(20)));
+        drop(chosen("rq.worker.HerokuWorker").complete(&mut Program::new(Handlers::new()), &mut options));
+        assert_eq!(options.concurrency, Some(3));
+        assert_eq!(options.stop_timeout, Some(std::time::Duration::from_secs(20)));
+    }
+}

@@ -164,14 +164,14 @@ pub(crate) fn read_worker(arguments: &[OsString], pieces: &Pieces) -> Result<Box
 
 /// What clap makes of `arguments`; `None` where they ask for help, which has been printed then.
 fn matches(called: &Called, arguments: &[OsString], pieces: &Pieces) -> Result<Option<ArgMatches>, Refusal> {
-    let arguments = with_words_joined(usage::with_long_dashes(arguments));
+    let (typed, arguments) = (arguments, with_words_joined(usage::with_long_dashes(arguments)));
     match definition(called, pieces).try_get_matches_from(&arguments) {
         Ok(matches) => Ok(Some(matches)),
         // Help that was asked for is no error, though clap has it as one: it goes to standard output, and exits with 0.
         Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => {
             Ok(error.print().map(|()| None)?)
         }
-        Err(error) => Err(usage::refusal(&error, &arguments, &definition(called, pieces))),
+        Err(error) => Err(usage::refusal(&error, &arguments, typed, &definition(called, pieces))),
     }
 }
 
@@ -184,7 +184,7 @@ fn classes(matches: &ArgMatches) -> Option<Classes> {
 
 fn command(called: &Called, matches: &ArgMatches, pieces: &Pieces) -> Result<Option<Command>, Refusal> {
     let line = CommandLine::from_arg_matches(matches)
-        .map_err(|error| usage::refusal(&error, &[], &definition(called, pieces)))?;
+        .map_err(|error| usage::refusal(&error, &[], &[], &definition(called, pieces)))?;
     let executors = &pieces.executors;
     match line {
         CommandLine { version: true, .. } => output::say(Text::line(version())).map(|()| None),
@@ -439,6 +439,7 @@ mod tests {
             ("rq worker --max-jobs", None, "Option '--max-jobs' requires an argument."),
             ("rq worker -b -u", None, "Option '-u' requires an argument."),
             ("rq worker -bu", None, "Option '-u' requires an argument."),
+            ("rq worker -b -ds", None, "Option '-ds' requires an argument."),
             ("rq worker --burst=1", None, "Option '--burst' does not take a value."),
             ("rq worker -v -q", Some("worker"), "Options '--verbose' and '--quiet' cannot be used together."),
         ] {

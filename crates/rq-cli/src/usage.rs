@@ -64,8 +64,13 @@ pub(crate) fn with_long_dashes(arguments: &[OsString]) -> Vec<OsString> {
     arguments
 }
 
-/// What clap found wrong with `arguments`, which are those of `definition`.
-pub(crate) fn refusal(error: &Error, arguments: &[OsString], definition: &Command) -> Refusal {
+/// What clap found wrong with the `arguments` of `definition`, which were `typed` in RQ's way.
+pub(crate) fn refusal(
+    error: &Error,
+    arguments: &[OsString],
+    typed: &[OsString],
+    definition: &Command,
+) -> Refusal {
     // The program's own options take no values: what does not begin with a dash is the command.
     let command = arguments.iter().skip(1).find(|argument| !argument.as_encoded_bytes().starts_with(b"-"));
     // Of a command that there is not, the usage cannot be shown.
@@ -73,7 +78,7 @@ pub(crate) fn refusal(error: &Error, arguments: &[OsString], definition: &Comman
     let command = command.filter(|_| is_known).map(|command| command.to_string_lossy().into_owned());
     match error.kind() {
         // RQ's says no more than this.
-        ErrorKind::InvalidValue => Refusal::Unable(value_missing(error, arguments)),
+        ErrorKind::InvalidValue => Refusal::Unable(value_missing(error, typed)),
         ErrorKind::TooManyValues => Refusal::Unable(message(error)),
         ErrorKind::ValueValidation => {
             let definition = command.as_ref().and_then(|command| definition.find_subcommand(command));
@@ -83,14 +88,19 @@ pub(crate) fn refusal(error: &Error, arguments: &[OsString], definition: &Comman
     }
 }
 
-fn value_missing(error: &Error, arguments: &[OsString]) -> String {
+fn value_missing(error: &Error, typed: &[OsString]) -> String {
     let named = || option_name(&context(error, ContextKind::InvalidArg));
-    format!("Option '{}' requires an argument.", short_at_the_end(arguments).unwrap_or_else(named))
+    format!("Option '{}' requires an argument.", short_at_the_end(typed).unwrap_or_else(named))
 }
 
 /// The option of one letter that nothing follows: as it was typed, which clap does not tell.
-fn short_at_the_end(arguments: &[OsString]) -> Option<String> {
-    let letters = arguments.last()?.to_str()?.strip_prefix('-')?;
+fn short_at_the_end(typed: &[OsString]) -> Option<String> {
+    let last = typed.last()?.to_str()?;
+    let (command, two_letters, _) = SHORT_WITH_TWO_LETTERS;
+    if last == two_letters && typed.get(1).is_some_and(|first| first == command) {
+        return Some(two_letters.to_owned());
+    }
+    let letters = last.strip_prefix('-')?;
     let letter = letters.chars().last()?;
     (!letters.starts_with('-')).then(|| format!("-{letter}"))
 }

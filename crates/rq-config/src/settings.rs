@@ -26,8 +26,8 @@ pub struct Setting {
     pub value: Value,
 }
 
-/// The settings that RQ knows (docs/cli.md §1.3). What another module gives one of these cannot be left out in silence.
-const KNOWN: [&str; 15] = [
+/// The settings that count (docs/settings.md). What another module gives one of these cannot be left out in silence.
+const KNOWN: [&str; 22] = [
     "REDIS_URL",
     "REDIS_HOST",
     "REDIS_PORT",
@@ -43,4 +43,11 @@ const KNOWN: [&str; 15] = [
     "QUEUES",
     "NAME",
     "DICT_CONFIG",
+    "SENTRY_DSN",
+    "SENTRY_CA_CERTS",
+    "SENTRY_DEBUG",
+    "KEY_PREFIX",
+    "SERIALIZER",
+    "EXECUTOR",
+    "WORKER_CLASS",
 ];

@@ -221,6 +221,14 @@ impl Context {
         Ok(self.locked_meta().clone().unwrap_or_else(|| self.0.job.meta_or_raw()))
     }
 
+    /// One entry of the job's [meta](Context::meta); `None` where there is none.
+    pub fn meta_value(&self, key: &str) -> Result<Option<Value>, Error> {
+        let mut meta = self.locked_meta();
+        let Value::Dict(dict) = self.loaded(&mut meta)? else { return Ok(None) };
+        let is_key = |known: &Value| matches!(known, Value::Str(known) if known == key);
+        Ok(dict.iter().find(|(known, _)| is_key(known)).map(|(_, value)| value.clone()))
+    }
+
     /// Sets one key of the job's meta and saves it. Meta that cannot be decoded is not written over: an error.
     pub fn set_meta(&self, key: &str, value: impl Serialize) -> Result<(), Error> {
         self.update_meta([(key, Value::from_serialize(&value)?)])
@@ -304,6 +312,8 @@ mod tests {
     fn progress_is_kept_in_the_meta() {
         let context = Context::for_test();
         context.set_meta("mine", 1).unwrap();
+        assert_eq!(context.meta_value("mine").unwrap(), Some(Value::Int(1)));
+        assert_eq!(context.meta_value("other").unwrap(), None);
         context.progress(0.25, "a").unwrap();
         context.progress(7.0, "b").unwrap();
         let json = Codec::Json.encode_value(&context.meta().unwrap()).unwrap();

@@ -22,10 +22,10 @@ use crate::panics;
 ///
 /// impl JobMiddleware for Timing {
 ///     fn call(&self, ctx: &Context, next: Next<'_>) -> JobOutcome {
-///         let began = Instant::now();
+///         let (function, began) = (next.function().to_owned(), Instant::now());
 ///         let outcome = next.run();
 ///         let end = outcome.as_ref().err().map_or("finished", |failure| failure.kind());
-///         println!("{}: {end} after {:?}", ctx.job().id, began.elapsed());
+///         println!("{function} {}: {end} after {:?}", ctx.job().id, began.elapsed());
 ///         outcome
 ///     }
 /// }
@@ -58,28 +58,35 @@ impl<F: Fn(&Context, Next<'_>) -> JobOutcome + Send + Sync> JobMiddleware for F 
 /// What is behind middleware: further middleware, and then the job.
 #[must_use = "the job does not run unless `run` is called"]
 pub struct Next<'a> {
+    function: &'a str,
     context: &'a Context,
     middleware: &'a [Arc<dyn JobMiddleware>],
     job: Box<dyn FnOnce() -> JobOutcome + 'a>,
 }
 
 impl<'a> Next<'a> {
-    /// All of `middleware`, and `job` within. Where jobs run, it is made and run.
+    /// All of `middleware`, and `job` within, a call of `function`. Where jobs run, it is made and run.
     #[cfg(any(feature = "worker", test))]
     pub fn new(
+        function: &'a str,
         context: &'a Context,
         middleware: &'a [Arc<dyn JobMiddleware>],
         job: impl FnOnce() -> JobOutcome + 'a,
     ) -> Next<'a> {
-        Next { context, middleware, job: Box::new(job) }
+        Next { function, context, middleware, job: Box::new(job) }
+    }
+
+    /// The name of the job's function.
+    pub fn function(&self) -> &str {
+        self.function
     }
 
     /// Runs it, and returns how it has ended. A panic is a failure.
     pub fn run(self) -> JobOutcome {
-        let Next { context, middleware, job } = self;
+        let Next { function, context, middleware, job } = self;
         let run = || match middleware.split_first() {
             Some((first, behind)) => {
-                context.enter(|| first.call(context, Next { context, middleware: behind, job }))
+                context.enter(|| first.call(context, Next { function, context, middleware: behind, job }))
             }
             None => job(),
         };
@@ -133,7 +140,7 @@ mod tests {
     }
 
     fn run(middleware: &[Arc<dyn JobMiddleware>], job: impl FnOnce() -> JobOutcome) -> JobOutcome {
-        Next::new(&Context::for_test(), middleware, job).run()
+        Next::new("test", &Context::for_test(), middleware, job).run()
     }
 
     #[test]

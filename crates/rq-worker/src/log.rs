@@ -255,9 +255,12 @@ impl Log {
 
     fn finished(self, worker: &str, job: &Job, queue: &str, ran: Duration, kept: Ttl) {
         let (queue, id) = (Shown::name(queue).to_string(), Shown::name(&job.id));
+        let took = Clock(ran);
         if self.descriptions {
-            let (call, took) = (job.described(), Clock(ran));
+            let call = job.described();
             info!("Successfully completed {call} job in {took}s on worker {worker}");
+        } else {
+            info!("Successfully completed job {id} in {took}s on worker {worker}");
         }
         info!(queue, call = "Job OK", "Worker {worker}: {queue}: Job OK ({id})");
         match kept {

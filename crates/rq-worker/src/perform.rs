@@ -155,8 +155,8 @@ fn run_within(
     context: &Context,
     site: &impl Site,
 ) -> Result<JobOutcome, Want> {
-    let mut unbegun = None;
-    let outcome = Next::new(context, middleware, || match run(prepared, context, site) {
+    let (function, mut unbegun) = (prepared.name(), None);
+    let outcome = Next::new(function, context, middleware, || match run(prepared, context, site) {
         Ok(outcome) => site.cut_short().map_or(outcome, Err),
         // Middleware sees a failure, and whatever it makes of that, the job is given back.
         Err(want) => Err(Failure::Executor(unbegun.insert(want).to_string())),

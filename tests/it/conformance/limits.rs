@@ -26,6 +26,18 @@ pub(super) fn every_kind_of_job_ends_at_its_time_limit(executor: &'static str) {
 pub(super) fn a_death_penalty_may_replace_the_limit(executor: &'static str) {
     check_all_time_out("half-limit", executor, 2, 1);
     check_all_time_out("double-limit", executor, 1, 2);
+    // Of callbacks as of jobs, the one after the other: each has a time of its own.
+    let stage = Stage::new(executor);
+    let calls = ["told.sleep", "told.pending", "told.stubborn"].map(|name| {
+        let call = Call::<i64>::to("math.add").arg(2).arg(3).timeout(secs(60));
+        call.on_success(Callback::to(name).timeout(secs(2)))
+    });
+    let jobs = stage.queue().enqueue_many(calls).unwrap();
+    let mut worker =
+        stage.worker_of("half-limit", &[&["--burst", "--concurrency", "3"][..], force(executor)].concat());
+    let status = worker.wait(LIMIT);
+    assert_exit(&worker, status, 0);
+    jobs.iter().for_each(|job| check_timed_out(job, 1));
 }
 
 /// Jobs of every kind, which may run for `limit_s` by their records, reach `ends_s` as their limit.
@@ -81,7 +93,7 @@ pub(super) fn without_a_limit_jobs_end_by_themselves_or_by_request(executor: &'s
     stubborn.wait(LIMIT).unwrap_or_else(|error| panic!("{error}: {}", worker.report()));
 }
 
-fn check_timed_out(job: &JobHandle<()>, limit_s: u64) {
+fn check_timed_out<T>(job: &JobHandle<T>, limit_s: u64) {
     let limit = secs(limit_s);
     let text = format!("JobTimeoutException: Task exceeded maximum timeout value ({limit_s} seconds)");
     let function = job.job().unwrap().unwrap().description.unwrap();

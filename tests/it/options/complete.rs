@@ -14,7 +14,7 @@ struct Known {
 }
 
 /// What no command has.
-const UNKNOWN: &str = "--nosuch";
+const UNKNOWN: &str = "--zzz";
 
 /// # Panics
 /// With the options that no row of `command` has, and the mistakes that none makes.

@@ -34,7 +34,7 @@ Where Python's ends in a traceback, ours says a sentence.
 ";
 
 /// What lines have only so that the command can run.
-const PLAIN: &[&str] = &[" --job-id j ", " interop.add ", " --queue default bad "];
+const PLAIN: &[&str] = &[" RQ_TEST_APP=pieces ", " --job-id j ", " interop.add ", " --queue default bad "];
 
 /// What differs for one reason.
 struct Group {

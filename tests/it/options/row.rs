@@ -26,12 +26,14 @@ pub(super) enum Until {
     Said(&'static str, usize, Signal),
     /// By a signal, once so many workers are idle. What is in Redis is looked at before.
     Idle(usize, Signal),
+    /// By a signal, once it has enqueued the job of a cron entry and waits for the next. Likewise.
+    Ticked(Signal),
 }
 
 /// What differs, and why.
 #[derive(Clone, Copy)]
 pub(super) struct Difference {
-    /// Patterns of what differs, in which `*` (one at most) stands for any text: `code`, `stdout`, `stderr`, `file NAME`, or a
+    /// Patterns of what differs, in which `*` (one at most) stands for any text: `code`, `stdout`, `stderr`, `order` (of the jobs), `file NAME`, or a
     /// key and a fact of it, as in `rq:job:* .status`. Something fits each, and all that differs fits one.
     pub(super) at: &'static [&'static str],
     pub(super) theirs: Told,
@@ -95,6 +97,11 @@ impl Row {
         words
             .map_while(|word| word.split_once('=').map(|(name, value)| (name.into(), value.into())))
             .collect()
+    }
+
+    /// Whether it prints a log.
+    pub(super) fn has_log(&self) -> bool {
+        ["worker", "worker-pool", "cron"].contains(&self.arguments()[0].as_str())
     }
 
     /// The command, and what follows it.

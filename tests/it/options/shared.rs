@@ -9,15 +9,12 @@ use super::start::Start;
 pub(super) fn rows(command: &str, arguments: &str, start: Start) -> Vec<Row> {
     let line = |options: &str| format!("{command} {options} {arguments}").trim_end().to_owned();
     let elsewhere = |options: &str| format!("RQ_REDIS_URL= {}", line(options));
-    let not_read = |options: &str| {
-        let ours = Says("Note: the settings module elsewhere is not read; the URL given is used.");
-        differs(line(options), start, MESSAGE, Does("uses the URL"), ours, SETTINGS).of_all(options)
-    };
     let help = Says("Show this message and exit.");
     vec![
         same(elsewhere("-u {url} -P . -S pickle -j rq.job.Job"), start),
-        not_read("-c elsewhere -u {url}"),
-        not_read("--config=elsewhere --url {url}"),
+        same(elsewhere("-c settings"), start),
+        same(elsewhere("--config=settings"), start),
+        same(line("-c elsewhere -u {url}"), start),
         same(
             elsewhere(
                 "--url={url} --path . --serializer pickle --job-class=rq.job.Job --queue-class rq.Queue \
@@ -25,7 +22,7 @@ pub(super) fn rows(command: &str, arguments: &str, start: Start) -> Vec<Row> {
             ),
             start,
         ),
-        same(line("--nosuch"), start),
+        same(line("--zzz"), start),
         differs(line("--help"), start, &["stdout"], help, Says("Connection:"), HELP).of_all("--help"),
         same(format!("{} -u", line("").trim_end()), start),
     ]
@@ -83,9 +80,8 @@ fn urls(with: Line<'_>, start: Start) -> Vec<Row> {
 }
 
 fn classes(with: Line<'_>, start: Start) -> Vec<Row> {
-    let refused = |options: &str| {
-        let ours = Refuses("is a Python class, which cannot be loaded here; leave the option out.");
-        differs(with(options), start, CODE, Raises("Invalid attribute name: nosuch."), ours, CLASSES)
+    let refused = |options: &str, part| {
+        differs(with(options), start, CODE, Raises("Invalid attribute name: nosuch."), Refuses(part), CLASSES)
     };
     let not_read = |options: &str| {
         let ours = Does("goes on");
@@ -109,11 +105,12 @@ fn classes(with: Line<'_>, start: Start) -> Vec<Row> {
     vec![
         not_read("-w nosuch.Worker"),
         not_read("-w rq.NoWorker"),
-        refused("-j nosuch.Job"),
+        refused("-j nosuch.Job", "and this program has no job class of that name."),
         same(with("--queue-class rq.queue.Queue"), start),
-        refused("--queue-class nosuch.Queue"),
+        refused("--queue-class nosuch.Queue", "and this program has no queue class of that name."),
         same(with("--connection-class redis.client.Redis"), start),
-        refused("--connection-class nosuch.Redis"),
+        same(with("--connection-class redis.StrictRedis"), start),
+        refused("--connection-class nosuch.Redis", "is a Python class, which cannot be loaded here."),
         remarked("-P more"),
         remarked("-P more --path ."),
         same(with("-S json"), start),
@@ -130,8 +127,12 @@ fn variables(under: Line<'_>, start: Start) -> Vec<Row> {
         let at = &["stdout", "stderr"];
         differs(under(variables), start, at, Fails("Connection refused."), ours, UNREACHABLE)
     };
-    let not_read = |variables: &str, why| {
-        differs(under(variables), start, ALL, Raises("Invalid attribute name: nosuch."), Does("goes on"), why)
+    let refused = |variables: &str, part| {
+        let theirs = Raises("Invalid attribute name: nosuch.");
+        differs(under(variables), start, CODE, theirs, Refuses(part), CLASSES)
+    };
+    let unread = |variables: &str, theirs, part| {
+        differs(under(variables), start, MESSAGE, theirs, Fails(part), SETTINGS)
     };
     vec![
         same(under("RQ_REDIS_URL= REDIS_URL={url}"), start),
@@ -146,10 +147,33 @@ fn variables(under: Line<'_>, start: Start) -> Vec<Row> {
             SENTENCE,
         ),
         same(under("RQ_WORKER_CLASS=rq.SimpleWorker"), start),
-        not_read("RQ_WORKER_CLASS=nosuch.Worker", NO_JOBS_RUN),
+        differs(
+            under("RQ_WORKER_CLASS=nosuch.Worker"),
+            start,
+            ALL,
+            Raises("Invalid attribute name: nosuch."),
+            Does("goes on"),
+            NO_JOBS_RUN,
+        ),
         same(under("RQ_JOB_CLASS=rq.job.Job"), start),
-        not_read("RQ_JOB_CLASS=nosuch.Job", CLASS_VARIABLES),
-        not_read("RQ_QUEUE_CLASS=nosuch.Queue", CLASS_VARIABLES),
-        not_read("RQ_CONNECTION_CLASS=nosuch.Redis", CLASS_VARIABLES),
+        refused("RQ_JOB_CLASS=nosuch.Job", "Invalid value for the variable 'RQ_JOB_CLASS'"),
+        refused("RQ_QUEUE_CLASS=nosuch.Queue", "Invalid value for the variable 'RQ_QUEUE_CLASS'"),
+        refused("RQ_CONNECTION_CLASS=nosuch.Redis", "Invalid value for the variable 'RQ_CONNECTION_CLASS'"),
+        same(under("RQ_REDIS_URL= RQ_CONFIG=settings"), start),
+        same(under("RQ_REDIS_URL= RQ_CONFIG=computed"), start),
+        unread(
+            "RQ_REDIS_URL= RQ_CONFIG=nosuch",
+            Raises("No module named 'nosuch'"),
+            "the settings in nosuch.py cannot be read",
+        ),
+        unread("RQ_REDIS_URL= RQ_CONFIG=broken", Raises("invalid syntax"), "broken.py, line 1: "),
+        differs(
+            under("RQ_REDIS_URL= REDIS_URL=redis://127.0.0.1:1/ RQ_CONFIG=settings"),
+            start,
+            ALL,
+            Does("uses the Redis of the file"),
+            Fails("cannot be reached"),
+            ENVIRONMENT_FIRST,
+        ),
     ]
 }

@@ -45,6 +45,7 @@ const FILES: &[(&str, &str)] = &[
         "handlers.py",
         "def quiet(job, *exc_info):\n    return True\n\n\ndef final(job, *exc_info):\n    return False\n",
     ),
+    ("app/handlers.py", "def page(job, *exc_info):\n    return True\n"),
     ("rows.json", "[1, 2]\n"),
     ("letter.txt", "Dear all\n"),
     ("more/extra.py", "def extra():\n    return 1\n"),
@@ -52,12 +53,11 @@ const FILES: &[(&str, &str)] = &[
         "crons.py",
         "from rq import cron\nimport interop\n\ncron.register(interop.add, 'default', (1, 2), interval=3600)\n",
     ),
-    ("uncron.py", "from rq import cron\nimport interop\n\ncron.register(interop.add, 'default', (1, 2))\n"),
 ];
 
 impl Start {
-    /// Puts it there.
-    pub(super) fn prepare(self, scratch: &Scratch, folder: &Path) {
+    /// Puts it there, and keeps there what lives as long as what is returned.
+    pub(super) fn prepare(self, scratch: &Scratch, folder: &Path) -> Option<redis::Connection> {
         fill(folder, scratch.url());
         match self {
             Start::Empty => {}
@@ -76,14 +76,15 @@ impl Start {
             }
             Start::Worker => {
                 jobs(scratch);
-                worker(scratch);
+                return Some(worker(scratch));
             }
         }
+        None
     }
 }
 
 fn fill(folder: &Path, url: &str) {
-    fs::create_dir(folder.join("more")).unwrap();
+    ["more", "app"].iter().for_each(|name| fs::create_dir(folder.join(name)).unwrap());
     for (name, text) in FILES {
         fs::write(folder.join(name), text.replace("{url}", url)).unwrap();
     }
@@ -115,7 +116,8 @@ fn failed(scratch: &Scratch, id: &str) {
     enqueue(&scratch.queue("default").inline(jobs::handlers()), fail(id));
 }
 
-fn worker(scratch: &Scratch) {
+/// Its record, and the connection over which it listens for commands.
+fn worker(scratch: &Scratch) -> redis::Connection {
     let key = scratch.key("worker:w");
     let now = Timestamp::now().to_string();
     for set in ["workers", "workers:high", "workers:default"] {
@@ -137,4 +139,7 @@ fn worker(scratch: &Scratch) {
     let words = fields.iter().flat_map(|(name, value)| [(*name).to_owned(), (*value).to_owned()]);
     scratch.query::<()>("HSET", std::iter::once(key.clone()).chain(words));
     scratch.query::<()>("EXPIRE", [key, WORKER_TTL_S.into()]);
+    let mut listening = scratch.connection();
+    redis::cmd("SUBSCRIBE").arg(scratch.key("pubsub:w")).exec(&mut listening).unwrap();
+    listening
 }

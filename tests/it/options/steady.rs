@@ -24,8 +24,12 @@ const LED_TO: &[&str] = &[
 ];
 /// What our worker says once at its start, and Python's does not (docs/cli.md §2): the tests' Redis keeps nothing.
 const OURS_ALONE: &[&str] = &["a restart of Redis loses all jobs:"];
+/// What both say, ours as long as it has time for it beside the jobs.
+const BESIDE_JOBS: &[&str] = &[": cleaning registries for", ": cleaning group registries"];
+/// What ours says behind Python's words, once at the start.
+const OURS_BEHIND: (&str, &str) = (", version <version>, ", " at once (");
 /// Behind these words are a process id, a version, a date, and the name of a scheduler.
-const BEFORE_ID: &[&str] = &["PID", "pid", "worker with"];
+const BEFORE_ID: &[&str] = &["PID", "[PID", "pid", "with"];
 const PUNCTUATION: &[char] = &['.', ',', ':', ';', '(', ')', '[', ']', '\'', '"', '`'];
 const HEX_DIGITS: usize = 32;
 
@@ -38,6 +42,15 @@ impl Steady<'_> {
         without_tracebacks(kept).iter().map(|line| self.line(line) + "\n").collect()
     }
 
+    /// As [`Steady::text`], of a log in which what is done side by side comes in any order.
+    pub(super) fn log(&self, text: &str) -> String {
+        let text = self.text(text);
+        let is_steady = |line: &&str| !BESIDE_JOBS.iter().any(|part| line.contains(part));
+        let mut lines: Vec<&str> = text.lines().filter(is_steady).collect();
+        lines.sort_unstable();
+        lines.iter().map(|line| format!("{line}\n")).collect()
+    }
+
     fn line(&self, line: &str) -> String {
         let mut before = "";
         let words = line.split(' ').map(|word| {
@@ -45,11 +58,17 @@ impl Steady<'_> {
             before = word;
             steady
         });
-        words.collect::<Vec<_>>().join(" ")
+        let line = words.collect::<Vec<_>>().join(" ");
+        match line.split_once(OURS_BEHIND.0) {
+            Some((start, rest)) if rest.contains(OURS_BEHIND.1) => format!("{start}, version <version>"),
+            _ => line,
+        }
     }
 
     fn word(&self, before: &str, word: &str) -> String {
         let core = word.trim_matches(PUNCTUATION);
+        // A name at the end of a key.
+        let core = core.rsplit_once(':').map_or(core, |(_, name)| if is_hex(name) { name } else { core });
         match self.kind(before, core) {
             Some(kind) if !core.is_empty() => word.replacen(core, kind, 1),
             _ => word.to_owned(),
@@ -73,6 +92,13 @@ impl Steady<'_> {
             _ => None,
         }
     }
+}
+
+/// The ids of the jobs that went well, in the order in which a log says so.
+pub(super) fn order(log: &str) -> String {
+    let ids =
+        log.lines().filter_map(|line| line.split_once("Job OK (").map(|(_, id)| id.trim_end_matches(')')));
+    ids.collect::<Vec<_>>().join(" ")
 }
 
 fn is_hex(word: &str) -> bool {
@@ -129,6 +155,11 @@ fn what_differs_from_run_to_run_is_left_out() {
         ("Worker a0a8ab14ae4846d88e4188605ecf1154: x", "Worker <name>: x"),
         ("Updated: 2026-11-22 01:59:08.294974", "Updated: <date> <time>"),
         ("CronScheduler host:1679:799d87: starting...", "CronScheduler <scheduler>: starting..."),
+        (
+            "started with PID 12, version 0.1.0, 1 job at once (fork)",
+            "started with PID <pid>, version <version>",
+        ),
+        ("channel rq:pubsub:a0a8ab14ae4846d88e4188605ecf1154", "channel rq:pubsub:<name>"),
         ("Usage: rq-test info [OPTIONS]", "Usage: rq info [OPTIONS]"),
         (
             "Traceback (most recent call last):\n  File \"x\", line 1, in f\n    g()\nValueError: no\nnext",

@@ -5,18 +5,21 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
+use rq_core::Timestamp;
 use rq_tests::{Child, Folder, Scratch, Stream, eventually};
 
 use super::row::{Row, Until};
 use super::start;
-use super::steady::Steady;
+use super::steady::{Steady, order};
 use crate::golden::facts::{Fact, facts};
-use crate::rq_test::{LIMIT, RqTest};
+use crate::rq_test::{Books, LIMIT, RqTest};
 
 /// Where the modules are that Python's workers import, beside those of the working directory.
 const MODULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python");
 /// What a file holds that has the program's process id.
 const PROCESS_ID: &str = "the process id";
+/// What stands for the name of a cron scheduler.
+const SCHEDULER: &str = "cron-1";
 /// So wide is what prints, whoever looks.
 const COLUMNS: &str = "100";
 
@@ -39,8 +42,10 @@ struct Trial<'a> {
 /// What becomes of `row` when `program` runs it.
 pub(super) fn outcome(program: Program, row: &Row) -> Outcome {
     let trial = Trial { row, scratch: Scratch::new(), folder: Folder::new("options") };
-    row.start.prepare(&trial.scratch, trial.folder.path());
-    trial.run(program)
+    let living = row.start.prepare(&trial.scratch, trial.folder.path());
+    let outcome = trial.run(program);
+    drop(living);
+    outcome
 }
 
 /// The help of one of the commands of Python's `rq`.
@@ -52,13 +57,16 @@ pub(super) fn pythons_help(command: &str) -> String {
 impl Trial<'_> {
     fn run(&self, program: Program) -> Outcome {
         let mut child = Child::spawn(&mut self.command(program));
-        let left = self.end(&child);
+        let left = self.end(program, &child);
         let status = child.wait_at_most(LIMIT);
         let mut outcome = left.unwrap_or_else(|| self.left());
         let steady = Steady { scratch: &self.scratch, folder: self.folder.path(), process: child.id() };
         for (place, stream) in [("stdout", Stream::Stdout), ("stderr", Stream::Stderr)] {
-            outcome.insert(place.to_owned(), Fact::Text(steady.text(&child.text(stream))));
+            let text = child.text(stream);
+            let text = if self.row.has_log() { steady.log(&text) } else { steady.text(&text) };
+            outcome.insert(place.to_owned(), Fact::Text(text));
         }
+        outcome.insert("order".to_owned(), Fact::Text(order(&child.text(Stream::Stdout))));
         let code = status.map_or("still runs".to_owned(), |status| match status.code() {
             Some(code) => code.to_string(),
             None => status.to_string(),
@@ -85,7 +93,7 @@ impl Trial<'_> {
     }
 
     /// Ends a program that does not end by itself; with what it has in Redis while it runs.
-    fn end(&self, child: &Child) -> Option<Outcome> {
+    fn end(&self, program: Program, child: &Child) -> Option<Outcome> {
         match self.row.until {
             Until::End => None,
             Until::Said(part, count, signal) => {
@@ -100,7 +108,35 @@ impl Trial<'_> {
                 child.signal(signal);
                 Some(left)
             }
+            Until::Ticked(signal) => {
+                child.wait_for_line("Enqueued job add", LIMIT);
+                eventually("the tick to be written", LIMIT, || self.has_ticked(program).then_some(()));
+                let left = self.left();
+                child.signal(signal);
+                Some(left)
+            }
         }
+    }
+
+    /// Whether the scheduler has written its tick; Python's then shows that it lives, and a signal before that would tear
+    /// its connection.
+    fn has_ticked(&self, program: Program) -> bool {
+        let Some(name) = self.scheduler() else { return false };
+        let key = self.scratch.key(format!("cron_scheduler:{name}"));
+        let entries: String = self.scratch.query("HGET", [key, "cron_jobs".into()]);
+        let ticked =
+            entries.split("\"latest_enqueue_time\": \"").nth(1).and_then(|rest| rest.split('"').next());
+        let ticked =
+            ticked.and_then(|time| Timestamp::parse(time).ok()).map(|time| time.epoch_us() as f64 / 1e6);
+        let lives = self.scratch.score("cron_schedulers", &name).unwrap_or_default();
+        ticked.is_some_and(|ticked_s| matches!(program, Program::Ours) || lives > ticked_s)
+    }
+
+    /// The name of the cron scheduler, which is another in each run.
+    fn scheduler(&self) -> Option<String> {
+        let names: Vec<String> =
+            self.scratch.query("ZRANGE", [self.scratch.key("cron_schedulers"), "0".into(), "-1".into()]);
+        names.into_iter().next()
     }
 
     fn idle(&self) -> usize {
@@ -111,7 +147,11 @@ impl Trial<'_> {
 
     /// All that is in Redis.
     fn left(&self) -> Outcome {
-        let facts = facts(&self.scratch.dump()).into_iter();
+        let mut dump = self.scratch.dump_json();
+        if let Some(scheduler) = self.scheduler() {
+            dump = dump.replace(&scheduler, SCHEDULER);
+        }
+        let facts = facts(&serde_json::from_str(&dump).expect("it is a dump")).into_iter();
         facts.map(|((key, fact), value)| (format!("{key} {fact}"), value)).collect()
     }
 

@@ -135,8 +135,8 @@ fn report(row: &Row, wrong: &[String], found: &BTreeSet<String>, theirs: &Outcom
         match (is_there(theirs), is_there(ours)) {
             (true, true) => {
                 line(format!("  {place}"));
-                shown("theirs", theirs.get(place)).into_iter().for_each(&mut line);
-                shown("ours  ", ours.get(place)).into_iter().for_each(&mut line);
+                shown("theirs", theirs.get(place), ours.get(place)).into_iter().for_each(&mut line);
+                shown("ours  ", ours.get(place), theirs.get(place)).into_iter().for_each(&mut line);
             }
             (is_theirs, _) if whole.insert(key) => {
                 let who = if is_theirs { "theirs" } else { "ours" };
@@ -148,12 +148,23 @@ fn report(row: &Row, wrong: &[String], found: &BTreeSet<String>, theirs: &Outcom
     report
 }
 
-fn shown(who: &str, fact: Option<&Fact>) -> Vec<String> {
-    let text = match fact {
+/// What one of them has; of a long text the lines that the other has not.
+fn shown(who: &str, fact: Option<&Fact>, others: Option<&Fact>) -> Vec<String> {
+    const LINES_SHOWN_MAX: usize = 8;
+    const DIFFERING_MAX: usize = 20;
+    let written = |fact: Option<&Fact>| match fact {
         Some(Fact::Text(text)) => text.clone(),
         Some(other) => format!("{other:?}"),
         None => "nothing".to_owned(),
     };
-    let lines = if text.is_empty() { vec![""] } else { text.lines().collect() };
-    lines.into_iter().map(|line| format!("    {who}| {line}")).collect()
+    let (text, others) = (written(fact), written(others));
+    let lines: Vec<&str> = if text.is_empty() { vec![""] } else { text.lines().collect() };
+    let is_long = lines.len() > LINES_SHOWN_MAX;
+    let lines = lines.into_iter().filter(|line| !is_long || !others.lines().any(|other| other == *line));
+    let mut lines: Vec<String> = lines.map(|line| format!("    {who}| {line}")).collect();
+    lines.dedup();
+    let left = lines.len().saturating_sub(DIFFERING_MAX);
+    lines.truncate(DIFFERING_MAX);
+    lines.extend((left > 0).then(|| format!("    {who}  and {left} more lines")));
+    lines
 }

@@ -50,13 +50,7 @@ impl JobMiddleware for Inner {
     fn call(&self, ctx: &Context, next: Next<'_>) -> JobOutcome {
         let id = &ctx.job().id;
         say(format!("inner: {id} before"));
-        let does = match ctx.meta()? {
-            Value::Dict(meta) => {
-                meta.into_iter().find(|(key, _)| *key == "inner".into()).map(|(_, does)| does)
-            }
-            _ => None,
-        };
-        let Some(Value::Str(does)) = does else { return next.run() };
+        let Some(Value::Str(does)) = ctx.meta_value("inner")? else { return next.run() };
         match does.as_str() {
             "refuse" => return Ok(ctx.encode("refused")?),
             "panic" => panic!("inner panics"),

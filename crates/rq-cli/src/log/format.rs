@@ -80,7 +80,11 @@ fn pieces(mut format: &str) -> Result<Vec<Piece>, String> {
     if !literal.is_empty() {
         pieces.push(Piece::Literal(literal));
     }
-    Ok(pieces)
+    // Lines that say nothing; Python refuses them, too.
+    match pieces.iter().any(|piece| matches!(piece, Piece::Field { .. })) {
+        true => Ok(pieces),
+        false => Err("it has no field, such as %(message)s".to_owned()),
+    }
 }
 
 /// `(levelname)-8s`, and what follows it.

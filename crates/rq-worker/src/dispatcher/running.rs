@@ -348,8 +348,7 @@ mod tests {
 
     /// What becomes of a job that has run for so long, is asked to end for these reasons, in this order, and then ends
     /// like this.
-    fn failure(ran: Duration, causes: &[Cause], told: Option<Failure>) -> Failure {
-        let mut running = Running::default();
+    fn failure(mut running: Running, ran: Duration, causes: &[Cause], told: Option<Failure>) -> Failure {
         let mut job = Job::new("j", "q", Vec::new());
         job.timeout = Some(TIMEOUT_DEFAULT);
         let id = ExecutionId::new("j");
@@ -384,8 +383,23 @@ mod tests {
             (limit, &[Asked], Some(Failure::Stopped), "Stopped"),
             (limit, &[ShutDown], None, "JobTimeoutException"),
         ] {
-            let failure = failure(ran, causes, told);
+            let failure = failure(Running::default(), ran, causes, told);
             assert_eq!(failure.kind(), kind, "{ran:?}, {causes:?}");
+        }
+    }
+
+    #[test]
+    fn where_penalties_replace_the_limit_it_is_no_cause() {
+        use Cause::{Asked, ShutDown};
+        let limit = TIMEOUT_DEFAULT.limit().unwrap();
+        for (causes, told, kind) in [
+            (&[ShutDown][..], None, "ShutDown"),
+            (&[Asked], Some(Failure::Stopped), "Stopped"),
+            // A penalty has timed it out before it was asked.
+            (&[Asked], Some(Failure::Timeout { limit: 2 * limit }), "JobTimeoutException"),
+        ] {
+            let failure = failure(Running::new(true), limit, causes, told);
+            assert_eq!(failure.kind(), kind, "{causes:?}");
         }
     }
 }

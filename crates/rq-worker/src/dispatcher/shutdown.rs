@@ -29,6 +29,8 @@ pub(super) struct Shutdown {
     phase: Phase,
     /// Whether it was told why the worker leaves.
     has_told: bool,
+    /// Whether somebody has asked it to.
+    was_asked: bool,
     /// When a warm stop turns cold.
     cold_at: Option<Instant>,
     /// Why the worker must end with an error, once it has drained.
@@ -131,6 +133,7 @@ impl Dispatcher {
             return;
         }
         self.drain(DrainCause::Asked);
+        self.shutdown.was_asked = true;
         // A timeout beyond the end of the clock is none.
         let timeout = self.options.stop_timeout;
         self.shutdown.cold_at = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
@@ -352,8 +355,8 @@ impl Dispatcher {
 
     /// Removes the worker's record.
     pub(super) async fn unregister(&mut self) {
-        let was_asked = self.shutdown.phase == Phase::Draining && !self.options.burst;
-        if was_asked && self.shutdown.broken.is_none() {
+        let is_warm = self.shutdown.phase == Phase::Draining && self.shutdown.broken.is_none();
+        if is_warm && self.shutdown.was_asked {
             self.observers.tell(WorkerEvent::Stopping);
         }
         // Sent once: who leaves waits for no outage, and a record that is not renewed expires by itself.

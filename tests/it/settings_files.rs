@@ -9,8 +9,9 @@ use rq_core::Value;
 use rq_tests::{Python, Scratch};
 
 /// Files that are read.
-const READ: [&str; 19] = [
+const READ: [&str; 22] = [
     "annotated",
+    "by_condition",
     "casts",
     "commented",
     "compose",
@@ -22,37 +23,47 @@ const READ: [&str; 19] = [
     "lower_case",
     "overridden",
     "parts",
+    "queue_texts",
     "queues_by_environment",
     "sentinel",
     "sentry",
     "single_url",
+    "truths",
     "twelve_factor",
     "unicode_texts",
     "windows",
 ];
 /// Files that are not, the line that is to blame, and what is said of it.
-const REFUSED: [(&str, usize, &str); 16] = [
+const REFUSED: [(&str, usize, &str); 20] = [
     ("refused_augmented", 2, "`+=` is not read"),
     ("refused_class", 5, "a block of `class` is not read"),
-    ("refused_comprehension", 2, "a comprehension is not read"),
+    ("refused_comprehension", 4, "a comprehension is not read"),
+    ("refused_condition", 7, "there is no variable `NO_SUCH` in the environment"),
     ("refused_decouple", 3, "`decouple.config` cannot be called"),
     ("refused_dotenv", 4, "`dotenv.load_dotenv` cannot be called"),
+    ("refused_format", 3, "`.format`, a method of a value, is not read"),
     ("refused_function", 5, "a block of `def` is not read"),
     ("refused_if_debug", 6, "a block of `if` is not read"),
     ("refused_imported", 1, "`REDIS_URL` is `app.settings.REDIS_URL` of another module"),
+    ("refused_less", 4, "`>` is not read"),
     ("refused_missing", 5, "there is no variable `NO_SUCH` in the environment"),
     ("refused_path", 3, "`pathlib.Path` cannot be called"),
     ("refused_percent", 3, "`%` is read between whole numbers alone"),
     ("refused_relative", 1, "a relative import"),
-    ("refused_split", 4, "`.split`, a method of a value, is not read"),
+    ("refused_split", 4, "`.split` is read with nothing, or with one text that is not empty"),
     ("refused_star", 1, "an import of everything"),
     ("refused_try", 4, "a block of `try` is not read"),
+    (
+        "refused_unset",
+        4,
+        "`.split` is a method of texts, and there is None, as of a variable that is not set",
+    ),
     ("refused_with", 2, "a block of `with` is not read"),
 ];
 /// Tables of `rq.toml`, and the modules that say the same.
 const TABLES: [&str; 3] = ["logging_dict", "parts", "sentinel"];
 /// The environment.
-const VARIABLES: [(&str, &str); 7] = [
+const VARIABLES: [(&str, &str); 9] = [
     ("REDIS_URL", "redis://of-the-environment:6380/2"),
     ("STAGE", "stäge"),
     ("WEB_CONCURRENCY", "4"),
@@ -60,6 +71,8 @@ const VARIABLES: [(&str, &str); 7] = [
     ("SPACED", "\t 6_400 "),
     ("EMPTY", ""),
     ("DEBUG", "0"),
+    ("TLS", "Yes"),
+    ("QUEUES", "high, default ,low"),
 ];
 
 /// Imports modules as RQ does, and prints of each what is plain: name, line, repr.

@@ -29,7 +29,7 @@ pub use words::{listed, nearest, plain, unknown};
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
 /// How many values may be within each other.
 pub const DEPTH_MAX: usize = 64;
-/// How many values a file may have, those of a constant counted each time that it is named.
+/// How many values a file may have, those of a constant counted each time that it is named, and those that methods make.
 pub const VALUES_MAX: usize = 100_000;
 /// How many bytes of text they may have, counted the same, with those of variables of the environment.
 pub const TEXT_BYTES_MAX: usize = 10_000_000;

@@ -6,9 +6,14 @@
 //! | `python/reader.rs` | who goes through the words, and what names stand for |
 //! | `python/statement.rs` | imports, assignments, calls |
 //! | `python/value.rs`, `operator.rs` | values, and what is reckoned with them |
+//! | `python/condition.rs`, `comparison.rs` | what is decided between values |
+//! | `python/method.rs` | what texts can do |
 //! | `python/key.rs` | when two values are one to a dict |
 
+mod comparison;
+mod condition;
 mod key;
+mod method;
 mod operator;
 mod reader;
 mod statement;
@@ -19,6 +24,7 @@ mod value;
 use rq_wire::Value;
 
 use crate::Fault;
+pub(crate) use method::is_space;
 use reader::Reader;
 pub(crate) use value::plain_text;
 

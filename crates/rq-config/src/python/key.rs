@@ -21,6 +21,19 @@ enum Key {
 }
 
 impl Keys {
+    pub(super) fn of<'v>(values: impl IntoIterator<Item = &'v Value>) -> Result<Keys, String> {
+        let mut keys = Keys::default();
+        for value in values {
+            keys.place(value)?;
+        }
+        Ok(keys)
+    }
+
+    /// Where this key is.
+    pub(super) fn find(&self, value: &Value) -> Result<Option<usize>, String> {
+        Ok(self.0.get(&Key::of(value)?).copied())
+    }
+
     /// The place of this key, if it is known; else it is the next one.
     pub(super) fn place(&mut self, value: &Value) -> Result<Option<usize>, String> {
         let (key, next) = (Key::of(value)?, self.0.len());
@@ -29,12 +42,20 @@ impl Keys {
     }
 }
 
+/// Whether two values that can be keys are one.
+pub(super) fn are_one(left: &Value, right: &Value) -> Result<bool, String> {
+    Ok(Key::of(left)? == Key::of(right)?)
+}
+
 impl Key {
     fn of(value: &Value) -> Result<Key, String> {
         Ok(match value {
             Value::Null => Key::Null,
             Value::Bool(truth) => Key::Whole(i64::from(*truth)),
             Value::Int(number) => Key::Whole(*number),
+            Value::Float(number) if number.is_nan() => {
+                return Err("`nan` is not even itself, and no key of a dict, nor in a set here".to_owned());
+            }
             Value::Float(number) => {
                 let whole = *number as i64;
                 // The cast stops at the ends of its range, where a float is not exact.

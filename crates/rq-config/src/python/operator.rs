@@ -1,4 +1,4 @@
-//! What is reckoned with values: whole numbers, texts that are joined, and `or`.
+//! What is reckoned with values: whole numbers, and texts and lists that are joined.
 
 use rq_wire::Value;
 
@@ -8,27 +8,8 @@ use super::token::Token;
 use crate::Fault;
 
 impl Reader<'_> {
-    /// A value: the first of several between `or` that is true, each a sum of products.
-    pub(super) fn term(&mut self) -> Result<Term, Fault> {
-        self.deeper()?;
-        let line = self.line();
-        let mut term = self.sum()?;
-        while self.takes_word("or") {
-            let left = self.as_value(term, line)?;
-            // Python does not look at the rest, where a variable may be missing.
-            let was_skipped = self.is_skipped;
-            self.is_skipped |= left.is_true();
-            let line = self.line();
-            let right = self.sum()?;
-            let right = self.as_value(right, line)?;
-            self.is_skipped = was_skipped;
-            term = Term::Value(if left.is_true() { left } else { right });
-        }
-        self.depth -= 1;
-        Ok(term)
-    }
-
-    fn sum(&mut self) -> Result<Term, Fault> {
+    /// A sum of products.
+    pub(super) fn sum(&mut self) -> Result<Term, Fault> {
         let mut sum = self.product()?;
         while let Token::Sign(sign @ ("+" | "-")) = *self.peek() {
             sum = self.operated(sum, sign, Reader::product)?;

@@ -8,6 +8,9 @@ use super::token::{Placed, Token};
 use super::{Assigned, Dialect, Term};
 use crate::{Fault, TEXT_BYTES_MAX, VALUES_MAX};
 
+/// The signs that end a term, unless it has opened brackets of its own.
+const ENDS: [&str; 11] = [",", ":", ")", "]", "}", "=", "+=", "-=", "*=", "/=", ":="];
+
 /// Goes through the words of a file.
 pub(super) struct Reader<'d> {
     pub(super) tokens: Vec<Placed>,
@@ -20,7 +23,7 @@ pub(super) struct Reader<'d> {
     names: HashMap<String, Named>,
     /// How often something was assigned.
     order: usize,
-    /// How many values, and bytes of text, constants have been named for.
+    /// How many values, and bytes of text, constants have been named for, and methods have made.
     values: usize,
     text_bytes: usize,
 }
@@ -74,7 +77,7 @@ impl<'d> Reader<'d> {
         Ok(Some(term))
     }
 
-    /// Counts what naming something has added.
+    /// Counts what naming something has added, or what a method is about to make.
     pub(super) fn count(
         &mut self,
         values: usize,
@@ -91,7 +94,7 @@ impl<'d> Reader<'d> {
         Err(Fault::new(
             line,
             format!(
-                "with `{name}`, constants are named for more than {VALUES_MAX} values, or {TEXT_BYTES_MAX} bytes: {instead}"
+                "with `{name}`, the values come to more than {VALUES_MAX}, or {TEXT_BYTES_MAX} bytes of text: {instead}"
             ),
         ))
     }
@@ -99,6 +102,19 @@ impl<'d> Reader<'d> {
     /// What was reckoned; where Python would not have got to it, it does not matter.
     pub(super) fn reckoned(&self, value: Result<Value, Fault>) -> Result<Value, Fault> {
         if self.is_skipped { Ok(Value::Null) } else { value }
+    }
+
+    /// Reads what Python gets to only where it is not skipped.
+    pub(super) fn skipping(
+        &mut self,
+        is_skipped: bool,
+        read: impl FnOnce(&mut Self) -> Result<Term, Fault>,
+    ) -> Result<Term, Fault> {
+        let was_skipped = self.is_skipped;
+        self.is_skipped |= is_skipped;
+        let term = read(self);
+        self.is_skipped = was_skipped;
+        term
     }
 
     /// The next word; the last one of all is an end, and stays.
@@ -110,6 +126,30 @@ impl<'d> Reader<'d> {
     pub(super) fn is_before(&self, signs: &[&str]) -> bool {
         let next = self.tokens.get(self.at + 1).map(|placed| &placed.token);
         matches!(next, Some(Token::Sign(sign)) if signs.contains(sign))
+    }
+
+    /// Where the `if` of the term that begins here is, should it have one.
+    pub(super) fn condition(&self) -> Option<usize> {
+        let mut depth = 0_usize;
+        for (at, placed) in self.tokens.iter().enumerate().skip(self.at) {
+            match &placed.token {
+                Token::End => return None,
+                Token::Sign("(" | "[" | "{") => depth += 1,
+                Token::Sign(sign) if depth == 0 && ENDS.contains(sign) => return None,
+                Token::Sign(")" | "]" | "}") => depth -= 1,
+                Token::Name(word) if depth == 0 && word == "if" => return Some(at),
+                Token::Name(word) if depth == 0 && (word == "else" || word == "for") => return None,
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// Whether the statement goes on with a `for`, which makes a comprehension of it.
+    pub(super) fn is_comprehension(&self) -> bool {
+        let rest = self.tokens[self.at..].iter().map(|placed| &placed.token);
+        let mut rest = rest.take_while(|token| **token != Token::End);
+        rest.any(|token| matches!(token, Token::Name(word) if word == "for"))
     }
 
     pub(super) fn line(&self) -> usize {

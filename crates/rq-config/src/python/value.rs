@@ -60,29 +60,12 @@ impl Reader<'_> {
             Token::Sign("{") => Term::Value(self.dict_or_set()?),
             _ => return Err(self.unread("where a value is expected")),
         };
-        if matches!(self.peek(), Token::Sign("." | "[" | "(")) {
-            return Err(self.of_a_value());
-        }
-        Ok(term)
+        self.called_on(term, line)
     }
 
     fn literal(&mut self, value: Value) -> Term {
         self.take();
         Term::Value(value)
-    }
-
-    /// What to say of what follows a value: `'a,b'.split(..)`, `[1, 2][0]`.
-    fn of_a_value(&mut self) -> Fault {
-        let line = self.line();
-        let what = match self.take() {
-            Token::Sign(".") => match self.peek() {
-                Token::Name(name) => format!("`.{name}`, a method of a value, is not read"),
-                _ => "`.` is not read behind a value".to_owned(),
-            },
-            Token::Sign("[") => "`[..]`, a part of a value, is not read".to_owned(),
-            _ => "a value cannot be called".to_owned(),
-        };
-        self.refused(line, &what)
     }
 
     /// Texts one behind the other are one.
@@ -244,8 +227,7 @@ impl Reader<'_> {
     }
 
     fn unknown(&self, name: &str, line: usize) -> Fault {
-        let is_loop = matches!(self.peek(), Token::Name(word) if word == "for");
-        let why = if is_loop { ", and a comprehension is not read" } else { "" };
+        let why = if self.is_comprehension() { ", and a comprehension is not read" } else { "" };
         self.refused(line, &format!("`{name}` is not known here{why}"))
     }
 
@@ -254,10 +236,13 @@ impl Reader<'_> {
         let refused = self.refused(line, &format!("`{path}[..]` is not read"));
         // Only to the paths that something is known of may a key say anything.
         let Ok(key) = self.value() else { return Err(refused) };
+        if self.is_skipped {
+            self.expect("]")?;
+            return Ok(Term::Value(Value::Null));
+        }
         let Some(value) = self.dialect.item(path, &key, line) else { return Err(refused) };
         self.expect("]")?;
-        let value = self.reckoned(value)?;
-        self.counted(value, path, line)
+        self.counted(value?, path, line)
     }
 
     /// A call of `path`, behind its bracket.
@@ -282,7 +267,7 @@ impl Reader<'_> {
     }
 
     /// The arguments of a call, behind its bracket.
-    fn arguments(&mut self) -> Result<Vec<Argument>, Fault> {
+    pub(super) fn arguments(&mut self) -> Result<Vec<Argument>, Fault> {
         let mut arguments: Vec<Argument> = Vec::new();
         let mut has_names = false;
         while !self.takes(")") {

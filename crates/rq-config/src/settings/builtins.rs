@@ -3,7 +3,7 @@
 
 use rq_wire::Value;
 
-use crate::python::plain_text;
+use crate::python::{is_space, plain_text};
 
 /// What is called by a name that nothing has been assigned to.
 pub(super) const NAMES: [&str; 4] = ["int", "float", "str", "bool"];
@@ -55,7 +55,7 @@ fn float(value: &Value) -> Result<Value, String> {
 
 /// A number without what Python allows around and within its digits: white space, and `_` between two of them.
 fn digits(text: &str) -> Option<String> {
-    let text = text.trim_matches(|c: char| c.is_whitespace() || ('\x1c'..='\x1f').contains(&c));
+    let text = text.trim_matches(is_space);
     let bytes = text.as_bytes();
     let is_digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
     let is_between = |(at, _)| is_digit(usize::checked_sub(at, 1)) && is_digit(Some(at + 1));

@@ -1,5 +1,7 @@
 use super::*;
 
+mod hostile;
+
 /// The environment of these tests.
 fn variable(name: &str) -> Option<String> {
     let variables = [("HOST", "redis.example"), ("PORT", "6380"), ("EMPTY", ""), ("SECRET", "s3cret")];
@@ -95,7 +97,6 @@ fn what_is_not_plain_is_refused_with_its_line() {
     for (text, line, says) in [
         ("if DEBUG:\n    A = 1", 2, "a block of `if` is not read here"),
         ("if DEBUG: A = 1", 1, "`if` is not read here"),
-        ("A = 1 if 2 else 3", 1, "`if` is not read behind a whole statement"),
         ("\nclass Config:\n    A = 1", 3, "a block of `class`"),
         ("try:\n    import x\nexcept ImportError:\n    x = 1", 2, "a block of `try`"),
         ("with open('x') as f: pass", 1, "`with` is not read"),
@@ -113,7 +114,6 @@ fn what_is_not_plain_is_refused_with_its_line() {
         ("A = 'x%s' % 'y'", 1, "`%` is read between whole numbers alone"),
         ("A = 'x' + 5", 1, "`+` joins two texts"),
         ("A = '{}'.format(5)", 1, "`.format`, a method of a value, is not read"),
-        ("import os\nA = os.environ.get('HOST').split(',')", 2, "`.split`, a method of a value, is not read"),
         ("A = [1, 2][0]", 1, "a part of a value"),
         ("from decouple import config\nA = config('A')", 2, "`decouple.config` cannot be called"),
         ("from dotenv import load_dotenv\n\nload_dotenv()", 3, "`dotenv.load_dotenv` cannot be called"),
@@ -142,13 +142,161 @@ fn what_is_not_plain_is_refused_with_its_line() {
         ("# coding: latin-1\nA = 'é'", 1, "the file is in `latin-1`"),
         ("@x\ndef f(): pass", 1, "`@` is not read"),
         ("del A", 1, "`del` is not read"),
-        ("A = not 1", 1, "`not` is not known"),
         ("A", 1, "`A` is not known"),
         ("1 + 1", 1, "only assignments are read"),
         ("__import__('os').system('x')", 1, "`__import__` is not known"),
     ] {
         let fault = refused(text);
         assert!(fault.line == line && fault.reason.contains(says), "{text}: {fault}");
+    }
+}
+
+#[test]
+fn texts_have_methods() {
+    for (text, expected) in [
+        (
+            "A = ' a,b ,,'.split(','), ''.split(','), 'a--b-'.split('--')",
+            "A=([' a', 'b ', '', ''], [''], ['a', 'b-'])",
+        ),
+        (
+            "A = ' a\\x1cb\\u3000c\\n'.split(), ' '.split(), 'a b'.split(None)",
+            "A=(['a', 'b', 'c'], [], ['a', 'b'])",
+        ),
+        (
+            "A = '\\x1f a \\x85'.strip(), '/a/b//'.strip('/'), '-+a+'.lstrip('+-'), 'a  '.rstrip()",
+            "A=('a', 'a/b', 'a+', 'a')",
+        ),
+        ("A = 'ÀB'.lower(), 'ΑΣ'.lower(), 'ßx'.upper()", "A=('àb', 'ας', 'SSX')"),
+        (
+            "A = 'aaa'.replace('aa', 'b'), 'ab'.replace('', '-'), 'ab'.replace('a', '')",
+            "A=('ba', '-a-b-', 'b')",
+        ),
+        (
+            "A = 'abc'.startswith('ab'), 'abc'.endswith(('x', 'bc')), 'a'.startswith(())",
+            "A=(True, True, False)",
+        ),
+        ("A = ','.join(['a', 'b']), ''.join(('a',)), ','.join([])", "A=('a,b', 'a', '')"),
+        ("a = 'X, Y'\nA = a.lower().replace(' ', '').split(',') + ['z']", "A=['x', 'y', 'z']"),
+        ("import os\nA = os.environ['HOST'].split('.')", "A=['redis', 'example']"),
+        ("import os\nA = f\"{os.getenv('NO', 'x').upper()}-{','.join(['a', 'b'])}\"", "A='X-a,b'"),
+    ] {
+        assert_eq!(read(text), expected, "{text}");
+    }
+    for (text, says) in [
+        ("'a'.split('')", "`.split` is read with nothing, or with one text that is not empty"),
+        ("'a'.split(',', 1)", "`.split` is read with"),
+        ("'a'.split(sep=',')", "what `.split` is given has no names here"),
+        ("'a'.split(5)", "`.split` is read with"),
+        ("'a'.strip(5)", "`.strip` is read with"),
+        ("'a'.lower('x')", "`.lower` is read with nothing"),
+        ("'a'.replace('a')", "`.replace` is read with two texts"),
+        ("'a'.replace('a', 'b', 1)", "`.replace` is read with two texts"),
+        ("'a'.startswith(['a'])", "`.startswith` is read with a text, or a tuple of texts"),
+        ("'a'.endswith('a', 0)", "`.endswith` is read with"),
+        ("','.join('ab')", "`.join` is read with a list of texts"),
+        ("','.join(['a', 5])", "`.join` is read with a list of texts alone"),
+        ("None.split()", "`.split` is a method of texts, and there is None"),
+        ("b'a'.split()", "`.split` is read of texts, and not of a bytes"),
+        ("[1].join([])", "`.join` is read of texts, and not of a list"),
+        ("'a'.lower", "`.lower`, a method of a value, is not read"),
+        ("'a'.lower()()", "a value cannot be called"),
+        ("'a b'.split()[0]", "`[..]`, a part of a value, is not read"),
+        ("'a'.title()", "`.title`, a method of a value, is not read"),
+        ("'a'.split(x)", "`x` is not known"),
+    ] {
+        let fault = refused(&format!("A = {text}"));
+        assert!(fault.reason.contains(says) && fault.reason.ends_with(INSTEAD), "{text}: {fault}");
+    }
+}
+
+#[test]
+fn values_are_compared() {
+    for (text, expected) in [
+        ("1 == 1.0 == True, 1 == '1', 'a' != 'b', None == 0", "(True, False, True, False)"),
+        ("[1, [2.0]] == [True, [2]], [1] == (1,), (1,) != (1, 2)", "(True, False, True)"),
+        (
+            "{'a': 1, 'b': [2]} == {'b': [2], 'a': True}, {1: 2} == {1: 3}, {1, 2} == {2, 1.0}",
+            "(True, False, True)",
+        ),
+        (
+            "b'a' == 'a', b'a' == b'a', {} == [], {1: 2} != {2: 2}, {1} == {1, 2}",
+            "(False, True, False, True, False)",
+        ),
+        ("'b' in 'abc', '' in '', 'x' not in 'abc'", "(True, True, True)"),
+        (
+            "1 in (0, True), 'a' in [], 2 in {1, 2.0}, 'k' in {'k': 0}, 0 not in {'k': 0}",
+            "(True, False, True, True, True)",
+        ),
+        ("1 == 2 == 2, 1 in [1] == True, 1 != 2 != 1", "(False, False, True)"),
+        ("not 1, not not 'a', not 1 == 2, not 'a' in 'b'", "(False, True, True, True)"),
+        ("1 and 2, 0 and 2, '' or 0 and 1, 1 or 0 and 2, not 0 and 3", "(2, 0, 0, 1, 3)"),
+        ("1 + 1 == 2, 2 * 3 in (6,), -1 == 0 - 1", "(True, True, True)"),
+        (
+            "1 if 2 else 3, 1 if '' else 3, 1 if 0 else 2 if 0 else 3, 1 if 1 else 2 if 1 else 3",
+            "(1, 3, 3, 1)",
+        ),
+        ("(1 if 0 else 2) if (3 if 1 else 0) else 4, 0 or 1 if 1 and 0 or 1 else 5", "(2, 1)"),
+        (
+            "[1 if 0 else 2, 3], {'a' if 1 else 'b': 1 if 1 else 2}, int('5' if 1 else 'x')",
+            "([2, 3], {'a': 1}, 5)",
+        ),
+        ("f'{1 if 0 else 2}{1 == 1}' if f'{1}' == '1' else 'x'", "'2True'"),
+    ] {
+        assert_eq!(read(&format!("A = {text}")), format!("A={expected}"), "{text}");
+    }
+    for (text, line, says) in [
+        ("A = 1 < 2", 1, "`<` is not read"),
+        ("A = 1 is None", 1, "`is` is not read"),
+        ("A = 1 == not 1", 1, "`not` is not known"),
+        ("A = 1 not 2", 1, "`not` is not read"),
+        ("A = 1 in 5", 1, "`in` is not read of a int"),
+        ("A = 1 in '1'", 1, "`in` looks for a int in a text"),
+        ("A = [] in {1}", 1, "a list can be no key"),
+        ("a = float('nan')\nA = a == a", 2, "`nan` is compared with itself"),
+        ("A = {float('nan')}", 1, "`nan` is not even itself"),
+        ("A = 1 if 2", 1, "the end of the line is not read where `else` is expected"),
+        ("A = 1 if else 2", 1, "`else` is not known"),
+        ("A = 1 2 if 3 else 4", 1, "a number is not read before `if`"),
+        ("A = [\n  1\n  if x\n  else 2]", 3, "`x` is not known"),
+        ("A = 1 if 1 else x", 1, "`x` is not known"),
+        ("import a\nA = 1 if a.b else 2", 2, "`a.b` is no value that is written out"),
+        ("A = [1 for x in (1, 2) if x]", 1, "`for` is not read"),
+        ("A = [x.strip() for x in 'a,b'.split(',') if x]", 1, "a comprehension is not read"),
+        ("A = [str(x) for x in (1, 2)]", 1, "a comprehension is not read"),
+        ("a.b = 1 if 2 else 3", 1, "`a` is not known"),
+        ("A = 1\nA += 1 if 2 else 3", 2, "`+=` is not read"),
+    ] {
+        let fault = refused(text);
+        assert!(fault.line == line && fault.reason.contains(says), "{text}: {fault}");
+    }
+}
+
+#[test]
+fn what_python_does_not_get_to_is_no_fault() {
+    for text in [
+        "1 if 1 else os.environ['NO']",
+        "os.environ['NO'] if 0 else 1",
+        "os.environ['NO'].split(',') if '' else 1",
+        "int(os.environ['NO']) + 5 in os.environ['NO'] and 1 if 0 else 1",
+        "0 if 0 else 1 if 1 else os.environ['NO']",
+        "1 or os.environ['X' + 'Y'].lower() == 5",
+        "(0 and os.environ['NO'] in 5) or 1",
+        "int(1 == 1 != 1 == os.environ['NO']) or 1",
+        "not (0 and int('x')) and 1",
+        "1 if 1 else ','.join(5)",
+    ] {
+        assert_eq!(read(&format!("import os\nA = {text}")), "A=1", "{text}");
+    }
+    for text in [
+        "os.environ['NO'] if 1 else 1",
+        "1 if os.environ['NO'] else 1",
+        "1 if 0 else os.environ['NO']",
+        "1 and os.environ['NO']",
+        "1 == 1 == os.environ['NO']",
+        "0 and 1 or os.environ['NO']",
+    ] {
+        let fault = refused(&format!("import os\nA = {text}"));
+        assert!(fault.reason.contains("there is no variable `NO`"), "{text}: {fault}");
     }
 }
 
@@ -161,57 +309,17 @@ fn the_way_on_is_told() {
 
 #[test]
 fn no_variable_is_told() {
-    for text in ["A = int(os.environ['SECRET'])", "A = os.environ['SECRET'] + 1", "A = -os.environ['SECRET']"]
-    {
+    for text in [
+        "A = int(os.environ['SECRET'])",
+        "A = os.environ['SECRET'] + 1",
+        "A = -os.environ['SECRET']",
+        "A = 5 in os.environ['SECRET']",
+        "A = os.environ['SECRET'] in 5",
+        "A = os.environ['SECRET'].replace(5, 6)",
+        "A = ','.join(os.environ['SECRET'])",
+        "A = [1].split(os.environ['SECRET'])",
+    ] {
         let fault = refused(&format!("import os\n{text}"));
         assert!(!fault.reason.contains("s3cret"), "{text}: {fault}");
-    }
-}
-
-/// Each would take minutes or gigabytes if it were read as it is written.
-#[test]
-fn hostile_files_have_an_end() {
-    let long = "x".repeat(900_000);
-    let many = |piece: &str, count: usize| piece.repeat(count);
-    let doubled = (1..64).map(|number| format!("a{number} = a{0} + a{0}\n", number - 1)).collect::<String>();
-    let nested = (1..2_000).map(|number| format!("a{number} = [a{}]\n", number - 1)).collect::<String>();
-    for (about, text, is_read) in [
-        ("a large file", many("A = 1\n", 200_000), false),
-        ("brackets", format!("A = {}{}", many("[", 400_000), many("]", 400_000)), false),
-        ("texts of texts", format!("a0 = 'xxxxxxxx'\n{doubled}"), false),
-        ("lists of lists", format!("a0 = 1\n{nested}"), false),
-        ("a long path, often", format!("import {long} as a\nA = [{}]", many("a,", 50_000)), false),
-        ("a path of many parts", format!("import a{} as b", many(".a", 400_000)), true),
-        (
-            "a dict",
-            format!("A = {{{}}}", (0..90_000).map(|key| format!("{key}:1,")).collect::<String>()),
-            true,
-        ),
-        ("a chain", format!("a0 = [{}]\n{}a0", many("1,", 50_000), many("A = ", 100_000)), false),
-        (
-            "a module, often",
-            format!("from {} import {}", &long[..500_000], many("a, ", 100_000) + "b"),
-            false,
-        ),
-        ("texts in texts", format!("A = {}1{}", many("f'{", 200_000), many("}'", 200_000)), false),
-        ("values in a text", format!("a = '{}'\nA = f'{}'", &long[..100_000], many("{a}", 200_000)), false),
-        ("a variable, often", format!("import os\nA = [{}]", many("os.environ['LARGE'],", 40_000)), false),
-        ("alternatives", format!("A = {}1", many("0 or ", 150_000)), true),
-        ("sums", format!("A = {}1", many("1+", 400_000)), true),
-    ] {
-        let large = "x".repeat(100_000);
-        let began = std::time::Instant::now();
-        let read = settings_of_python(&text, &|_| Some(large.clone()));
-        assert_eq!(read.is_ok(), is_read, "{about}: {:?}", read.err());
-        assert!(began.elapsed().as_secs() < 20, "{about} takes {:?}", began.elapsed());
-    }
-}
-
-proptest::proptest! {
-    #[test]
-    fn no_text_does_harm(text in "(?s)[a-z0-9'\"\\\\\\[\\](){}.,:=+*/ #\\n-]{0,200}|(?s).{0,80}") {
-        let _ = settings_of_python(&text, &variable);
-        let _ = settings_of_python(&format!("import os\nA = {text}"), &variable);
-        let _ = settings_of_python(&format!("A = f'{text}'"), &variable);
     }
 }

@@ -175,7 +175,7 @@ fn what_constants_grow_to_has_an_end() {
         let before = number - 1;
         text += &format!("a{number} = [a{before}, a{before}]\n");
     }
-    assert!(refused(&text).contains("constants are named for more than"));
+    assert!(refused(&text).contains("the values come to more than"));
     let long = format!("t = '{}'\nx = [{}]\n", "x".repeat(100_000), "t,".repeat(200));
     assert!(refused(&long).starts_with("line 2: "));
 }

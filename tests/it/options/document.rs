@@ -28,7 +28,7 @@ const HEAD: &str = "\
 Each option of Python's `rq` is tried with its program and with ours, on the same Redis from the same beginning, in
 ROWS command lines: what is printed, the exit code, what is left in Redis and in the working directory, but for times, ids and
 the like. What is the same is not listed here. What workers leave in Redis differs for the reasons of
-[differences.md](DIFFERENCES), which are not repeated. [cli.md](CLI) says what each option is for.
+[differencesMD](differencesMD), which are not repeated. [cliMD](cliMD) says what each option is for.
 
 Where Python's ends in a traceback, ours says a sentence.
 ";
@@ -49,7 +49,7 @@ fn text() -> String {
     let count: usize = tables.iter().map(|(_, rows)| rows.len()).sum();
     let text = HEAD.replace("ROWS", &count.to_string());
     // Not links of this file's, but of the document's.
-    let mut text = text.replace("(DIFFERENCES)", "(differences.md)").replace("(CLI)", "(cli.md)");
+    let mut text = text.replace("MD", ".md");
     let of_all = tables.iter().flat_map(|(_, rows)| rows).filter(|row| row.of_all.is_some());
     text.push_str("\n## All commands\n\n");
     table(&mut text, groups("", of_all));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::row::{Row, Told};
+use super::row::Row;
 use super::trial::pythons_help;
 
 /// An option of Python's.
@@ -46,9 +46,6 @@ pub(super) fn check(command: &str, rows: &[Row]) {
         }
     }
     assert!(missing.is_empty(), "rows of `rq {command}` are missing: {missing:#?}");
-    for row in rows.iter().filter(|row| row.difference.is_some_and(|difference| difference.why.is_empty())) {
-        panic!("{} has no reason: {:?}", row.line, row.difference.map(|difference| difference.ours as Told));
-    }
 }
 
 /// The options of a help, as click lays it out.

@@ -28,13 +28,13 @@ const HEAD: &str = "\
 Each option of Python's `rq` is tried with its program and with ours, on the same Redis from the same beginning, in
 ROWS command lines: what is printed, the exit code, what is left in Redis and in the working directory, but for times, ids and
 the like. What is the same is not listed here. What workers leave in Redis differs for the reasons of
-[differences.md](differences.md), which are not repeated. [cli.md](cli.md) says what each option is for.
+[differencesMD](differencesMD), which are not repeated. [cliMD](cliMD) says what each option is for.
 
 Where Python's ends in a traceback, ours says a sentence.
 ";
 
 /// What lines have only so that the command can run.
-const PLAIN: &[&str] = &[" RQ_TEST_APP=pieces ", " --job-id j ", " interop.add ", " --queue default bad "];
+const PLAIN: &[&str] = &[" RQ_TEST_APP=pieces ", " --job-id j ", " interop.add ", " -b -n w ", " crons.py "];
 
 /// What differs for one reason.
 struct Group {
@@ -47,7 +47,9 @@ struct Group {
 fn text() -> String {
     let tables: Vec<(&str, Vec<Row>)> = TABLES.iter().map(|table| (table.command, (table.rows)())).collect();
     let count: usize = tables.iter().map(|(_, rows)| rows.len()).sum();
-    let mut text = HEAD.replace("ROWS", &count.to_string());
+    let text = HEAD.replace("ROWS", &count.to_string());
+    // Not links of this file's, but of the document's.
+    let mut text = text.replace("MD", ".md");
     let of_all = tables.iter().flat_map(|(_, rows)| rows).filter(|row| row.of_all.is_some());
     text.push_str("\n## All commands\n\n");
     table(&mut text, groups("", of_all));
@@ -104,9 +106,15 @@ fn in_cell(told: Told) -> String {
 /// run.
 fn shown(command: &str, row: &Row) -> String {
     let line = row.of_all.clone().unwrap_or_else(|| {
-        let line = format!(" {} ", row.line.replacen(command, "", 1).trim());
-        PLAIN.iter().fold(line, |line, plain| line.replacen(plain, " ", 1))
+        let line = row.line.replacen(&format!("{command} "), "", 1);
+        PLAIN.iter().fold(format!(" {line} "), |line, plain| without(line, plain))
     });
     let line = line.replace("{url}", "URL").replace("{folder}", ".").replace('|', "\\|");
     format!("`{}`", line.trim())
+}
+
+/// The line without a part of it, unless nothing is left then.
+fn without(line: String, plain: &str) -> String {
+    let left = line.replacen(plain, " ", 1);
+    if left.trim().is_empty() { line } else { left }
 }

@@ -30,6 +30,8 @@ const BESIDE_JOBS: &[&str] = &[": cleaning registries for", ": cleaning group re
 const OURS_BEHIND: (&str, &str) = (", version <version>, ", " at once (");
 /// Behind these words are a process id, a version, a date, and the name of a scheduler.
 const BEFORE_ID: &[&str] = &["PID", "[PID", "pid", "with"];
+/// Of several workers each says it that finds the lock free, perhaps because another has left.
+const AS_OFTEN_AS_MAY_BE: &str = "Acquired scheduler lock for ";
 const PUNCTUATION: &[char] = &['.', ',', ':', ';', '(', ')', '[', ']', '\'', '"', '`'];
 const HEX_DIGITS: usize = 32;
 
@@ -48,6 +50,7 @@ impl Steady<'_> {
         let is_steady = |line: &&str| !BESIDE_JOBS.iter().any(|part| line.contains(part));
         let mut lines: Vec<&str> = text.lines().filter(is_steady).collect();
         lines.sort_unstable();
+        lines.dedup_by(|next, line| line.contains(AS_OFTEN_AS_MAY_BE) && next == line);
         lines.iter().map(|line| format!("{line}\n")).collect()
     }
 

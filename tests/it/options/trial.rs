@@ -88,8 +88,11 @@ impl Trial<'_> {
     }
 
     fn filled(&self, word: &str) -> String {
-        let folder = self.folder.path().to_str().expect("its name is ours");
-        word.replace("{url}", self.scratch.url()).replace("{folder}", folder)
+        word.replace("{url}", self.scratch.url()).replace("{folder}", self.folder())
+    }
+
+    fn folder(&self) -> &str {
+        self.folder.path().to_str().expect("its name is ours")
     }
 
     /// Ends a program that does not end by itself; with what it has in Redis while it runs.
@@ -147,7 +150,7 @@ impl Trial<'_> {
 
     /// All that is in Redis.
     fn left(&self) -> Outcome {
-        let mut dump = self.scratch.dump_json();
+        let mut dump = self.scratch.dump_json().replace(self.folder(), "{folder}");
         if let Some(scheduler) = self.scheduler() {
             dump = dump.replace(&scheduler, SCHEDULER);
         }

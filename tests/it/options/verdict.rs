@@ -97,11 +97,23 @@ fn short(places: &[&String]) -> String {
 fn differing(theirs: &Outcome, ours: &Outcome) -> BTreeSet<String> {
     let places = theirs.keys().chain(ours.keys()).collect::<BTreeSet<_>>().into_iter();
     let differ = |place: &&String| match (theirs.get(*place), ours.get(*place)) {
-        (Some(theirs), Some(ours)) => !theirs.agrees_with(ours),
+        (Some(theirs), Some(ours)) => !theirs.agrees_with(ours) && !are_near(theirs, ours),
         _ => true,
     };
     let is_known = |place: &String| ALWAYS.iter().any(|pattern| fits(pattern, place));
     places.filter(differ).filter(|place| !is_known(place)).cloned().collect()
+}
+
+/// Whether both are a long time to live, of which a busy machine may have spent more of one.
+fn are_near(theirs: &Fact, ours: &Fact) -> bool {
+    const LONG_S: i64 = 200;
+    const SPENT_S: i64 = 30;
+    match (theirs, ours) {
+        (Fact::Seconds(theirs), Fact::Seconds(ours)) => {
+            theirs.min(ours) > &LONG_S && (theirs - ours).abs() <= SPENT_S
+        }
+        _ => false,
+    }
 }
 
 fn untrue(who: &str, told: Told, outcome: &Outcome) -> Option<String> {

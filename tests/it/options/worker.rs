@@ -42,6 +42,7 @@ const SAME: &[&str] = &[
     "-b -n w --logging_level=ERROR",
     "-b -n w --log-format '%(levelname)s|%(name)s|%(message)s' --date-format %H",
     "-b -n w --log-format '%(asctime)s %(levelno)d %(message)s' --date-format %H",
+    "-b -n w --log-format ''",
     "-b -n w --date-format %H:%M:%S,",
     "-b -n w --results-ttl 5",
     "-b -n w --results-ttl 0",

@@ -48,6 +48,8 @@ impl Format {
         let probe = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
         jiff::fmt::strtime::format(date, &probe)
             .map_err(|error| format!("'{date}' is no format of a time: {error}"))?;
+        // An empty one is none, as in Python's logging.
+        let line = if line.is_empty() { LINE_OF_PYTHON } else { line };
         Ok(Format { pieces: pieces(line)?, date: date.to_owned(), has_milliseconds: false })
     }
 
@@ -137,11 +139,11 @@ mod tests {
                     literal("%"),
                 ],
             ),
-            ("", vec![]),
+            ("", vec![field(Field::Message, 0, false)]),
         ] {
             assert_eq!(Format::new(format, DATE_DEFAULT).map(|format| format.pieces), Ok(pieces), "{format}");
         }
-        for format in ["%", "%s", "%(message)", "%(thread)d", "%(message)9999s", "%(message"] {
+        for format in ["x", "%%", "%", "%s", "%(message)", "%(thread)d", "%(message)9999s", "%(message"] {
             assert!(Format::new(format, DATE_DEFAULT).is_err(), "{format}");
         }
         assert!(Format::new(LINE_DEFAULT, "%Y-%m-%d %H:%M:%S").is_ok());

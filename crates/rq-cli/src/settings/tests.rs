@@ -170,7 +170,7 @@ fn the_other_fields_are_taken_one_by_one() {
     );
     assert_eq!(all.executor_argument(), Some("--executor=thread".into()));
     let sentry = all.sentry();
-    assert_eq!((sentry.dsn.unwrap().0, sentry.debug.unwrap().0), ("https://k@h/1", "true"));
+    assert_eq!((sentry.dsn.unwrap().0, sentry.debug.unwrap().0), ("https://k@h/1", "True"));
     let (_, origin) = all.dict_config(&Supervisor::default()).unwrap().unwrap();
     assert_eq!(origin.to_string(), "settings.py, line 8");
     let environment = [

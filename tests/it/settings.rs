@@ -123,7 +123,20 @@ struct Case {
     name: Option<&'static str>,
 }
 
-const CASES: [Case; 8] = [
+const CASES: [Case; 9] = [
+    Case {
+        what: "a URL of the file's own pieces, beside the environment that it asks for them",
+        files: &[(
+            "settings.py",
+            "import os\nHOST = os.environ.get('REDIS_HOST', 'localhost')\nREDIS_URL = f'redis://{HOST}:{port}/2'\n\
+             REDIS_PORT = os.environ.get('REDIS_PORT', 6379)\nQUEUES = ['high']\n",
+        )],
+        args: &["-c", "settings"],
+        variables: &[("REDIS_HOST", "{host}"), ("REDIS_PORT", "tcp://10.0.0.1:6379")],
+        database: 2,
+        queues: "high",
+        name: None,
+    },
     Case {
         what: "a URL",
         files: &[("settings.py", "REDIS_URL = '{url}1'\nQUEUES = ['high', 'low']\nNAME = 'w'\n")],
@@ -224,7 +237,7 @@ fn a_file_is_to_our_worker_what_it_is_to_pythons() {
     }
 }
 
-/// What differs on purpose: Python's lets the file win over `REDIS_URL` and `REDIS_HOST`.
+/// What differs on purpose: Python's lets the file win over `REDIS_URL`.
 #[test]
 fn the_environment_wins_here_and_says_so() {
     let file = "REDIS_URL = '{url}1'\nQUEUES = ['high']\n";

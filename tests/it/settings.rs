@@ -123,7 +123,20 @@ struct Case {
     name: Option<&'static str>,
 }
 
-const CASES: [Case; 8] = [
+const CASES: [Case; 9] = [
+    Case {
+        what: "a URL of the file's own pieces, beside the environment that it asks for them",
+        files: &[(
+            "settings.py",
+            "import os\nHOST = os.environ.get('REDIS_HOST', 'localhost')\nREDIS_URL = f'redis://{HOST}:{port}/2'\n\
+             REDIS_PORT = os.environ.get('REDIS_PORT', 6379)\nQUEUES = ['high']\n",
+        )],
+        args: &["-c", "settings"],
+        variables: &[("REDIS_HOST", "{host}"), ("REDIS_PORT", "tcp://10.0.0.1:6379")],
+        database: 2,
+        queues: "high",
+        name: None,
+    },
     Case {
         what: "a URL",
         files: &[("settings.py", "REDIS_URL = '{url}1'\nQUEUES = ['high', 'low']\nNAME = 'w'\n")],
@@ -224,7 +237,7 @@ fn a_file_is_to_our_worker_what_it_is_to_pythons() {
     }
 }
 
-/// What differs on purpose: Python's lets the file win over `REDIS_URL` and `REDIS_HOST`.
+/// What differs on purpose: Python's lets the file win over `REDIS_URL`.
 #[test]
 fn the_environment_wins_here_and_says_so() {
     let file = "REDIS_URL = '{url}1'\nQUEUES = ['high']\n";
@@ -339,7 +352,26 @@ fn a_log_is_as_its_dict_config_says() {
     stage.write("settings.py", "\nDICT_CONFIG = {'version': 2}\n");
     for command in ["worker", "worker-pool"] {
         let said = stage.refused(&[command, "-c", "settings"], &[], 1);
-        assert!(said.starts_with("Error: settings.py, line 2: DICT_CONFIG cannot be used: "), "{said}");
+        assert!(said.starts_with("Error: settings.py, line 2: `version` of DICT_CONFIG must be 1"), "{said}");
+    }
+    // One that has the worker say nothing is told, as `config show` tells what a worker would refuse.
+    let silent = "DICT_CONFIG = {'version': 1, 'handlers': {'h': {'class': 'logging.StreamHandler'}}, 'root': {'handlers': ['h']}}\n\
+                  REDIS_URL = '{url}1'\n";
+    stage.write("settings.py", silent);
+    let mut worker = stage.ours(&["worker", "--burst", "-c", "settings"], &[]);
+    assert_eq!(worker.wait(LIMIT).code(), Some(0), "{}", worker.report());
+    let said = worker.text(Stream::Stderr);
+    assert!(
+        said.starts_with("Note: DICT_CONFIG of settings.py, line 1 leaves the logger rq.worker disabled"),
+        "{said}"
+    );
+    for (text, expected) in [
+        ("DICT_CONFIG = {'version': 2}\n", "`version` of DICT_CONFIG must be 1"),
+        ("EXECUTOR = 'nosuch'\n", "'nosuch'"),
+    ] {
+        stage.write("settings.py", text);
+        let said = stage.refused(&["config", "show", "-c", "settings"], &[], 1);
+        assert!(said.starts_with("Error: settings.py, line 1: ") && said.contains(expected), "{said}");
     }
 }
 
@@ -425,7 +457,7 @@ fn config_show_tells_who_says_what() {
     let text = "REDIS_URL = 'redis://:hush@file/1'\n\nQUEUES = ['high', 'low']\nSENTRY_DSN = 'https://hush@s.example/2'\n";
     let stage = Stage::new(&[("settings.py", text)]);
     let args = ["config", "show", "--origin", "-c", "settings"];
-    let variables = [("REDIS_URL", "redis://:hush@env/2"), ("RQ_KEY_PREFIX", "app")];
+    let variables = [("REDIS_URL", "redis://:hush@env/2"), ("RQ_KEY_PREFIX", "app"), ("REDIS_PORT", "7")];
     let shown = stage.ours(&args, &variables).succeed(LIMIT);
     let line = |name: &str| {
         let line = shown.lines().find(|line| line.split(' ').next() == Some(name));
@@ -440,7 +472,9 @@ fn config_show_tells_who_says_what() {
         "settings.py, line 1 (redis://:***@file:6379/1)",
     ];
     assert_eq!(line("REDIS_URL"), url);
-    assert_eq!(line("REDIS_HOST"), ["REDIS_HOST", "-", "-"]);
+    assert_eq!(line("REDIS_PORT"), ["REDIS_PORT", "unused", "REDIS_PORT (7)"]);
+    assert!(!shown.contains("REDIS_HOST") && !shown.contains("REDIS_SSL"), "{shown}");
+    assert!(shown.contains("\nFile: settings.py\n"), "{shown}");
     assert_eq!(line("QUEUES"), ["QUEUES", "high, low", "settings.py, line 3"]);
     assert_eq!(line("KEY_PREFIX"), ["KEY_PREFIX", "app", "RQ_KEY_PREFIX"]);
     assert_eq!(line("EXECUTOR"), ["EXECUTOR", "fork", "default"]);
@@ -465,6 +499,33 @@ fn config_show_tells_who_says_what() {
         }],
     });
     assert_eq!(*url, expected);
+    let value = |name: &str| &fields.iter().find(|field| field["name"] == name).unwrap()["value"];
+    assert_eq!(*value("QUEUES"), serde_json::json!(["high", "low"]));
+    assert_eq!(*value("REDIS_PORT"), serde_json::Value::Null);
+
+    stage.write(
+        "settings.py",
+        "EXECUTOR = 'fork'\nREDIS_PORT = 7\nDICT_CONFIG = {'version': 1, 'x': {'password': 'hush'}}\n",
+    );
+    let said = stage.refused(&["config", "show", "-c", "settings"], &[], 1);
+    assert!(said.contains("`x` of DICT_CONFIG"), "{said}");
+    let text = "EXECUTOR = 'fork'\nREDIS_PORT = 7\nDICT_CONFIG = {'version': 1, 'handlers': {'m': {'password': 'hush'}}}\n";
+    stage.write("settings.py", text);
+    let chosen = stage.ours(&[&args[..], &["-w", "thread"]].concat(), &[]).succeed(LIMIT);
+    let row = chosen.lines().find(|line| line.starts_with("EXECUTOR ")).unwrap_or_default();
+    let words: Vec<&str> = row.split_whitespace().collect();
+    assert_eq!(words, ["EXECUTOR", "thread", "-w", "settings.py,", "line", "1", "(fork)"]);
+    let json = stage.ours(&["config", "show", "--json", "-c", "settings"], &[]).succeed(LIMIT);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let fields = json["fields"].as_array().unwrap();
+    let value = |name: &str| &fields.iter().find(|field| field["name"] == name).unwrap()["value"];
+    assert_eq!((value("REDIS_PORT"), value("REDIS_SSL")), (&7.into(), &false.into()));
+    assert_eq!(
+        *value("DICT_CONFIG"),
+        serde_json::json!({"version": 1, "handlers": {"m": {"password": "***"}}})
+    );
+    let said = stage.refused(&["config", "show", "-w", "nosuch"], &[], 2);
+    assert!(said.contains("nosuch"), "{said}");
 
     let said = stage.refused(&["config"], &[], 2);
     assert!(said.ends_with("Error: Missing command: there is `rq config show`.\n"), "{said}");

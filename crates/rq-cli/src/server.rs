@@ -22,9 +22,9 @@ pub(crate) struct Shared {
     /// The Redis to use: redis://[user:password@]host[:port][/db], with TLS rediss://.., unix:///path?db=n or
     /// redis+sentinel://host,host/master[/db].
     ///
-    /// Without it: RQ_REDIS_URL, REDIS_URL, else REDIS_HOST, REDIS_PORT, REDIS_DB, REDIS_PASSWORD, REDIS_SSL and
-    /// REDIS_SSL_*, with REDIS_SENTINELS and REDIS_SENTINEL_MASTER in place of a host; else what --config says; else
-    /// redis://localhost:6379/0. `rq config show --origin` tells.
+    /// Without it: RQ_REDIS_URL, REDIS_URL, else that of --config; else REDIS_HOST, REDIS_PORT, REDIS_DB, REDIS_PASSWORD,
+    /// REDIS_SSL and REDIS_SSL_*, with REDIS_SENTINELS and REDIS_SENTINEL_MASTER in place of a host, each from the
+    /// environment, else from --config; else redis://localhost:6379/0. `rq config show --origin` tells.
     /// Others on this machine can read the arguments of programs: give passwords in the environment. All keys begin
     /// with `rq:`, or with what RQ_KEY_PREFIX says.
     #[arg(short, long)]

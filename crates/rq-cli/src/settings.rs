@@ -21,7 +21,7 @@ use self::field::Field;
 use self::origin::Origin;
 use self::redis::Redis;
 use self::table::{Said, Table};
-use crate::log::{Format, Logger, Plan};
+use crate::log::{DATE_DEFAULT, Format, LINE_DEFAULT, Logger, Plan};
 use crate::output::note;
 use crate::refusal::Refusal;
 use crate::server::Server;
@@ -128,12 +128,37 @@ impl Settings {
     ) -> Result<Plan, Refusal> {
         match self.dict_config(supervisor)? {
             None => Ok(Plan::default_of(level.unwrap_or(Level::INFO), format)),
-            Some((config, origin)) => Plan::from_dict_config(&config, logger, level, format)
-                .map_err(|reason| Refusal::Failed(format!("{origin}: DICT_CONFIG cannot be used: {reason}"))),
+            Some((config, origin)) => {
+                let refuse = |reason| Refusal::Failed(format!("{origin}: {reason}"));
+                let plan = Plan::from_dict_config(&config, logger, level, format.clone()).map_err(refuse)?;
+                // Whoever starts workers has said it for them.
+                if origin.is_file() {
+                    let remark = plan.remark(&config, logger, level, &format).map_err(refuse)?;
+                    remark
+                        .map(|remark| format!("DICT_CONFIG of {origin} {remark}"))
+                        .iter()
+                        .map(Text::line)
+                        .for_each(note);
+                }
+                Ok(plan)
+            }
         }
     }
 
-    fn dict_config_of_file(&self) -> Option<(&Value, &Origin)> {
+    /// That a worker can log as a file's DICT_CONFIG says.
+    pub(crate) fn check_log(&self) -> Result<(), Refusal> {
+        let Some((config, origin)) = self.dict_config_of_file() else { return Ok(()) };
+        let refuse = |reason| Refusal::Failed(format!("{origin}: {reason}"));
+        let format = Format::new(LINE_DEFAULT, DATE_DEFAULT).map_err(refuse)?;
+        Plan::from_dict_config(config, Logger::Worker, None, format).map(drop).map_err(refuse)
+    }
+
+    /// What whoever comes first says of the executor.
+    pub(crate) fn executor_word(&self) -> Option<(&str, &Origin)> {
+        self.table.first(Field::Executor).map(|said| (said.text(), &said.origin))
+    }
+
+    pub(crate) fn dict_config_of_file(&self) -> Option<(&Value, &Origin)> {
         match self.table.first(Field::DictConfig) {
             Some(Said { content: content::Content::Tree(value), origin }) => Some((value, origin)),
             _ => None,

@@ -1,13 +1,16 @@
 //! `rq config show`: which settings hold, and who says so (docs/cli.md §10.9).
 
-use rq_core::Shown;
+use rq_core::{Shown, Value};
 use serde::Serialize;
+use serde_json::Value as Json;
 
 use crate::app::App;
 use crate::output::print;
 use crate::refusal::Refusal;
-use crate::server::{PathUse, RunsNoJobs, Shared};
+use crate::sentry::SentryArgs;
+use crate::server::{PathUse, Shared};
 use crate::settings::Settings;
+use crate::settings::content::truth;
 use crate::settings::field::Field;
 use crate::settings::origin::Origin;
 use crate::settings::row::Row;
@@ -17,6 +20,13 @@ use crate::text::{Text, text};
 const SCHEMA: u32 = 1;
 /// What stands where there is nothing.
 const NOTHING: &str = "-";
+/// What stands where something is said that has no say.
+const UNUSED: &str = "unused";
+/// The command.
+const NAME: &str = "config show";
+/// Where a DICT_CONFIG may have secrets, by parts of keys, and what stands for them.
+const SECRETS: [&str; 5] = ["password", "credentials", "secret", "token", "dsn"];
+const SECRET: &str = "***";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,7 +43,8 @@ The object of --json, on one line:
   schema  1; it rises when a field changes its meaning
   file    the file that was read, or null
   redis   the Redis that they come to, without passwords
-  fields  of each its name; value, a text or null; origin: kind (flag, variable, file
+  fields  of each its name; value, a text, a number or a truth, of QUEUES a list, of
+          DICT_CONFIG an object, or null; origin: kind (flag, variable, file
           or default), name (the option, the variable, the file), line; null where
           the field has no say in which Redis it is; overridden: what else is said of
           it, each with its origin and its value
@@ -53,39 +64,50 @@ pub(crate) struct Args {
     /// Print a JSON object; origins are always in it.
     #[arg(long)]
     json: bool,
+    /// How `rq worker -w` would run jobs.
+    #[arg(short = 'w', long, alias = "worker-class", value_name = "NAME")]
+    executor: Option<String>,
     #[command(flatten)]
     shared: Shared,
-    #[command(flatten)]
-    runs_no_jobs: RunsNoJobs,
 }
 
 pub(crate) fn run(args: &Args, app: &App) -> Result<(), Refusal> {
     let settings = args.shared.settings(PathUse::Nothing)?;
     // As every other command would: what cannot be used is refused, and what does not count is remarked on.
     let server = settings.server()?;
-    let rows = rows(&settings, app)?;
+    settings.check_log()?;
+    SentryArgs::default().resolve(NAME, settings.sentry())?;
+    let rows = rows(&settings, args.executor.as_deref(), app)?;
     let text = match args.json {
         true => Text::json(&Shows::new(&settings, server.shown, &rows))?.ended(),
-        false => table(&server.shown, &rows, args.origin),
+        false => table(&settings, &server.shown, &rows, args.origin),
     };
     print(&text)
 }
 
-/// Of all fields; where nobody names an executor, it is the program's first.
-fn rows(settings: &Settings, app: &App) -> Result<Vec<Row>, Refusal> {
+/// Of all fields; `executor` is that of `-w`. Where nobody names one, it is the program's first.
+fn rows(settings: &Settings, executor: Option<&str>, app: &App) -> Result<Vec<Row>, Refusal> {
+    let executors = &app.pieces.executors;
     let mut rows = Row::all(settings, &settings.redis()?);
-    if let Ok(chosen) = app.pieces.executors.choose(None)
-        && let Some(row) = rows.iter_mut().find(|row| row.field == Field::Executor)
-    {
-        row.value.get_or_insert_with(|| chosen.executor.name.to_string());
+    let Some(row) = rows.iter_mut().find(|row| row.field == Field::Executor) else { return Ok(rows) };
+    if let Some(word) = executor.filter(|word| !word.is_empty()) {
+        executors.choose(Some(word)).map_err(|reason| Refusal::usage(NAME, reason))?;
+        let (value, origin) = (row.value.replace(word.to_owned()), row.origin.replace(Origin::Flag("-w")));
+        row.overridden.splice(0..0, origin.zip(value));
+    } else if let Some((word, origin)) = settings.executor_word() {
+        let refuse = |reason| Refusal::Failed(format!("{origin}: {reason}"));
+        executors.choose(Some(word)).map_err(refuse)?;
+    } else if let Ok(chosen) = executors.choose(None) {
+        row.value = Some(chosen.executor.name);
     }
     Ok(rows)
 }
 
-fn table(redis: &str, rows: &[Row], has_origins: bool) -> Text {
+fn table(settings: &Settings, redis: &str, rows: &[Row], has_origins: bool) -> Text {
     let mut lines: Vec<Vec<String>> =
         vec![["SETTING", "VALUE", "FROM", "OVERRIDES"].map(str::to_owned).into()];
-    lines.extend(rows.iter().map(cells));
+    // What nobody says, and has no default, is of no interest.
+    lines.extend(rows.iter().filter(|row| row.value.is_some() || !row.overridden.is_empty()).map(cells));
     if !has_origins {
         lines.iter_mut().for_each(|cells| cells.truncate(2));
     }
@@ -96,7 +118,11 @@ fn table(redis: &str, rows: &[Row], has_origins: bool) -> Text {
         let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
         Text::line(padded.collect::<Vec<_>>().join("  ").trim_end()).ended()
     };
-    lines.iter().map(line).fold(Text::default(), |text, line| text + line) + text!("Redis: {redis}").ended()
+    let file =
+        settings.file().map_or_else(|| "none".to_owned(), |path| Shown::name(path.display()).to_string());
+    lines.iter().map(line).fold(Text::default(), |text, line| text + line)
+        + text!("File: {file}").ended()
+        + text!("Redis: {redis}").ended()
 }
 
 /// What is shown of a field, each cell harmless.
@@ -104,8 +130,12 @@ fn cells(row: &Row) -> Vec<String> {
     let shown = |text: &str| Shown::name(text).to_string();
     let value = row.value.as_deref().map_or_else(|| NOTHING.to_owned(), shown);
     let origin = row.origin.as_ref().map_or_else(|| NOTHING.to_owned(), Origin::to_string);
-    let overridden = row.overridden.iter().map(|(origin, value)| format!("{origin} ({})", shown(value)));
-    vec![row.field.name().to_owned(), value, origin, overridden.collect::<Vec<_>>().join("; ")]
+    let others = row.overridden.iter().map(|(origin, value)| format!("{origin} ({})", shown(value)));
+    let (name, others) = (row.field.name().to_owned(), others.collect::<Vec<_>>().join("; "));
+    match row.origin {
+        Some(_) => vec![name, value, origin, others],
+        None => vec![name, UNUSED.to_owned(), others, String::new()],
+    }
 }
 
 /// The object of `--json`.
@@ -120,7 +150,7 @@ struct Shows {
 #[derive(Serialize)]
 struct FieldShows {
     name: &'static str,
-    value: Option<String>,
+    value: Json,
     origin: Option<OriginShows>,
     overridden: Vec<Overridden>,
 }
@@ -128,7 +158,7 @@ struct FieldShows {
 #[derive(Serialize)]
 struct Overridden {
     origin: OriginShows,
-    value: String,
+    value: Json,
 }
 
 #[derive(Serialize)]
@@ -142,9 +172,9 @@ impl Shows {
     fn new(settings: &Settings, redis: String, rows: &[Row]) -> Shows {
         let fields = rows.iter().map(|row| FieldShows {
             name: row.field.name(),
-            value: row.value.clone(),
+            value: whole(row, settings),
             origin: row.origin.as_ref().map(OriginShows::new),
-            overridden: row.overridden.iter().map(Overridden::new).collect(),
+            overridden: row.overridden.iter().map(|other| Overridden::new(row.field, other)).collect(),
         });
         let file = settings.file().map(|path| path.display().to_string());
         Shows { schema: SCHEMA, file, redis, fields: fields.collect() }
@@ -152,8 +182,55 @@ impl Shows {
 }
 
 impl Overridden {
-    fn new((origin, value): &(Origin, String)) -> Overridden {
-        Overridden { origin: OriginShows::new(origin), value: value.clone() }
+    fn new(field: Field, (origin, value): &(Origin, String)) -> Overridden {
+        Overridden { origin: OriginShows::new(origin), value: simple(field, value) }
+    }
+}
+
+/// The value of a row, as JSON has it.
+fn whole(row: &Row, settings: &Settings) -> Json {
+    match (row.field, &row.value) {
+        (_, None) => Json::Null,
+        (Field::Queues, Some(name)) => match settings.queues() {
+            Some(names) => names.into(),
+            None => vec![name.as_str()].into(),
+        },
+        (Field::DictConfig, Some(_)) => {
+            settings.dict_config_of_file().map_or(Json::Null, |(config, _)| tree(config))
+        }
+        (field, Some(text)) => simple(field, text),
+    }
+}
+
+/// A text, a number or a truth.
+fn simple(field: Field, text: &str) -> Json {
+    match field {
+        Field::RedisSsl | Field::SentryDebug => truth(text).map(Json::from),
+        Field::RedisPort | Field::RedisDb => text.parse::<u64>().ok().map(Json::from),
+        _ => None,
+    }
+    .unwrap_or_else(|| text.into())
+}
+
+/// A DICT_CONFIG without what its keys call a secret.
+fn tree(value: &Value) -> Json {
+    let key = |key: &Value| if let Value::Str(text) = key { text.clone() } else { key.repr() };
+    let is_secret = |key: &str| SECRETS.iter().any(|word| key.to_ascii_lowercase().contains(word));
+    match value {
+        Value::Null => Json::Null,
+        Value::Bool(truth) => (*truth).into(),
+        Value::Int(number) => (*number).into(),
+        Value::Float(number) => (*number).into(),
+        Value::Str(text) => text.as_str().into(),
+        Value::List(values) | Value::Tuple(values) => values.iter().map(tree).collect(),
+        Value::Dict(pairs) => {
+            let pair = |(word, value): &(Value, Value)| match key(word) {
+                word if is_secret(&word) => (word, SECRET.into()),
+                word => (word, tree(value)),
+            };
+            Json::Object(pairs.iter().map(pair).collect())
+        }
+        other => other.repr().into(),
     }
 }
 

@@ -1,7 +1,8 @@
 //! The plan that a `DICT_CONFIG` is: what Python's `logging.config.dictConfig` makes of it, as far as it is plain.
 //!
-//! Only what is in effect is looked at: the logger's own handlers and, while it propagates, those of its ancestors. So a
-//! configuration that has more for other parts of a program is fine.
+//! Only what is in effect is looked at closely: the logger's own handlers and, while it propagates, those of its ancestors,
+//! also where the logger itself is disabled. So a configuration that has more for other parts of a program is fine, but for
+//! names that are nowhere.
 
 mod handler;
 
@@ -9,7 +10,7 @@ use rq_core::{Shown, Value};
 use tracing::Level;
 
 use self::handler::Handlers;
-use super::format::Format;
+use super::format::{DATE_DEFAULT, Format, LINE_DEFAULT};
 use super::plan::{Plan, Sink, To, WARNING, number};
 
 /// The way on.
@@ -102,10 +103,10 @@ impl Plan {
         format: Format,
     ) -> Result<Plan, String> {
         let config = Config::new(config)?;
-        let Some(mut own) = config.own(logger)? else {
-            // Python disables loggers that were there before and are not configured.
-            return Ok(Plan { level: NOTSET, sinks: Vec::new() });
-        };
+        config.check_names()?;
+        let found = config.own(logger)?;
+        let is_disabled = found.is_none();
+        let mut own = found.unwrap_or_else(|| Node::new(logger.level()));
         let (rq, root) = (config.node(RQ, NOTSET)?.unwrap_or(Node::new(NOTSET)), config.root()?);
         let chain = [&own, &rq, &root];
         // RQ looks at all ancestors for a worker, and for a cron at those that it propagates to.
@@ -117,12 +118,50 @@ impl Plan {
             true => config.sinks(&handlers_of(chain))?,
             false => Sink::of_rq(format),
         };
+        if is_disabled {
+            // Python disables loggers that were there before and are not configured.
+            return Ok(Plan { level: NOTSET, sinks: Vec::new() });
+        }
         if let Some(level) = level.filter(|_| !is_handled || logger != Logger::Cron) {
             own.level = number(level);
         }
         let levels = [own.level, rq.level, root.level];
         let level = levels.into_iter().find(|level| *level != NOTSET).unwrap_or(NOTSET);
         Ok(Plan { level, sinks })
+    }
+
+    /// What is worth a remark where this is the plan of a `DICT_CONFIG`: that nothing is logged, or what of the arguments
+    /// has no effect. It goes on behind who has said the configuration.
+    pub(crate) fn remark(
+        &self,
+        config: &Value,
+        logger: Logger,
+        level: Option<Level>,
+        format: &Format,
+    ) -> Result<Option<String>, String> {
+        let config = Config::new(config)?;
+        let loggers = if logger == Logger::WorkerPool { vec![logger, Logger::Worker] } else { vec![logger] };
+        for logger in loggers {
+            if config.own(logger)?.is_none() {
+                return Ok(Some(format!(
+                    "leaves the logger {} disabled, as in Python, and nothing of it is logged: write \
+                     'disable_existing_loggers': False in it, or configure {} or rq",
+                    logger.name(),
+                    logger.name()
+                )));
+            }
+        }
+        let has_own_handlers = self.sinks.iter().all(|sink| sink.format != *format);
+        let is_default = Format::new(LINE_DEFAULT, DATE_DEFAULT)? == *format;
+        Ok(match (has_own_handlers, logger) {
+            (true, _) if !is_default => {
+                Some("says how lines look: --log-format and --date-format have no effect".to_owned())
+            }
+            (true, Logger::Cron) if level.is_some() => {
+                Some("says what is logged: --logging-level has no effect".to_owned())
+            }
+            _ => None,
+        })
     }
 }
 
@@ -175,6 +214,22 @@ impl<'a> Config<'a> {
             None if self.disables_others => Ok(None),
             None => Ok(Some(Node::new(logger.level()))),
         }
+    }
+
+    /// That handlers and formatters which are named are there, whoever names them: Python refuses the rest likewise.
+    fn check_names(&self) -> Result<(), String> {
+        self.handlers.check_formatters()?;
+        let named = self.loggers.iter().flat_map(|loggers| loggers.pairs.iter().map(|(_, logger)| logger));
+        let tables = named.filter_map(|logger| Dict::new("", logger).ok());
+        for logger in tables.chain(self.root.iter().map(|root| Dict { called: String::new(), ..*root })) {
+            let Some(Value::List(names) | Value::Tuple(names)) = logger.get("handlers") else { continue };
+            for name in names {
+                if let Value::Str(name) = name {
+                    self.handlers.named(name)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn is_named(&self, name: &str) -> bool {

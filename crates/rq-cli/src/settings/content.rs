@@ -21,6 +21,8 @@ pub(crate) enum Content {
     Texts(Vec<String>),
     /// DICT_CONFIG.
     Tree(Value),
+    /// What cannot be used, which matters where it counts: the words, and the end of a sentence.
+    Wrong { words: String, reason: String },
 }
 
 impl Content {
@@ -50,11 +52,23 @@ impl Content {
         Ok(Some(Content::Text(text)))
     }
 
+    /// [`checked`](Content::checked), but that what cannot be used and may not count is kept: a piece beside a URL is not
+    /// looked at in RQ.
+    pub(super) fn kept(field: Field, value: &Value) -> Result<Option<Content>, String> {
+        Content::checked(field, value).or_else(|reason| match field.is_of_place() {
+            true => {
+                let words = if let Value::Str(text) = value { text.clone() } else { value.repr() };
+                Ok(Some(Content::Wrong { words, reason }))
+            }
+            false => Err(reason),
+        })
+    }
+
     /// The text, where it is one.
     pub(crate) fn text(&self) -> Option<&str> {
         match self {
             Content::Text(text) => Some(text),
-            Content::Texts(_) | Content::Tree(_) => None,
+            Content::Texts(_) | Content::Tree(_) | Content::Wrong { .. } => None,
         }
     }
 
@@ -64,6 +78,7 @@ impl Content {
             Content::Text(text) => text,
             Content::Texts(texts) => return texts.join(", "),
             Content::Tree(_) => return "a dictionary".to_owned(),
+            Content::Wrong { words, .. } => words,
         };
         match field {
             Field::RedisUrl | Field::Sentinel => {

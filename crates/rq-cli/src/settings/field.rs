@@ -110,6 +110,11 @@ impl Field {
         Field::all().take_while(|field| *field != Queues)
     }
 
+    /// Those of them that count only where no URL does.
+    pub(super) fn is_of_place(self) -> bool {
+        self != RedisUrl && Field::of_redis().any(|field| field == self)
+    }
+
     /// What a name in a file stands for.
     pub(super) fn of_file(name: &str) -> Option<Field> {
         let described = ALL.iter().find(|described| described.is_in_files && described.name == name);

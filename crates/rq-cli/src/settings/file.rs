@@ -59,7 +59,7 @@ impl SettingsFile {
             };
             // As in Python, the last one counts.
             said.retain(|(known, _)| *known != field);
-            let content = Content::checked(field, &setting.value).map_err(|reason| {
+            let content = Content::kept(field, &setting.value).map_err(|reason| {
                 fault(Fault {
                     line: setting.line,
                     reason: format!("{} cannot be used: {reason}", setting.name),

@@ -7,7 +7,6 @@ use rq_core::{Codec, Value};
 use super::Settings;
 use super::field::Field;
 use super::sources::CONFIG_VARIABLE;
-use crate::log::{DATE_DEFAULT, Format, LINE_DEFAULT, Logger, Plan};
 use crate::refusal::Refusal;
 
 /// The DICT_CONFIG of whoever starts a worker, as JSON.
@@ -44,8 +43,7 @@ impl Handed {
             let refuse =
                 |reason: String| Refusal::Failed(format!("{origin}: DICT_CONFIG cannot be used: {reason}"));
             // Each worker would say it once more.
-            let format = Format::new(LINE_DEFAULT, DATE_DEFAULT).map_err(refuse)?;
-            Plan::from_dict_config(value, Logger::Worker, None, format).map_err(refuse)?;
+            settings.check_log()?;
             let json = Codec::Json.encode_value(value).map_err(|error| refuse(error.to_string()))?;
             if json.len() > LOG_BYTES_MAX {
                 return Err(refuse(format!("it is longer than {LOG_BYTES_MAX} bytes")));

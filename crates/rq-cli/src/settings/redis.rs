@@ -32,44 +32,41 @@ pub(crate) struct Redis {
 }
 
 impl Redis {
-    /// The one that all that is said comes to. The error is a sentence.
+    /// The one that all that is said comes to: of each field what has precedence, then as RQ does a URL, else sentinels, else
+    /// pieces. The error is a sentence.
     pub(super) fn decide(table: &Table) -> Result<Redis, String> {
-        let of = |field| table.first(field);
-        if let Some(url) = of(Field::RedisUrl).filter(|said| !said.origin.is_file()) {
-            return Ok(Redis::whole(Field::RedisUrl, url));
+        if let Some(url) = table.first(Field::RedisUrl) {
+            return Redis::whole(Field::RedisUrl, url);
         }
-        let is_environments = |field| of(field).is_some_and(|said: &Said| said.origin.is_variable());
-        if !is_environments(Field::RedisHost) && !is_environments(Field::RedisSentinels) {
-            for field in [Field::RedisUrl, Field::Sentinel] {
-                if let Some(said) = of(field) {
-                    return Ok(Redis::whole(field, said));
-                }
-            }
+        match (table.first(Field::RedisSentinels), table.first(Field::Sentinel)) {
+            // The environment's, which comes before a file's.
+            (Some(_), _) | (None, None) => Redis::of_parts(table),
+            (None, Some(sentinel)) => Redis::whole(Field::Sentinel, sentinel),
         }
-        Redis::of_parts(table)
     }
 
-    fn whole(field: Field, said: &Said) -> Redis {
-        Redis { url: said.text().to_owned(), fields: vec![field] }
+    fn whole(field: Field, said: &Said) -> Result<Redis, String> {
+        said.check(field)?;
+        Ok(Redis { url: said.text().to_owned(), fields: vec![field] })
     }
 
     fn of_parts(table: &Table) -> Result<Redis, String> {
         let mut parts = Parts { table, fields: Vec::new() };
         let s = if parts.truth(Field::RedisSsl)? { "s" } else { "" };
         let login =
-            parts.given(Field::RedisPassword).map(|password| format!(":{}@", percent_encoded(password)));
+            parts.given(Field::RedisPassword)?.map(|password| format!(":{}@", percent_encoded(password)));
         let login = login.unwrap_or_default();
-        let db = parts.text(Field::RedisDb, "0").to_owned();
-        let mut query = if s.is_empty() { Vec::new() } else { parts.parameters(&TLS_SETTINGS) };
-        let place = match parts.given(Field::RedisSentinels) {
+        let db = parts.text(Field::RedisDb, "0")?.to_owned();
+        let mut query = if s.is_empty() { Vec::new() } else { parts.parameters(&TLS_SETTINGS)? };
+        let place = match parts.given(Field::RedisSentinels)? {
             Some(sentinels) => {
                 let sentinels: String = sentinels.split_whitespace().collect();
-                query.extend(parts.parameters(&SENTINEL_SETTINGS));
-                let master = percent_encoded(parts.text(Field::RedisSentinelMaster, MASTER_DEFAULT));
+                query.extend(parts.parameters(&SENTINEL_SETTINGS)?);
+                let master = percent_encoded(parts.text(Field::RedisSentinelMaster, MASTER_DEFAULT)?);
                 format!("redis{s}+sentinel://{login}{sentinels}/{master}/{db}")
             }
             None => {
-                let host = parts.text(Field::RedisHost, "localhost").to_owned();
+                let host = parts.text(Field::RedisHost, "localhost")?.to_owned();
                 // An IPv6 address has colons of its own, so a URL has it in brackets.
                 let host =
                     if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host };
@@ -97,45 +94,58 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    fn said(&mut self, field: Field) -> Option<&'a Said> {
+    fn said(&mut self, field: Field) -> Result<Option<&'a Said>, String> {
         self.fields.push(field);
-        self.table.first(field)
+        let said = self.table.first(field);
+        said.map_or(Ok(()), |said| said.check(field))?;
+        Ok(said)
     }
 
-    fn given(&mut self, field: Field) -> Option<&'a str> {
-        self.said(field).map(Said::text)
+    fn given(&mut self, field: Field) -> Result<Option<&'a str>, String> {
+        Ok(self.said(field)?.map(Said::text))
     }
 
-    fn text(&mut self, field: Field, default: &'static str) -> &'a str {
-        self.given(field).unwrap_or(default)
+    fn text(&mut self, field: Field, default: &'static str) -> Result<&'a str, String> {
+        Ok(self.given(field)?.unwrap_or(default))
     }
 
     fn truth(&mut self, field: Field) -> Result<bool, String> {
-        let text = self.text(field, "");
+        let text = self.text(field, "")?;
         // RQ's sentence.
         truth(text).ok_or_else(|| format!("{} is a boolean and must be \"True\" or \"False\".", field.name()))
     }
 
     fn port(&mut self) -> Result<u16, String> {
-        let Some(said) = self.said(Field::RedisPort) else { return Ok(6379) };
+        let Some(said) = self.said(Field::RedisPort)? else { return Ok(6379) };
         let text = said.text();
-        text.trim().parse().map_err(|_| match text.starts_with("tcp://") {
-            true => format!(
-                "{} is {}, which is no port: Kubernetes gives pods such a variable where a service is called redis. Set \
-                 RQ_REDIS_URL or REDIS_PORT for this container, or enableServiceLinks: false for its pod.",
-                said.origin,
-                Shown::name(text)
-            ),
+        text.trim().parse().map_err(|_| match is_of_kubernetes(text) {
+            true => of_kubernetes(&said.origin.to_string(), text),
             false => format!("{} is {}, and must be a number up to 65535.", said.origin, Shown::name(text)),
         })
     }
 
-    fn parameters(&mut self, settings: &[(Field, &str)]) -> Vec<String> {
-        let given = settings.iter().filter_map(|(field, parameter)| {
-            self.given(*field).map(|value| format!("{parameter}={}", percent_encoded(value)))
-        });
-        given.collect()
+    fn parameters(&mut self, settings: &[(Field, &str)]) -> Result<Vec<String>, String> {
+        let mut parameters = Vec::new();
+        for (field, parameter) in settings {
+            let given = self.given(*field)?;
+            parameters.extend(given.map(|value| format!("{parameter}={}", percent_encoded(value))));
+        }
+        Ok(parameters)
     }
+}
+
+/// Whether this stands in REDIS_PORT because a service is called `redis`.
+pub(super) fn is_of_kubernetes(port: &str) -> bool {
+    port.starts_with("tcp://")
+}
+
+/// What is said of such a port, where it counts.
+pub(super) fn of_kubernetes(called: &str, port: &str) -> String {
+    format!(
+        "{called} is {}, which is no port: Kubernetes gives pods such a variable where a service is called redis. Set \
+         RQ_REDIS_URL or REDIS_PORT for this container, or enableServiceLinks: false for its pod.",
+        Shown::name(port)
+    )
 }
 
 /// As a URL has it: it may hold what means something there, such as `@` or `/`.
@@ -152,8 +162,58 @@ fn place(url: &str) -> Option<String> {
     (place != "***").then(|| format!("{scheme}://{place}"))
 }
 
-/// What is said where the environment overrides a Redis that a file names: RQ would use that one.
+/// The hosts of a URL, without ports.
+fn hosts(url: &str) -> Option<Vec<String>> {
+    let place = place(url)?;
+    let (_, place) = place.split_once("://")?;
+    let hosts = place.split('/').next()?.split(',');
+    let name = |host: &str| match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => name.to_ascii_lowercase(),
+        _ => host.to_ascii_lowercase(),
+    };
+    let mut hosts: Vec<String> = hosts.map(name).collect();
+    hosts.sort();
+    Some(hosts)
+}
+
+/// A URL without secrets.
+fn shown(url: &str) -> String {
+    RedisUrl::parse(url).map_or_else(|_| "***".to_owned(), |url| url.to_string())
+}
+
+/// What is said where the environment and a file name two places.
 pub(super) fn remark(table: &Table, redis: &Redis) -> Option<String> {
+    overridden_file(table, redis).or_else(|| unused_environment(table, redis))
+}
+
+/// Where the file's word is whole, and the environment has but pieces: another host among these is a surprise.
+fn unused_environment(table: &Table, redis: &Redis) -> Option<String> {
+    let [field] = redis.fields.as_slice() else { return None };
+    let counts = table.first(*field).filter(|said| said.origin.is_file())?;
+    let of_environment = |field: &Field| table.first(*field).filter(|said| said.origin.is_variable());
+    let unused = [Field::RedisSentinels, Field::RedisHost].iter().find_map(of_environment)?;
+    let (origin, place) = (&unused.origin, unused.text());
+    let theirs: String = place.split_whitespace().collect();
+    let url = match unused.origin == Origin::Variable(Field::RedisSentinels.name()) {
+        true => format!("redis+sentinel://{theirs}/{MASTER_DEFAULT}"),
+        false if theirs.contains(':') && !theirs.starts_with('[') => format!("redis://[{theirs}]"),
+        false => format!("redis://{theirs}"),
+    };
+    match (hosts(&redis.url), hosts(&url)) {
+        (Some(ours), Some(theirs)) if ours == theirs => None,
+        _ => Some(format!(
+            "{} of {} names the Redis, {}; {origin} of the environment, {}, does not count beside it: RQ_REDIS_URL and \
+             REDIS_URL would",
+            field.name(),
+            counts.origin,
+            shown(&redis.url),
+            Shown::name(place)
+        )),
+    }
+}
+
+/// Where the environment overrides a Redis that a file names: RQ would use that one.
+fn overridden_file(table: &Table, redis: &Redis) -> Option<String> {
     let origins: Vec<&Origin> =
         redis.fields.iter().filter_map(|field| Some(&table.first(*field)?.origin)).collect();
     let variables: Vec<String> =
@@ -165,7 +225,6 @@ pub(super) fn remark(table: &Table, redis: &Redis) -> Option<String> {
     if variables.is_empty() || other.is_where(redis) {
         return None;
     }
-    let shown = |url: &str| RedisUrl::parse(url).map_or_else(|_| "***".to_owned(), |url| url.to_string());
     // That one comes first in Python, too.
     let is_pythons = line.is_python() && !variables.iter().any(|name| name == "RQ_REDIS_URL");
     let python = if is_pythons { ", which Python's rq would use" } else { "" };

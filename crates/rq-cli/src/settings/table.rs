@@ -4,6 +4,7 @@ use super::content::Content;
 use super::field::Field;
 use super::file::SettingsFile;
 use super::origin::Origin;
+use super::redis;
 
 /// What one says of a field.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +17,16 @@ impl Said {
     /// The text; empty where it is none.
     pub(crate) fn text(&self) -> &str {
         self.content.text().unwrap_or_default()
+    }
+
+    /// That it can be used for the field, now that it counts. The error is a sentence.
+    pub(super) fn check(&self, field: Field) -> Result<(), String> {
+        let Content::Wrong { words, reason } = &self.content else { return Ok(()) };
+        let called = format!("{}: {}", self.origin, field.name());
+        Err(match field == Field::RedisPort && redis::is_of_kubernetes(words) {
+            true => redis::of_kubernetes(&called, words),
+            false => format!("{called} cannot be used: {reason}"),
+        })
     }
 }
 

@@ -13,7 +13,7 @@ use crate::settings::row::Row;
 fn file(name: &str, settings: &[(Field, Value)]) -> SettingsFile {
     let path = PathBuf::from(name);
     let said = settings.iter().enumerate().filter_map(|(at, (field, value))| {
-        let content = Content::checked(*field, value).unwrap()?;
+        let content = Content::kept(*field, value).unwrap()?;
         Some((*field, Said { content, origin: Origin::File { path: path.clone(), line: at + 1 } }))
     });
     SettingsFile { said: said.collect(), path: path.clone() }
@@ -71,7 +71,7 @@ fn without_a_file_the_first_that_names_a_redis_counts() {
 }
 
 #[test]
-fn a_file_counts_where_neither_options_nor_the_environment_name_a_place() {
+fn a_url_counts_before_sentinels_and_these_before_pieces_whoever_says_them() {
     let url = (Field::RedisUrl, text("redis://file/1"));
     let host = (Field::RedisHost, text("file-host"));
     let sentinel = (Field::Sentinel, Value::Dict(Vec::new()));
@@ -80,11 +80,14 @@ fn a_file_counts_where_neither_options_nor_the_environment_name_a_place() {
     check(Some("redis://a"), &[], &all, "redis://a");
     check(None, &[("RQ_REDIS_URL", "redis://b")], &all, "redis://b");
     check(None, &[("REDIS_URL", "redis://b")], &all, "redis://b");
-    check(None, &[("REDIS_HOST", "c")], &all, "redis://c:6379/0");
-    check(None, &[("REDIS_SENTINELS", "c")], &all, "redis+sentinel://c/mymaster/0");
-    // These name no place.
+    check(None, &[("REDIS_HOST", "c")], &all, "redis://file/1");
+    check(None, &[("REDIS_SENTINELS", "c")], &all, "redis://file/1");
     check(None, &[("REDIS_DB", "3"), ("REDIS_PASSWORD", "p")], &all, "redis://file/1");
-    check(None, &[], &[sentinel, host.clone()], "redis+sentinel://localhost:26379/mymaster");
+    let without = [sentinel, host.clone()];
+    check(None, &[], &without, "redis+sentinel://localhost:26379/mymaster");
+    check(None, &[("REDIS_HOST", "c")], &without, "redis+sentinel://localhost:26379/mymaster");
+    check(None, &[("REDIS_SENTINELS", "c")], &without, "redis+sentinel://c/mymaster/0");
+    check(None, &[("REDIS_HOST", "c")], &without[1..], "redis://c:6379/0");
     check(None, &[], &[(Field::RedisUrl, Value::Null), host], "redis://file-host:6379/0");
 }
 
@@ -116,6 +119,25 @@ fn what_kubernetes_injects_is_no_port() {
             "{told}"
         );
     }
+    // So it is where the file has asked for it.
+    let asked = (Field::RedisPort, text("tcp://10.0.0.1:6379"));
+    let url = (Field::RedisUrl, text("redis://file/1"));
+    check(None, &[], &[url.clone(), asked.clone()], "redis://file/1");
+    check(None, &[("REDIS_PORT", "7")], &[asked.clone()], "redis://localhost:7/0");
+    let of_file = |field, value| settings(None, &[], &[(field, value)]).redis().unwrap_err();
+    let Refusal::Failed(told) = of_file(asked.0, asked.1) else { panic!("it is another refusal") };
+    let expected =
+        "settings.py, line 1: REDIS_PORT is tcp://10.0.0.1:6379, which is no port: Kubernetes gives pods";
+    assert!(told.starts_with(expected), "{told}");
+    // Other pieces, too, are looked at where they count.
+    let wrong = (Field::RedisDb, text("x"));
+    check(None, &[], &[url.clone(), wrong.clone()], "redis://file/1");
+    check(None, &[], &[url, (Field::Sentinel, text("x"))], "redis://file/1");
+    let Refusal::Failed(told) = of_file(wrong.0, wrong.1) else { panic!("it is another refusal") };
+    assert!(
+        told.starts_with("settings.py, line 1: REDIS_DB cannot be used: it must be a whole number"),
+        "{told}"
+    );
     let refused = |environment: &[(&str, &str)]| settings(None, environment, &[]).redis().unwrap_err();
     let port = Refusal::Failed("REDIS_PORT is x, and must be a number up to 65535.".to_owned());
     assert_eq!(refused(&[("REDIS_PORT", "x")]), port);
@@ -140,6 +162,18 @@ fn who_comes_from_python_is_told_of_another_redis() {
     let remark = "RQ_REDIS_URL of the environment names the Redis, redis://env:6379/0; settings.py, line 1 names another \
                   one, redis://:***@file:6379/1";
     assert_eq!(told(None, &[("RQ_REDIS_URL", "redis://env")], &url), [remark]);
+    // A file's URL is used whole.
+    let remark = "REDIS_URL of settings.py, line 1 names the Redis, redis://:***@file:6379/1; REDIS_HOST of the \
+                  environment, env, does not count beside it: RQ_REDIS_URL and REDIS_URL would";
+    assert_eq!(told(None, &[("REDIS_HOST", "env"), ("REDIS_PORT", "tcp://h:1")], &url), [remark]);
+    assert!(told(None, &[("REDIS_HOST", "File"), ("REDIS_PORT", "7"), ("REDIS_DB", "3")], &url).is_empty());
+    assert!(told(None, &[("REDIS_PORT", "7"), ("REDIS_PASSWORD", "p")], &url).is_empty());
+    assert_eq!(told(None, &[("REDIS_SENTINELS", "file:1, b")], &url).len(), 1);
+    let sentinels = [(Field::RedisUrl, text("redis+sentinel://b:2,a:1/m/0"))];
+    assert!(told(None, &[("REDIS_SENTINELS", "a, b")], &sentinels).is_empty());
+    let own = [(Field::Sentinel, Value::Dict(Vec::new()))];
+    assert_eq!(told(None, &[("REDIS_HOST", "env")], &own).len(), 1);
+    assert!(told(None, &[("REDIS_HOST", "localhost")], &own).is_empty());
     // The same place, an option, a file that names none.
     assert!(told(None, &[("REDIS_URL", "redis://:p@file:6379/1")], &url).is_empty());
     assert!(told(Some("redis://a"), &[("REDIS_URL", "redis://env")], &url).is_empty());

@@ -30,11 +30,7 @@ pub(super) struct Handlers<'a> {
 impl Handlers<'_> {
     /// What a handler is here; `None` where it writes nowhere.
     pub(super) fn sink(&self, name: &str) -> Result<Option<Sink>, String> {
-        let handler = self.handlers.as_ref().map(|handlers| handlers.dict(name)).transpose()?.flatten();
-        let handler = handler.ok_or_else(|| {
-            let name = rq_core::Shown::name(name);
-            format!("DICT_CONFIG names a handler `{name}`, which its `handlers` have not: write it there")
-        })?;
+        let handler = self.named(name)?;
         if handler.get("()").is_some() {
             return Err(handler.refused("()", "factories are not called"));
         }
@@ -64,14 +60,39 @@ impl Handlers<'_> {
         Ok(Some(Sink { from, ..Sink::all(to, self.format(&handler)?) }))
     }
 
+    /// The handler of this name.
+    pub(super) fn named(&self, name: &str) -> Result<Dict<'_>, String> {
+        let handler = self.handlers.as_ref().map(|handlers| handlers.dict(name)).transpose()?.flatten();
+        handler.ok_or_else(|| {
+            let name = rq_core::Shown::name(name);
+            format!("DICT_CONFIG names a handler `{name}`, which its `handlers` have not: write it there")
+        })
+    }
+
+    /// That all handlers which are tables name formatters that are there.
+    pub(super) fn check_formatters(&self) -> Result<(), String> {
+        let Some(handlers) = &self.handlers else { return Ok(()) };
+        for name in handlers.keys() {
+            let Ok(Some(handler)) = handlers.dict(name) else { continue };
+            let Some(Value::Str(formatter)) = handler.get("formatter") else { continue };
+            if !formatter.is_empty() && !formatter.starts_with("cfg://") {
+                self.formatter(&handler, formatter)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn formatter(&self, handler: &Dict<'_>, name: &str) -> Result<Dict<'_>, String> {
+        let formatter =
+            self.formatters.as_ref().map(|formatters| formatters.dict(name)).transpose()?.flatten();
+        formatter.ok_or_else(|| handler.refused("formatter", "there is none of this name in `formatters`"))
+    }
+
     fn format(&self, handler: &Dict<'_>) -> Result<Format, String> {
         let Some(name) = handler.text("formatter")?.filter(|name| !name.is_empty()) else {
             return Format::of_python(None, None);
         };
-        let formatter =
-            self.formatters.as_ref().map(|formatters| formatters.dict(name)).transpose()?.flatten();
-        let formatter = formatter
-            .ok_or_else(|| handler.refused("formatter", "there is none of this name in `formatters`"))?;
+        let formatter = self.formatter(handler, name)?;
         if formatter.get("()").is_some() {
             return Err(formatter.refused("()", "factories are not called"));
         }

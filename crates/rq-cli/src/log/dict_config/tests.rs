@@ -190,6 +190,63 @@ fn what_is_not_carried_out_is_told_with_its_key() {
 }
 
 #[test]
+fn what_is_silent_is_looked_at_and_told() {
+    let silent = |more: &str| format!(r#"{{"version": 1, "root": {{"handlers": ["h"]}}, {more}}}"#);
+    for (more, says) in [
+        (r#""handlers": {"h": {"()": "app.H"}}"#, "factories are not called"),
+        (r#""handlers": {"h": {"class": "app.H"}}"#, "`class` of `h`"),
+        (r#""handlers": {"h": {"class": "logging.NullHandler", "formatter": "no"}}"#, "`formatter` of `h`"),
+        (r#""handlers": {}"#, "a handler `h`"),
+        (
+            r#""handlers": {"h": {"class": "logging.NullHandler"}, "x": {"()": "app.X", "formatter": "no"}}"#,
+            "`formatter` of `x` of `handlers` of DICT_CONFIG cannot be used",
+        ),
+        (
+            r#""handlers": {"h": {"class": "logging.NullHandler"}}, "loggers": {"app": {"handlers": ["x"]}}"#,
+            "a handler `x`",
+        ),
+    ] {
+        let reason = plan(&silent(more), Logger::Worker, None).unwrap_err();
+        assert!(reason.contains(says) && reason.matches("cannot be used").count() < 2, "{more}: {reason}");
+    }
+    let own = Format::new("%(message)s", DATE_DEFAULT).unwrap();
+    let rqs = Format::new(LINE_DEFAULT, DATE_DEFAULT).unwrap();
+    let handlers = r#""handlers": {"h": {"class": "logging.StreamHandler"}}"#;
+    for (config, logger, format, level, says) in [
+        (silent(handlers), Logger::Worker, &rqs, None, Some("'disable_existing_loggers': False")),
+        (silent(&format!(r#"{handlers}, "loggers": {{"rq": {{}}}}"#)), Logger::Worker, &rqs, None, None),
+        (
+            silent(&format!(r#"{handlers}, "loggers": {{"rq.worker_pool": {{}}}}"#)),
+            Logger::WorkerPool,
+            &rqs,
+            None,
+            Some("leaves the logger rq.worker disabled"),
+        ),
+        (
+            silent(&format!(r#"{handlers}, "disable_existing_loggers": false"#)),
+            Logger::Worker,
+            &own,
+            Some(Level::DEBUG),
+            Some("--log-format and --date-format have no effect"),
+        ),
+        (
+            silent(&format!(r#"{handlers}, "disable_existing_loggers": false"#)),
+            Logger::Cron,
+            &rqs,
+            Some(Level::DEBUG),
+            Some("--logging-level has no effect"),
+        ),
+        (r#"{"version": 1, "disable_existing_loggers": false}"#.to_owned(), Logger::Worker, &own, None, None),
+    ] {
+        let value = Codec::Json.decode_value(config.as_bytes()).unwrap();
+        let plan = Plan::from_dict_config(&value, logger, level, format.clone()).unwrap();
+        let remark = plan.remark(&value, logger, level, format).unwrap();
+        assert_eq!(remark.is_some(), says.is_some(), "{config}: {remark:?}");
+        assert!(remark.is_none_or(|remark| remark.contains(says.unwrap())), "{config}");
+    }
+}
+
+#[test]
 fn a_watched_file_is_followed() {
     let folder = Folder::new("watched");
     let (path, moved) = (folder.0.join("w.log"), folder.0.join("w.log.1"));

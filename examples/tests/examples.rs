@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use rq_tests::{Child, PrivateRedis};
+use rq_tests::{Child, PrivateRedis, Stream};
 
 /// How long an example may take on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -47,6 +47,46 @@ fn what_fails_within_a_transaction_was_never_there() {
     let expected = "wages: committed\nfails: rolled back\nrent: committed\npanics: rolled back\n\
                     ada has 60\nbank has -100\nbob has 40\n";
     assert_eq!(printed(env!("CARGO_BIN_EXE_middleware_transaction")), expected);
+}
+
+#[test]
+fn a_command_line_names_pieces() {
+    let redis = PrivateRedis::start(&[]);
+    let spawn = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pieces"));
+        Child::spawn(command.args(arguments).env("RQ_REDIS_URL", redis.url()))
+    };
+    // The queue class gives each job a second. The first of those that sleep ends within twice that, and the second does not.
+    for [id, function, argument] in [
+        ["even", "app.halve", ":6"],
+        ["odd", "app.halve", ":7"],
+        ["late", "app.sleep", ":1300"],
+        ["too-late", "app.sleep", ":60000"],
+    ] {
+        let class = "--queue-class=app.queues.Urgent";
+        spawn(&["enqueue", class, "--job-id", id, function, argument]).succeed(LIMIT);
+    }
+    let pieces = [
+        "--exception-handler=app.handlers.report",
+        "--death-penalty=app.penalties.Twice",
+        "--job-class=app.jobs.AuditedJob",
+    ];
+    let mut worker = spawn(&[&["worker", "--burst"], &pieces[..]].concat());
+    assert!(worker.wait(LIMIT).success(), "{}", worker.report());
+    let told = worker.text(Stream::Stderr);
+    let is_of_a_piece = |line: &&str| line.starts_with("audited: ") || line.starts_with("reported: ");
+    let told: Vec<&str> = told.lines().filter(is_of_a_piece).collect();
+    let expected = [
+        "audited: even went well",
+        "audited: odd failed",
+        "reported: odd ended by Error",
+        "audited: late went well",
+        "audited: too-late failed",
+        "reported: too-late ended by JobTimeoutException",
+    ];
+    assert_eq!(told, expected, "{}", worker.report());
+    let log = worker.text(Stream::Stdout);
+    assert!(log.contains(": time limits are decided by app.penalties.Twice"), "{log}");
 }
 
 #[test]

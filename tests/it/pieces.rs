@@ -31,8 +31,10 @@ fn told_of_failure(command: &str, arguments: &[&str], expected: &[&str]) {
     let scratch = Scratch::new();
     let call = Call::<()>::to("interop.fail").job_id("j");
     scratch.queue("default").enqueue(call).unwrap();
-    let (code, _, stderr) = app(&scratch).outcome(&[&[command, "--burst"], arguments].concat());
+    let (code, stdout, stderr) = app(&scratch).outcome(&[&[command, "--burst"], arguments].concat());
     assert_eq!((code, scratch.status("j").as_str()), (Some(0), "failed"), "{stderr}");
+    let are_named = arguments.iter().any(|argument| argument.starts_with("--"));
+    assert_eq!(stdout.matches(": jobs run with ").count(), usize::from(are_named), "{stdout}");
     assert_eq!(said(&stderr), expected, "{command} {arguments:?}: {stderr}");
 }
 
@@ -177,6 +179,24 @@ fn what_is_not_registered_is_refused_and_the_way_on_named() {
         &["worker", "--death-penalty", "wall"],
         None,
         "'--death-penalty': this program has no death penalty 'wall'. It has: cpu.",
+    );
+    check(
+        "pieces",
+        &["worker", "-w", "audited"],
+        None,
+        "'-w': 'audited' is registered as a job class in this program: --job-class audited.",
+    );
+    check(
+        "pieces",
+        &["worker", "--job-class", "kept"],
+        None,
+        "'--job-class': 'kept' is registered as an executor in this program: -w kept.",
+    );
+    check(
+        "pieces",
+        &["worker", "--exception-handler", "report,app.handlers.page"],
+        None,
+        "'--exception-handler': 'report,app.handlers.page' is taken for one name: give the option once for each,",
     );
     check("pieces", &["worker", "-j", "my.Job"], None, "'--job-class': 'my.Job' is not loaded");
     check(

@@ -39,6 +39,11 @@ impl Called {
         &self.name
     }
 
+    /// What examples have in the place of `rq`, where it is another name. A link of RQ's has not all commands.
+    pub(crate) fn name_in_examples(&self) -> Option<&str> {
+        (self.command.is_none() && self.name != NAME_DEFAULT).then_some(&self.name)
+    }
+
     /// A command of it, as people write it.
     pub(crate) fn command(&self, command: &str) -> String {
         match self.command.and_then(|own| command.strip_prefix(own)) {

@@ -12,6 +12,7 @@ use crate::paint::{Colour, Paint};
 use crate::refusal::Refusal;
 use crate::rqs_worker::RqsWorker;
 use crate::text::{Text, text};
+use crate::told::Told;
 
 /// Middleware with its name.
 pub(crate) type NamedMiddleware = (String, Arc<dyn JobMiddleware>);
@@ -80,6 +81,10 @@ impl Chosen {
 
     /// Gives a worker what was chosen for it, and yields what prepares it.
     pub(crate) fn complete(self, program: &mut Program, options: &mut Options) -> Prepare {
+        let lines = self.lines(program);
+        if !lines.is_empty() {
+            program.observers.push(Arc::new(Told(lines)));
+        }
         program.exception_handlers.extend(self.exception_handlers.into_iter().map(|(_, handler)| handler));
         program.death_penalties.extend(self.death_penalties.into_iter().map(|(_, penalty)| penalty));
         program.middleware.extend(self.job_class.map(|(_, middleware)| middleware));
@@ -90,6 +95,26 @@ impl Chosen {
             options.dequeue = rqs.dequeue.unwrap_or(options.dequeue);
         }
         self.prepare
+    }
+
+    /// What the worker's log says at its start: which pieces were named, and who decides in the place of time limits, where
+    /// somebody does. `program` is without the pieces yet.
+    fn lines(&self, program: &Program) -> Vec<String> {
+        let handlers = self.exception_handlers.iter().map(|(name, _)| name.as_str());
+        let penalties = self.death_penalties.iter().map(|(name, _)| name.as_str());
+        let pieces = [
+            named("exception handler", handlers),
+            named("death penalty", penalties),
+            named("job class", self.job_class.iter().map(|(name, _)| name.as_str())),
+        ];
+        let pieces = pieces.into_iter().flatten().collect::<Vec<_>>().join("; ");
+        let pieces = (!pieces.is_empty()).then(|| format!("jobs run with {pieces}"));
+        let own = program.replaces_limits().then_some("a death penalty of this program");
+        let replacing = self.death_penalties.iter().filter(|(_, penalty)| penalty.replaces_limit());
+        let deciding: Vec<&str> = own.into_iter().chain(replacing.map(|(name, _)| name.as_str())).collect();
+        let deciding =
+            (!deciding.is_empty()).then(|| format!("time limits are decided by {}", deciding.join(", ")));
+        pieces.into_iter().chain(deciding).collect()
     }
 
     /// The arguments by which an `rq worker` has the same.
@@ -108,6 +133,12 @@ impl Chosen {
         self.job_class.iter().for_each(|(name, _)| add("job-class", name));
         arguments
     }
+}
+
+/// `exception handler report, audit`; nothing where nothing was named.
+fn named<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let names: Vec<&str> = names.collect();
+    (!names.is_empty()).then(|| format!("{what} {}", names.join(", ")))
 }
 
 /// Whether this process was executed to help a worker, which has said all by then.
@@ -174,5 +205,40 @@ mod tests {
         drop(chosen("rq.worker.HerokuWorker").complete(&mut Program::new(Handlers::new()), &mut options));
         assert_eq!(options.concurrency, Some(3));
         assert_eq!(options.stop_timeout, Some(std::time::Duration::from_secs(20)));
+    }
+
+    struct Limits(bool);
+
+    impl DeathPenalty for Limits {
+        fn arm(&self, _: &rq_core::Context, _: Option<std::time::Duration>) -> Box<dyn rq_core::Guard> {
+            Box::new(())
+        }
+
+        fn replaces_limit(&self) -> bool {
+            self.0
+        }
+    }
+
+    #[test]
+    fn a_log_says_which_pieces_there_are_and_who_decides() {
+        let check = |own: Option<bool>, penalties: &[(&str, bool)], has_class: bool, expected: &[&str]| {
+            let mut program = Program::new(Handlers::new());
+            own.into_iter().for_each(|replaces| program.death_penalties.push(Arc::new(Limits(replaces))));
+            let mut chosen = chosen("fork");
+            for (name, replaces) in penalties {
+                chosen.death_penalties.push(((*name).to_owned(), Arc::new(Limits(*replaces))));
+            }
+            let around = |_: &rq_core::Context, next: rq_core::Next<'_>| next.run();
+            chosen.job_class = has_class.then(|| ("app.jobs.Tx".to_owned(), Arc::new(around) as _));
+            assert_eq!(chosen.lines(&program), expected);
+        };
+        check(None, &[], false, &[]);
+        check(Some(false), &[("cpu", false)], false, &["jobs run with death penalty cpu"]);
+        check(Some(true), &[], false, &["time limits are decided by a death penalty of this program"]);
+        let both = [
+            "jobs run with death penalty cpu, app.penalties.Twice; job class app.jobs.Tx",
+            "time limits are decided by a death penalty of this program, app.penalties.Twice",
+        ];
+        check(Some(true), &[("cpu", false), ("app.penalties.Twice", true)], true, &both);
     }
 }

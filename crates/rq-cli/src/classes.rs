@@ -1,7 +1,7 @@
 //! [`Classes`] and [`WorkerClasses`]: the options that name pieces of a program. In RQ they name classes of Python.
 
 use crate::chosen::{Chosen, NamedMiddleware};
-use crate::executors::{Executors, Given, Invalid};
+use crate::executors::{Given, Invalid};
 use crate::pieces::{Pieces, QueueClass, Registered};
 use crate::refusal::Refusal;
 use crate::settings::origin::Origin;
@@ -51,9 +51,9 @@ pub(crate) struct Classes {
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct WorkerClasses {
     /// How jobs run: fork (a process for each), thread (a pool of them) or green (coroutines, for many that wait)
-    /// [default: fork].
+    /// [default: the setting EXECUTOR, else fork].
     ///
-    /// Without it: RQ_WORKER_CLASS. RQ's own classes are understood: rq.Worker as fork, rq.SimpleWorker as thread, and the
+    /// Without it: RQ_WORKER_CLASS, else the setting EXECUTOR. RQ's own classes are understood: rq.Worker as fork, rq.SimpleWorker as thread, and the
     /// others as what does the same.
     #[arg(short = 'w', long, visible_alias = "worker-class", value_name = "EXECUTOR")]
     executor: Option<String>,
@@ -120,13 +120,14 @@ impl Named {
     fn find<T: Clone>(
         &self,
         command: &str,
+        pieces: &Pieces,
         registered: &Registered<T>,
         rqs: &[&str],
     ) -> Result<Option<T>, Refusal> {
         match registered.find(&self.name) {
             Ok(piece) => Ok(Some(piece)),
             Err(_) if rqs.contains(&self.name.as_str()) => Ok(None),
-            Err(reason) => Err(self.refuse(command, &reason)),
+            Err(reason) => Err(self.refuse(command, &pieces.of_another_kind(&self.name).unwrap_or(reason))),
         }
     }
 }
@@ -149,14 +150,14 @@ impl Classes {
         let Some(named) = Named::of("--job-class", self.job_class.as_ref(), "RQ_JOB_CLASS") else {
             return Ok(None);
         };
-        let found = named.find(command, &pieces.job_classes, &RQS_JOBS)?;
+        let found = named.find(command, pieces, &pieces.job_classes, &RQS_JOBS)?;
         Ok(found.map(|middleware| (named.name, middleware)))
     }
 
     /// The kind of queue that is to be used.
     pub(crate) fn queue_class(&self, command: &str, pieces: &Pieces) -> Result<Option<QueueClass>, Refusal> {
         match Named::of("--queue-class", self.queue_class.as_ref(), "RQ_QUEUE_CLASS") {
-            Some(named) => named.find(command, &pieces.queue_classes, &RQS_QUEUES),
+            Some(named) => named.find(command, pieces, &pieces.queue_classes, &RQS_QUEUES),
             None => Ok(None),
         }
     }
@@ -185,17 +186,17 @@ impl WorkerClasses {
         of_file: Option<(&str, &Origin)>,
         own: &[Given],
     ) -> Result<Chosen, Refusal> {
-        let mut chosen = self.executor(command, &pieces.executors, of_file, own)?;
+        let mut chosen = self.executor(command, pieces, of_file, own)?;
         for name in &self.exception_handler {
             let named = Named::by_option("--exception-handler", name);
-            match named.find(command, &pieces.exception_handlers, &RQS_HANDLERS)? {
+            match named.find(command, pieces, &pieces.exception_handlers, &RQS_HANDLERS)? {
                 Some(handler) => chosen.exception_handlers.push((name.clone(), handler)),
                 None => chosen.files_failures_by = Some(name.clone()),
             }
         }
         for name in &self.death_penalty {
             let named = Named::by_option("--death-penalty", name);
-            match named.find(command, &pieces.death_penalties, &RQS_PENALTIES)? {
+            match named.find(command, pieces, &pieces.death_penalties, &RQS_PENALTIES)? {
                 Some(penalty) => chosen.death_penalties.push((name.clone(), penalty)),
                 None => chosen.remarks.push(format!(
                     "--death-penalty {name} changes nothing: the {} executor ends jobs at their limits",
@@ -210,10 +211,11 @@ impl WorkerClasses {
     fn executor(
         &self,
         command: &str,
-        executors: &Executors,
+        pieces: &Pieces,
         of_file: Option<(&str, &Origin)>,
         own: &[Given],
     ) -> Result<Chosen, Refusal> {
+        let executors = &pieces.executors;
         let of_file =
             of_file.map(|(name, origin)| Named { name: name.to_owned(), place: Place::File(origin.clone()) });
         let named = Named::of("-w", self.executor.as_ref(), "RQ_WORKER_CLASS").or(of_file);
@@ -222,7 +224,8 @@ impl WorkerClasses {
             Some(named) => named.refuse(command, &reason),
             None => Refusal::usage(command, format!("{reason}.")),
         };
-        let found = executors.choose(word).map_err(refuse)?;
+        let of_another_kind = |reason| word.and_then(|word| pieces.of_another_kind(word)).unwrap_or(reason);
+        let found = executors.choose(word).map_err(|reason| refuse(of_another_kind(reason)))?;
         let prepare = found.executor.make(own).map_err(|invalid| {
             let message = match invalid {
                 Invalid::Option(option) => executors.option_refusal(option, &found.executor),
@@ -282,10 +285,20 @@ mod tests {
         );
         check(
             "",
+            "urgnet",
+            "",
+            Err(
+                "Invalid value for '--queue-class': this program has no queue class 'urgnet'. Did you mean 'urgent'? It has: \
+                 urgent.",
+            ),
+        );
+        check(
+            "",
             "audited",
             "",
             Err(
-                "Invalid value for '--queue-class': this program has no queue class 'audited'. It has: urgent.",
+                "Invalid value for '--queue-class': 'audited' is registered as a job class in this program: --job-class \
+                 audited.",
             ),
         );
         check(

@@ -12,6 +12,7 @@ use crate::commands::{
     config, config_show, cron, cron_entry, cron_list, dev, empty, enqueue, group, info, manager,
     manager_order, requeue, resume, suspend, worker, worker_pool, worker_stop,
 };
+use crate::examples;
 use crate::executors::{Executors, Given};
 use crate::output;
 use crate::pieces::Pieces;
@@ -271,7 +272,7 @@ fn definition(called: &Called, pieces: &Pieces) -> clap::Command {
     for command in [worker::NAME, worker_pool::NAME] {
         refuse_clashes(&command_line, command, executors);
     }
-    command_line
+    with_examples(command_line, &called)
         .bin_name(called.program().to_owned())
         .help_template(HELP_TEMPLATE)
         .override_usage(usage::program_line(&called))
@@ -282,8 +283,19 @@ fn definition(called: &Called, pieces: &Pieces) -> clap::Command {
             let command =
                 help.iter().fold(command, |command, (option, text)| with_help(command, option, text));
             // As in RQ, the last of repeated options counts; clap would refuse the second.
-            command.help_template(HELP_TEMPLATE).override_usage(usage).args_override_self(true)
+            with_examples(command, &called)
+                .help_template(HELP_TEMPLATE)
+                .override_usage(usage)
+                .args_override_self(true)
         })
+}
+
+/// Has the program's own name in a command's examples.
+fn with_examples(command: clap::Command, called: &Called) -> clap::Command {
+    match command.get_before_help().map(ToString::to_string) {
+        Some(written) => command.before_help(examples::shown(&written, called)),
+        None => command,
+    }
 }
 
 /// Adds a sentence to the help of an option, where the command has that.
@@ -315,6 +327,9 @@ fn refuse_clashes(command_line: &clap::Command, command: &str, executors: &Execu
 mod tests {
     use super::*;
 
+    /// How long a line of examples may be, for terminals of 80 columns.
+    const EXAMPLE_CHARS_MAX: usize = 79;
+
     fn read_by_rq(arguments: &[OsString]) -> Result<Option<Command>, Refusal> {
         read(&Called::default(), arguments, &Pieces::built_in())
     }
@@ -332,6 +347,21 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         definition(&Called::default(), &Pieces::built_in()).debug_assert();
+    }
+
+    /// What clap breaks goes on in the first column.
+    #[test]
+    fn examples_fit_a_terminal() {
+        for name in ["rq", "my-jobs"] {
+            let definition = definition(&Called::by(&[name.into()]), &Pieces::built_in());
+            let commands = definition.get_subcommands().chain([&definition]);
+            let examples = commands.filter_map(|command| Some(command.get_before_help()?.to_string()));
+            let examples: Vec<String> = examples.collect();
+            assert!(examples.len() > 10, "{examples:?}");
+            let lines = examples.iter().flat_map(|examples| examples.lines());
+            let too_long: Vec<&str> = lines.filter(|line| line.chars().count() > EXAMPLE_CHARS_MAX).collect();
+            assert!(too_long.is_empty(), "{too_long:#?}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use rq_worker::{ExecutorOptions, Launch, Options, PreparedWorker, Program, WorkerError};
 
+use crate::pieces;
 use crate::rqs_worker::RqsWorker;
 
 /// The executors that `-w` can name, the default one first.
@@ -126,6 +127,11 @@ impl Executors {
         }
     }
 
+    /// Whether there is one of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.all.iter().any(|executor| executor.name == name)
+    }
+
     /// All options that some executors have, each once, with the names of those.
     pub(crate) fn options(&self) -> Vec<(OwnOption, String)> {
         let mut options: Vec<(OwnOption, String)> = Vec::new();
@@ -170,18 +176,21 @@ impl Executors {
 
     fn refusal(&self, word: &str) -> String {
         let names = self.listed();
+        let meant = pieces::meant(word, self.all.iter().map(|executor| executor.name.as_str()));
         match word {
             // Names that documents have, so they are no typing error: a cargo feature is missing.
             "fork" | "thread" | "green" => {
                 format!("the {word} executor is not built into this program, which has: {names}")
             }
+            // What an RQ user's own worker class is for: its hooks are pieces of other kinds here.
             dotted if dotted.contains('.') => format!(
-                "'{dotted}' is a Python class, which cannot be loaded here. -w takes how jobs run; this program has: {names}. A \
-                 program in Rust registers an executor by App::executor, and what else a worker class does is middleware, \
-                 observers and exception handlers"
+                "'{dotted}' is a Python class, which cannot be loaded here. -w takes how jobs run; this program has: {names}.{meant} \
+                 What a worker class of your own does in its hooks, perform_job or handle_exception say, is a job class \
+                 (--job-class), an exception handler (--exception-handler) or a death penalty (--death-penalty) here, which a \
+                 program in Rust registers, as it does an executor by App::executor: docs/cli.md §10.10"
             ),
             _ => format!(
-                "'{word}' is no executor. -w takes how jobs run; this program has: {names}. One in Rust registers more by \
+                "'{word}' is no executor.{meant} -w takes how jobs run; this program has: {names}. One in Rust registers more by \
                  App::executor"
             ),
         }
@@ -297,7 +306,14 @@ mod tests {
             ),
             ("rq.RandomWorker", "is a Python class, which cannot be loaded here"),
             ("Worker", "'Worker' is no executor."),
-            ("threads", "'threads' is no executor. -w takes how jobs run; this program has: thread, own."),
+            (
+                "threads",
+                "'threads' is no executor. Did you mean 'thread'? -w takes how jobs run; this program has: thread",
+            ),
+            (
+                "app.workers.Audited",
+                "(--job-class), an exception handler (--exception-handler) or a death penalty",
+            ),
         ] {
             let refusal = choose(Some(word)).unwrap_err();
             assert!(refusal.contains(told), "{refusal}");

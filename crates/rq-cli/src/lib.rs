@@ -21,13 +21,13 @@
 //! # Layout
 //!
 //! * [`App`], and `pieces`, `executors`: what a program brings; `run`, `called`: how it is run
-//! * `command_line`, `usage`: arguments to a command, or to RQ's words for what is wrong with them
+//! * `command_line`, `usage`: arguments to a command, or to RQ's words for what is wrong with them; `examples`: those in help
 //! * `classes`, `chosen`, `rqs_worker`: the options that name pieces of a program, what they choose, and RQ's own names
 //! * `commands`: one file a command, each with its `Args` and its `run`
 //! * `other_program`: the program that `--app` names, in this one's place
 //! * `manager`: what `rq manager` and `rq worker-pool` have around `rq-manager`
 //! * `names`: names as arguments; `module_file`: the file that a Python module is
-//! * `sentry`: the options by which failures reach Sentry
+//! * `sentry`: the options by which failures reach Sentry; `told`: what a worker's log says of its program at the start
 //! * `server`: the options all commands share, and the Redis they come to
 //! * `settings`: what holds, by options, the environment and a file, and where it comes from
 //! * `supervisor`: what systemd, or a manager, has told a worker, and is told by it
@@ -45,6 +45,7 @@ mod classes;
 mod command_line;
 mod commands;
 mod cron_source;
+mod examples;
 mod executors;
 mod log;
 mod logging;
@@ -64,6 +65,7 @@ mod server;
 mod settings;
 mod supervisor;
 mod text;
+mod told;
 mod usage;
 
 pub use app::App;
@@ -94,6 +96,11 @@ pub mod __private {
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// The code of the chapter on middleware, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/middleware.md")]
+struct Middleware;
 
 /// Runs the command that this program's arguments name, with these jobs: short for `App::new(handlers).run()`.
 ///

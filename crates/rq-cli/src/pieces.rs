@@ -30,6 +30,19 @@ impl Pieces {
     pub(crate) fn built_in() -> Pieces {
         Pieces { executors: Executors::built_in(), ..Pieces::default() }
     }
+
+    /// What to say of a name that was looked for in vain where it belongs to a piece of another kind.
+    pub(crate) fn of_another_kind(&self, name: &str) -> Option<String> {
+        let kinds = [
+            ("an executor", "-w", self.executors.has(name)),
+            ("an exception handler", self.exception_handlers.option, self.exception_handlers.has(name)),
+            ("a death penalty", self.death_penalties.option, self.death_penalties.has(name)),
+            ("a job class", self.job_classes.option, self.job_classes.has(name)),
+            ("a queue class", self.queue_classes.option, self.queue_classes.has(name)),
+        ];
+        let (what, option, _) = kinds.into_iter().find(|(_, _, has_it)| *has_it)?;
+        Some(format!("'{name}' is registered as {what} in this program: {option} {name}"))
+    }
 }
 
 /// Nothing at all.
@@ -37,10 +50,14 @@ impl Default for Pieces {
     fn default() -> Pieces {
         Pieces {
             executors: Executors::default(),
-            exception_handlers: Registered::new("exception handler", "App::exception_handler_named"),
-            death_penalties: Registered::new("death penalty", "App::death_penalty_named"),
-            job_classes: Registered::new("job class", "App::job_class"),
-            queue_classes: Registered::new("queue class", "App::queue_class"),
+            exception_handlers: Registered::new(
+                "exception handler",
+                "--exception-handler",
+                "App::exception_handler_named",
+            ),
+            death_penalties: Registered::new("death penalty", "--death-penalty", "App::death_penalty_named"),
+            job_classes: Registered::new("job class", "--job-class", "App::job_class"),
+            queue_classes: Registered::new("queue class", "--queue-class", "App::queue_class"),
         }
     }
 }
@@ -49,14 +66,20 @@ impl Default for Pieces {
 pub(crate) struct Registered<T> {
     /// What one is called in messages.
     what: &'static str,
+    /// The option that names one.
+    option: &'static str,
     /// The function that registers one.
     by: &'static str,
     all: Vec<(String, T)>,
 }
 
 impl<T: Clone> Registered<T> {
-    fn new(what: &'static str, by: &'static str) -> Registered<T> {
-        Registered { what, by, all: Vec::new() }
+    fn new(what: &'static str, option: &'static str, by: &'static str) -> Registered<T> {
+        Registered { what, option, by, all: Vec::new() }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.all.iter().any(|(known, _)| known == name)
     }
 
     /// Adds a piece; one of the same name is replaced.
@@ -74,7 +97,14 @@ impl<T: Clone> Registered<T> {
     }
 
     fn refusal(&self, name: &str) -> String {
-        let Registered { what, by, .. } = self;
+        let Registered { what, option, by, .. } = self;
+        if let Some(each) = self.each_of(name) {
+            let each: Vec<String> = each.iter().map(|name| format!("{option} {name}")).collect();
+            return format!(
+                "'{name}' is taken for one name: give the option once for each, {}",
+                each.join(" ")
+            );
+        }
         let reason = match name.contains('.') {
             true => format!(
                 "'{name}' is not loaded, as no Python runs here, and this program has no {what} of that name"
@@ -82,7 +112,14 @@ impl<T: Clone> Registered<T> {
             false => format!("this program has no {what} '{name}'"),
         };
         let listed = self.listed().unwrap_or_else(|| "none".to_owned());
-        format!("{reason}. It has: {listed}. A program in Rust registers one by {by}")
+        let meant = meant(name, self.all.iter().map(|(known, _)| known.as_str()));
+        format!("{reason}.{meant} It has: {listed}. A program in Rust registers one by {by}")
+    }
+
+    /// The names in `a,b`, where at least one of them is there.
+    fn each_of<'n>(&self, name: &'n str) -> Option<Vec<&'n str>> {
+        let each: Vec<&str> = name.split([',', ' ']).filter(|name| !name.is_empty()).collect();
+        (each.len() > 1 && each.iter().any(|name| self.has(name))).then_some(each)
     }
 
     /// The names, if there are any.
@@ -100,6 +137,17 @@ impl<T: Clone> Registered<T> {
     }
 }
 
+/// ` Did you mean 'report'?` for a name that is nearly one of the `known`, else nothing. Of a dotted path the last part counts:
+/// what is before it is alike anyway.
+pub(crate) fn meant<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let last = |path: &'a str| path.rsplit('.').next().unwrap_or_default();
+    let known: Vec<&str> = known.into_iter().collect();
+    let nearest =
+        rq_config::nearest(name.rsplit('.').next().unwrap_or_default(), known.iter().map(|path| last(path)));
+    let nearest = nearest.and_then(|nearest| known.iter().find(|path| last(path) == nearest));
+    nearest.map(|nearest| format!(" Did you mean '{nearest}'?")).unwrap_or_default()
+}
+
 impl<T: Clone> fmt::Debug for Registered<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.all.iter().map(|(name, _)| name)).finish()
@@ -112,7 +160,8 @@ mod tests {
 
     #[test]
     fn a_name_has_the_piece_that_was_registered_last() {
-        let mut registered = Registered::new("exception handler", "App::exception_handler_named");
+        let mut registered =
+            Registered::new("exception handler", "--exception-handler", "App::exception_handler_named");
         assert_eq!(
             registered.help(),
             "This program has none; one in Rust registers them by App::exception_handler_named"
@@ -138,5 +187,43 @@ mod tests {
              that name. It has: report, audit, app.handlers.page. A program in Rust registers one by \
              App::exception_handler_named"
         );
+    }
+
+    #[test]
+    fn slips_are_told_what_was_meant() {
+        let mut registered = Registered::new("exception handler", "--exception-handler", "App::x");
+        registered.add("report".to_owned(), 1);
+        registered.add("app.handlers.page".to_owned(), 1);
+        let check = |name: &str, told: &str| {
+            let refusal = registered.find(name).unwrap_err();
+            assert!(refusal.contains(told), "{name}: {refusal}");
+        };
+        check("reprot", "handler 'reprot'. Did you mean 'report'? It has: report, app.handlers.page.");
+        check("app.handler.page", "of that name. Did you mean 'app.handlers.page'? It has:");
+        check("page", "Did you mean 'app.handlers.page'?");
+        check("app.handlers.mail", "of that name. It has:");
+        check(
+            "report,page",
+            "'report,page' is taken for one name: give the option once for each, --exception-handler report \
+             --exception-handler page",
+        );
+        check("no,such", "this program has no exception handler 'no,such'.");
+    }
+
+    #[test]
+    fn a_piece_of_another_kind_is_named_by_another_option() {
+        let mut pieces = Pieces::built_in();
+        pieces.queue_classes.add("urgent".to_owned(), Rc::new(|queue| queue));
+        pieces.job_classes.add(
+            "app.jobs.TxJob".to_owned(),
+            Arc::new(|_: &rq_core::Context, next: rq_core::Next<'_>| next.run()),
+        );
+        let told = |name: &str| pieces.of_another_kind(name);
+        let expected =
+            "'app.jobs.TxJob' is registered as a job class in this program: --job-class app.jobs.TxJob";
+        assert_eq!(told("app.jobs.TxJob").as_deref(), Some(expected));
+        let expected = "'urgent' is registered as a queue class in this program: --queue-class urgent";
+        assert_eq!(told("urgent").as_deref(), Some(expected));
+        assert_eq!(told("app.jobs.Tx"), None);
     }
 }

@@ -22,7 +22,7 @@ const DSN_OPTION: &str = "--sentry-dsn";
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct SentryArgs {
     /// Report failures of jobs to the Sentry of this DSN; without this option to that of the variable RQ_SENTRY_DSN, or else
-    /// SENTRY_DSN. An empty one: report nothing.
+    /// SENTRY_DSN, or else the setting SENTRY_DSN. An empty one: report nothing.
     ///
     /// Everybody on the machine can read the arguments of programs, and a DSN holds a key: the variable is the better place.
     #[arg(long, help_heading = HEADING, value_name = "DSN")]
@@ -124,11 +124,12 @@ mod built_in {
     use std::fmt;
     use std::sync::Arc;
 
-    use rq_core::{OnCrash, Shown};
+    use rq_core::OnCrash;
     use rq_sentry::{SentryError, SentryHandler, SentryOptions};
-    use rq_worker::{Observer, Program, WorkerEvent};
+    use rq_worker::Program;
 
     use super::{Origin, Refusal, Reports};
+    use crate::told::Told;
 
     impl Reports {
         /// What is wrong with them, if anything, before there is a worker.
@@ -139,7 +140,8 @@ mod built_in {
         /// Has the workers of a program report. `on_crash` is theirs.
         pub(crate) fn join(&self, program: &mut Program, on_crash: OnCrash) -> Result<(), Refusal> {
             let handler = self.handler(on_crash)?;
-            program.observers.push(Arc::new(Told { host: handler.host() }));
+            let line = format!("failures are reported to Sentry at {}", handler.host());
+            program.observers.push(Arc::new(Told(vec![line])));
             program.exception_handlers.push(Arc::new(handler));
             Ok(())
         }
@@ -164,20 +166,6 @@ mod built_in {
 
         fn usage(&self, place: fmt::Arguments<'_>, error: &SentryError) -> Refusal {
             Refusal::usage(self.command, format!("Invalid value for {place}: {error}."))
-        }
-    }
-
-    /// Says at a worker's start where failures go.
-    struct Told {
-        host: String,
-    }
-
-    impl Observer for Told {
-        fn observe(&self, worker: &str, event: &WorkerEvent<'_>) {
-            if let WorkerEvent::Started { .. } = event {
-                let line = format_args!("Worker {worker}: failures are reported to Sentry at {}", self.host);
-                tracing::info!("{}", Shown::line(line));
-            }
         }
     }
 }

@@ -78,7 +78,7 @@ pub trait DeathPenalty: Send + Sync {
     /// Everything else is as ever: requests to stop and to kill, cold stops, leases. A callback that a worker has [taken
     /// from the outbox](crate::Callback), of a stopped job say, ends after an hour in any case.
     ///
-    /// Asked once, as the worker is prepared.
+    /// Asked as the worker is prepared, and not again.
     fn replaces_limit(&self) -> bool {
         false
     }

@@ -32,7 +32,7 @@ const EXAMPLES: &str = "\
 Examples:
   rq config show                       # which settings hold
   rq config show --origin              # and who says so
-  rq config show -c settings --origin  # as `rq worker -c settings` would have them
+  rq config show -c settings --origin  # with a settings.py
   rq config show --json                # for programs";
 
 const MORE: &str = "\

@@ -27,11 +27,11 @@ pub(crate) const FORGET: &str = "cron forget";
 
 const EXAMPLES: &str = "\
 Examples:
-  rq cron                    # the program's own entries; where it has none, those of rq.toml
+  rq cron                    # the program's entries, else those of rq.toml
   rq cron rq.toml            # those of this file
-  rq cron cron_config.py     # those of a Python program, as RQ's own has them
+  rq cron cron_config.py     # those of a Python program
   rq cron list               # all entries, and who runs them
-  rq cron pause nightly      # nothing is enqueued for it until `rq cron resume nightly`
+  rq cron pause nightly      # until `rq cron resume nightly`
   rq cron trigger nightly    # enqueues a job of it now
   rq cron forget nightly     # removes what Redis keeps of it";
 

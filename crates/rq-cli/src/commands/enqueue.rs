@@ -30,10 +30,10 @@ const NAME: &str = "enqueue";
 
 const EXAMPLES: &str = "\
 Examples:
-  rq enqueue tasks.add :1 :2                   # JSON values: the numbers 1 and 2
+  rq enqueue tasks.add :1 :2                   # JSON: the numbers 1 and 2
   rq enqueue tasks.greet name=bob              # keyword, text
   rq enqueue -q high --timeout 5m tasks.load rows:=@rows.json
-  rq enqueue -S pickle tasks.plot '%(1, 2.5)'  # a Python literal, for Python";
+  rq enqueue -S pickle tasks.plot '%(1, 2.5)'  # a Python literal";
 
 const SYNTAX: &str = "\
 Syntax of ARGUMENTS:
@@ -45,7 +45,8 @@ Where a value begins with `@`, the rest names a file whose content stands for it
 
 /// Enqueue a job.
 ///
-/// This program need not have the function: a worker that has it, in Rust or Python, will run it.
+/// This program need not have the function: a worker that has it, in Rust or Python, will run it. What `#[job(..)]` declares
+/// beside the function's name counts for calls from code, and not here.
 #[derive(Debug, clap::Args)]
 #[command(before_help = EXAMPLES, after_help = SYNTAX)]
 pub(crate) struct Args {

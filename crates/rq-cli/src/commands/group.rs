@@ -18,7 +18,7 @@ mod text;
 
 const EXAMPLES: &str = "\
 Examples:
-  rq group              # all groups, and how many of their jobs are in which status
+  rq group              # all groups, with the statuses of their jobs
   rq group report-2026  # one, with all its jobs
   rq group --json       # for programs";
 

@@ -30,7 +30,7 @@ const INTERVAL_MAX_S: f64 = 86_400.0;
 
 const EXAMPLES: &str = "\
 Examples:
-  rq info                        # all queues, and the workers that serve them
+  rq info                        # all queues, and their workers
   rq info high low --interval 1  # watch two queues until Ctrl-C
   rq info --raw --only-queues    # for scripts
   rq info --json                 # for programs";

@@ -33,8 +33,8 @@ const EXAMPLES: &str = "\
 Examples:
   my-jobs manager                           # the workers of rq.toml
   rq manager -c /etc/rq.toml --app ./my-jobs
-  rq manager status                         # its workers: how they are, and why they ended
-  rq manager restart emails                 # one after the other, each when its successor is ready
+  rq manager status                         # how its workers are
+  rq manager restart emails                 # one after the other
   rq manager scale emails 8                 # until the file is read again
   rq manager stop                           # when running jobs have ended";
 

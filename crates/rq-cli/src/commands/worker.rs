@@ -45,12 +45,12 @@ const SECRET_BYTES_MAX: u64 = 4096;
 
 const EXAMPLES: &str = "\
 Examples:
-  my-jobs worker high default             # a program that is an rq: rq_cli::main(handlers![..])
+  my-jobs worker high default             # a program that is an rq
   rq worker --app ./my-jobs high default  # the same
   rq worker --app ./my-jobs --burst       # stop when all queues are empty
-  my-jobs worker --with-scheduler         # also enqueue what enqueue_at and retries have scheduled
-  my-jobs worker --with-cron=rq.toml      # also enqueue at their times the entries of a file
-  rq worker stop w1                       # ask the worker w1 to leave; see `rq worker stop --help`";
+  my-jobs worker --with-scheduler         # also be a scheduler
+  my-jobs worker --with-cron=rq.toml      # also run the cron of a file
+  rq worker stop w1                       # ask the worker w1 to leave";
 
 const PROMISES: &str = "\
 Time limits (a job's timeout, 180 s unless its producer says otherwise):
@@ -103,7 +103,7 @@ Exit codes:
 #[derive(Debug, clap::Args)]
 #[command(before_help = EXAMPLES, after_long_help = PROMISES)]
 pub(crate) struct Args {
-    /// The queues to serve [default: default]. Where the first of several is called `stop`, it stands behind `--`.
+    /// The queues to serve [default: the setting QUEUES, else default]. Where the first of several is called `stop`, it stands behind `--`.
     #[arg(value_name = "QUEUES", value_parser = names::queue)]
     pub(crate) queues: Vec<String>,
     #[command(flatten)]
@@ -114,7 +114,7 @@ pub(crate) struct Args {
     // Read before all others, by `other_program`; here for help alone.
     #[arg(long = "app", value_name = "PROGRAM")]
     _app: Option<PathBuf>,
-    /// The worker's name; no living worker may have it [default: a fresh UUID].
+    /// The worker's name; no living worker may have it [default: the setting NAME, else a fresh UUID].
     #[arg(short, long, value_parser = names::worker)]
     pub(crate) name: Option<String>,
     /// How many jobs run at once [default: with fork 1, as in RQ; with thread 8 for each core, at least 16; with green 1000].

@@ -34,7 +34,7 @@ const EXAMPLES: &str = "\
 Examples:
   my-jobs worker-pool -n 4 high default             # a program that is an rq
   rq worker-pool --app ./my-jobs -n 4 high default  # the same
-  my-jobs worker-pool -n 4 --burst                  # until all queues are empty";
+  my-jobs worker-pool -n 4 --burst                  # until queues are empty";
 
 const MORE: &str = "\
 Each worker is a process, with --with-scheduler. One that ends is started again: at once,
@@ -59,7 +59,7 @@ Exit codes:
 #[derive(Debug, clap::Args)]
 #[command(before_help = EXAMPLES, after_long_help = MORE)]
 pub(crate) struct Args {
-    /// The queues to serve [default: default].
+    /// The queues to serve [default: the setting QUEUES, else default].
     #[arg(value_name = "QUEUES", value_parser = names::queue)]
     pub(crate) queues: Vec<String>,
     /// How many workers there are.

@@ -8,7 +8,7 @@
 //! | `settings/file.rs`, `sentinel.rs` | a file's settings, checked; its SENTINEL |
 //! | `settings/table.rs` | all that is said, what has precedence first |
 //! | `settings/redis.rs` | which Redis that comes to |
-//! | `settings/handed.rs` | what those who start workers hand on to them |
+//! | `settings/handed.rs`, `received.rs` | what those who start workers hand on to them; what a worker has found |
 //! | `settings/row.rs` | a line of `rq config show` |
 
 use std::ffi::OsString;
@@ -20,6 +20,7 @@ use tracing::Level;
 use self::field::Field;
 use self::origin::Origin;
 use self::redis::Redis;
+use self::received::Received;
 use self::table::{Said, Table};
 use crate::log::{Format, Logger, Plan};
 use crate::output::note;
@@ -33,6 +34,7 @@ pub(crate) mod field;
 mod file;
 pub(crate) mod handed;
 pub(crate) mod origin;
+pub(crate) mod received;
 mod redis;
 pub(crate) mod row;
 mod sentinel;
@@ -56,6 +58,14 @@ pub(crate) struct Sentry<'a> {
 }
 
 impl Settings {
+    /// These with what a worker was handed, which comes before the environment.
+    pub(crate) fn with(mut self, received: &Received) -> Result<Settings, Refusal> {
+        for (field, variable, value) in received.fields()? {
+            self.table.hand(field, variable, value);
+        }
+        Ok(self)
+    }
+
     /// The file that was read.
     pub(crate) fn file(&self) -> Option<&Path> {
         self.file.as_deref()
@@ -126,11 +136,13 @@ impl Settings {
         level: Option<Level>,
         format: Format,
     ) -> Result<Plan, Refusal> {
-        match self.dict_config(supervisor)? {
-            None => Ok(Plan::default_of(level.unwrap_or(Level::INFO), format)),
-            Some((config, origin)) => Plan::from_dict_config(&config, logger, level, format)
-                .map_err(|reason| Refusal::Failed(format!("{origin}: DICT_CONFIG cannot be used: {reason}"))),
-        }
+        let Some((config, origin)) = self.dict_config(supervisor)? else {
+            return Ok(Plan::default_of(level.unwrap_or(Level::INFO), format));
+        };
+        let plan = Plan::from_dict_config(&config, logger, level, format)
+            .map_err(|reason| Refusal::Failed(format!("{origin}: DICT_CONFIG cannot be used: {reason}")))?;
+        // Files that several workers write to were emptied by whoever has started them.
+        Ok(if origin.is_variable() { plan.appending() } else { plan })
     }
 
     fn dict_config_of_file(&self) -> Option<(&Value, &Origin)> {

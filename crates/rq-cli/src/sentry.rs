@@ -9,11 +9,12 @@ use crate::output::note;
 use crate::refusal::Refusal;
 use crate::settings::Sentry;
 use crate::settings::content;
+use crate::settings::handed;
 use crate::settings::origin::Origin;
 use crate::text::Text;
 
 const HEADING: &str = "Sentry";
-/// The DSN's variable. Workers of a pool get theirs by it: their arguments are for everybody to see, and it holds a key.
+/// The DSN's variable.
 pub(crate) const DSN_VARIABLE: &str = "RQ_SENTRY_DSN";
 /// The option.
 const DSN_OPTION: &str = "--sentry-dsn";
@@ -79,7 +80,8 @@ impl SentryArgs {
         Ok(Some(reports))
     }
 
-    /// The arguments, and the variable, by which a worker does the same as was resolved here.
+    /// The arguments, and the variable, by which a worker does the same as was resolved here: its arguments are for everybody
+    /// to see, and a DSN holds a key.
     pub(crate) fn of_worker(reports: Option<&Reports>) -> (Vec<OsString>, Option<(&'static str, String)>) {
         let Some(Reports { dsn, ca_certs, debug, arguments, .. }) = reports else {
             // Whatever else says it, which was read already, and told of.
@@ -92,7 +94,7 @@ impl SentryArgs {
         if *arguments {
             given.push("--sentry-arguments".into());
         }
-        (given, Some((DSN_VARIABLE, dsn.clone())))
+        (given, Some((handed::DSN_VARIABLE, dsn.clone())))
     }
 
     /// The first DSN that is said, and where. An empty option says that there is none.

@@ -9,6 +9,7 @@ use crate::refusal::Refusal;
 use crate::settings::Settings;
 use crate::settings::content::codec;
 use crate::settings::field::Field;
+use crate::settings::received::Received;
 use crate::settings::sources;
 use crate::text::{Text, text};
 
@@ -80,11 +81,21 @@ impl Shared {
 
     /// What the arguments, the environment and a file say.
     pub(crate) fn settings(&self, path_use: PathUse) -> Result<Settings, Refusal> {
-        self.check_path(path_use)?;
+        self.settings_of_worker(path_use, &Received::default())
+    }
+
+    /// The same for a worker that was handed this.
+    pub(crate) fn settings_of_worker(
+        &self,
+        path_use: PathUse,
+        received: &Received,
+    ) -> Result<Settings, Refusal> {
+        let config = self.config.as_deref().or(received.reads_no_file().then_some(""));
+        self.check_path(config, path_use)?;
         let mut options = Vec::new();
         options.extend(self.url.as_deref().map(|url| (Field::RedisUrl, "--url", url)));
         options.extend(self.serializer.map(|codec| (Field::Serializer, "--serializer", codec.name())));
-        sources::read(&options, self.config.as_deref(), &self.path)
+        sources::read(&options, config, &self.path)?.with(received)
     }
 
     /// The folders in which files are looked for.
@@ -97,9 +108,9 @@ impl Shared {
         &self.classes
     }
 
-    fn check_path(&self, path_use: PathUse) -> Result<(), Refusal> {
+    fn check_path(&self, config: Option<&str>, path_use: PathUse) -> Result<(), Refusal> {
         let is_given = self.path.iter().any(|path| path != FOLDER_DEFAULT);
-        if !is_given || sources::is_file_named(self.config.as_deref()) {
+        if !is_given || sources::is_file_named(config) {
             return Ok(());
         }
         match path_use {
@@ -186,7 +197,7 @@ mod tests {
             config: config.map(str::to_owned),
             ..Shared::default()
         };
-        let check = |shared: Shared, path_use| shared.check_path(path_use);
+        let check = |shared: Shared, path_use| shared.check_path(shared.config.as_deref(), path_use);
         let jobs = PathUse::Jobs("worker");
         assert!(matches!(check(shared(&["src"], Some("")), jobs), Err(Refusal::Usage { .. })));
         assert_eq!(check(shared(&["."], Some("")), jobs), Ok(()));

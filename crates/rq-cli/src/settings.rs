@@ -8,7 +8,7 @@
 //! | `settings/file.rs`, `sentinel.rs` | a file's settings, checked; its SENTINEL |
 //! | `settings/table.rs` | all that is said, what has precedence first |
 //! | `settings/redis.rs` | which Redis that comes to |
-//! | `settings/handed.rs` | what those who start workers hand on to them |
+//! | `settings/handed.rs`, `received.rs` | what those who start workers hand on to them; what a worker has found |
 //! | `settings/row.rs` | a line of `rq config show` |
 
 use std::ffi::OsString;
@@ -19,6 +19,7 @@ use tracing::Level;
 
 use self::field::Field;
 use self::origin::Origin;
+use self::received::Received;
 use self::redis::Redis;
 use self::table::{Said, Table};
 use crate::log::{DATE_DEFAULT, Format, LINE_DEFAULT, Logger, Plan};
@@ -33,6 +34,7 @@ pub(crate) mod field;
 mod file;
 pub(crate) mod handed;
 pub(crate) mod origin;
+pub(crate) mod received;
 mod redis;
 pub(crate) mod row;
 mod sentinel;
@@ -56,6 +58,14 @@ pub(crate) struct Sentry<'a> {
 }
 
 impl Settings {
+    /// These with what a worker was handed, which comes before the environment.
+    pub(crate) fn with(mut self, received: &Received) -> Result<Settings, Refusal> {
+        for (field, variable, value) in received.fields()? {
+            self.table.hand(field, variable, value);
+        }
+        Ok(self)
+    }
+
     /// The file that was read.
     pub(crate) fn file(&self) -> Option<&Path> {
         self.file.as_deref()
@@ -126,31 +136,27 @@ impl Settings {
         level: Option<Level>,
         format: Format,
     ) -> Result<Plan, Refusal> {
-        match self.dict_config(supervisor)? {
-            None => Ok(Plan::default_of(level.unwrap_or(Level::INFO), format)),
-            Some((config, origin)) => {
-                let refuse = |reason| Refusal::Failed(format!("{origin}: {reason}"));
-                let plan = Plan::from_dict_config(&config, logger, level, format.clone()).map_err(refuse)?;
-                // Whoever starts workers has said it for them.
-                if origin.is_file() {
-                    let remark = plan.remark(&config, logger, level, &format).map_err(refuse)?;
-                    remark
-                        .map(|remark| format!("DICT_CONFIG of {origin} {remark}"))
-                        .iter()
-                        .map(Text::line)
-                        .for_each(note);
-                }
-                Ok(plan)
-            }
+        let Some((config, origin)) = self.dict_config(supervisor)? else {
+            return Ok(Plan::default_of(level.unwrap_or(Level::INFO), format));
+        };
+        let refuse = |reason| Refusal::Failed(format!("{origin}: {reason}"));
+        let plan = Plan::from_dict_config(&config, logger, level, format.clone()).map_err(refuse)?;
+        if origin.is_variable() {
+            // Whoever has started this worker has said what there is to say, and emptied the files.
+            return Ok(plan.appending());
         }
+        let remark = plan.remark(&config, logger, level, &format).map_err(refuse)?;
+        let remark = remark.map(|remark| format!("DICT_CONFIG of {origin} {remark}"));
+        remark.iter().map(Text::line).for_each(note);
+        Ok(plan)
     }
 
-    /// That a worker can log as a file's DICT_CONFIG says.
-    pub(crate) fn check_log(&self) -> Result<(), Refusal> {
-        let Some((config, origin)) = self.dict_config_of_file() else { return Ok(()) };
+    /// How a worker logs by a file's DICT_CONFIG, if there is one.
+    pub(crate) fn log_plan_of_file(&self) -> Result<Option<Plan>, Refusal> {
+        let Some((config, origin)) = self.dict_config_of_file() else { return Ok(None) };
         let refuse = |reason| Refusal::Failed(format!("{origin}: {reason}"));
         let format = Format::new(LINE_DEFAULT, DATE_DEFAULT).map_err(refuse)?;
-        Plan::from_dict_config(config, Logger::Worker, None, format).map(drop).map_err(refuse)
+        Plan::from_dict_config(config, Logger::Worker, None, format).map(Some).map_err(refuse)
     }
 
     /// What whoever comes first says of the executor.

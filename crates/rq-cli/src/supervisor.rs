@@ -1,7 +1,7 @@
 //! [`Supervisor`]: what whoever supervises this process, systemd or `rq manager`, has told it by its environment.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use rq_core::Value;
 use rq_worker::{Notices, forget_variables, number};
@@ -10,6 +10,7 @@ use crate::commands::worker;
 use crate::names;
 use crate::refusal::Refusal;
 use crate::settings::handed::{self, LOG_VARIABLE};
+use crate::settings::received::Received;
 
 /// The worker's name, where its arguments give none.
 const NAME_VARIABLE: &str = "RQ_MANAGED_NAME";
@@ -21,9 +22,10 @@ const MAX_REQUESTS_VARIABLE: &str = "RQ_MANAGED_MAX_REQUESTS";
 pub(crate) struct Supervisor {
     /// What it is told.
     pub(crate) notices: Option<Notices>,
+    /// What it has decided.
+    pub(crate) received: Received,
     name: Option<OsString>,
     max_requests: Option<OsString>,
-    dict_config: Option<OsString>,
 }
 
 impl Supervisor {
@@ -35,14 +37,14 @@ impl Supervisor {
             notices: Notices::from_environment(),
             name: read(NAME_VARIABLE),
             max_requests: read(MAX_REQUESTS_VARIABLE),
-            dict_config: read(LOG_VARIABLE),
+            received: Received::from_environment(),
         }
     }
 
     /// Takes out of the environment what was read there: it is for this process, and not for its jobs and what they start.
     pub(crate) fn leave_environment() {
-        let variables =
-            [&Notices::VARIABLES[..], &[NAME_VARIABLE, MAX_REQUESTS_VARIABLE, LOG_VARIABLE]].concat();
+        let mut variables = [&Notices::VARIABLES[..], &[NAME_VARIABLE, MAX_REQUESTS_VARIABLE]].concat();
+        variables.extend(Received::names());
         if variables.iter().any(|name| env::var_os(name).is_some()) {
             forget_variables(&variables);
         }
@@ -50,17 +52,17 @@ impl Supervisor {
 
     /// The name that it gives the worker.
     pub(crate) fn name(&self) -> Result<Option<String>, Refusal> {
-        read(NAME_VARIABLE, self.name.as_ref(), names::worker)
+        read(NAME_VARIABLE, self.name.as_deref(), names::worker)
     }
 
     /// After how many jobs it has the worker stop.
     pub(crate) fn max_requests(&self) -> Result<Option<u64>, Refusal> {
-        read(MAX_REQUESTS_VARIABLE, self.max_requests.as_ref(), number::count)
+        read(MAX_REQUESTS_VARIABLE, self.max_requests.as_deref(), number::count)
     }
 
     /// How it has the worker log: RQ's DICT_CONFIG.
     pub(crate) fn dict_config(&self) -> Result<Option<Value>, Refusal> {
-        read(LOG_VARIABLE, self.dict_config.as_ref(), handed::dict_config)
+        read(LOG_VARIABLE, self.received.dict_config(), handed::dict_config)
     }
 
     /// Tells it why the worker could not start, unless that has.
@@ -73,7 +75,7 @@ impl Supervisor {
 
 fn read<T>(
     name: &str,
-    value: Option<&OsString>,
+    value: Option<&OsStr>,
     parse: impl FnOnce(&str) -> Result<T, String>,
 ) -> Result<Option<T>, Refusal> {
     let Some(value) = value else { return Ok(None) };
@@ -96,7 +98,7 @@ mod tests {
             notices: None,
             name: Some(OsString::from_vec(name.to_vec())),
             max_requests: Some(max_requests.into()),
-            dict_config: None,
+            received: Received::default(),
         };
         let good = of(b"w-1", "1000");
         assert_eq!((good.name(), good.max_requests()), (Ok(Some("w-1".to_owned())), Ok(Some(1000))));

@@ -1,6 +1,7 @@
 //! [`HorsePool`]: the executor. Each execution is supervised by a task beside it (`supervision.rs`) while a horse runs it.
 
 use std::collections::{HashMap, VecDeque};
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -41,8 +42,8 @@ pub(crate) struct HorsePool {
     rules: Rules,
     /// The worker's name.
     worker: String,
-    /// The value of the variable by which a process knows that it helps this worker.
-    helper_mark: String,
+    /// The variables by which a process knows that it helps this worker.
+    helper_variables: Vec<(OsString, OsString)>,
     /// The signals that the worker was started with.
     inherited: Inherited,
     server: ServerHandle,
@@ -82,7 +83,7 @@ impl HorsePool {
     pub(crate) fn new(
         rules: Rules,
         worker: String,
-        helper_mark: String,
+        helper_variables: Vec<(OsString, OsString)>,
         inherited: Inherited,
         server: ServerHandle,
     ) -> HorsePool {
@@ -90,7 +91,7 @@ impl HorsePool {
         HorsePool {
             rules,
             worker,
-            helper_mark,
+            helper_variables,
             inherited,
             server,
             buried: None,
@@ -143,7 +144,7 @@ impl HorsePool {
         let dead = self.server.pid;
         // Not forked: the worker has threads by now. Where the system is short of what it takes, the next job has it
         // tried again.
-        self.server = launch::execute_server(&self.helper_mark, self.inherited)?;
+        self.server = launch::execute_server(&self.helper_variables, self.inherited)?;
         self.restarts.push(Instant::now());
         tracing::warn!("the fork server (PID {dead}) has died; another runs with PID {}", self.server.pid);
         Ok(())

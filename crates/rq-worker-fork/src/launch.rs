@@ -1,5 +1,6 @@
 //! Starting a fork server: by a fork, while the worker has one thread; later by executing this program anew.
 
+use std::ffi::OsString;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
@@ -115,9 +116,12 @@ fn serve_parent(config: ServerConfig) -> io::Error {
     }
 }
 
-/// Executes this program anew to be the server: a worker that runs has threads, and must not fork. By `mark` that
-/// process knows which worker it helps.
-pub(crate) fn execute_server(mark: &str, inherited: Inherited) -> io::Result<ServerHandle> {
+/// Executes this program anew to be the server: a worker that runs has threads, and must not fork. By these
+/// `variables` that process knows which worker it helps.
+pub(crate) fn execute_server(
+    variables: &[(OsString, OsString)],
+    inherited: Inherited,
+) -> io::Result<ServerHandle> {
     let (ours, theirs) = sockets()?;
     // The program as it runs, even if its file has been replaced since.
     let mut command = Command::new("/proc/self/exe");
@@ -126,7 +130,7 @@ pub(crate) fn execute_server(mark: &str, inherited: Inherited) -> io::Result<Ser
     command
         .arg0(arguments.next().unwrap_or_default())
         .args(arguments)
-        .env(HELPER_VARIABLE, mark)
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::from(theirs));
     // The worker has handlers by now, and its threads may have masks.
     inherited.pass_on(&mut command);

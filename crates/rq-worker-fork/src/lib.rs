@@ -77,7 +77,7 @@ impl Launch for Fork {
         Ok(Box::new(HorsePool::new(
             rules,
             options.name.clone().unwrap_or_default(),
-            options.helper_mark(),
+            options.helper_variables(),
             inherited,
             server,
         )))

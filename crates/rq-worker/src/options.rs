@@ -1,5 +1,6 @@
 //! [`Options`]: what the operator decides about a worker.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use rq_core::{Keys, OnCrash, RedisUrl, Ttl};
 use rq_cron::Cron;
 
 use crate::error::LaunchError;
+use crate::launch::HELPER_VARIABLE;
 use crate::notices::Notices;
 use crate::webhooks::WebhookOptions;
 
@@ -88,6 +90,9 @@ pub struct Options {
     pub log_descriptions: bool,
     /// What the supervisor of this process is told: nothing. For a worker that is its process's purpose.
     pub notices: Option<Notices>,
+    /// Variables that a program has which is executed to help this worker, and this process has not, any more: by them it
+    /// prepares the same worker again, and takes them out of its environment, too.
+    pub helper_environment: Vec<(OsString, OsString)>,
     /// Which of the workers that this process prepares it is, from 0.
     pub(crate) ordinal: usize,
 }
@@ -120,9 +125,15 @@ impl Options {
         self.name.get_or_insert_with(|| uuid::Uuid::new_v4().simple().to_string())
     }
 
-    /// What [`HELPER_VARIABLE`](crate::HELPER_VARIABLE) says in a process that is executed to help this worker.
+    /// What [`HELPER_VARIABLE`] says in a process that is executed to help this worker.
     pub fn helper_mark(&self) -> String {
         format!("{}:{}", self.ordinal, self.name.as_deref().unwrap_or_default())
+    }
+
+    /// What a program has in its environment that is executed to help this worker.
+    pub fn helper_variables(&self) -> Vec<(OsString, OsString)> {
+        let mark = (HELPER_VARIABLE.into(), self.helper_mark().into());
+        self.helper_environment.iter().cloned().chain([mark]).collect()
     }
 
     /// How many jobs an executor runs at once that can run `max`: [`concurrency`](Options::concurrency), or what
@@ -168,6 +179,7 @@ impl Default for Options {
             webhooks: WebhookOptions::default(),
             log_descriptions: true,
             notices: None,
+            helper_environment: Vec::new(),
             ordinal: 0,
         }
     }

@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args, app: &App) -> Result<(), Refusal> {
     let settings = args.shared.settings(PathUse::Nothing)?;
     // As every other command would: what cannot be used is refused, and what does not count is remarked on.
     let server = settings.server()?;
-    settings.check_log()?;
+    settings.log_plan_of_file()?;
     SentryArgs::default().resolve(NAME, settings.sentry())?;
     let rows = rows(&settings, args.executor.as_deref(), app)?;
     let text = match args.json {

@@ -214,7 +214,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(mut args: Args, mut app: App) -> Result<(), Refusal> {
     // All that can be wrong with the arguments comes first, before anything is connected, logged or forked.
-    let settings = args.shared.settings(args.path_use())?;
+    let settings = args.shared.settings_of_worker(args.path_use(), &app.supervisor.received)?;
     args.complete(&app.supervisor, &settings)?;
     let chosen = args.choose(&app.pieces, settings.executor())?;
     chosen.warn()?;
@@ -237,6 +237,7 @@ pub(crate) fn run(mut args: Args, mut app: App) -> Result<(), Refusal> {
         options.cron = Some(source.load()?);
         options.cron_config_file = source.name();
     }
+    options.helper_environment = app.supervisor.received.variables();
     let notices = app.supervisor.notices;
     options.notices.clone_from(&notices);
     options.dequeue = dequeue;

@@ -16,7 +16,7 @@ use crate::classes::WorkerClasses;
 use crate::executors::Given;
 use crate::log;
 use crate::logging::{self, Logging};
-use crate::manager::program::Program;
+use crate::manager::program::{self, Program};
 use crate::manager::supervise::supervise;
 use crate::names;
 use crate::paint::Paint;
@@ -119,6 +119,8 @@ pub(crate) fn run(mut args: Args, app: App) -> Result<(), Refusal> {
     if let Some((name, dsn)) = dsn {
         command = command.variable(name, dsn);
     }
+    program::check(&command).map_err(|reason| Refusal::Failed(format!("{reason}.")))?;
+    handed.empty_files();
     let kind = Kind::command(&name, command).count(args.num_workers).naming(|_| fresh_name());
     let manager = Manager::new([kind]).title(name).wait_time(None).silent().observer(Told::default());
     let manager = if args.burst { manager.without_replacement() } else { manager };

@@ -1,12 +1,14 @@
 //! [`Plan`]: which lines go where, and how they look.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use rq_core::Shown;
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
 
 use super::format::Format;
 use super::line::python_level;
+use super::target::LogFile;
 
 /// What a log does with each event.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +51,42 @@ impl Plan {
     /// RQ's own: levels below ERROR to standard output, ERROR to standard error.
     pub(crate) fn default_of(level: Level, format: Format) -> Plan {
         Plan { level: number(level), sinks: Sink::of_rq(format) }
+    }
+
+    /// The same where files begin with what is there: others write to them, too.
+    pub(crate) fn appending(mut self) -> Plan {
+        for sink in &mut self.sinks {
+            if let To::File { is_emptied, .. } = &mut sink.to {
+                *is_emptied = false;
+            }
+        }
+        self
+    }
+
+    /// That each of its files can be opened. It makes those that are not there, and takes nothing away.
+    pub(crate) fn check_files(&self) -> Result<(), String> {
+        for (path, _) in self.files() {
+            LogFile::open(path, false, false).map_err(|error| {
+                let path = Shown::name(path.display());
+                format!("the log file {path} cannot be opened: {error}")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Empties the files that are to begin empty.
+    pub(crate) fn empty_files(&self) {
+        for (path, _) in self.files().filter(|(_, is_emptied)| *is_emptied) {
+            // It was opened before; who writes to it says what is wrong now.
+            drop(LogFile::open(path, true, false));
+        }
+    }
+
+    fn files(&self) -> impl Iterator<Item = (&Path, bool)> {
+        self.sinks.iter().filter_map(|sink| match &sink.to {
+            To::File { path, is_emptied, .. } => Some((path.as_path(), *is_emptied)),
+            To::Out | To::Err => None,
+        })
     }
 
     /// As the levels of tracing, of which there are fewer.

@@ -11,13 +11,13 @@ use rq_worker::number::SECONDS_MAX;
 
 use super::backlog::Scale;
 use super::options::{Arguments, WorkerOptions};
-use super::program::{PREFIX_VARIABLE, Program, URL_VARIABLE};
+use super::program::{self, Program};
 use crate::names;
 use crate::other_program::located;
 use crate::refusal::Refusal;
 use crate::server::Server;
 use crate::settings::Settings;
-use crate::settings::handed::{Handed, LOG_VARIABLE};
+use crate::settings::handed::{self, Handed};
 use crate::settings::sources::CONFIG_VARIABLE;
 
 /// The most workers of an entry: what a Manager has of a kind.
@@ -27,14 +27,7 @@ const NAME_BYTES_MAX: usize = 64;
 /// The most jobs and megabytes that a file may say.
 const NUMBER_MAX: u64 = i64::MAX as u64;
 /// What a Manager gives its workers.
-const OF_THE_MANAGER: [&str; 6] = [
-    "NOTIFY_SOCKET",
-    "WATCHDOG_USEC",
-    "WATCHDOG_PID",
-    "RQ_MANAGED_NAME",
-    "RQ_MANAGED_MAX_REQUESTS",
-    LOG_VARIABLE,
-];
+const OF_THE_MANAGER: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
 /// The keys of an entry that are no options of `rq worker`, or more than that.
 const KEYS: [&str; 14] = [
     "name",
@@ -126,8 +119,9 @@ impl Entry {
         arguments.push("--".into());
         arguments.extend(queues.iter().map(OsString::from));
         let program = program.as_ref().unwrap_or(around.program);
-        let mut command = program.worker(&server, around.handed, &arguments);
+        let mut command = program.worker(&server, &around.handed.beside(&environment), &arguments);
         command.environment.extend(environment);
+        program::check(&command).map_err(|reason| Fault::new(line, reason))?;
         Ok(Entry {
             name,
             line,
@@ -270,10 +264,10 @@ fn variable(given: Given) -> Result<(OsString, OsString), Fault> {
         return Err(given.fault("it is no name of a variable"));
     }
     match name {
-        URL_VARIABLE => return Err(given.fault("write `url` or `url_env` in the entry")),
-        PREFIX_VARIABLE => return Err(given.fault("write `key_prefix` in the entry")),
+        "RQ_REDIS_URL" => return Err(given.fault("write `url` or `url_env` in the entry")),
+        "RQ_KEY_PREFIX" => return Err(given.fault("write `key_prefix` in the entry")),
         CONFIG_VARIABLE => return Err(given.fault("write a table [settings] in this file")),
-        name if OF_THE_MANAGER.contains(&name) => {
+        name if OF_THE_MANAGER.contains(&name) || name.starts_with(handed::MARK) => {
             return Err(given.fault("the Manager gives it to each worker itself"));
         }
         _ => {}

@@ -3,19 +3,14 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use rq_core::Keys;
+use rq_core::Shown;
 use rq_manager::Command;
 
 use crate::called::name_for_commands;
 use crate::commands::worker;
 use crate::refusal::Refusal;
 use crate::server::Server;
-use crate::settings::handed::Handed;
-
-/// Names the Redis for a worker: its arguments are for everybody to see.
-pub(crate) const URL_VARIABLE: &str = "RQ_REDIS_URL";
-/// What the names of the keys begin with, for a worker.
-pub(crate) const PREFIX_VARIABLE: &str = "RQ_KEY_PREFIX";
+use crate::settings::handed::{Handed, PREFIX_VARIABLE, URL_VARIABLE, transferable};
 
 /// A program that is an `rq`, and what it calls itself.
 #[derive(Clone, Debug)]
@@ -45,19 +40,37 @@ impl Program {
         let mut command = Command::new(&self.path)
             .arguments([worker::NAME, worker::START_SUSPENDED])
             .arguments(arguments)
-            .variable(URL_VARIABLE, &server.url);
-        // What the environment says, the worker reads there itself.
-        if server.keys != Keys::from_env().unwrap_or_default() {
-            command = command.variable(PREFIX_VARIABLE, server.keys.prefix());
-        }
+            .variable(URL_VARIABLE, &server.url)
+            .variable(PREFIX_VARIABLE, server.keys.prefix());
         command.environment.extend(handed.variables().iter().cloned());
         command.called = self.called.clone();
         command
     }
 }
 
+/// That the system can execute it, text by text.
+pub(crate) fn check(command: &Command) -> Result<(), String> {
+    for argument in &command.arguments {
+        let refuse = |reason| {
+            let (name, _) =
+                argument.to_str().and_then(|argument| argument.split_once('=')).unwrap_or_default();
+            let name = if name.is_empty() { "an argument".to_owned() } else { Shown::name(name).to_string() };
+            format!("{name} cannot be handed to workers: {reason}")
+        };
+        transferable(argument).map_err(refuse)?;
+    }
+    for (name, value) in &command.environment {
+        let refuse =
+            |reason| format!("{} cannot be handed to workers: {reason}", Shown::name(name.display()));
+        transferable(value).map_err(refuse)?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
+    use rq_core::Keys;
+
     use super::*;
 
     #[test]
@@ -66,7 +79,11 @@ mod tests {
         let program = Program::this(&["my-jobs".into()]).unwrap();
         let command = program.worker(&server, &Handed::default(), &["--".into(), "high".into()]);
         assert_eq!(command.arguments, ["worker", "--start-suspended", "--", "high"]);
-        let variables = [("RQ_REDIS_URL", "redis://:secret@h/0"), ("RQ_CONFIG", "")];
+        let variables = [
+            ("RQ_MANAGED_REDIS_URL", "redis://:secret@h/0"),
+            ("RQ_MANAGED_KEY_PREFIX", "rq"),
+            ("RQ_MANAGED_CONFIG", "none"),
+        ];
         assert_eq!(command.environment, variables.map(|(name, value)| (name.into(), value.into())));
         assert_eq!(command.called, Some("my-jobs".into()));
         assert_eq!(Program::at("./other".into()).worker(&server, &Handed::default(), &[]).called, None);

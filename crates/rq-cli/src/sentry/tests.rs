@@ -93,6 +93,6 @@ mod built_in {
         let reports = resolved(Some(OPTION), said).unwrap();
         let (arguments, variable) = SentryArgs::of_worker(reports.as_ref());
         assert_eq!(arguments, ["--sentry-debug=true"]);
-        assert_eq!(variable, Some((DSN_VARIABLE, OPTION.to_owned())));
+        assert_eq!(variable, Some((handed::DSN_VARIABLE, OPTION.to_owned())));
     }
 }

@@ -58,6 +58,13 @@ impl Table {
         table
     }
 
+    /// Takes in what a variable says that comes before all others, and behind the options.
+    pub(super) fn hand(&mut self, field: Field, variable: &'static str, value: &str) {
+        let said = Said { content: Content::Text(value.to_owned()), origin: Origin::Variable(variable) };
+        let at = self.0.iter().position(|(_, said)| !matches!(said.origin, Origin::Flag(_)));
+        self.0.insert(at.unwrap_or(self.0.len()), (field, said));
+    }
+
     /// What counts of a field.
     pub(crate) fn first(&self, field: Field) -> Option<&Said> {
         self.all(field).next()

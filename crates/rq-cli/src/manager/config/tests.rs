@@ -2,7 +2,7 @@ use rq_core::Keys;
 
 use super::*;
 use crate::manager::backlog::Scale;
-use crate::manager::program::URL_VARIABLE;
+use crate::settings::handed::{PREFIX_VARIABLE, URL_VARIABLE};
 
 fn source() -> Source {
     let mut pieces = Pieces::built_in();
@@ -84,7 +84,8 @@ fn what_is_not_said_is_the_managers() {
     assert_eq!(entry.server.keys, Keys::from_env().unwrap());
     let command = entry.command();
     assert_eq!(command.program, PathBuf::from("/usr/bin/my-jobs"));
-    let variables = [(URL_VARIABLE, "redis://manager/"), ("RQ_CONFIG", "")];
+    let variables =
+        [(URL_VARIABLE, "redis://manager/"), (PREFIX_VARIABLE, "rq"), ("RQ_MANAGED_CONFIG", "none")];
     assert_eq!(command.environment, variables.map(|(name, value)| (name.into(), value.into())));
     assert_eq!(arguments(""), "worker --start-suspended --logging_level=DEBUG -- default");
     assert_eq!(config("[[worker]]\nname = \"w\"").manager, Own::default());
@@ -112,8 +113,8 @@ fn settings_of_the_file_hold_where_entries_say_nothing() {
     assert_eq!((a.server.keys.prefix(), b.server.keys.prefix()), ("app", "app"));
     let variables = [
         (URL_VARIABLE, "redis://file/1"),
-        ("RQ_KEY_PREFIX", "app"),
-        ("RQ_CONFIG", ""),
+        (PREFIX_VARIABLE, "app"),
+        ("RQ_MANAGED_CONFIG", "none"),
         ("RQ_MANAGED_DICT_CONFIG", "{\"version\": 1}"),
     ];
     assert_eq!(a.command().environment, variables.map(|(name, value)| (name.into(), value.into())));
@@ -148,8 +149,8 @@ fn environments_have_urls_and_other_secrets() {
     assert_eq!(entry.server.keys.prefix(), "app");
     let variables = [
         (URL_VARIABLE, "redis://:p@h/1"),
-        ("RQ_KEY_PREFIX", "app"),
-        ("RQ_CONFIG", ""),
+        (PREFIX_VARIABLE, "app"),
+        ("RQ_MANAGED_CONFIG", "none"),
         ("TOKEN", "t"),
         ("PORT", "1"),
     ];

@@ -93,6 +93,7 @@ macro_rules! suite {
                 middleware::it_is_around_jobs_in_order_and_once_for_each_run
                 middleware::what_it_returns_is_the_end_of_the_job
                 middleware::it_sees_a_job_that_reached_its_limit
+                middleware::what_it_hands_to_a_job_is_dropped_before_the_job_has_ended
                 lives::both_lives_of_an_id_are_run
                 lives::two_lives_at_once_keep_their_ends
                 log::a_log_that_nobody_reads_stops_nothing

@@ -176,3 +176,44 @@ fn what_is_sent_again_does_not_pass_again() {
     assert_eq!((notes.before.len(), notes.after.len()), (1, 1));
     assert_eq!(scratch.waiting("default"), [job.id()]);
 }
+
+#[test]
+fn many_calls_are_told_of_in_their_order_each_with_its_function() {
+    let (scratch, tenant) = (Scratch::new(), Tenant::default());
+    let queue = scratch.queue("default").middleware(tenant.clone());
+    // Two of one id: the first is the job, the other finds it there.
+    let of = |function: &str, id: &str| Call::<Value>::to(function).job_id(id);
+    let numbered: Vec<_> = (0..20).map(|number| format!("j{number}")).collect();
+    let twice = [of("math.add", "a"), of("test.panic", "a")];
+    let others = numbered.iter().map(|id| of("test.echo", id));
+    drop(queue.enqueue_many(others.chain(twice)));
+    let ids = numbered.iter().map(String::as_str).chain(["a", "a"]);
+    let after = tenant.take().after;
+    assert_eq!(after.iter().filter_map(|(id, _)| id.as_deref()).collect::<Vec<_>>(), ids.collect::<Vec<_>>());
+    assert!(after[..20].iter().all(|(_, says)| says == "test.echo in default"), "{after:?}");
+    assert_eq!(after[20].1, "math.add in default");
+    // Where none is sent, of each as well.
+    let refused = Call::<Value>::to("no.such.thing");
+    queue.enqueue_many([of("math.add", "b"), of("test.panic", "b"), refused]).unwrap_err();
+    let told = (Some("b".to_owned()), "refused".to_owned());
+    assert_eq!(tenant.take().after, [told.clone(), told]);
+}
+
+#[test]
+fn an_id_that_others_depend_on_may_not_be_changed() {
+    let scratch = Scratch::new();
+    let queue = scratch.queue("default").middleware(|_: &str, call: Call<()>| {
+        let id = call.id().map(|id| format!("acme-{id}"));
+        Ok(match id {
+            Some(id) => call.job_id(id),
+            None => call,
+        })
+    });
+    let error = queue.enqueue_many([call().job_id("a"), call().depends_on("a")]).unwrap_err();
+    let says = "math.add was not enqueued: it depends on a, whose id middleware has changed";
+    assert_eq!(error.to_string(), says);
+    assert_eq!(scratch.waiting("default"), Vec::<String>::new());
+    // One that is named by what it becomes is the parent it was meant to be, and any id may change where none is named.
+    queue.enqueue_many([call().job_id("a"), call().depends_on("acme-a")]).unwrap();
+    assert_eq!(scratch.waiting("default"), ["acme-a"]);
+}

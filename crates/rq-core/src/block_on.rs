@@ -15,7 +15,8 @@ pub enum BlockOnError {
     /// There is no worker that would have a runtime: a unit test, or an inline job.
     #[error("this job runs without a runtime; its worker would give it one")]
     NoRuntime,
-    /// The caller is itself polled by a runtime, which must not be blocked.
+    /// The caller is itself polled by a runtime, which must not be blocked; or has entered one, which looks the same but for
+    /// coroutines (docs/middleware.md).
     #[error("async code cannot block on other async code; use .await")]
     InAsyncCode,
     /// What a runtime takes is short.

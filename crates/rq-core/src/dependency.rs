@@ -90,19 +90,23 @@ impl<S: Into<String>, const N: usize> From<[S; N]> for Dependency {
     }
 }
 
+/// Jobs in another order, and which place each had.
+type Reordered = (Vec<(Job, Place)>, Vec<usize>);
+
 /// Jobs of one call in an order in which those that others wait for come first; otherwise as they were. Fails for jobs
 /// that wait for each other.
-pub(crate) fn parents_first(jobs: Vec<(Job, Place)>) -> Result<Vec<(Job, Place)>, Error> {
+pub(crate) fn parents_first(jobs: Vec<(Job, Place)>) -> Result<Reordered, Error> {
     let ids: HashSet<&str> = jobs.iter().map(|(job, _)| job.id.as_str()).collect();
     let waits_within =
         |job: &Job| job.dependency_ids.iter().flatten().any(|dependency| ids.contains(dependency.as_str()));
     // Most calls wait for none of their own batch: they are spared the walk, and keep their order.
     if !jobs.iter().any(|(job, _)| waits_within(job)) {
-        return Ok(jobs);
+        let places = (0..jobs.len()).collect();
+        return Ok((jobs, places));
     }
     let order = order_by_dependency(&jobs)?;
     let mut jobs: Vec<Option<(Job, Place)>> = jobs.into_iter().map(Some).collect();
-    Ok(order.into_iter().filter_map(|index| jobs[index].take()).collect())
+    Ok((order.iter().filter_map(|&index| jobs[index].take()).collect(), order))
 }
 
 /// Depth first without recursion: chains may be as long as the list.
@@ -163,7 +167,7 @@ mod tests {
 
     fn ordered(specs: &[(&str, &[&str])]) -> Result<String, String> {
         match parents_first(jobs(specs)) {
-            Ok(jobs) => Ok(jobs.iter().map(|(job, _)| job.id.as_str()).collect()),
+            Ok((jobs, _)) => Ok(jobs.iter().map(|(job, _)| job.id.as_str()).collect()),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -173,6 +177,12 @@ mod tests {
         assert_eq!(ordered(&[("a", &[]), ("b", &["x"]), ("c", &[])]).unwrap(), "abc");
         assert_eq!(ordered(&[("a", &["c"]), ("b", &[]), ("c", &["d"]), ("d", &[])]).unwrap(), "dcab");
         assert_eq!(ordered(&[("a", &["b", "c"]), ("b", &["d"]), ("c", &["d"]), ("d", &[])]).unwrap(), "dcba");
+    }
+
+    #[test]
+    fn each_keeps_its_place_where_two_have_one_id() {
+        let (_, places) = parents_first(jobs(&[("b", &["a"]), ("a", &[]), ("a", &[])])).unwrap();
+        assert_eq!(places, [2, 0, 1]);
     }
 
     #[test]
@@ -190,6 +200,6 @@ mod tests {
             job.dependency_ids = Some(vec![pair[1].clone()]);
             chain.push((job, Place::Tail));
         }
-        assert_eq!(parents_first(chain).unwrap().len(), ids.len() - 1);
+        assert_eq!(parents_first(chain).unwrap().0.len(), ids.len() - 1);
     }
 }

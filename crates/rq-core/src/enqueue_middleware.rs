@@ -1,6 +1,6 @@
 //! [`EnqueueMiddleware`]: code around enqueueing, where calls are made.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,6 +8,8 @@ use crate::call::Call;
 use crate::error::Error;
 use crate::failure::BoxError;
 use crate::job::Job;
+use crate::panics::{self, Panic};
+use crate::shown::Shown;
 
 /// Code around enqueueing, in the producer: adds what all jobs carry, such as who is logged in; refuses calls; counts them
 /// (docs/middleware.md). [`Queue::middleware`](crate::Queue::middleware) adds it to a queue.
@@ -30,13 +32,14 @@ pub trait EnqueueMiddleware: Send + Sync {
     /// Gives back the call as it is to be enqueued in `queue`, or why it must not be: the caller then gets
     /// [`Error::Refused`]. Of many calls none is sent if one is refused.
     ///
-    /// The call may be changed in all it says, but for the queue, which is chosen by now.
+    /// The call may be changed in all it says, but for the queue, which is chosen by now; and for an id that another of many
+    /// calls depends on: all of them are refused then. A panic refuses the call.
     fn before(&self, _queue: &str, call: Call<()>) -> Result<Call<()>, BoxError> {
         Ok(call)
     }
 
     /// Is told what became of a call that it has let pass; of each by itself where there were many. Not where the caller has
-    /// dropped the future.
+    /// dropped the future. A panic changes nothing, and the log tells of it: the job is there.
     fn after(&self, _outcome: &EnqueueOutcome<'_>) {}
 }
 
@@ -71,14 +74,22 @@ pub(crate) struct Passage<'a> {
     /// The function of the last call, and how many have let it pass.
     function: String,
     passed: usize,
-    /// The functions of jobs that were made, by their ids; kept where somebody is told of it.
-    made: HashMap<String, String>,
+    /// The jobs that were made, one a call and in that order; kept where somebody is told of them.
+    made: Vec<Made>,
+    /// The ids that calls had before, and no longer have.
+    changed_ids: HashSet<String>,
+}
+
+/// A job that a call has become.
+struct Made {
+    job_id: String,
+    function: String,
 }
 
 impl<'a> Passage<'a> {
     pub(crate) fn new(middleware: &'a [Arc<dyn EnqueueMiddleware>], queue: &'a str) -> Passage<'a> {
-        let (function, made) = (String::new(), HashMap::new());
-        Passage { middleware, queue, began: Instant::now(), function, passed: 0, made }
+        let (function, made, changed_ids) = (String::new(), Vec::new(), HashSet::new());
+        Passage { middleware, queue, began: Instant::now(), function, passed: 0, made, changed_ids }
     }
 
     /// The call as it is to be enqueued.
@@ -89,31 +100,51 @@ impl<'a> Passage<'a> {
         let mut call = call.untyped();
         self.passed = 0;
         self.function = call.function().to_owned();
+        let id = call.id().map(str::to_owned);
         for middleware in self.middleware {
-            let refused = |source| Error::Refused { function: self.function.clone(), source };
-            call = middleware.before(self.queue, call).map_err(refused)?;
+            let panicked = |panic: Panic| Err(format!("middleware panicked: {}", panic.message).into());
+            let before = panics::catch(|| middleware.before(self.queue, call)).unwrap_or_else(panicked);
+            call = before.map_err(|source| Error::Refused { function: self.function.clone(), source })?;
             self.passed += 1;
         }
         self.function = call.function().to_owned();
+        self.changed_ids.extend(id.filter(|id| call.id() != Some(id)));
         Ok(call.retyped())
     }
 
     /// Notes the job that the last call has become.
     pub(crate) fn made(&mut self, job: &Job) {
         if !self.middleware.is_empty() {
-            self.made.insert(job.id.clone(), self.function.clone());
+            self.made.push(Made { job_id: job.id.clone(), function: self.function.clone() });
         }
     }
 
-    /// What became of a job that was made.
-    pub(crate) fn end(&self, job_id: &str, result: Result<(), &Error>) {
-        let function = self.made.get(job_id).map_or("", String::as_str);
-        self.tell(self.middleware.len(), function, Some(job_id), result);
+    /// Refuses jobs of which one depends on an id that middleware has changed: it would wait for nobody.
+    pub(crate) fn check_dependencies<'j>(&self, jobs: impl Iterator<Item = &'j Job>) -> Result<(), Error> {
+        // Mostly none, and then nothing is looked at.
+        if self.changed_ids.is_empty() {
+            return Ok(());
+        }
+        for (job, made) in jobs.zip(&self.made) {
+            let mut waits_for = job.dependency_ids.iter().flatten();
+            if let Some(id) = waits_for.find(|id| self.changed_ids.contains(*id)) {
+                let source = format!("it depends on {}, whose id middleware has changed", Shown::name(id));
+                return Err(Error::Refused { function: made.function.clone(), source: source.into() });
+            }
+        }
+        Ok(())
+    }
+
+    /// What became of the job that the call of this number has become, where it was kept.
+    pub(crate) fn end(&self, number: usize, result: Result<(), &Error>) {
+        if let Some(Made { job_id, function }) = self.made.get(number) {
+            self.tell(self.middleware.len(), function, Some(job_id), result);
+        }
     }
 
     /// What became of all jobs that were made; and where it was that the last call became none, of that.
     pub(crate) fn end_all(&self, error: &Error, of_last: bool) {
-        self.made.keys().for_each(|job_id| self.end(job_id, Err(error)));
+        (0..self.made.len()).for_each(|number| self.end(number, Err(error)));
         if of_last {
             self.tell(self.passed, &self.function, None, Err(error));
         }
@@ -121,18 +152,24 @@ impl<'a> Passage<'a> {
 
     /// What became of the only call there is.
     pub(crate) fn end_one<T>(&self, enqueued: &Result<T, Error>) {
-        match (enqueued, self.made.keys().next()) {
-            (_, Some(job_id)) => self.end(job_id, enqueued.as_ref().map(drop)),
-            (Err(error), None) => self.end_all(error, true),
-            // There is no middleware, or a job would have been noted.
-            (Ok(_), None) => {}
+        match enqueued {
+            Err(error) if self.made.is_empty() => self.end_all(error, true),
+            _ => self.end(0, enqueued.as_ref().map(drop)),
         }
     }
 
     fn tell(&self, passed: usize, function: &str, job_id: Option<&str>, result: Result<(), &Error>) {
         let (queue, took) = (self.queue, self.began.elapsed());
         let outcome = EnqueueOutcome { queue, function, job_id, took, result };
-        self.middleware[..passed].iter().rev().for_each(|middleware| middleware.after(&outcome));
+        for middleware in self.middleware[..passed].iter().rev() {
+            // The job is there, or is not: neither does the caller get another answer by this, nor the others none.
+            if let Err(panic) = panics::catch(|| middleware.after(&outcome)) {
+                let (function, message) = (Shown::name(function), panic.message);
+                tracing::error!(
+                    "middleware panicked that was told what became of a call of {function}: {message}"
+                );
+            }
+        }
     }
 }
 
@@ -207,5 +244,32 @@ mod tests {
             "outer after bad None: bad was not enqueued: not today",
         ];
         assert_eq!(told, says);
+    }
+
+    #[test]
+    fn a_panic_before_refuses_and_one_after_keeps_nobody_from_being_told() {
+        struct Breaks;
+        impl EnqueueMiddleware for Breaks {
+            fn before(&self, _: &str, call: Call<()>) -> Result<Call<()>, BoxError> {
+                if call.function() == "bad" { panic!("no {}", call.function()) } else { Ok(call) }
+            }
+            fn after(&self, _: &EnqueueOutcome<'_>) {
+                panic!("after");
+            }
+        }
+        let outer = Noting { name: "outer", refuses: "nothing", told: Arc::default() };
+        let middleware: [Arc<dyn EnqueueMiddleware>; 2] = [Arc::new(outer.clone()), Arc::new(Breaks)];
+        let check = |function: &str, after: &str| {
+            let mut passage = Passage::new(&middleware, "q");
+            let enqueued = passage.pass(Call::<u8>::to(function).job_id("j")).and_then(|call| {
+                passage.made(&call.into_job("q", Defaults::new(Codec::Json))?);
+                Ok(())
+            });
+            passage.end_one(&enqueued);
+            let told = std::mem::take(&mut *outer.told.lock().unwrap());
+            assert_eq!(told, [format!("outer before {function} in q"), format!("outer after {after}")]);
+        };
+        check("good", "good Some(\"j\"): enqueued");
+        check("bad", "bad None: bad was not enqueued: middleware panicked: no bad");
     }
 }

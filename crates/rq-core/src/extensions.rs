@@ -4,11 +4,17 @@ use std::any::{Any, TypeId};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::handlers::JobOutcome;
+use crate::panics::{self, Panic};
+
 /// Values that belong to one run of a job, one a type: what middleware hands to the job, and code further down.
 /// [`Context::extensions`](crate::Context::extensions) has those of its run.
 ///
-/// All clones of the context share them, the callbacks that are called where the job ran see them too, and they are dropped
-/// when the run is over. What all jobs share is a state ([`Context::state`](crate::Context::state)).
+/// All clones of the context share them. They are dropped when the job has ended, behind its middleware and within its time
+/// limit: its callbacks do not see them, and may keep their own. Where a `Drop` panics, a job that had ended well has failed
+/// by that; of any other the log tells. What all jobs share is a state ([`Context::state`](crate::Context::state)).
 ///
 /// ```
 /// use rq_core::{Context, job};
@@ -65,16 +71,44 @@ impl Extensions {
         by_type.swap_remove(at).1.downcast().ok()
     }
 
-    /// Drops all, the last one first. Where jobs run, it is called as a run is over.
-    #[cfg(feature = "worker")]
-    pub fn clear(&self) {
+    /// Drops all, the last one first, and returns the panics of those that panic.
+    fn clear(&self) -> impl Iterator<Item = Panic> + use<> {
         let all = std::mem::take(&mut *self.locked());
-        all.into_iter().rev().for_each(drop);
+        // Each by itself: a second panic while the first one unwinds would abort the process.
+        all.into_iter().rev().filter_map(|(_, value)| panics::catch(|| drop(value)).err())
     }
 
     fn locked(&self) -> MutexGuard<'_, Vec<(TypeId, Extension)>> {
         self.by_type.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Drop for Extensions {
+    /// What was inserted behind the job's end, by its threads or its callbacks.
+    fn drop(&mut self) {
+        self.clear().for_each(|panic| log(&panic));
+    }
+}
+
+impl Context {
+    /// Drops the extensions of what has ended like this. Returns how it has ended with that: a panic is the failure of what
+    /// had ended well. Called where jobs run, behind middleware.
+    pub fn drop_extensions(&self, outcome: JobOutcome) -> JobOutcome {
+        self.enter(|| {
+            self.extensions().clear().fold(outcome, |outcome, panic| match outcome {
+                Ok(_) => Err(Failure::Panic(panic)),
+                // A wanted retry, or the job's own error, says more.
+                Err(failure) => {
+                    log(&panic);
+                    Err(failure)
+                }
+            })
+        })
+    }
+}
+
+fn log(panic: &Panic) {
+    tracing::error!("a value among the extensions of a job panicked as it was dropped: {}", panic.message);
 }
 
 impl fmt::Debug for Extensions {
@@ -85,7 +119,47 @@ impl fmt::Debug for Extensions {
 
 #[cfg(test)]
 mod tests {
-    use crate::Context;
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::retry::Retry;
+
+    static DROPPED: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+    /// Says that it is dropped, and panics.
+    struct Breaks<const N: u8>;
+
+    impl<const N: u8> Drop for Breaks<N> {
+        fn drop(&mut self) {
+            DROPPED.lock().unwrap().push(N);
+            panic!("{N} breaks");
+        }
+    }
+
+    #[test]
+    fn each_that_panics_as_it_is_dropped_panics_alone_and_fails_only_what_had_ended_well() {
+        let check = |outcome: JobOutcome, kind: &str, says: &str| {
+            let context = Context::for_test();
+            context.extensions().insert(Breaks::<1>);
+            context.extensions().insert(Breaks::<2>);
+            let failure = context.drop_extensions(outcome).unwrap_err();
+            assert_eq!(failure.kind(), kind);
+            assert!(failure.text().contains(says), "{}", failure.text());
+            assert_eq!(*DROPPED.lock().unwrap(), [2, 1]);
+            // What comes behind the end, and goes with the context.
+            context.extensions().insert(Breaks::<3>);
+            context.extensions().insert(Breaks::<4>);
+            drop(context);
+            assert_eq!(std::mem::take(&mut *DROPPED.lock().unwrap()), [2, 1, 4, 3]);
+        };
+        check(Ok(None), "Panic", "2 breaks");
+        check(Err("its own error".into()), "Error", "its own error");
+        check(Err(Failure::Panic(panics::catch(|| panic!("its own")).unwrap_err())), "Panic", "its own");
+        let context = Context::for_test();
+        context.extensions().insert(Breaks::<5>);
+        let retry = || Failure::Retry(Retry::up_to(3));
+        assert!(matches!(context.drop_extensions(Err(retry())), Err(Failure::Retry(_))));
+    }
 
     #[test]
     fn clones_of_a_context_share_one_value_of_each_type() {

@@ -81,7 +81,8 @@ impl InlineRun<'_> {
     pub(crate) fn run(&self) -> Settlement {
         let (context, began) = (self.context(), Instant::now());
         let handlers = &self.inline.handlers;
-        let mut outcome = handlers.prepare(&self.job).and_then(|prepared| prepared.run(&context));
+        let outcome = handlers.prepare(&self.job).and_then(|prepared| prepared.run(&context));
+        let mut outcome = context.drop_extensions(outcome);
         let ran = began.elapsed();
         for kind in CallbackKind::WHERE_IT_RAN {
             let Some(due) = handlers.due_callback(kind, &context, &outcome) else { continue };
@@ -97,10 +98,11 @@ impl InlineRun<'_> {
     pub(crate) async fn run_async(&self) -> Settlement {
         let (context, began) = (self.context(), Instant::now());
         let handlers = &self.inline.handlers;
-        let mut outcome = match handlers.prepare(&self.job) {
+        let outcome = match handlers.prepare(&self.job) {
             Ok(prepared) => prepared.run_async(&context).await,
             Err(failure) => Err(failure),
         };
+        let mut outcome = context.drop_extensions(outcome);
         let ran = began.elapsed();
         for kind in CallbackKind::WHERE_IT_RAN {
             let Some(due) = handlers.due_callback(kind, &context, &outcome) else { continue };

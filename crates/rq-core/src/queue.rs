@@ -303,8 +303,10 @@ pub(crate) mod asynchronous {
             let handles = jobs.iter().map(|(job, _)| self.handle(&job.id)).collect();
             // A parent that is not there holds nobody back, so a dependent that is written before its parent would
             // run at once.
-            let jobs = parents_first(jobs).inspect_err(|error| passage.end_all(error, false))?;
-            self.send(&passage, &jobs).await?;
+            let checked = passage.check_dependencies(jobs.iter().map(|(job, _)| job));
+            let ordered = checked.and_then(|()| parents_first(jobs));
+            let (jobs, numbers) = ordered.inspect_err(|error| passage.end_all(error, false))?;
+            self.send(&passage, &jobs, &numbers).await?;
             Ok(handles)
         }
 
@@ -316,19 +318,26 @@ pub(crate) mod asynchronous {
             Ok((job, place))
         }
 
-        async fn send(&self, passage: &Passage<'_>, jobs: &[(Job, Place)]) -> Result<(), Error> {
+        /// Sends jobs, each of the call of that number.
+        async fn send(
+            &self,
+            passage: &Passage<'_>,
+            jobs: &[(Job, Place)],
+            numbers: &[usize],
+        ) -> Result<(), Error> {
             let mut first_taken = Ok(());
             for (sent, batch) in jobs.chunks(JOBS_PER_ROUND_TRIP_MAX).enumerate() {
+                let numbers = &numbers[sent * JOBS_PER_ROUND_TRIP_MAX..];
                 let step = steps::queue::enqueue(&self.keys, &self.name, batch);
                 let enqueued = self.link.run(&step).await.map_err(|error| {
                     let error = unconfirmed(error, batch);
-                    let left = &jobs[sent * JOBS_PER_ROUND_TRIP_MAX..];
-                    left.iter().for_each(|(job, _)| passage.end(&job.id, Err(&error)));
+                    numbers.iter().for_each(|number| passage.end(*number, Err(&error)));
                     error
                 })?;
                 // One id that is taken refuses no other job: the batches behind it are sent as well, and then the
                 // first refusal is told.
-                let checked = check_enqueued(batch, enqueued, |job, result| passage.end(&job.id, result));
+                let checked =
+                    check_enqueued(batch, enqueued, |place, result| passage.end(numbers[place], result));
                 first_taken = first_taken.and(checked);
             }
             first_taken
@@ -576,15 +585,15 @@ pub(crate) fn unconfirmed_job(error: Error, id: &str) -> Error {
     }
 }
 
-/// Fails for the first job that was refused; `tell` is told of each.
+/// Fails for the first job that was refused; `tell` is told of each, by its place among them.
 fn check_enqueued(
     jobs: &[(Job, Place)],
     enqueued: Vec<Enqueued>,
-    tell: impl Fn(&Job, Result<(), &Error>),
+    tell: impl Fn(usize, Result<(), &Error>),
 ) -> Result<(), Error> {
     assert_eq!(jobs.len(), enqueued.len(), "the script answers once for each job");
     let mut first_refused = Ok(());
-    for ((job, _), enqueued) in jobs.iter().zip(enqueued) {
+    for (place, ((job, _), enqueued)) in jobs.iter().zip(enqueued).enumerate() {
         let job_id = || job.id.clone();
         let result = match enqueued {
             Enqueued::Taken(status) => Err(Error::JobExists { job_id: job_id(), status }),
@@ -593,7 +602,7 @@ fn check_enqueued(
             Enqueued::TooDeep => Err(Error::DependenciesTooDeep { job_id: job_id() }),
             Enqueued::Done | Enqueued::Already | Enqueued::Deferred => Ok(()),
         };
-        tell(job, result.as_ref().map(drop));
+        tell(place, result.as_ref().map(drop));
         first_refused = first_refused.and(result);
     }
     first_refused

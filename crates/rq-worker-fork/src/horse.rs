@@ -192,12 +192,23 @@ fn introduce(task: &ExecutionFrame<'_>, config: &HorseConfig, single_threaded: &
     };
     let origin = field("origin").unwrap_or_default();
     // Arguments may be secret, and everybody can list processes.
-    let call = field("description").filter(|_| config.shows_calls).and_then(|call| call.split('(').next());
+    let function = field("description").filter(|_| config.shows_calls).and_then(function_of);
     let show = |text: fmt::Arguments<'_>| title.set(single_threaded, Shown::line(text));
-    match call {
-        Some(call) => show(format_args!("rq: {call} from {origin}, {}", task.job_id)),
+    match function {
+        Some(function) => show(format_args!("rq: {function} from {origin}, {}", task.job_id)),
         None => show(format_args!("rq: {} from {origin}", task.job_id)),
     }
+}
+
+/// The function of a description that has the shape of a call, as one has that nobody gave: one of the job's own may tell a
+/// secret. The payload, which would say it for certain, is not unpacked for a title.
+fn function_of(description: &str) -> Option<&str> {
+    let (path, _) = description.split_once('(')?;
+    let is_name = |part: &str| {
+        part.starts_with(|first: char| first.is_alphabetic() || first == '_')
+            && part.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '-'))
+    };
+    path.split('.').flat_map(|part| part.split("::")).all(is_name).then_some(path)
 }
 
 fn run(
@@ -306,5 +317,30 @@ impl Host for HorseHost {
         let (link, keys) = self.connection.open()?;
         link.run(&save_meta(&keys, &self.worker, &[(claimed, meta)]))?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_shows_the_function_of_a_call_and_no_description_of_the_jobs_own() {
+        for (description, function) in [
+            ("math.add(2, 3)", Some("math.add")),
+            ("add()", Some("add")),
+            ("shop::tasks::send_2(x='y')", Some("shop::tasks::send_2")),
+            ("builtins.print('pay (card)')", Some("builtins.print")),
+            ("pay card 4111 of bob", None),
+            ("pay card 4111 (bob's)", None),
+            ("4111(bob)", None),
+            ("pay.4111(bob)", None),
+            ("bob@example.com(x)", None),
+            ("(x)", None),
+            ("a..b(x)", None),
+            ("", None),
+        ] {
+            assert_eq!(function_of(description), function, "{description}");
+        }
     }
 }

@@ -101,7 +101,7 @@ impl Launch for Green {
         own: GreenOptions,
     ) -> Result<Box<dyn Executor>, LaunchError> {
         let (jobs, preloads) = Jobs::of(program)?;
-        jobs.runtime().drive_by(drive::block_on);
+        jobs.runtime().drive_by(drive::block_on, drive::is_polled);
         let slots = slots::slots(options, Carriers::running().map_or(0, Carriers::jobs))?;
         panics::remember_by(swap_memory);
         current::keep_by(swap_context);

@@ -46,7 +46,7 @@ pub use perform::Jobs;
 pub use program::{Preload, Preloads, Program};
 pub use request::Request;
 pub use rq_core::{BoxError, DeathPenalty, ExceptionHandler, Failure, Job, JobMiddleware};
-pub use side_runtime::{Drive, SideRuntime};
+pub use side_runtime::{Drive, IsPolled, SideRuntime, in_runtime};
 pub use signal_threads::start_signal_threads;
 pub use signals::signals;
 pub use site::Site;

@@ -92,10 +92,6 @@ impl Jobs {
         if *task == Task::Job {
             self.call_back(&context, site, &mut ended);
         }
-        // Destructors may do anything, and are the job's.
-        if let Err(panic) = panics::catch(|| context.extensions().clear()) {
-            ended.outcome = Err(Failure::Panic(panic));
-        }
         Ok(ended)
     }
 
@@ -136,11 +132,13 @@ impl Jobs {
             let arm = |penalty: &Arc<dyn DeathPenalty>| penalty.arm(context, limit);
             // Disarmed with the end of this closure, and so as well when the job panics.
             let _armed: Vec<_> = self.death_penalties.iter().map(arm).collect();
-            if middleware.is_empty() {
+            let outcome = if middleware.is_empty() {
                 run(prepared, context, site)
             } else {
                 run_within(middleware, prepared, context, site)
-            }
+            };
+            // Destructors may do anything, and are the job's: within its limit, and before it is told how it has ended.
+            outcome.map(|outcome| context.drop_extensions(outcome))
         };
         let outcome = panics::catch(perform).unwrap_or_else(|panic| Ok(Err(Failure::Panic(panic))));
         site.interrupt().disarm();

@@ -19,12 +19,15 @@ pub struct SideRuntime {
     made: OnceLock<Runtime>,
     /// Held while it is made.
     making: Mutex<()>,
-    /// How async code is run to its end here; by default it blocks the thread.
-    drive: OnceLock<Drive>,
+    /// How async code is run to its end here, and whether it must not be; by default it blocks the thread.
+    drive: OnceLock<(Drive, IsPolled)>,
 }
 
 /// Runs async code to its end in the place where jobs run, while the runtime drives its I/O.
 pub type Drive = fn(&Runtime, Blocked<'_>);
+
+/// Whether the caller is itself polled, so that it must not wait.
+pub type IsPolled = fn() -> bool;
 
 impl SideRuntime {
     /// The runtime. One that could not be made is tried again by the next call.
@@ -51,23 +54,21 @@ impl SideRuntime {
 }
 
 impl SideRuntime {
-    /// Has `drive` run the async code that sync code of jobs waits for, where their threads must not be blocked. Called
-    /// before the first job; a second call changes nothing.
-    pub fn drive_by(&self, drive: Drive) {
-        self.drive.get_or_init(|| drive);
+    /// Has `drive` run the async code that sync code of jobs waits for, where their threads must not be blocked, unless
+    /// `is_polled`. Called before the first job; a second call changes nothing.
+    pub fn drive_by(&self, drive: Drive, is_polled: IsPolled) {
+        self.drive.get_or_init(|| (drive, is_polled));
     }
 
     /// Runs async code to its end, for sync code of a job that waits for it here.
     pub(crate) fn block_on(&self, future: Blocked<'_>) -> Result<(), BlockOnError> {
+        let (drive, is_polled) = *self.drive.get_or_init(|| (block_thread, in_runtime));
         // tokio panics there, and a coroutine that polls must not wait.
-        if Handle::try_current().is_ok() {
+        if is_polled() {
             return Err(BlockOnError::InAsyncCode);
         }
         let runtime = self.get().map_err(|want| BlockOnError::Short { reason: want.to_string() })?;
-        match self.drive.get() {
-            Some(drive) => drive(runtime, future),
-            None => runtime.block_on(future),
-        }
+        drive(runtime, future);
         Ok(())
     }
 
@@ -84,6 +85,15 @@ impl SideRuntime {
         });
         Ok(ended.recv()?)
     }
+}
+
+fn block_thread(runtime: &Runtime, future: Blocked<'_>) {
+    runtime.block_on(future);
+}
+
+/// Whether this thread is in a runtime. tokio does not say whether it polls there, or has only entered it.
+pub fn in_runtime() -> bool {
+    Handle::try_current().is_ok()
 }
 
 impl Drop for SideRuntime {

@@ -53,12 +53,12 @@ pub(super) fn it_is_around_jobs_in_order_and_once_for_each_run(executor: &'stati
     let value = |id: &str| stage.queue().handle::<String>(id).result().unwrap().unwrap();
     for id in ["sync", "async"] {
         assert_eq!(value(id), format!("slept for {id}"));
-        let callback = (id == "sync").then(|| r#"callback finds Some("slept for sync")"#.to_owned());
+        let callback = (id == "sync").then(|| "callback finds None".to_owned());
         let wanted: Vec<_> = around(&format!("'slept for {id}'")).into_iter().chain(callback).collect();
         assert_eq!(said_of(id), wanted);
     }
     // A run after the other, each with what it was handed.
-    let callback = r#"callback finds Some("slept for fails")"#.to_owned();
+    let callback = "callback finds None".to_owned();
     let once: Vec<_> = around("Error").into_iter().chain([callback]).collect();
     assert_eq!(said_of("fails"), [once.clone(), once].concat());
     assert_eq!(said_of("fails-async"), around("Error"));
@@ -123,5 +123,32 @@ pub(super) fn it_sees_a_job_that_reached_its_limit(executor: &'static str) {
     for id in ids {
         assert_eq!(said_of(&id), around("JobTimeoutException"), "{id}");
         assert_eq!(stage.scratch.status(&id), "failed");
+    }
+}
+
+pub(super) fn what_it_hands_to_a_job_is_dropped_before_the_job_has_ended(executor: &'static str) {
+    let stage = Stage::new(executor);
+    let to_end = || Callback::to("middleware.end");
+    let asks = |id: &str, does: &str, fails| tell("middleware.tell", id, fails).meta("inner", does);
+    let said_of = said_of(
+        &stage,
+        [
+            asks("breaks", "drop-panics", false)
+                .on_success(Callback::to("no.such.callback"))
+                .on_failure(to_end()),
+            asks("fails", "drop-panics", true).on_failure(to_end()),
+            asks("hangs", "drop-hangs", false).timeout(secs(1)),
+        ],
+    );
+    let callback = || "callback finds None".to_owned();
+    for (id, ends, callbacks) in [
+        ("breaks", "Panic: job panicked at tests/src/jobs/middleware.rs:", vec![callback()]),
+        ("fails", "Error: as was asked", vec![callback()]),
+        ("hangs", "JobTimeoutException", vec![]),
+    ] {
+        let text = stage.queue().handle::<String>(id).latest_result().unwrap().unwrap().failure_text.unwrap();
+        assert!(text.contains(ends), "{id}: {text}");
+        let is_callback = |said: &String| said.starts_with("callback");
+        assert_eq!(said_of(id).into_iter().filter(is_callback).collect::<Vec<_>>(), callbacks, "{id}");
     }
 }

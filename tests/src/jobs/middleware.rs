@@ -1,7 +1,8 @@
 //! Jobs with middleware around them, and that middleware: `outer` and `inner`, which say on standard error what they see.
 //!
 //! What `inner` does stands in the job's meta, under `inner`: `refuse` and `mend` give the job a value, without it and
-//! where it has failed; `spoil` has it fail; `panic` panics before it, `panic-behind` behind it.
+//! where it has failed; `spoil` has it fail; `panic` panics before it, `panic-behind` behind it. `drop-panics` hands two values to
+//! it of which each panics as it is dropped, `drop-hangs` one whose drop does not return.
 //!
 //! | name | does |
 //! |---|---|
@@ -22,6 +23,24 @@ use super::Result;
 /// What `outer` hands to jobs.
 #[derive(Debug)]
 struct Handed(String);
+
+/// Panics as it is dropped.
+struct Breaks<const N: u8>;
+
+impl<const N: u8> Drop for Breaks<N> {
+    fn drop(&mut self) {
+        panic!("value {N} breaks");
+    }
+}
+
+/// Is dropped for as long as nobody uses force.
+struct Hangs;
+
+impl Drop for Hangs {
+    fn drop(&mut self) {
+        rq_worker_green::sleep(Duration::from_secs(600));
+    }
+}
 
 /// Says what it sees.
 struct Outer;
@@ -54,6 +73,11 @@ impl JobMiddleware for Inner {
         match does.as_str() {
             "refuse" => return Ok(ctx.encode("refused")?),
             "panic" => panic!("inner panics"),
+            "drop-panics" => {
+                ctx.extensions().insert(Breaks::<1>);
+                ctx.extensions().insert(Breaks::<2>);
+            }
+            "drop-hangs" => drop(ctx.extensions().insert(Hangs)),
             _ => {}
         }
         let outcome = next.run();

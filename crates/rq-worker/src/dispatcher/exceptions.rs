@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rq_core::{ExceptionHandler, Failure, Job, panics};
+use rq_core::panics::{self, Panic};
+use rq_core::{ExceptionHandler, Failure, Job};
 use tokio::task::JoinHandle;
 
 use super::Dispatcher;
@@ -64,12 +65,13 @@ fn beside<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Optio
     }
 }
 
-/// Flushes the handlers in order, each in the time that is left. Whether all have sent all.
+/// Flushes the handlers in order, each in the time that is left. Whether none of them was too slow.
 fn flush(handlers: &[Arc<dyn ExceptionHandler>]) -> bool {
     let until = Instant::now() + FLUSH_LONGEST;
     let is_left_over = |handler: &&Arc<dyn ExceptionHandler>| {
         let left = until.saturating_duration_since(Instant::now());
-        !panics::catch(|| handler.flush(left)).unwrap_or(false)
+        // No time was too short for one that panicked, and the log has told of it.
+        !told(|| handler.flush(left)).unwrap_or(true)
     };
     // Counted, so that none is skipped.
     handlers.iter().filter(is_left_over).count() == 0
@@ -77,11 +79,14 @@ fn flush(handlers: &[Arc<dyn ExceptionHandler>]) -> bool {
 
 /// Calls the handlers in order, until one breaks.
 fn show(handlers: &[Arc<dyn ExceptionHandler>], job: &Job, failure: &Failure) {
-    let handle = || handlers.iter().any(|handler| handler.handle(job, failure).is_break());
     // A panic of theirs is theirs alone: the job is settled all the same.
-    if let Err(panic) = panics::catch(handle) {
-        tracing::error!("an exception handler panicked: {}", panic.message);
-    }
+    told(|| handlers.iter().any(|handler| handler.handle(job, failure).is_break()));
+}
+
+/// Calls handlers; `None` where one panicked, which the log then tells.
+fn told<T>(call: impl FnOnce() -> T) -> Option<T> {
+    let panicked = |panic: &Panic| tracing::error!("an exception handler panicked: {}", panic.message);
+    panics::catch(call).inspect_err(panicked).ok()
 }
 
 impl Dispatcher {
@@ -96,5 +101,37 @@ impl Dispatcher {
     /// Has the handlers send what they have kept: nothing fails any more.
     pub(super) async fn flush_exceptions(&mut self) {
         self.exceptions.flush().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use super::*;
+
+    /// Flushes like this.
+    struct Handler(fn() -> bool);
+
+    impl ExceptionHandler for Handler {
+        fn handle(&self, _: &Job, _: &Failure) -> ControlFlow<()> {
+            ControlFlow::Continue(())
+        }
+
+        fn flush(&self, _: Duration) -> bool {
+            (self.0)()
+        }
+    }
+
+    #[test]
+    fn one_that_panics_was_not_too_slow_and_keeps_no_other_from_its_flush() {
+        let check = |flushes: &[fn() -> bool], in_time: bool| {
+            let handlers: Vec<Arc<dyn ExceptionHandler>> =
+                flushes.iter().map(|flush| Arc::new(Handler(*flush)) as _).collect();
+            assert_eq!(flush(&handlers), in_time);
+        };
+        check(&[|| panic!("boom"), || true], true);
+        check(&[|| panic!("boom"), || false], false);
+        check(&[|| true], true);
     }
 }

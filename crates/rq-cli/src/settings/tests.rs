@@ -123,7 +123,7 @@ fn what_kubernetes_injects_is_no_port() {
     let asked = (Field::RedisPort, text("tcp://10.0.0.1:6379"));
     let url = (Field::RedisUrl, text("redis://file/1"));
     check(None, &[], &[url.clone(), asked.clone()], "redis://file/1");
-    check(None, &[("REDIS_PORT", "7")], &[asked.clone()], "redis://localhost:7/0");
+    check(None, &[("REDIS_PORT", "7")], std::slice::from_ref(&asked), "redis://localhost:7/0");
     let of_file = |field, value| settings(None, &[], &[(field, value)]).redis().unwrap_err();
     let Refusal::Failed(told) = of_file(asked.0, asked.1) else { panic!("it is another refusal") };
     let expected =

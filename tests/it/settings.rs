@@ -278,7 +278,6 @@ fn files_of_projects_lead_to_the_same_redis() {
         "commented",
         "django_module",
         "documented",
-        "empty",
         "flask_config",
         "logging_dict",
         "lower_case",
@@ -293,7 +292,8 @@ fn files_of_projects_lead_to_the_same_redis() {
     let theirs = Python::new(stage.database(1)).run(&code);
     for (name, theirs) in names.iter().zip(theirs.lines()) {
         let args = ["config", "show", "--json", "-c", name, "-P", folder];
-        let shown = stage.ours(&args, &[]).succeed(LIMIT);
+        // RQ's documents have a DSN that no worker takes here.
+        let shown = stage.ours(&args, &[("RQ_SENTRY_DSN", "https://key@sentry.invalid/1")]).succeed(LIMIT);
         let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
         assert_eq!(shown["redis"], theirs, "{name}");
     }
@@ -400,6 +400,10 @@ fn what_cannot_be_used_is_told_with_its_line() {
         ("port.py", "import os\n\nREDIS_PORT = 'x'\n"),
         ("queues.py", "QUEUES = 'high,low'\n"),
         ("plain.py", "REDIS_URL = made()\n"),
+        ("hyphen.toml", "[settings]\nredis-ulr = \"x\"\n"),
+        ("capitals.toml", "[settings]\nQUUES = [\"x\"]\n"),
+        ("none.toml", "[[worker]]\nname = \"a\"\n"),
+        ("none.py", "import os\nDEBUG = True\n"),
         ("slip.toml", "[settings]\n\nredis_ulr = \"redis://h\"\n"),
         ("sentinel.py", "SENTINEL = {\n    'SSL': True,\n}\n"),
         ("broken.toml", "[settings]\nredis_url =\n"),
@@ -412,7 +416,14 @@ fn what_cannot_be_used_is_told_with_its_line() {
         ),
         ("queues", "Error: queues.py, line 1: QUEUES cannot be used: it is a text, and has to be a list"),
         ("plain", "Error: plain.py, line 1: "),
-        ("slip.toml", "Error: slip.toml, line 3: there is no REDIS_ULR; did you mean REDIS_URL?"),
+        ("slip.toml", "Error: slip.toml, line 3: there is no redis_ulr; did you mean redis_url?\n"),
+        ("hyphen.toml", "Error: hyphen.toml, line 2: there is no redis-ulr; did you mean redis-url?\n"),
+        ("capitals.toml", "Error: capitals.toml, line 2: there is no QUUES; did you mean QUEUES?\n"),
+        (
+            "none.toml",
+            "Error: there are no settings in none.toml: a file in TOML has them in its table [settings]",
+        ),
+        ("none.py", "Error: there are no settings in none.py: "),
         ("sentinel", "Error: sentinel.py, line 1: SENTINEL cannot be used: its SSL and"),
         ("broken.toml", "Error: broken.toml, line 2: "),
         (
@@ -429,6 +440,13 @@ fn what_cannot_be_used_is_told_with_its_line() {
             assert!(said.starts_with(expected), "{file}: {said}");
         }
     }
+    let said = stage.refused(&["manager", "-c", "port.py"], &[], 1);
+    assert!(said.starts_with("Error: port.py is Python, and the Manager's file is TOML: "), "{said}");
+    stage.write("near.py", "QUEUE = ['a']\nOTHER = 1\nQUEUE = ['b']\nREDIS_URL = '{url}1'\n");
+    let mut near = stage.ours(&["info", "-c", "near"], &[]);
+    assert_eq!(near.wait(LIMIT).code(), Some(0), "{}", near.report());
+    let expected = "Note: near.py, line 3: QUEUE is no setting of RQ's; did you mean QUEUES?\n";
+    assert_eq!(near.text(Stream::Stderr), expected);
     let said = stage.refused(&["info", "-c", "port", "-P", "conf", "-P", "etc"], &[], 1);
     assert!(said.contains("line 3"), "{said}");
     let said = stage.refused(&["info", "-c", "nosuch", "-P", "conf"], &[], 1);
@@ -440,7 +458,11 @@ fn a_path_to_jobs_is_refused_and_a_port_of_kubernetes_explained() {
     let stage = Stage::new(&[("settings.py", "REDIS_HOST = '{host}'\n")]);
     for command in ["worker", "worker-pool"] {
         let said = stage.refused(&[command, "-P", "src"], &[], 2);
-        assert!(said.contains("Option '--path' is for Python's jobs") && said.contains("--app"), "{said}");
+        assert!(
+            said.contains("Option '--path' says where the module of --config is, and none is named.")
+                && said.contains("--app"),
+            "{said}"
+        );
     }
     let injected = [("REDIS_PORT", "tcp://10.0.0.1:6379")];
     let said = stage.refused(&["info", "-c", "settings"], &injected, 1);

@@ -51,7 +51,7 @@ const REFUSED: [(&str, usize, &str); 20] = [
     ("refused_percent", 3, "`%` is read between whole numbers alone"),
     ("refused_relative", 1, "a relative import"),
     ("refused_split", 4, "`.split` is read with nothing, or with one text that is not empty"),
-    ("refused_star", 1, "an import of everything"),
+    ("refused_star", 1, "an import of everything is not read"),
     ("refused_try", 4, "a block of `try` is not read"),
     (
         "refused_unset",

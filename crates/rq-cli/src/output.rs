@@ -26,7 +26,8 @@ const REMARK_WAIT_MS: u16 = 500;
 
 /// Prints a remark on something that is no error. Where standard error is closed, or nobody reads it, it is dropped.
 pub(crate) fn note(remark: Text) {
-    let line = (text!("Note: ") + remark + text!(".")).ended();
+    let end = if remark.as_str().ends_with('?') { text!("") } else { text!(".") };
+    let line = (text!("Note: ") + remark + end).ended();
     let mut stderr = io::stderr();
     // A pipe with any room has enough for a remark.
     if has_room(&stderr, REMARK_WAIT_MS.into()) {

@@ -119,8 +119,8 @@ impl Shared {
             PathUse::Jobs(command) => {
                 return Err(Refusal::usage(
                     command,
-                    "Option '--path' is for Python's jobs, and those here are a Rust program's: name that with --app. With \
-                     --config it says where the settings are.",
+                    "Option '--path' says where the module of --config is, and none is named. It finds no jobs: those are this \
+                     program's own, or another's by --app.",
                 ));
             }
         }

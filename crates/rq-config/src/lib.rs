@@ -23,7 +23,7 @@ mod words;
 pub use document::{Document, Given, Item, Table};
 pub use fault::Fault;
 pub use settings::{Setting, settings_of_python, settings_of_toml};
-pub use words::{listed, nearest, plain, unknown};
+pub use words::{listed, nearest, plain, slip, unknown};
 
 /// The most bytes of a file that is read.
 pub const FILE_BYTES_MAX: u64 = 1 << 20;

@@ -33,6 +33,16 @@ pub trait Dialect {
     /// The way on for whoever wrote what is not read, as the end of a sentence.
     fn instead(&self) -> &str;
 
+    /// The way on for whoever wrote a call of this path, which is not read.
+    fn instead_of_call(&self, _path: &str) -> &str {
+        self.instead()
+    }
+
+    /// The way on for whoever imports relatively, or everything, where no other module is ever read.
+    fn instead_of_import(&self) -> Option<&str> {
+        None
+    }
+
     /// What is read of statements that are but a value, such as "calls of `register`".
     fn statements(&self) -> &str;
 

@@ -1,6 +1,6 @@
 //! Keys of files: how they are spelled, and which one somebody meant.
 
-use strsim::jaro_winkler;
+use strsim::{jaro_winkler, osa_distance};
 
 use crate::Fault;
 
@@ -20,6 +20,13 @@ pub fn nearest<K: AsRef<str>>(word: &str, known: impl IntoIterator<Item = K>) ->
     nearest.filter(|(likeness, _)| *likeness >= ALIKE).map(|(_, known)| known)
 }
 
+/// The known one that differs from `word` by one letter, as somebody's slip does. What differs in a digit, or at its beginning,
+/// is a name of its own.
+pub fn slip<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let is_slip = |known: &&str| word.get(..1) == known.get(..1) && osa_distance(word, known) == 1;
+    known.into_iter().find(is_slip).filter(|_| !word.ends_with(|last: char| last.is_ascii_digit()))
+}
+
 /// What to say of a key in `line` that is none of the `known` ones.
 pub fn unknown(word: &str, line: usize, known: &[String]) -> Fault {
     let reason = match nearest(word, known) {
@@ -37,6 +44,24 @@ pub fn listed(words: impl IntoIterator<Item = impl std::fmt::Display>) -> String
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slip_is_one_letter() {
+        let known = ["QUEUES", "NAME", "REDIS_URL", "REDIS_DB"];
+        for (word, expected) in [
+            ("QUEUE", Some("QUEUES")),
+            ("NAMES", Some("NAME")),
+            ("REDIS_URI", Some("REDIS_URL")),
+            ("REDIS_ULR", Some("REDIS_URL")),
+            ("REDIS_DB2", None),
+            ("GAME", None),
+            ("REDIS_CACHE_URL", None),
+            ("", None),
+            ("é", None),
+        ] {
+            assert_eq!(slip(word, known), expected, "{word}");
+        }
+    }
 
     #[test]
     fn a_slip_is_told_what_was_meant() {

@@ -202,7 +202,7 @@ fn run_otherwise() -> Vec<Row> {
             Jobs,
             RUN,
             Does("looks there, too"),
-            Refuses("Option '--path' is for Python's jobs"),
+            Refuses("Option '--path' says where the module of --config is"),
             PYTHONS_JOBS,
         ),
     ]

@@ -73,7 +73,7 @@ fn refused() -> Vec<Row> {
             "-P more",
             RUN,
             Does("looks there, too"),
-            "Option '--path' is for Python's jobs",
+            "Option '--path' says where the module of --config is",
             PYTHONS_JOBS,
         ),
         no_class("-j nosuch.Job", "and this program has no job class of that name."),

@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use rq_core::Shown;
 use rq_manager::{Kind, Manager};
 use tracing::{Level, info, warn};
 
@@ -100,6 +101,13 @@ pub(crate) fn is_named_in(arguments: &[OsString]) -> bool {
 /// The file that was named, else that of every day; what else there is to say where it is not there.
 pub(crate) fn file(named: Option<&PathBuf>, command: &str, else_say: &str) -> Result<PathBuf, Refusal> {
     match named {
+        Some(file) if file.extension().is_some_and(|extension| extension == "py") => {
+            let shown = Shown::name(file.display());
+            Err(Refusal::Failed(format!(
+                "{shown} is Python, and the Manager's file is TOML: its tables [[worker]] say which workers there are, and what \
+                 {shown} says goes into its table [settings]"
+            )))
+        }
         Some(file) => Ok(file.clone()),
         None if Path::new(FILE_DEFAULT).is_file() => Ok(PathBuf::from(FILE_DEFAULT)),
         None => {

@@ -9,9 +9,7 @@ use super::field::Field;
 use super::file::SettingsFile;
 use super::table::Table;
 use crate::module_file::located;
-use crate::output::note;
 use crate::refusal::Refusal;
-use crate::text::text;
 
 /// Names the file where no option does; an empty one has none read.
 pub(crate) const CONFIG_VARIABLE: &str = "RQ_CONFIG";
@@ -41,9 +39,13 @@ pub(crate) fn read(
     let file = path.map(|path| SettingsFile::read(&path, &variable)).transpose();
     let file = if named.is_some() { file? } else { file.map_err(unasked)? };
     if let (Some(file), Some(_)) = (&file, &named)
-        && file.said.is_empty()
+        && !file.has_settings
     {
-        note(text!("there are no settings in {}", Shown::name(file.path.display())));
+        return Err(Refusal::Failed(format!(
+            "there are no settings in {}: a file in TOML has them in its table [settings], one in Python as names in \
+             capitals, such as REDIS_URL = 'redis://..'",
+            Shown::name(file.path.display())
+        )));
     }
     Ok(of(options, file))
 }
@@ -63,8 +65,9 @@ fn unasked(refusal: Refusal) -> Refusal {
     match refusal {
         Refusal::Failed(reason) => {
             let reason = reason.trim_end_matches('.');
+            let end = if reason.ends_with('?') { "" } else { "." };
             Refusal::Failed(format!(
-                "{reason}. {FILE_DEFAULT} is read where it lies; `--config ''` leaves it out."
+                "{reason}{end} {FILE_DEFAULT} is read where it lies; `--config ''` leaves it out."
             ))
         }
         other => other,

@@ -16,7 +16,7 @@ fn file(name: &str, settings: &[(Field, Value)]) -> SettingsFile {
         let content = Content::kept(*field, value).unwrap()?;
         Some((*field, Said { content, origin: Origin::File { path: path.clone(), line: at + 1 } }))
     });
-    SettingsFile { said: said.collect(), path: path.clone() }
+    SettingsFile { said: said.collect(), path: path.clone(), has_settings: true }
 }
 
 fn settings(url: Option<&str>, environment: &[(&str, &str)], of_file: &[(Field, Value)]) -> Settings {

@@ -69,6 +69,9 @@ impl Reader<'_> {
     /// `from a.b import c, d as e`.
     fn import_from(&mut self) -> Result<(), Fault> {
         if matches!(self.peek(), Token::Sign(".")) {
+            if let Some(instead) = self.dialect.instead_of_import() {
+                return Err(self.fault(format!("a relative import is not read: {instead}")));
+            }
             return Err(self.fault(
                 "a relative import does not say which module it means: write the whole path, such as `from app.tasks import ..`",
             ));
@@ -78,6 +81,9 @@ impl Reader<'_> {
             return Err(self.unread("where `import` is expected"));
         }
         if matches!(self.peek(), Token::Sign("*")) {
+            if let Some(instead) = self.dialect.instead_of_import() {
+                return Err(self.fault(format!("an import of everything is not read: {instead}")));
+            }
             return Err(self.refused(
                 self.line(),
                 "an import of everything does not say what, and no other module is read: write the names",

@@ -221,7 +221,8 @@ impl Reader<'_> {
             return Ok(Term::Path(path));
         }
         if !self.dialect.knows(&path) {
-            return Err(self.refused(line, &format!("`{path}` cannot be called")));
+            let instead = self.dialect.instead_of_call(&path);
+            return Err(Fault::new(line, format!("`{path}` cannot be called: {instead}")));
         }
         self.call(path, line)
     }

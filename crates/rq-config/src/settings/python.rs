@@ -7,8 +7,14 @@ use crate::Fault;
 use crate::python::{self, Argument, Assigned, Call, Dialect, Term};
 
 /// The way on.
-const INSTEAD: &str = "a settings file is read and never executed; write the table [settings] of rq.toml, or set \
-                       environment variables of these names";
+const INSTEAD: &str = "a settings file is read and never executed; write the table [settings] of rq.toml";
+/// The same for what another module has, and for what fills the environment.
+const INSTEAD_OF_IMPORT: &str =
+    "another module is never read; move the setting here, or write the table [settings] of rq.toml";
+const INSTEAD_OF_FILLING: &str = "a settings file is read and never executed; set the variables before `rq` is started, leave \
+                                  this out, and write os.environ.get('NAME') for each";
+/// The modules that fill the environment, or read files for it.
+const FILLING: [&str; 4] = ["dotenv", "decouple", "environ", "environs"];
 /// The environment, and its functions.
 const ENVIRONMENT: &str = "os.environ";
 const GET: [&str; 2] = ["os.environ.get", "os.getenv"];
@@ -43,9 +49,30 @@ pub fn settings_of_python(
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Vec<Setting>, Fault> {
     check_encoding(text)?;
-    let assigned = python::read(text, &mut Settings { environment })?;
+    let assigned =
+        python::read(text, &mut Settings { environment }).map_err(|fault| with_variable(text, fault))?;
     let settings = assigned.into_iter().filter(|assigned| is_setting(&assigned.name));
     settings.filter_map(|assigned| setting(assigned).transpose()).collect()
+}
+
+/// Names the variable as well, where what is assigned to in the line has one.
+fn with_variable(text: &str, fault: Fault) -> Fault {
+    let lines: Vec<&str> = text.lines().take(fault.line).collect();
+    let assigned = |line: &&str| {
+        let (name, _) = line.trim_start().split_once(['=', ':'])?;
+        KNOWN.iter().find(|(known, _)| *known == name.trim_end()).and_then(|(_, variable)| *variable)
+    };
+    // A value may go over several lines, of which the first one begins with a name.
+    let begins = |line: &&&str| line.starts_with(|first: char| first.is_alphabetic() || first == '_');
+    let variable =
+        lines.last().and_then(assigned).or_else(|| lines.iter().rev().find(begins).and_then(assigned));
+    match variable {
+        Some(variable) if fault.reason.ends_with(INSTEAD) => {
+            let reason = format!("{}, or leave this out and set the variable {variable}", fault.reason);
+            Fault { reason, ..fault }
+        }
+        _ => fault,
+    }
 }
 
 /// As RQ decides.
@@ -56,10 +83,9 @@ fn is_setting(name: &str) -> bool {
 fn setting(Assigned { name, line, term }: Assigned) -> Result<Option<Setting>, Fault> {
     match term {
         Term::Value(value) => Ok(Some(Setting { name, line, value })),
-        Term::Path(path) | Term::Nothing(path) if KNOWN.contains(&name.as_str()) => Err(Fault::new(
-            line,
-            format!("`{name}` is `{path}` of another module, which is not read: {INSTEAD}"),
-        )),
+        Term::Path(path) | Term::Nothing(path) if KNOWN.iter().any(|(known, _)| *known == name) => {
+            Err(Fault::new(line, format!("`{name}` is `{path}` of another module: {INSTEAD_OF_IMPORT}")))
+        }
         _ => Ok(None),
     }
 }
@@ -102,6 +128,15 @@ struct Settings<'a> {
 impl Dialect for Settings<'_> {
     fn instead(&self) -> &str {
         INSTEAD
+    }
+
+    fn instead_of_call(&self, path: &str) -> &str {
+        let module = path.split('.').next().unwrap_or_default();
+        if FILLING.contains(&module) { INSTEAD_OF_FILLING } else { INSTEAD }
+    }
+
+    fn instead_of_import(&self) -> Option<&str> {
+        Some(INSTEAD_OF_IMPORT)
     }
 
     fn statements(&self) -> &str {

@@ -57,6 +57,31 @@ fn assignments_are_pythons() {
 }
 
 #[test]
+fn the_way_on_is_true() {
+    let table = "write the table [settings] of rq.toml";
+    let moved =
+        "another module is never read; move the setting here, or write the table [settings] of rq.toml";
+    for (text, ends) in [
+        ("REDIS_URL = made()", "or leave this out and set the variable REDIS_URL"),
+        ("KEY_PREFIX: str = (\n  'x' +\n  made())", "or leave this out and set the variable RQ_KEY_PREFIX"),
+        ("if X:\n    EXECUTOR = 'x'", "or leave this out and set the variable RQ_WORKER_CLASS"),
+        ("QUEUES = made()", table),
+        ("DICT_CONFIG = {\n  'x': made(),\n}", table),
+        ("OTHER = made()", table),
+        ("from .base import REDIS_URL", moved),
+        ("from base import *", moved),
+        ("from base import REDIS_URL", moved),
+        ("from dotenv import load_dotenv\nload_dotenv()", "and write os.environ.get('NAME') for each"),
+        ("from decouple import config\nREDIS_URL = config('X')", "and write os.environ.get('NAME') for each"),
+    ] {
+        let fault = refused(text);
+        assert!(fault.reason.ends_with(ends), "{text}: {fault}");
+    }
+    let reason = refused("import dotenv\ndotenv.load_dotenv()").reason;
+    assert!(reason.contains("set the variables before `rq` is started"), "{reason}");
+}
+
+#[test]
 fn the_environment_is_read() {
     for (text, expected) in [
         ("import os\nA = os.environ['HOST']", "A='redis.example'"),
@@ -302,7 +327,7 @@ fn what_python_does_not_get_to_is_no_fault() {
 
 #[test]
 fn the_way_on_is_told() {
-    for text in ["if 1: pass", "from x import *", "f()", "A += 1", "from x import QUEUES", "A, B = 1, 2"] {
+    for text in ["if 1: pass", "f()", "A += 1", "A, B = 1, 2"] {
         assert!(refused(text).reason.ends_with(INSTEAD), "{text}");
     }
 }

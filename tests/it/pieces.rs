@@ -196,7 +196,7 @@ fn what_is_not_registered_is_refused_and_the_way_on_named() {
         "pieces",
         &["worker", "--exception-handler", "report,app.handlers.page"],
         None,
-        "'--exception-handler': 'report,app.handlers.page' is taken for one name: give the option once for each,",
+        "'--exception-handler': 'report,app.handlers.page' is taken for one name; give the option once for each:",
     );
     check("pieces", &["worker", "-j", "my.Job"], None, "'--job-class': 'my.Job' is not loaded");
     check(

@@ -280,8 +280,7 @@ fn definition(called: &Called, pieces: &Pieces) -> clap::Command {
         .mut_subcommand(worker_pool::NAME, |pool| pool.args(own))
         .mut_subcommands(|command| {
             let usage = usage::line(&called, &command);
-            let command =
-                help.iter().fold(command, |command, (option, text)| with_help(command, option, text));
+            let command = with_help(command, &help);
             // As in RQ, the last of repeated options counts; clap would refuse the second.
             with_examples(command, &called)
                 .help_template(HELP_TEMPLATE)
@@ -298,14 +297,17 @@ fn with_examples(command: clap::Command, called: &Called) -> clap::Command {
     }
 }
 
-/// Adds a sentence to the help of an option, where the command has that.
-fn with_help(command: clap::Command, option: &str, sentence: &str) -> clap::Command {
-    let Some(arg) = command.get_arguments().find(|arg| arg.get_id() == option) else { return command };
-    let help = format!("{}. {sentence}", arg.get_help().map(ToString::to_string).unwrap_or_default());
-    let long_help = arg.get_long_help().map(|help| format!("{help}\n\n{sentence}."));
-    command.mut_arg(option, |arg| match long_help {
-        Some(long_help) => arg.help(help).long_help(long_help),
-        None => arg.help(help),
+/// Adds sentences to the help of options, where the command has them.
+fn with_help(command: clap::Command, sentences: &[(&'static str, String)]) -> clap::Command {
+    // All in their places: `mut_arg` would put the one behind all others, and its heading behind theirs.
+    command.mut_args(|arg| {
+        let sentence = sentences.iter().find(|(option, _)| arg.get_id() == option);
+        let Some((_, sentence)) = sentence else { return arg };
+        let help = format!("{}. {sentence}", arg.get_help().map(ToString::to_string).unwrap_or_default());
+        match arg.get_long_help().map(|help| format!("{help}\n\n{sentence}.")) {
+            Some(long_help) => arg.help(help).long_help(long_help),
+            None => arg.help(help),
+        }
     })
 }
 
@@ -361,6 +363,17 @@ mod tests {
             let lines = examples.iter().flat_map(|examples| examples.lines());
             let too_long: Vec<&str> = lines.filter(|line| line.chars().count() > EXAMPLE_CHARS_MAX).collect();
             assert!(too_long.is_empty(), "{too_long:#?}");
+        }
+    }
+
+    #[test]
+    fn pieces_stand_before_what_is_for_pythons_rq() {
+        let pieces = Pieces::built_in();
+        let mut definition = definition(&Called::default(), &pieces);
+        for command in [worker::NAME, worker_pool::NAME] {
+            let help = definition.find_subcommand_mut(command).unwrap().render_long_help().to_string();
+            let at = |heading: &str| help.find(&format!("\n{heading}:\n")).expect(heading);
+            assert!(at("Pieces of this program") < at("For Python's rq only"), "{help}");
         }
     }
 

@@ -9,6 +9,9 @@ use rq_core::{DeathPenalty, ExceptionHandler, JobMiddleware};
 
 use crate::executors::Executors;
 
+/// The options that may be given several times.
+const SEVERAL: [&str; 2] = ["--exception-handler", "--death-penalty"];
+
 /// What a program has registered under names, for its command line to name: executors, and four kinds that nobody has until
 /// they are named.
 #[derive(Debug)]
@@ -98,11 +101,12 @@ impl<T: Clone> Registered<T> {
 
     fn refusal(&self, name: &str) -> String {
         let Registered { what, option, by, .. } = self;
-        if let Some(each) = self.each_of(name) {
-            let each: Vec<String> = each.iter().map(|name| format!("{option} {name}")).collect();
+        let listed = self.listed().unwrap_or_else(|| "none".to_owned());
+        let each: Vec<String> = each_of(name).map(|name| format!("{option} {name}")).collect();
+        if SEVERAL.contains(option) && each.len() > 1 {
+            let each = each.join(" ");
             return format!(
-                "'{name}' is taken for one name: give the option once for each, {}",
-                each.join(" ")
+                "'{name}' is taken for one name; give the option once for each: {each}. This program has: {listed}"
             );
         }
         let reason = match name.contains('.') {
@@ -111,15 +115,8 @@ impl<T: Clone> Registered<T> {
             ),
             false => format!("this program has no {what} '{name}'"),
         };
-        let listed = self.listed().unwrap_or_else(|| "none".to_owned());
         let meant = meant(name, self.all.iter().map(|(known, _)| known.as_str()));
         format!("{reason}.{meant} It has: {listed}. A program in Rust registers one by {by}")
-    }
-
-    /// The names in `a,b`, where at least one of them is there.
-    fn each_of<'n>(&self, name: &'n str) -> Option<Vec<&'n str>> {
-        let each: Vec<&str> = name.split([',', ' ']).filter(|name| !name.is_empty()).collect();
-        (each.len() > 1 && each.iter().any(|name| self.has(name))).then_some(each)
     }
 
     /// The names, if there are any.
@@ -135,6 +132,11 @@ impl<T: Clone> Registered<T> {
             None => format!("This program has none; one in Rust registers them by {}", self.by),
         }
     }
+}
+
+/// The names in `a,b`.
+fn each_of(name: &str) -> impl Iterator<Item = &str> {
+    name.split([',', ' ']).filter(|name| !name.is_empty())
 }
 
 /// ` Did you mean 'report'?` for a name that is nearly one of the `known`, else nothing. Of a dotted path the last part counts:
@@ -204,10 +206,9 @@ mod tests {
         check("app.handlers.mail", "of that name. It has:");
         check(
             "report,page",
-            "'report,page' is taken for one name: give the option once for each, --exception-handler report \
-             --exception-handler page",
+            "'report,page' is taken for one name; give the option once for each: --exception-handler report \
+             --exception-handler page. This program has: report, app.handlers.page",
         );
-        check("no,such", "this program has no exception handler 'no,such'.");
     }
 
     #[test]

@@ -19,8 +19,8 @@ use tracing::Level;
 
 use self::field::Field;
 use self::origin::Origin;
-use self::redis::Redis;
 use self::received::Received;
+use self::redis::Redis;
 use self::table::{Said, Table};
 use crate::log::{Format, Logger, Plan};
 use crate::output::note;

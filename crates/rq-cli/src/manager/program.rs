@@ -52,14 +52,16 @@ impl Program {
 pub(crate) fn check(command: &Command) -> Result<(), String> {
     for argument in &command.arguments {
         let refuse = |reason| {
-            let (name, _) = argument.to_str().and_then(|argument| argument.split_once('=')).unwrap_or_default();
+            let (name, _) =
+                argument.to_str().and_then(|argument| argument.split_once('=')).unwrap_or_default();
             let name = if name.is_empty() { "an argument".to_owned() } else { Shown::name(name).to_string() };
             format!("{name} cannot be handed to workers: {reason}")
         };
         transferable(argument).map_err(refuse)?;
     }
     for (name, value) in &command.environment {
-        let refuse = |reason| format!("{} cannot be handed to workers: {reason}", Shown::name(name.display()));
+        let refuse =
+            |reason| format!("{} cannot be handed to workers: {reason}", Shown::name(name.display()));
         transferable(value).map_err(refuse)?;
     }
     Ok(())

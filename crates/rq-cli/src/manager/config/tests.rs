@@ -84,7 +84,8 @@ fn what_is_not_said_is_the_managers() {
     assert_eq!(entry.server.keys, Keys::from_env().unwrap());
     let command = entry.command();
     assert_eq!(command.program, PathBuf::from("/usr/bin/my-jobs"));
-    let variables = [(URL_VARIABLE, "redis://manager/"), (PREFIX_VARIABLE, "rq"), ("RQ_MANAGED_CONFIG", "none")];
+    let variables =
+        [(URL_VARIABLE, "redis://manager/"), (PREFIX_VARIABLE, "rq"), ("RQ_MANAGED_CONFIG", "none")];
     assert_eq!(command.environment, variables.map(|(name, value)| (name.into(), value.into())));
     assert_eq!(arguments(""), "worker --start-suspended --logging_level=DEBUG -- default");
     assert_eq!(config("[[worker]]\nname = \"w\"").manager, Own::default());

@@ -369,7 +369,7 @@ const OF_A_WORKER: [&str; 4] = ["RQ_MANAGED_BY=", "RQ_WORKER_ID=", "RQ_JOB_ID=",
 #[test]
 fn jobs_see_the_environment_that_the_starter_had() {
     let text = "[settings]\nredis_url = \"{url}1\"\nsentry_debug = false\n\
-                dict_config = { version = 1 }\n[[worker]]\nname = \"w\"\nurl = \"{url}2\"\nqueues = [\"high\"]\n";
+                dict_config = { version = 1, disable_existing_loggers = false }\n[[worker]]\nname = \"w\"\nurl = \"{url}2\"\nqueues = [\"high\"]\n";
     let stage = Stage::new(&[("rq.toml", text)]);
     let url = placed("{url}2");
     let runtime = stage.folder.path().to_str().unwrap().to_owned();
@@ -433,7 +433,7 @@ fn a_manager_refuses_what_all_of_its_workers_would() {
     );
     let log = |file: &str| {
         format!(
-            "dict_config = {{ version = 1, root = {{ handlers = [\"f\"] }}, handlers = {{ f = {{ class = \"logging.FileHandler\", filename = \"{file}\" }} }} }}"
+            "dict_config = {{ version = 1, disable_existing_loggers = false, root = {{ handlers = [\"f\"] }}, handlers = {{ f = {{ class = \"logging.FileHandler\", filename = \"{file}\" }} }} }}"
         )
     };
     check(&log("no/such/file"), "DICT_CONFIG cannot be used: ");

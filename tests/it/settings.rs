@@ -437,9 +437,9 @@ fn a_manager_refuses_what_all_of_its_workers_would() {
         )
     };
     check(&log("no/such/file"), "DICT_CONFIG cannot be used: ");
-    nix::unistd::mkfifo(&stage.folder.path().join("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-    check(&log("fifo"), "a FIFO that nobody reads");
-    let said = stage.refused(&["config", "show", "-c", "./fifo"], &[], 1);
+    nix::unistd::mkfifo(&stage.folder.path().join("fifo.py"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    check(&log("fifo.py"), "a FIFO that nobody reads");
+    let said = stage.refused(&["config", "show", "-c", "./fifo.py"], &[], 1);
     assert!(said.contains("it is no regular file"), "{said}");
 }
 

@@ -394,6 +394,87 @@ fn a_managers_entries_use_what_its_file_says() {
     assert_eq!(manager.wait(LIMIT).code(), Some(0), "{}", manager.report());
 }
 
+/// What differs from worker to worker, and whose a worker is.
+const OF_A_WORKER: [&str; 4] = ["RQ_MANAGED_BY=", "RQ_WORKER_ID=", "RQ_JOB_ID=", "_="];
+
+/// Where nothing is said by options: a file names one Redis for all that reads it, and the starter another for workers.
+#[test]
+fn jobs_see_the_environment_that_the_starter_had() {
+    let text = "[settings]\nredis_url = \"{url}1\"\nsentry_debug = false\n\
+                dict_config = { version = 1, disable_existing_loggers = false }\n[[worker]]\nname = \"w\"\nurl = \"{url}2\"\nqueues = [\"high\"]\n";
+    let stage = Stage::new(&[("rq.toml", text)]);
+    let url = placed("{url}2");
+    let runtime = stage.folder.path().to_str().unwrap().to_owned();
+    let variables =
+        [("XDG_RUNTIME_DIR", runtime.as_str()), ("RQ_CONFIG", "rq.toml"), ("REDIS_URL", "{url}1")];
+    let program = RqTest::new(stage.database(1)).command(&[]).get_program().to_str().unwrap().to_owned();
+    let seen = |args: &[&str], landed: usize| {
+        let mut starter = stage.ours(args, &variables);
+        let run = |argv: &[&str]| {
+            let call = Call::<String>::to("interop.program").arg(argv);
+            let job = stage.database(2).queue("high").enqueue(call).unwrap();
+            job.wait(LIMIT).unwrap_or_else(|error| panic!("{argv:?}: {error}: {}", starter.report()))
+        };
+        let environment = || {
+            let printed = run(&["env"]);
+            let mut lines: Vec<String> = printed.lines().map(str::to_owned).collect();
+            lines.retain(|line| !OF_A_WORKER.iter().any(|name| line.starts_with(name)));
+            lines.sort();
+            lines
+        };
+        let first = environment();
+        run(&[program.as_str(), "enqueue", "-q", "low", JOB, "1", "2"]);
+        let ids = [1, 2].map(|number| stage.database(number).queue("low").job_ids().unwrap().len());
+        assert_eq!(ids, [landed, 0], "{args:?}");
+        // The next server of forks is executed: it is handed the same, and hides it, too.
+        let server = run(&["sh", "-c", "ps -o ppid= -p $PPID"]);
+        let server = nix::unistd::Pid::from_raw(server.trim().parse().unwrap());
+        nix::sys::signal::kill(server, Signal::SIGKILL).unwrap();
+        starter.wait_for_line("another runs with PID", LIMIT);
+        assert_eq!(environment(), first, "{args:?}");
+        starter.signal(Signal::SIGTERM);
+        assert_eq!(starter.wait(LIMIT).code(), Some(0), "{}", starter.report());
+        first
+    };
+    let plain = seen(&["worker", "-u", &url, "high"], 1);
+    assert!(plain.iter().any(|line| line == "RQ_CONFIG=rq.toml"), "{plain:?}");
+    assert_eq!(seen(&["worker-pool", "-u", &url, "high"], 2), plain);
+    assert_eq!(seen(&["manager", "-c", "rq.toml"], 3), plain);
+}
+
+#[test]
+fn a_manager_refuses_what_all_of_its_workers_would() {
+    let stage = Stage::new(&[]);
+    let runtime = stage.folder.path().to_str().unwrap().to_owned();
+    let check = |setting: &str, expected: &str| {
+        stage.write("w.toml", &format!("[settings]\n{setting}\n[[worker]]\nname = \"w\"\n"));
+        let said = stage.refused(&["manager", "-c", "w.toml"], &[("XDG_RUNTIME_DIR", &runtime)], 1);
+        assert!(said.contains("w.toml, line 2: ") && said.contains(expected), "{setting}: {said}");
+    };
+    let dsn = "sentry_dsn = \"https://k@h/1\"";
+    check("sentry_dsn = \"bad\"", "SENTRY_DSN cannot be used: ");
+    check(&format!("sentry_ca_certs = \"/no/such\"\n{dsn}"), "SENTRY_CA_CERTS cannot be used: ");
+    check(
+        &format!("sentry_ca_certs = \"a\\u0000b\"\n{dsn}"),
+        "SENTRY_CA_CERTS cannot be used: there is a NUL",
+    );
+    check("executor = \"nosuch\"", "EXECUTOR cannot be used: ");
+    check(
+        &format!("redis_url = \"redis://h/0?x={}\"", "x".repeat(200_000)),
+        "REDIS_URL cannot be used: it is longer",
+    );
+    let log = |file: &str| {
+        format!(
+            "dict_config = {{ version = 1, disable_existing_loggers = false, root = {{ handlers = [\"f\"] }}, handlers = {{ f = {{ class = \"logging.FileHandler\", filename = \"{file}\" }} }} }}"
+        )
+    };
+    check(&log("no/such/file"), "DICT_CONFIG cannot be used: ");
+    nix::unistd::mkfifo(&stage.folder.path().join("fifo.py"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    check(&log("fifo.py"), "a FIFO that nobody reads");
+    let said = stage.refused(&["config", "show", "-c", "./fifo.py"], &[], 1);
+    assert!(said.contains("it is no regular file"), "{said}");
+}
+
 #[test]
 fn what_cannot_be_used_is_told_with_its_line() {
     let stage = Stage::new(&[

@@ -48,6 +48,8 @@ pub(crate) struct Reports {
     /// Where the DSN was said.
     origin: Origin,
     ca_certs: Option<PathBuf>,
+    /// Where that was said, unless by an option.
+    ca_certs_origin: Option<Origin>,
     debug: bool,
     arguments: bool,
 }
@@ -64,7 +66,9 @@ impl SentryArgs {
             return not_built_in(&origin).map(|()| None);
         }
         let ca_certs = self.sentry_ca_certs.clone().filter(|path| !path.as_os_str().is_empty());
-        let ca_certs = ca_certs.or_else(|| said.ca_certs.map(|(path, _)| path.into()));
+        let said_certs = said.ca_certs.filter(|_| ca_certs.is_none());
+        let ca_certs_origin = said_certs.map(|(_, origin)| origin.clone());
+        let ca_certs = ca_certs.or_else(|| said_certs.map(|(path, _)| path.into()));
         let debug = match (self.sentry_debug, said.debug) {
             (Some(debug), _) => debug,
             (None, Some((word, origin))) => truth(word).ok_or_else(|| {
@@ -75,7 +79,8 @@ impl SentryArgs {
             (None, None) => false,
         };
         let arguments = self.sentry_arguments;
-        let reports = Reports { command, dsn: dsn.to_owned(), origin, ca_certs, debug, arguments };
+        let dsn = dsn.to_owned();
+        let reports = Reports { command, dsn, origin, ca_certs, ca_certs_origin, debug, arguments };
         reports.check()?;
         Ok(Some(reports))
     }
@@ -155,9 +160,10 @@ mod built_in {
             options.arguments = self.arguments;
             options.on_crash = on_crash;
             SentryHandler::new(&self.dsn, options).map_err(|error| match error {
-                SentryError::CaCerts { .. } => {
-                    Refusal::Failed(format!("failures cannot be reported to Sentry: {error}"))
-                }
+                SentryError::CaCerts { .. } => Refusal::Failed(match &self.ca_certs_origin {
+                    Some(origin) => format!("{origin}: SENTRY_CA_CERTS cannot be used: {error}"),
+                    None => format!("failures cannot be reported to Sentry: {error}"),
+                }),
                 error => match &self.origin {
                     Origin::Flag(option) => self.usage(format_args!("'{option}'"), &error),
                     Origin::Variable(name) => self.usage(format_args!("the variable '{name}'"), &error),

@@ -63,6 +63,13 @@ pub enum ManagerEvent<'a> {
         /// Whether that was [told](ManagerEvent::Ending) before.
         is_told: bool,
     },
+    /// A child could not be started at all: the system refuses it.
+    Unstarted {
+        /// The slot.
+        slot: &'a SlotName,
+        /// What is wrong.
+        reason: &'a str,
+    },
     /// A slot has nobody for a while: its children fail to begin.
     Parked {
         /// The slot.

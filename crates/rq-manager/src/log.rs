@@ -60,6 +60,7 @@ pub(crate) fn tell(event: &ManagerEvent<'_>) {
             // The original's words.
             info!("{slot} {pid} is not existed any more.");
         }
+        ManagerEvent::Unstarted { slot, reason } => warn!("{slot} could not be started: {reason}"),
         ManagerEvent::Parked { slot, reason, again_in } => {
             error!("{slot} is parked, and tried again in {} s: {reason}", again_in.as_secs());
         }

@@ -232,6 +232,7 @@ impl Supervisor {
                 self.tell(Some(&slot), ManagerEvent::Created { slot: &slot, pid });
             }
             Err(reason) => {
+                self.tell(Some(&slot), ManagerEvent::Unstarted { slot: &slot, reason: &reason });
                 self.slots[at].fail_start(reason, now, draw);
                 self.tell_rest(at, now);
             }

@@ -129,6 +129,7 @@ pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
         url: args.url,
     };
     let config = source.read()?;
+    config.handed.empty_files();
     let socket = match &config.manager.socket {
         Some(socket) => checked(socket.clone())?,
         None => Folders::of_environment().place(&source.path)?,

@@ -29,8 +29,8 @@ use crate::pieces::Pieces;
 use crate::refusal::Refusal;
 use crate::sentry::SentryArgs;
 use crate::server::{PathUse, Server, Shared};
-use crate::settings::Settings;
 use crate::settings::origin::Origin;
+use crate::settings::{Sentry, Settings};
 use crate::supervisor::Supervisor;
 use crate::text::Text;
 
@@ -265,16 +265,30 @@ pub(crate) fn run(mut args: Args, mut app: App) -> Result<(), Refusal> {
 
 impl Args {
     /// What is wrong with these arguments, as far as it can be told before a worker is started, for a program that has
-    /// handlers or not.
-    pub(crate) fn check(&self, pieces: &Pieces, has_handlers: bool) -> Result<(), Refusal> {
+    /// handlers or not; `of_file` is a settings file's word for `-w`.
+    pub(crate) fn check(
+        &self,
+        pieces: &Pieces,
+        has_handlers: bool,
+        of_file: Option<(&str, &Origin)>,
+    ) -> Result<(), Refusal> {
         self.shared.classes().check(NAME, pieces)?;
-        let chosen = self.choose(pieces, None)?;
+        let chosen = self.choose(pieces, of_file)?;
         if chosen.needs_handlers && !has_handlers {
             return Err(Refusal::Unable(WorkerError::NoHandlers.to_string()));
         }
         dequeue_strategy(self.dequeue_strategy.as_deref())?;
         self.logging.format(NAME)?;
         self.webhooks().map(drop)
+    }
+
+    /// The same of Sentry, of which this is `said` beside them.
+    pub(crate) fn check_sentry(&self, said: Sentry<'_>) -> Result<(), Refusal> {
+        match cfg!(feature = "sentry") {
+            true => self.sentry.resolve(NAME, said).map(drop),
+            // The workers themselves tell that failures are not reported.
+            false => Ok(()),
+        }
     }
 
     /// What `-P` is for.

@@ -121,10 +121,16 @@ pub(crate) fn run(mut args: Args, app: App) -> Result<(), Refusal> {
     }
     program::check(&command).map_err(|reason| Refusal::Failed(format!("{reason}.")))?;
     handed.empty_files();
+    let (told, is_burst) = (Told::default(), args.burst);
     let kind = Kind::command(&name, command).count(args.num_workers).naming(|_| fresh_name());
-    let manager = Manager::new([kind]).title(name).wait_time(None).silent().observer(Told::default());
+    let manager = Manager::new([kind]).title(name).wait_time(None).silent().observer(told.clone());
     let manager = if args.burst { manager.without_replacement() } else { manager };
-    supervise(manager, log, || ())
+    let unstarted = told.clone();
+    supervise(manager, log, || ())?;
+    match unstarted.reason() {
+        Some(reason) if is_burst => Err(Refusal::Failed(format!("no worker can be started: {reason}"))),
+        _ => Ok(()),
+    }
 }
 
 impl Args {

@@ -17,10 +17,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rq_core::Shown;
 use tracing::Level;
 
 use super::line::Lines;
 use super::target::Target;
+use crate::output::note;
+use crate::text::text;
 
 /// How much waits for the reader: some 40,000 lines, which at a line a millisecond is more than half a minute. As much
 /// again may be on its way to the reader.
@@ -30,6 +33,9 @@ const ROOM_BYTES: usize = 64 << 10;
 /// How much is written at once, in whole lines: a pipe takes so much in one piece, and nothing that another process
 /// writes comes in between.
 const PIECE_BYTES_MAX: usize = libc::PIPE_BUF;
+/// Why lines are dropped.
+const UNREAD: &str = "nobody has read it for a while";
+const UNWRITTEN: &str = "it could not be written for a while";
 /// How long a thread that has slept lets lines gather before it writes: woken for each one, a worker of small jobs would
 /// compute a tenth more.
 const GATHER_TIME: Duration = Duration::from_millis(1);
@@ -61,6 +67,8 @@ struct State {
     waiting: Vec<u8>,
     /// How many lines there was no room for, behind those that wait.
     dropped: u64,
+    /// How many lines could not be written to a file, and nobody was told in it.
+    unwritten: u64,
 }
 
 impl Stream {
@@ -73,7 +81,7 @@ impl Stream {
         let mut state = self.lock();
         if !state.has_thread {
             drop(state);
-            return self.target.write_all(line);
+            return self.write(line);
         }
         // One that would fit behind those that were dropped is dropped as well, as the count stands in one place.
         if state.dropped > 0 || state.waiting.len() + line.len() > WAITING_BYTES_MAX {
@@ -117,12 +125,13 @@ impl Stream {
         let mut batch = Vec::new();
         while let Some(dropped) = self.take(&mut batch) {
             if dropped > 0 {
-                batch.extend_from_slice(about_dropped(lines, dropped).as_bytes());
+                batch.extend_from_slice(about_dropped(lines, dropped, UNREAD).as_bytes());
             }
+            self.tell_of_unwritten(lines);
             let mut rest = &batch[..];
             while !rest.is_empty() {
                 let (piece, behind) = rest.split_at(piece_len(rest));
-                self.timed(|| self.target.write_all(piece));
+                self.timed(|| self.write(piece));
                 rest = behind;
             }
             batch.clear();
@@ -132,6 +141,30 @@ impl Stream {
         self.timed(|| drop(self.target.flush()));
         self.lock().has_thread = false;
         self.changed.notify_all();
+    }
+
+    /// Writes lines, and goes on where that fails. Of a file it is told once, to standard error, until it can be written again.
+    fn write(&self, lines: &[u8]) {
+        let (Err(error), Target::File(file)) = (self.target.write_all(lines), &self.target) else { return };
+        let count = lines.iter().filter(|byte| **byte == b'\n').count().max(1) as u64;
+        let mut state = self.lock();
+        let is_first = state.unwritten == 0;
+        state.unwritten += count;
+        drop(state);
+        if is_first {
+            let path = Shown::name(file.path().display());
+            note(text!("the log file {path} cannot be written, and lines are dropped until it can: {error}"));
+        }
+    }
+
+    /// Says in a file how much is missing there, once it can be written again.
+    fn tell_of_unwritten(&self, lines: &Lines) {
+        let unwritten = self.lock().unwritten;
+        if unwritten > 0 {
+            let line = about_dropped(lines, unwritten, UNWRITTEN);
+            let is_told = self.target.write_all(line.as_bytes()).is_ok();
+            self.lock().unwritten -= if is_told { unwritten } else { 0 };
+        }
     }
 
     /// Waits for lines, and moves them into `batch`; returns how many were dropped behind them. Nothing when the end
@@ -163,10 +196,10 @@ impl Stream {
     }
 }
 
-fn about_dropped(lines: &Lines, dropped: u64) -> String {
+fn about_dropped(lines: &Lines, dropped: u64, reason: &str) -> String {
     let mut line = String::new();
     let lines_were = if dropped == 1 { "line of this log was" } else { "lines of this log were" };
-    let message = format_args!("{dropped} {lines_were} dropped: nobody has read it for a while");
+    let message = format_args!("{dropped} {lines_were} dropped: {reason}");
     // A string takes whatever is written.
     let _ = lines.write_line(Level::WARN, module_path!(), &mut |out| out.write_fmt(message), &mut line);
     line
@@ -182,6 +215,8 @@ fn piece_len(lines: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::super::format::Format;
     use super::super::target::LogFile;
     use super::*;
@@ -227,7 +262,7 @@ mod tests {
     #[test]
     fn what_was_dropped_is_told_in_the_logs_format() {
         let format = Format::new("%(levelname)s %(name)s %(message)s", "").unwrap();
-        let line = about_dropped(&Lines::new(format, Paint::Plain), 7);
+        let line = about_dropped(&Lines::new(format, Paint::Plain), 7, UNREAD);
         assert_eq!(
             line,
             "WARNING rq.worker 7 lines of this log were dropped: nobody has read it for a while\n"
@@ -246,6 +281,24 @@ mod tests {
         let written = std::fs::read_to_string(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         assert_eq!(written, "before there is a thread\n".to_owned() + &"by the thread\n".repeat(1_000));
+    }
+
+    #[test]
+    fn what_a_file_did_not_take_is_counted_and_told_in_it() {
+        let lines = || Lines::new(Format::new("", "").unwrap(), Paint::Plain);
+        let full = Stream::new(Target::File(LogFile::open(Path::new("/dev/full"), false, false).unwrap()));
+        full.put(b"one\n");
+        full.put(b"two\n");
+        full.tell_of_unwritten(&lines());
+        assert_eq!(full.lock().unwritten, 2);
+        let path = std::env::temp_dir().join(format!("rq-cli-unwritten-{}.log", std::process::id()));
+        let stream = Stream::new(Target::File(LogFile::open(&path, true, false).unwrap()));
+        stream.lock().unwritten = 2;
+        stream.tell_of_unwritten(&lines());
+        let written = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert!(written.contains("2 lines of this log were dropped: it could not be written"), "{written}");
+        assert_eq!(stream.lock().unwritten, 0);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -43,18 +43,19 @@ impl Target {
         };
     }
 
-    /// Never fails: where the stream is closed, as behind `| head`, or the disk full, all is dropped, and the worker goes
-    /// on.
-    pub(super) fn write_all(&self, mut bytes: &[u8]) {
+    /// Where it fails, the rest is dropped: the stream is closed, as behind `| head`, or the disk full.
+    pub(super) fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.write(bytes) {
                 Ok(count @ 1..) => bytes = &bytes[count..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // Whoever shares the pipe may have made it so; and it has a reader.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_for_room(),
-                Ok(0) | Err(_) => return,
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Err(error) => return Err(error),
             }
         }
+        Ok(())
     }
 }
 
@@ -80,6 +81,10 @@ impl LogFile {
         Ok(LogFile { path, is_watched, file: Mutex::new(file) })
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut file = self.lock();
         if self.is_watched
@@ -96,8 +101,19 @@ impl LogFile {
     }
 }
 
+/// Never waits: a FIFO that nobody reads is refused, as is what is no file to write to.
 fn opened(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).open(path)
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    let file = options.open(path).map_err(|error| match error.raw_os_error() {
+        Some(libc::ENXIO) => io::Error::other("it is a FIFO that nobody reads, or a socket"),
+        _ => error,
+    })?;
+    let kind = file.metadata()?.file_type();
+    match kind.is_file() || kind.is_char_device() || kind.is_fifo() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is no file that lines can be added to")),
+    }
 }
 
 /// Whether what is at `path` is not `file`.

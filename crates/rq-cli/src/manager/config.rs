@@ -13,8 +13,10 @@ use rq_worker::number::SECONDS_MAX;
 use super::entry::{Around, Entry};
 use super::options::WorkerOptions;
 use super::program::Program;
+use crate::commands::worker;
 use crate::pieces::Pieces;
 use crate::refusal::Refusal;
+use crate::sentry::SentryArgs;
 use crate::server::Server;
 use crate::settings::Settings;
 use crate::settings::field::Field;
@@ -35,6 +37,8 @@ const KEYS: [&str; 4] = ["title", "check_point", "wait_time", "socket"];
 pub(crate) struct Config {
     pub(crate) manager: Own,
     pub(crate) entries: Vec<Entry>,
+    /// What all workers are handed.
+    pub(crate) handed: Handed,
 }
 
 /// What it says of the Manager itself.
@@ -66,6 +70,10 @@ impl Source {
         let text = text_of(&self.path)?;
         let settings = self.settings(&text)?;
         let handed = Handed::new(&settings)?;
+        // All workers would refuse it.
+        if cfg!(feature = "sentry") {
+            SentryArgs::default().resolve(worker::NAME, settings.sentry())?;
+        }
         self.parse(&text, &settings, &handed).map_err(|fault| in_file(&self.path, &fault))
     }
 
@@ -94,7 +102,7 @@ impl Source {
         let entries = self.entries(tables, settings, handed)?;
         match entries.is_empty() {
             true => Err(Fault::new(1, "there is no [[worker]] in it, so there is nothing to start")),
-            false => Ok(Config { manager, entries }),
+            false => Ok(Config { manager, entries, handed: handed.clone() }),
         }
     }
 
@@ -142,7 +150,12 @@ pub(crate) fn read_own(path: &Path) -> Result<Own, Refusal> {
 fn text_of(path: &Path) -> Result<String, Refusal> {
     let shown = Shown::name(path.display()).to_string();
     let unread = |error| Refusal::Failed(format!("{shown} cannot be read: {error}"));
-    if fs::metadata(path).map_err(unread)?.len() > FILE_BYTES_MAX {
+    let metadata = fs::metadata(path).map_err(unread)?;
+    // To open a FIFO is to wait for whoever writes to it.
+    if !metadata.is_file() {
+        return Err(Refusal::Failed(format!("{shown} cannot be read: it is no regular file")));
+    }
+    if metadata.len() > FILE_BYTES_MAX {
         return Err(Refusal::Failed(format!("{shown} has more than {FILE_BYTES_MAX} bytes")));
     }
     fs::read_to_string(path).map_err(unread)

@@ -16,9 +16,11 @@ use crate::names;
 use crate::other_program::located;
 use crate::refusal::Refusal;
 use crate::server::Server;
-use crate::settings::Settings;
+use crate::settings::field::Field;
 use crate::settings::handed::{self, Handed};
+use crate::settings::origin::Origin;
 use crate::settings::sources::CONFIG_VARIABLE;
+use crate::settings::{Sentry, Settings};
 
 /// The most workers of an entry: what a Manager has of a kind.
 const COUNT_MAX: u64 = 10_000;
@@ -45,6 +47,9 @@ const KEYS: [&str; 14] = [
     "env",
     "executor",
 ];
+
+/// Where a variable of an entry is said.
+const ORIGIN_OF_ENV: &Origin = &Origin::Variable("env");
 
 /// Workers that are handled alike.
 #[derive(Clone)]
@@ -112,8 +117,13 @@ impl Entry {
         let Arguments { known, foreign } = options(table, around, app.is_some())?;
         // Before those of the entry: the last one counts.
         let executor = around.settings.executor_argument();
+        let together = around.options.check(
+            &[around.logging, &known].concat(),
+            app.is_some(),
+            around.settings.executor(),
+            sentry(&environment, around.settings),
+        );
         let mut arguments = [around.logging, executor.as_slice(), &known].concat();
-        let together = around.options.check(&arguments, app.is_some());
         together.map_err(|reason| Fault::new(line, format!("the entry cannot be used: {reason}")))?;
         arguments.extend(foreign);
         arguments.push("--".into());
@@ -278,6 +288,20 @@ fn variable(given: Given) -> Result<(OsString, OsString), Fault> {
         _ => return Err(given.fault("a variable is a text, or a whole number")),
     };
     Ok((name.into(), value.into()))
+}
+
+/// What such an entry's workers hear of Sentry, beside their arguments.
+fn sentry<'a>(environment: &'a [(OsString, OsString)], settings: &'a Settings) -> Sentry<'a> {
+    let own = |field: Field| {
+        let said = |name: &'static str| environment.iter().find(|(known, _)| known == name);
+        field.variables().iter().find_map(|name| Some((said(name)?.1.to_str()?, ORIGIN_OF_ENV)))
+    };
+    let said = settings.sentry();
+    Sentry {
+        dsn: own(Field::SentryDsn).or(said.dsn),
+        ca_certs: own(Field::SentryCaCerts).or(said.ca_certs),
+        debug: own(Field::SentryDebug).or(said.debug),
+    }
 }
 
 fn options(table: Table, around: &Around<'_>, is_foreign: bool) -> Result<Arguments, Fault> {

@@ -9,6 +9,8 @@ use crate::command_line;
 use crate::commands::worker;
 use crate::pieces::Pieces;
 use crate::refusal::Refusal;
+use crate::settings::Sentry;
+use crate::settings::origin::Origin;
 
 /// Options that have no place in such a file, and what to do instead.
 const OUT_OF_PLACE: [(&str, &str); 11] = [
@@ -89,9 +91,19 @@ impl<'a> WorkerOptions<'a> {
     }
 
     /// What is wrong with all of them together, in the words of `rq worker`.
-    pub(super) fn check(&self, arguments: &[OsString], is_foreign: bool) -> Result<(), String> {
+    pub(super) fn check(
+        &self,
+        arguments: &[OsString],
+        is_foreign: bool,
+        of_file: Option<(&str, &Origin)>,
+        sentry: Sentry<'_>,
+    ) -> Result<(), String> {
         let args = self.read(arguments)?;
-        if is_foreign { Ok(()) } else { args.check(self.pieces, self.has_handlers).map_err(reason) }
+        args.check_sentry(sentry).map_err(reason)?;
+        match is_foreign {
+            true => Ok(()),
+            false => args.check(self.pieces, self.has_handlers, of_file).map_err(reason),
+        }
     }
 
     fn of_option(&self, option: &Arg, given: &Given) -> Result<Vec<OsString>, Fault> {

@@ -133,7 +133,7 @@ impl Field {
     }
 
     /// Its variables, the first that is set counts.
-    pub(super) fn variables(self) -> &'static [&'static str] {
+    pub(crate) fn variables(self) -> &'static [&'static str] {
         self.described().variables
     }
 

@@ -1,7 +1,8 @@
 //! [`SettingsFile`]: a file of settings, in Python or in TOML, read and checked.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rq_config::{FILE_BYTES_MAX, Fault, Setting, nearest, settings_of_python, settings_of_toml, slip};
@@ -119,7 +120,13 @@ fn text_of(path: &Path) -> Result<String, Refusal> {
         Refusal::Failed(format!("the settings in {shown} cannot be read: {reason}. {WAY_ON}"))
     };
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|error| refuse(error.to_string()))?;
+    // Without waiting for whoever would write to a FIFO.
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    let file = options.open(path).map_err(|error| refuse(error.to_string()))?;
+    if !file.metadata().map_err(|error| refuse(error.to_string()))?.is_file() {
+        return Err(refuse("it is no regular file".to_owned()));
+    }
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| refuse(error.to_string()))?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(refuse(format!("it has more than {FILE_BYTES_MAX} bytes")));

@@ -257,7 +257,7 @@ fn workers_are_handed_what_their_environment_lacks() {
     ];
     let handed = handed::Handed::new(&settings(None, &[], &of_file)).unwrap();
     let names: Vec<_> = handed.variables().iter().map(|(name, _)| name.to_str().unwrap()).collect();
-    assert_eq!(names, ["RQ_CONFIG", "RQ_SENTRY_DSN", handed::LOG_VARIABLE]);
+    assert_eq!(names, ["RQ_MANAGED_CONFIG", handed::DSN_VARIABLE, handed::LOG_VARIABLE]);
     let json = handed.variables()[2].1.to_str().unwrap();
     assert_eq!(handed::dict_config(json), Ok(Value::Dict(vec![(text("version"), Value::Int(1))])));
     let known = settings(None, &[("RQ_SENTRY_DSN", "https://e@h/2")], &of_file[..1]);

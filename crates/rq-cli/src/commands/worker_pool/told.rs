@@ -2,15 +2,27 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use rq_manager::{Cause, ManagerEvent, Observer};
 use tracing::{error, info, warn};
 
 /// Logs what a pool does in RQ's lines, and in our words what RQ has none for.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Told {
     /// The processes of the workers that there are.
-    workers: RefCell<BTreeSet<i32>>,
+    workers: Rc<RefCell<BTreeSet<i32>>>,
+    start: Rc<RefCell<Start>>,
+}
+
+/// What has become of the first workers.
+#[derive(Debug, Default)]
+enum Start {
+    #[default]
+    Nothing,
+    /// None was started yet, for this reason.
+    Failed(String),
+    Done,
 }
 
 impl Observer for Told {
@@ -21,6 +33,7 @@ impl Observer for Told {
             }
             ManagerEvent::Created { pid, .. } => {
                 self.workers.borrow_mut().insert(*pid);
+                *self.start.borrow_mut() = Start::Done;
                 info!("Starting worker started with PID {pid}");
             }
             ManagerEvent::Ending { pid, cause: Cause::Stopped, .. } => {
@@ -38,6 +51,13 @@ impl Observer for Told {
                     warn!("Worker {name} with pid {pid} {cause}");
                 }
                 info!("Worker {name} with pid {pid} is dead");
+            }
+            ManagerEvent::Unstarted { slot, reason } => {
+                let mut start = self.start.borrow_mut();
+                if matches!(*start, Start::Nothing) {
+                    *start = Start::Failed((*reason).to_owned());
+                }
+                error!("No worker can be started in place {} of the pool: {reason}", slot.number());
             }
             ManagerEvent::Parked { slot, reason, again_in } => error!(
                 "No worker can be started in place {} of the pool; the next one is tried in {} s: {reason}",
@@ -59,6 +79,14 @@ impl Observer for Told {
 }
 
 impl Told {
+    /// Why not one worker was ever started, if that is so.
+    pub(super) fn reason(&self) -> Option<String> {
+        match &*self.start.borrow() {
+            Start::Failed(reason) => Some(reason.clone()),
+            Start::Nothing | Start::Done => None,
+        }
+    }
+
     fn tell_of_stop(&self) {
         let count = self.workers.borrow().len();
         info!("Received SIGINT/SIGTERM, shutting down...");

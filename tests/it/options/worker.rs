@@ -257,7 +257,8 @@ fn failures() -> Vec<Row> {
         differs(
             "RQ_TEST_APP=pieces worker -b -n w --exception-handler app.handlers.page",
             Failing,
-            MESSAGE,
+            // The log says which handlers there are.
+            &["stdout", "stderr"],
             THEIRS,
             Says("page handler: bad ended by"),
             FAILURE,

@@ -493,7 +493,7 @@ fn what_cannot_be_used_is_told_with_its_line() {
     for (file, expected) in [
         (
             "port",
-            "Error: port.py, line 3: REDIS_PORT cannot be used: it must be a whole number from 0 to 65535",
+            "Error: port.py, line 3: REDIS_PORT cannot be used: it must be a whole number from 1 to 65535",
         ),
         ("queues", "Error: queues.py, line 1: QUEUES cannot be used: it is a text, and has to be a list"),
         ("plain", "Error: plain.py, line 1: "),

@@ -7,7 +7,7 @@
 //! | `settings/field.rs`, `content.rs`, `origin.rs` | a setting's names, what is said of it, by whom |
 //! | `settings/file.rs`, `sentinel.rs` | a file's settings, checked; its SENTINEL |
 //! | `settings/table.rs` | all that is said, what has precedence first |
-//! | `settings/redis.rs` | which Redis that comes to |
+//! | `settings/redis.rs`, `host.rs` | which Redis that comes to; where it is |
 //! | `settings/handed.rs`, `received.rs` | what those who start workers hand on to them; what a worker has found |
 //! | `settings/row.rs` | a line of `rq config show` |
 
@@ -33,6 +33,7 @@ pub(crate) mod content;
 pub(crate) mod field;
 mod file;
 pub(crate) mod handed;
+mod host;
 pub(crate) mod origin;
 pub(crate) mod received;
 mod redis;

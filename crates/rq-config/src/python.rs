@@ -16,6 +16,7 @@ mod key;
 mod method;
 mod operator;
 mod reader;
+mod secret;
 mod statement;
 mod text;
 mod token;
@@ -138,6 +139,7 @@ pub struct Assigned {
 pub fn read(text: &str, dialect: &mut dyn Dialect) -> Result<Vec<Assigned>, Fault> {
     // Python does so, in texts as well.
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
-    let tokens = token::tokens(&text, dialect.instead())?;
-    Reader::new(tokens, dialect).read()
+    let tokens = token::tokens(&text, dialect.instead());
+    let assigned = tokens.and_then(|tokens| Reader::new(tokens, dialect).read());
+    assigned.map_err(|fault| secret::without_words(&text, fault))
 }

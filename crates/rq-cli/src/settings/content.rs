@@ -38,9 +38,9 @@ impl Content {
             (Field::DictConfig, Value::Dict(_)) => return Ok(Some(Content::Tree(value.clone()))),
             (Field::DictConfig, _) => return Err("it is no dictionary".to_owned()),
             (Field::RedisSsl | Field::SentryDebug, value) => truth_of(value)?,
-            (Field::RedisPort, value) => number(value, u16::MAX.into())?,
+            (Field::RedisPort, value) => number(value, 1, u16::MAX.into())?,
             (Field::RedisDb, Value::Str(text)) if text.is_empty() => return Ok(None),
-            (Field::RedisDb, value) => number(value, i64::MAX)?,
+            (Field::RedisDb, value) => number(value, 0, i64::MAX)?,
             // Redis compares the digits.
             (Field::RedisPassword, Value::Int(number)) => number.to_string(),
             (field, Value::Str(text)) => match text.is_empty() && may_be_empty(field) {
@@ -86,6 +86,11 @@ impl Content {
             }
             Field::RedisPassword | Field::RedisSentinelPassword | Field::RedisSslCaData => SECRET.to_owned(),
             Field::SentryDsn => without_key(text),
+            // Each of these is a word, a number or a path, and somebody may have put a secret there.
+            _ if text.contains("PRIVATE KEY") || text.contains('\n') => SECRET.to_owned(),
+            _ if field.is_of_place() && text.contains('@') && field != Field::RedisSentinelUsername => {
+                SECRET.to_owned()
+            }
             _ => text.clone(),
         }
     }
@@ -150,16 +155,16 @@ pub(crate) fn truth(text: &str) -> Option<bool> {
     }
 }
 
-/// A whole number in digits, `max` at most. Texts of digits are no error in redis-py.
-fn number(value: &Value, max: i64) -> Result<String, String> {
+/// A whole number in digits, from `min` to `max`. Texts of digits are no error in redis-py.
+fn number(value: &Value, min: i64, max: i64) -> Result<String, String> {
     let number = match value {
         Value::Int(number) => Some(*number),
         Value::Str(text) => text.trim().parse().ok(),
         _ => None,
     };
     match number {
-        Some(number) if (0..=max).contains(&number) => Ok(number.to_string()),
-        _ => Err(format!("it must be a whole number from 0 to {max}")),
+        Some(number) if (min..=max).contains(&number) => Ok(number.to_string()),
+        _ => Err(format!("it must be a whole number from {min} to {max}")),
     }
 }
 
@@ -230,9 +235,10 @@ mod tests {
         refused(Field::RedisUrl, text(""), scheme);
         refused(Field::RedisUrl, Value::Int(1), "it is no text");
         refused(Field::RedisHost, text(""), "it is empty");
-        refused(Field::RedisPort, text("x"), "it must be a whole number from 0 to 65535");
-        refused(Field::RedisPort, Value::Int(65536), "it must be a whole number from 0 to 65535");
-        refused(Field::RedisPort, Value::Bool(true), "it must be a whole number from 0 to 65535");
+        refused(Field::RedisPort, text("x"), "it must be a whole number from 1 to 65535");
+        refused(Field::RedisPort, Value::Int(65536), "it must be a whole number from 1 to 65535");
+        refused(Field::RedisPort, Value::Int(0), "it must be a whole number from 1 to 65535");
+        refused(Field::RedisPort, Value::Bool(true), "it must be a whole number from 1 to 65535");
         refused(Field::RedisDb, Value::Int(-1), &format!("it must be a whole number from 0 to {}", i64::MAX));
         refused(Field::RedisSsl, text("1"), "it is a boolean and must be \"True\" or \"False\"");
         refused(Field::RedisSslCertReqs, text("maybe"), "it must be none, optional or required");
@@ -258,6 +264,11 @@ mod tests {
             (Field::SentryDsn, "https://a:secret@h@b/2", "https://***@b/2"),
             (Field::SentryDsn, "secret", "***"),
             (Field::RedisHost, "h", "h"),
+            (Field::RedisHost, "u:secret@h", "***"),
+            (Field::RedisSentinels, "a,u:secret@b", "***"),
+            (Field::RedisSslKeyfile, "/etc/key.pem", "/etc/key.pem"),
+            (Field::RedisSslKeyfile, "-----BEGIN PRIVATE KEY-----secret", "***"),
+            (Field::RedisSslKeyfile, "a\nsecret", "***"),
         ] {
             assert_eq!(Content::Text(content.to_owned()).shown(field), expected);
         }

@@ -5,6 +5,7 @@ use rq_core::{RedisUrl, Shown};
 
 use super::content::truth;
 use super::field::Field;
+use super::host::{self, Host};
 use super::origin::Origin;
 use super::sentinel::MASTER_DEFAULT;
 use super::table::{Said, Table};
@@ -56,20 +57,19 @@ impl Redis {
         let login =
             parts.given(Field::RedisPassword)?.map(|password| format!(":{}@", percent_encoded(password)));
         let login = login.unwrap_or_default();
-        let db = parts.text(Field::RedisDb, "0")?.to_owned();
+        let db = parts.db()?;
         let mut query = if s.is_empty() { Vec::new() } else { parts.parameters(&TLS_SETTINGS)? };
-        let place = match parts.given(Field::RedisSentinels)? {
+        let place = match parts.checked(Field::RedisSentinels, Host::listed)? {
             Some(sentinels) => {
-                let sentinels: String = sentinels.split_whitespace().collect();
                 query.extend(parts.parameters(&SENTINEL_SETTINGS)?);
-                let master = percent_encoded(parts.text(Field::RedisSentinelMaster, MASTER_DEFAULT)?);
+                let name = |name: &str| host::check_master(name).map(|()| name.to_owned());
+                let master = parts.checked(Field::RedisSentinelMaster, name)?;
+                let master = percent_encoded(master.as_deref().unwrap_or(MASTER_DEFAULT));
                 format!("redis{s}+sentinel://{login}{sentinels}/{master}/{db}")
             }
             None => {
-                let host = parts.text(Field::RedisHost, "localhost")?.to_owned();
-                // An IPv6 address has colons of its own, so a URL has it in brackets.
-                let host =
-                    if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host };
+                let host = parts.checked(Field::RedisHost, |text| Host::alone(text).map(Host::into_text))?;
+                let host = host.as_deref().unwrap_or("localhost");
                 format!("redis{s}://{login}{host}:{}/{db}", parts.port()?)
             }
         };
@@ -118,10 +118,35 @@ impl<'a> Parts<'a> {
     fn port(&mut self) -> Result<u16, String> {
         let Some(said) = self.said(Field::RedisPort)? else { return Ok(6379) };
         let text = said.text();
-        text.trim().parse().map_err(|_| match is_of_kubernetes(text) {
+        host::port_of(text).ok_or_else(|| match is_of_kubernetes(text) {
             true => of_kubernetes(&said.origin.to_string(), text),
-            false => format!("{} is {}, and must be a number up to 65535.", said.origin, Shown::name(text)),
+            false => {
+                let shown = said.content.shown(Field::RedisPort);
+                format!("{} is {}, and must be a number from 1 to 65535.", said.origin, Shown::name(shown))
+            }
         })
+    }
+
+    fn db(&mut self) -> Result<i64, String> {
+        let Some(said) = self.said(Field::RedisDb)? else { return Ok(0) };
+        said.text().trim().parse().ok().filter(|db| *db >= 0).ok_or_else(|| {
+            let shown = said.content.shown(Field::RedisDb);
+            format!("{} is {}, and must be a whole number from 0 on.", said.origin, Shown::name(shown))
+        })
+    }
+
+    /// What is said of a field, as a URL has it.
+    fn checked(
+        &mut self,
+        field: Field,
+        check: impl Fn(&str) -> Result<String, String>,
+    ) -> Result<Option<String>, String> {
+        let Some(said) = self.said(field)? else { return Ok(None) };
+        let refuse = |reason| match said.origin.is_file() {
+            true => format!("{}: {} {reason}.", said.origin, field.name()),
+            false => format!("{} {reason}.", said.origin),
+        };
+        check(said.text()).map(Some).map_err(refuse)
     }
 
     fn parameters(&mut self, settings: &[(Field, &str)]) -> Result<Vec<String>, String> {
@@ -190,8 +215,12 @@ pub(super) fn remark(table: &Table, redis: &Redis) -> Option<String> {
 fn unused_environment(table: &Table, redis: &Redis) -> Option<String> {
     let [field] = redis.fields.as_slice() else { return None };
     let counts = table.first(*field).filter(|said| said.origin.is_file())?;
-    let of_environment = |field: &Field| table.first(*field).filter(|said| said.origin.is_variable());
-    let unused = [Field::RedisSentinels, Field::RedisHost].iter().find_map(of_environment)?;
+    let of_environment = |field: Field| {
+        let said = table.first(field).filter(|said| said.origin.is_variable());
+        said.map(|said| (field, said))
+    };
+    let (unused_field, unused) =
+        [Field::RedisSentinels, Field::RedisHost].into_iter().find_map(of_environment)?;
     let (origin, place) = (&unused.origin, unused.text());
     let theirs: String = place.split_whitespace().collect();
     let url = match unused.origin == Origin::Variable(Field::RedisSentinels.name()) {
@@ -207,7 +236,7 @@ fn unused_environment(table: &Table, redis: &Redis) -> Option<String> {
             field.name(),
             counts.origin,
             shown(&redis.url),
-            Shown::name(place)
+            Shown::name(unused.content.shown(unused_field))
         )),
     }
 }

@@ -2,6 +2,7 @@
 
 use rq_core::{RedisUrl, Value};
 
+use super::host::{self, Host};
 use super::redis::percent_encoded;
 
 /// What redis-py takes where nothing is said: RQ's instances and master.
@@ -88,6 +89,7 @@ pub(super) fn url(value: &Value) -> Result<String, String> {
         Some(_) => return Err("its MASTER_NAME is no text".to_owned()),
         None => MASTER_DEFAULT,
     };
+    host::check_master(master).map_err(|reason| format!("its MASTER_NAME {reason}"))?;
     let s = if is_tls { "s" } else { "" };
     let mark = if query.is_empty() { "" } else { "?" };
     let url = format!("redis{s}+sentinel://{instances}/{}{mark}{}", percent_encoded(master), query.join("&"));
@@ -115,15 +117,13 @@ fn instances(value: &Value) -> Result<String, String> {
         let (Value::List(pair) | Value::Tuple(pair)) = pair else { return Err(wrong()) };
         let [Value::Str(host), port] = pair.as_slice() else { return Err(wrong()) };
         let port = match port {
-            Value::Int(port) => u16::try_from(*port).map_err(|_| wrong())?,
-            Value::Str(port) => port.trim().parse().map_err(|_| wrong())?,
-            _ => return Err(wrong()),
+            Value::Int(port) => host::port_of(&port.to_string()),
+            Value::Str(port) => host::port_of(port),
+            _ => None,
         };
-        // What means something in a URL is no host.
-        if host.is_empty() || host.contains(['@', '/', '?', '#', ',', '[', ']']) {
-            return Err(wrong());
-        }
-        Ok(if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
+        let port = port.ok_or_else(wrong)?;
+        let host = Host::named(host).map_err(|_| wrong())?;
+        Ok(format!("{}:{port}", host.into_text()))
     });
     let hosts: Vec<String> = hosts.collect::<Result<_, _>>()?;
     if hosts.is_empty() { Err(wrong()) } else { Ok(hosts.join(",")) }
@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(of(&[]), "redis+sentinel://localhost:26379/mymaster");
         let all = of(&[
             ("INSTANCES", instances(&[("a", 1), ("::1", 2)])),
-            ("MASTER_NAME", text("m/1")),
+            ("MASTER_NAME", text("m 1")),
             ("DB", Value::Int(2)),
             ("USERNAME", Value::Null),
             ("PASSWORD", text("p@&")),
@@ -226,7 +226,7 @@ mod tests {
             ("SENTINEL_KWARGS", dict(&[("password", text("s")), ("socket_timeout", Value::Float(0.5))])),
         ]);
         let expected =
-            "redis+sentinel://a:1,[::1]:2/m%2F1?password=p%40%26&socket_timeout=0.5&db=3&sentinel_password=s";
+            "redis+sentinel://a:1,[::1]:2/m%201?password=p%40%26&socket_timeout=0.5&db=3&sentinel_password=s";
         assert_eq!(all, expected);
         let tls = [("SSL", Value::Bool(true)), ("SENTINEL_KWARGS", dict(&[("ssl", Value::Bool(true))]))];
         assert_eq!(of(&tls), "rediss+sentinel://localhost:26379/mymaster");
@@ -245,6 +245,8 @@ mod tests {
         check(&[("INSTANCES", text("a:1"))], "its INSTANCES are no list of pairs: [('host', 26379)]");
         check(&[("INSTANCES", instances(&[("a@b", 1)]))], "its INSTANCES are no list");
         check(&[("INSTANCES", instances(&[("a", 65536)]))], "its INSTANCES are no list");
+        check(&[("INSTANCES", instances(&[("a", 0)]))], "its INSTANCES are no list");
+        check(&[("MASTER_NAME", text("m/1"))], "its MASTER_NAME is no name of a master: `/` is in it");
         check(&[("SSL", Value::Bool(true))], "its SSL and the 'ssl' of its SENTINEL_KWARGS differ");
         check(&[("DB", text("x"))], "its db must be a whole number");
         check(&[("PASSWORD", Value::List(Vec::new()))], "its password is neither a text nor a number");

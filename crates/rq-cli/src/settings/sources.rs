@@ -1,7 +1,13 @@
 //! The one place that reads the environment and files for [`Settings`].
 
+use std::cell::RefCell;
+use std::env::VarError;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::geteuid;
 use rq_core::Shown;
 
 use super::Settings;
@@ -9,19 +15,27 @@ use super::field::Field;
 use super::file::SettingsFile;
 use super::table::Table;
 use crate::module_file::located;
+use crate::output::note;
 use crate::refusal::Refusal;
+use crate::text::text;
 
 /// Names the file where no option does; an empty one has none read.
 pub(crate) const CONFIG_VARIABLE: &str = "RQ_CONFIG";
 /// The file that is read where none is named.
 const FILE_DEFAULT: &str = "rq.toml";
+/// The bit of a file's mode by which everybody may write it.
+const WRITABLE_BY_ALL: u32 = 0o002;
+const ROOT: u32 = 0;
 
 /// What a command's options say of settings: a field, the option, its value.
 pub(crate) type Options<'a> = [(Field, &'static str, &'a str)];
 
 /// Whether a file is named, so that somebody has to look for it.
 pub(crate) fn is_file_named(config: Option<&str>) -> bool {
-    named(config).is_some_and(|named| !named.is_empty())
+    // What names it and cannot be used is refused where the file is read.
+    let environment = Environment::default();
+    let named = named(config, &environment);
+    environment.check().is_err() || named.is_some_and(|named| !named.is_empty())
 }
 
 /// What holds for a command with these options; a file that is named is looked for in these folders, then here.
@@ -30,13 +44,16 @@ pub(crate) fn read(
     config: Option<&str>,
     folders: &[String],
 ) -> Result<Settings, Refusal> {
-    let named = named(config);
+    let environment = Environment::default();
+    let named = named(config, &environment);
+    environment.check()?;
     let path = match named.as_deref() {
         Some("") => None,
         Some(named) => Some(located(named, folders).map_err(with_way_on)?),
-        None => Some(PathBuf::from(FILE_DEFAULT)).filter(|path| path.is_file()),
+        None => unnamed(Path::new(FILE_DEFAULT), geteuid().as_raw()).map_err(unasked)?,
     };
-    let file = path.map(|path| SettingsFile::read(&path, &variable)).transpose();
+    let file = path.map(|path| SettingsFile::read(&path, &|name| environment.get(name))).transpose();
+    environment.check()?;
     let file = if named.is_some() { file? } else { file.map_err(unasked)? };
     if let (Some(file), Some(_)) = (&file, &named)
         && !file.has_settings
@@ -47,17 +64,79 @@ pub(crate) fn read(
             Shown::name(file.path.display())
         )));
     }
-    Ok(of(options, file))
+    of(options, file, &environment)
 }
 
 /// What holds with these options and the file in TOML at `path`, which has this text.
 pub(crate) fn of_text(options: &Options<'_>, path: &Path, text: &str) -> Result<Settings, Refusal> {
-    Ok(of(options, Some(SettingsFile::of_toml(path, text)?)))
+    of(options, Some(SettingsFile::of_toml(path, text)?), &Environment::default())
 }
 
-fn of(options: &Options<'_>, file: Option<SettingsFile>) -> Settings {
-    let table = Table::new(options, &variable, file.as_ref());
-    Settings { table, file: file.map(|file| file.path) }
+fn of(
+    options: &Options<'_>,
+    file: Option<SettingsFile>,
+    environment: &Environment,
+) -> Result<Settings, Refusal> {
+    let table = Table::new(options, &|name| environment.get(name), file.as_ref());
+    environment.check()?;
+    Ok(Settings { table, file: file.map(|file| file.path) })
+}
+
+/// The file that is read where none is named, if it is there and no stranger can have written it: whoever runs a command
+/// in a folder of others has not asked for theirs.
+fn unnamed(path: &Path, user: u32) -> Result<Option<PathBuf>, Refusal> {
+    let refuse = |reason: String| {
+        Refusal::Failed(format!("the settings in {} cannot be read: {reason}", Shown::name(path.display())))
+    };
+    let itself = match fs::symlink_metadata(path) {
+        Ok(itself) => itself,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(refuse(error.to_string())),
+    };
+    let file = fs::metadata(path).map_err(|error| refuse(error.to_string()))?;
+    if !file.is_file() {
+        return Err(refuse("it is no file".to_owned()));
+    }
+    let strange = [&itself, &file].iter().any(|metadata| ![user, ROOT].contains(&metadata.uid()));
+    let why = match (strange, file.mode() & WRITABLE_BY_ALL != 0) {
+        (true, _) => "it belongs to another user",
+        (_, true) => "everybody may write it",
+        _ => return Ok(Some(path.to_owned())),
+    };
+    let path = Shown::name(path.display());
+    note(text!("{path} in the working directory is not read: {why}; `-c {path}` has it read"));
+    Ok(None)
+}
+
+/// The variables, and which of those that were asked for cannot be used.
+#[derive(Debug, Default)]
+struct Environment {
+    wrong: RefCell<Option<String>>,
+}
+
+impl Environment {
+    fn get(&self, name: &str) -> Option<String> {
+        match std::env::var(name) {
+            Ok(value) => Some(value),
+            Err(VarError::NotPresent) => None,
+            Err(VarError::NotUnicode(_)) => {
+                self.wrong.borrow_mut().get_or_insert_with(|| name.to_owned());
+                None
+            }
+        }
+    }
+
+    /// That all that was asked for is a text: it would count as not set, and another Redis would do. Its value may be a
+    /// secret.
+    fn check(&self) -> Result<(), Refusal> {
+        match self.wrong.borrow().as_deref() {
+            Some(name) => {
+                let name = Shown::name(name);
+                Err(Refusal::Failed(format!("the variable {name} of the environment is not UTF-8.")))
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// Nobody has asked for the file that was read.
@@ -82,10 +161,39 @@ fn with_way_on(refusal: Refusal) -> Refusal {
     }
 }
 
-fn named(config: Option<&str>) -> Option<String> {
-    config.map(str::to_owned).or_else(|| variable(CONFIG_VARIABLE))
+fn named(config: Option<&str>, environment: &Environment) -> Option<String> {
+    config.map(str::to_owned).or_else(|| environment.get(CONFIG_VARIABLE))
 }
 
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_nobody_named_is_read_where_no_stranger_can_have_written_it() {
+        let folder = std::env::temp_dir().join(format!("rq-settings-unnamed-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join(FILE_DEFAULT);
+        let user = geteuid().as_raw();
+        assert_eq!(unnamed(&path, user), Ok(None));
+        symlink("nowhere", &path).unwrap();
+        assert!(unnamed(&path, user).is_err());
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(unnamed(&path, user).is_err());
+        fs::remove_dir(&path).unwrap();
+        fs::write(&path, "").unwrap();
+        let may = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        may(0o644);
+        assert_eq!(unnamed(&path, user), Ok(Some(path.clone())));
+        may(0o666);
+        assert_eq!(unnamed(&path, user), Ok(None));
+        may(0o644);
+        // A file of root's is nobody's who could do harm with it.
+        let others = if user == ROOT { Some(path.clone()) } else { None };
+        assert_eq!(unnamed(&path, user + 1), Ok(others));
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -139,8 +139,24 @@ fn what_kubernetes_injects_is_no_port() {
         "{told}"
     );
     let refused = |environment: &[(&str, &str)]| settings(None, environment, &[]).redis().unwrap_err();
-    let port = Refusal::Failed("REDIS_PORT is x, and must be a number up to 65535.".to_owned());
+    let port = Refusal::Failed("REDIS_PORT is x, and must be a number from 1 to 65535.".to_owned());
     assert_eq!(refused(&[("REDIS_PORT", "x")]), port);
+    for (variable, value, expected) in [
+        ("REDIS_PORT", "0", "REDIS_PORT is 0, and must be a number from 1 to 65535."),
+        ("REDIS_DB", "\"2\"", "REDIS_DB is \"2\", and must be a whole number from 0 on."),
+        ("REDIS_DB", "abc", "REDIS_DB is abc, and must be a whole number from 0 on."),
+        ("REDIS_DB", "2.0", "REDIS_DB is 2.0, and must be a whole number from 0 on."),
+        ("REDIS_DB", "-1", "REDIS_DB is -1, and must be a whole number from 0 on."),
+        ("REDIS_DB", "2/3", "REDIS_DB is 2/3, and must be a whole number from 0 on."),
+        ("REDIS_HOST", "h:7000", "REDIS_HOST holds a port: REDIS_PORT says it."),
+        ("REDIS_SENTINELS", "a/1", "REDIS_SENTINELS is neither a host name nor an IP address: `/` is in it."),
+    ] {
+        assert_eq!(refused(&[(variable, value)]), Refusal::Failed(expected.to_owned()));
+        check(Some("redis://a"), &[(variable, value)], &[], "redis://a");
+    }
+    let told = of_file(Field::RedisHost, text("h:7000"));
+    let expected = "settings.py, line 1: REDIS_HOST holds a port: REDIS_PORT says it.";
+    assert_eq!(told, Refusal::Failed(expected.to_owned()));
     let ssl = Refusal::Failed("REDIS_SSL is a boolean and must be \"True\" or \"False\".".to_owned());
     assert_eq!(refused(&[("REDIS_SSL", "1")]), ssl);
 }

@@ -1,5 +1,6 @@
 //! Lines that assign secrets: what stands in one is in no [`Fault`].
 
+use super::statement::STATEMENTS;
 use crate::Fault;
 
 /// What names of secrets have in them, in any case.
@@ -51,9 +52,9 @@ fn assigns_secret(line: &str) -> bool {
     MARKS.iter().any(|mark| names.contains(mark))
 }
 
-/// Whether there is more in it than a sign of the language.
+/// Whether it is no word, and no sign, of the language.
 fn is_word(part: &str) -> bool {
-    part.contains(char::is_alphanumeric)
+    part.contains(char::is_alphanumeric) && !STATEMENTS.contains(&part)
 }
 
 /// Whether a dotted path ends as the source does: its beginning is that of an import.
@@ -76,6 +77,7 @@ mod tests {
             ("A = SEKRIT", 1, "`SEKRIT` is not known", "`SEKRIT` is not known"),
             ("API_KEY = 1\nA = x", 2, "`x` is not known", "`x` is not known"),
             ("A_URL = e['B']", 1, "there is no variable `B`", "there is no variable `B`"),
+            ("class A:\n  URL = 1", 2, "a block of `class` is", "a block of `class` is"),
             ("A_URL = f()", 1, "`f` is not known: before `rq` is", "a word is not known: before `rq` is"),
         ] {
             let told = without_words(text, Fault::new(line, reason));

@@ -9,7 +9,7 @@ use crate::Fault;
 
 /// The words that statements begin with, and lines of blocks. Those that may be names as well, such as `match`, are not
 /// among them.
-const STATEMENTS: [&str; 21] = [
+pub(super) const STATEMENTS: [&str; 21] = [
     "if", "elif", "else", "for", "while", "def", "class", "with", "try", "except", "finally", "async",
     "await", "return", "raise", "del", "global", "nonlocal", "assert", "lambda", "yield",
 ];

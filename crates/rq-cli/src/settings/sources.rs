@@ -15,9 +15,7 @@ use super::field::Field;
 use super::file::SettingsFile;
 use super::table::Table;
 use crate::module_file::located;
-use crate::output::note;
 use crate::refusal::Refusal;
-use crate::text::text;
 
 /// Names the file where no option does; an empty one has none read.
 pub(crate) const CONFIG_VARIABLE: &str = "RQ_CONFIG";
@@ -47,14 +45,23 @@ pub(crate) fn read(
     let environment = Environment::default();
     let named = named(config, &environment);
     environment.check()?;
-    let path = match named.as_deref() {
-        Some("") => None,
-        Some(named) => Some(located(named, folders).map_err(with_way_on)?),
-        None => unnamed(Path::new(FILE_DEFAULT), geteuid().as_raw()).map_err(unasked)?,
+    let (path, doubt) = match named.as_deref() {
+        Some("") => (None, None),
+        Some(named) => (Some(located(named, folders).map_err(with_way_on)?), None),
+        None => unnamed(Path::new(FILE_DEFAULT), geteuid().as_raw()).map_err(unasked)?.unzip(),
     };
     let file = path.map(|path| SettingsFile::read(&path, &|name| environment.get(name))).transpose();
     environment.check()?;
     let file = if named.is_some() { file? } else { file.map_err(unasked)? };
+    if let (Some(file), Some(Some(doubt))) = (&file, doubt)
+        && file.has_settings
+    {
+        let path = Shown::name(file.path.display());
+        return Err(Refusal::Failed(format!(
+            "{doubt} may write {path}, and nobody has named it, so that it does not decide which Redis is used: `--config \
+             {path}` has it read, `--config ''` leaves it out."
+        )));
+    }
     if let (Some(file), Some(_)) = (&file, &named)
         && !file.has_settings
     {
@@ -82,30 +89,31 @@ fn of(
     Ok(Settings { table, file: file.map(|file| file.path) })
 }
 
-/// The file that is read where none is named, if it is there and no stranger can have written it: whoever runs a command
-/// in a folder of others has not asked for theirs.
-fn unnamed(path: &Path, user: u32) -> Result<Option<PathBuf>, Refusal> {
+/// The file that is read where none is named, if it is there, and what stranger can have written it, if any: whoever runs
+/// a command in a folder of others has not asked for theirs.
+fn unnamed(path: &Path, user: u32) -> Result<Option<(PathBuf, Option<&'static str>)>, Refusal> {
     let refuse = |reason: String| {
         Refusal::Failed(format!("the settings in {} cannot be read: {reason}", Shown::name(path.display())))
     };
     let itself = match fs::symlink_metadata(path) {
         Ok(itself) => itself,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        // In a folder that this user may not look into, as `sudo -u` leaves one, nobody can say whether it is there.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {
+            return Ok(None);
+        }
         Err(error) => return Err(refuse(error.to_string())),
     };
     let file = fs::metadata(path).map_err(|error| refuse(error.to_string()))?;
     if !file.is_file() {
         return Err(refuse("it is no file".to_owned()));
     }
-    let strange = [&itself, &file].iter().any(|metadata| ![user, ROOT].contains(&metadata.uid()));
-    let why = match (strange, file.mode() & WRITABLE_BY_ALL != 0) {
-        (true, _) => "it belongs to another user",
-        (_, true) => "everybody may write it",
-        _ => return Ok(Some(path.to_owned())),
+    let is_strange = [&itself, &file].iter().any(|metadata| ![user, ROOT].contains(&metadata.uid()));
+    let doubt = match (is_strange, file.mode() & WRITABLE_BY_ALL != 0) {
+        (true, _) => Some("another user"),
+        (_, true) => Some("everybody"),
+        _ => None,
     };
-    let path = Shown::name(path.display());
-    note(text!("{path} in the working directory is not read: {why}; `-c {path}` has it read"));
-    Ok(None)
+    Ok(Some((path.to_owned(), doubt)))
 }
 
 /// The variables, and which of those that were asked for cannot be used.
@@ -186,14 +194,15 @@ mod tests {
         fs::remove_dir(&path).unwrap();
         fs::write(&path, "").unwrap();
         let may = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let found = |doubt| Ok(Some((path.clone(), doubt)));
         may(0o644);
-        assert_eq!(unnamed(&path, user), Ok(Some(path.clone())));
+        assert_eq!(unnamed(&path, user), found(None));
         may(0o666);
-        assert_eq!(unnamed(&path, user), Ok(None));
+        assert_eq!(unnamed(&path, user), found(Some("everybody")));
         may(0o644);
         // A file of root's is nobody's who could do harm with it.
-        let others = if user == ROOT { Some(path.clone()) } else { None };
-        assert_eq!(unnamed(&path, user + 1), Ok(others));
+        let others = if user == ROOT { None } else { Some("another user") };
+        assert_eq!(unnamed(&path, user + 1), found(others));
         fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -10,6 +10,12 @@ const WORD: &str = "a word";
 /// How a fault begins that names a variable of the environment, which is no secret.
 const OF_VARIABLE: &str = "there is no variable `";
 
+/// Methods of texts, which are told with their dot: no secret is called so.
+const METHODS: [&str; 12] = [
+    "format", "split", "join", "strip", "lstrip", "rstrip", "lower", "upper", "replace", "encode", "decode",
+    "get",
+];
+
 /// The fault without the words of `text` in it, where its line assigns a secret: somebody may have left the quotes out.
 pub(super) fn without_words(text: &str, fault: Fault) -> Fault {
     let statement = statement(text, fault.line);
@@ -22,7 +28,7 @@ pub(super) fn without_words(text: &str, fault: Fault) -> Fault {
     let mut reason = String::new();
     for (at, part) in parts.iter().enumerate() {
         match at % 2 == 1 && at + 1 < parts.len() {
-            true if is_word(part) && is_written(part) => reason.push_str(WORD),
+            true if is_word(part) && is_written(part) && !is_imported(part, text) => reason.push_str(WORD),
             true => reason.extend(["`", *part, "`"]),
             false => reason.push_str(part),
         }
@@ -52,9 +58,19 @@ fn assigns_secret(line: &str) -> bool {
     MARKS.iter().any(|mark| names.contains(mark))
 }
 
-/// Whether it is no word, and no sign, of the language.
+/// Whether it is no word, no method of texts and no sign of the language.
 fn is_word(part: &str) -> bool {
-    part.contains(char::is_alphanumeric) && !STATEMENTS.contains(&part)
+    let is_method = part.strip_prefix('.').is_some_and(|name| METHODS.contains(&name));
+    part.contains(char::is_alphanumeric) && !STATEMENTS.contains(&part) && !is_method
+}
+
+/// Whether an import of the file has all of it, which says no secret.
+fn is_imported(path: &str, text: &str) -> bool {
+    let mut imports = text.lines().filter(|line| line.starts_with("import ") || line.starts_with("from "));
+    let has = |line: &str, name: &str| {
+        line.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|word| word == name)
+    };
+    imports.any(|line| path.split('.').all(|name| has(line, name)))
 }
 
 /// Whether a dotted path ends as the source does: its beginning is that of an import.
@@ -78,6 +94,7 @@ mod tests {
             ("API_KEY = 1\nA = x", 2, "`x` is not known", "`x` is not known"),
             ("A_URL = e['B']", 1, "there is no variable `B`", "there is no variable `B`"),
             ("class A:\n  URL = 1", 2, "a block of `class` is", "a block of `class` is"),
+            ("from a import b\nURL = b()", 2, "`a.b` cannot be called", "`a.b` cannot be called"),
             ("A_URL = f()", 1, "`f` is not known: before `rq` is", "a word is not known: before `rq` is"),
         ] {
             let told = without_words(text, Fault::new(line, reason));

@@ -308,7 +308,12 @@ fn what_a_job_has_started_sees_sigterm_before_sigkill() {
             }
             By::KillHorse => {
                 let command = r#"{"command": "kill-horse"}"#;
-                let _: i64 = scratch.query("PUBLISH", [scratch.key("pubsub:w"), command.to_owned()]);
+                // The worker may run jobs before it listens.
+                eventually("the worker to listen", LIMIT, || {
+                    let listeners: i64 =
+                        scratch.query("PUBLISH", [scratch.key("pubsub:w"), command.to_owned()]);
+                    (listeners > 0).then_some(())
+                });
             }
             By::WorkersDeath => worker.signal(Signal::SIGKILL),
             By::ServersDeath => {
@@ -317,13 +322,14 @@ fn what_a_job_has_started_sees_sigterm_before_sigkill() {
                 nix::sys::signal::kill(nix::unistd::Pid::from_raw(server), Signal::SIGKILL).unwrap();
             }
         }
-        eventually("SIGTERM", LIMIT, || text().contains("terminated").then_some(()));
+        eventually(&format!("SIGTERM: {by:?}"), LIMIT, || text().contains("terminated").then_some(()));
         // When it wrote so, and not when that was seen, which may be late where much else runs.
         let terminated = fs::metadata(&file).unwrap().modified().unwrap();
         assert!(lives(), "{by:?}: it has its second, {:?} after the job began", began.elapsed());
         eventually("SIGKILL", LIMIT, || (!lives()).then_some(()));
         let took = terminated.elapsed().unwrap();
-        assert!((Duration::from_millis(700)..secs(3)).contains(&took), "{by:?}: {took:?}");
+        // A shell that is starved does what it traps some time after the signal has come.
+        assert!((Duration::from_millis(300)..secs(3)).contains(&took), "{by:?}: {took:?}");
         assert_eq!(text().matches("terminated").count(), 1, "{by:?}: once");
         fs::remove_file(&file).unwrap();
     };

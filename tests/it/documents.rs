@@ -20,6 +20,23 @@ const NUMBERED: [&str; 2] = ["docs/wire.md", "docs/cli.md"];
 /// Fewer citations of sections in other files than this, and the search has gone blind.
 const SECTIONS_CITED_MIN: usize = 50;
 
+/// Set to `1`, files that tests write are written instead of compared.
+const WRITE: &str = "RQ_WRITE_DOCS";
+
+/// That the document of this `name` is `text`, which the tests `by` have made.
+#[track_caller]
+pub(crate) fn check_generated(name: &str, text: &str, by: &str) {
+    let file = format!("{}/../{name}", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var(WRITE).is_ok_and(|write| write == "1") {
+        std::fs::write(&file, text).expect("it can be written");
+    }
+    let written = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        written == text,
+        "{file} is out of date: `{WRITE}=1 cargo test -p rq-tests --all-features {by}` writes it anew"
+    );
+}
+
 #[test]
 fn what_is_cited_is_there() {
     let library = Library::of_repository();

@@ -21,7 +21,7 @@
 //! # Layout
 //!
 //! * [`App`], and `pieces`, `executors`: what a program brings; `run`, `called`: how it is run
-//! * `command_line`, `usage`: arguments to a command, or to RQ's words for what is wrong with them; `examples`: those in help
+//! * `command_line`, `two_words`, `usage`: arguments to a command, or to RQ's words for what is wrong with them; `examples`: those in help
 //! * `classes`, `chosen`, `rqs_worker`: the options that name pieces of a program, what they choose, and RQ's own names
 //! * `commands`: one file a command, each with its `Args` and its `run`
 //! * `other_program`: the program that `--app` names, in this one's place
@@ -66,6 +66,7 @@ mod settings;
 mod supervisor;
 mod text;
 mod told;
+mod two_words;
 mod usage;
 
 pub use app::App;

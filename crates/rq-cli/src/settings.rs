@@ -112,8 +112,7 @@ impl Settings {
 
     /// The file's word for `-w`, where no variable says another.
     pub(crate) fn executor(&self) -> Option<(&str, &Origin)> {
-        let said = self.table.first(Field::Executor).filter(|said| said.origin.is_file())?;
-        Some((said.text(), &said.origin))
+        self.executor_word().filter(|(_, origin)| origin.is_file())
     }
 
     /// The same as an argument of a worker, which has the variables itself.

@@ -16,12 +16,14 @@
 
 mod document;
 mod fault;
+mod file;
 pub mod python;
 mod settings;
 mod words;
 
 pub use document::{Document, Given, Item, Table};
 pub use fault::Fault;
+pub use file::{FileError, read_file};
 pub use settings::{Setting, settings_of_python, settings_of_toml};
 pub use words::{listed, nearest, plain, slip, unknown};
 

@@ -6,10 +6,10 @@ mod seconds;
 mod toml;
 
 use std::collections::HashMap;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
-use rq_config::Fault;
+use rq_config::{Fault, FileError, read_file};
 use rq_core::Shown;
 
 use crate::cron::Cron;
@@ -63,11 +63,17 @@ impl Cron {
             Some("py") => Cron::from_python,
             _ => return Err(ConfigError::Kind { path: path.to_owned() }),
         };
-        let unread = |source| ConfigError::Read { path: path.to_owned(), source };
-        if fs::metadata(path).map_err(unread)?.len() > FILE_BYTES_MAX {
-            return Err(ConfigError::TooLarge { path: path.to_owned() });
-        }
-        parse(&fs::read_to_string(path).map_err(unread)?).map_err(|error| error.in_file(path))
+        let text = read_file(path).map_err(|error| {
+            let path = path.to_owned();
+            match error {
+                FileError::TooLarge => ConfigError::TooLarge { path },
+                FileError::Unread(source) => ConfigError::Read { path, source },
+                other => {
+                    ConfigError::Read { path, source: io::Error::new(io::ErrorKind::InvalidData, other) }
+                }
+            }
+        })?;
+        parse(&text).map_err(|error| error.in_file(path))
     }
 
     /// The `[[cron]]` tables of a text in TOML. Its other tables are left alone.

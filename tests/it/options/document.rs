@@ -4,22 +4,11 @@ use std::fmt::Write as _;
 
 use super::TABLES;
 use super::row::{Row, Told};
-
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/options.md");
-/// Set to `1`, the file is written instead of compared.
-const WRITE: &str = "RQ_WRITE_DOCS";
+use crate::documents::check_generated;
 
 #[test]
 fn the_docs_tell_the_differences() {
-    let text = text();
-    if std::env::var(WRITE).is_ok_and(|write| write == "1") {
-        std::fs::write(FILE, &text).expect("it can be written");
-    }
-    let written = std::fs::read_to_string(FILE).unwrap_or_default();
-    assert!(
-        written == text,
-        "{FILE} is out of date: `{WRITE}=1 cargo test -p rq-tests --all-features options` writes it anew"
-    );
+    check_generated("docs/options.md", &text(), "options");
 }
 
 const HEAD: &str = "\

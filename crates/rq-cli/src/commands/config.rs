@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use crate::refusal::Refusal;
+use crate::two_words;
 
 /// The command's name.
 pub(crate) const NAME: &str = "config";
@@ -28,15 +29,8 @@ pub(crate) struct Args {
 }
 
 /// `arguments` with the two words of a command made one.
-pub(crate) fn arguments_of(mut arguments: Vec<OsString>) -> Vec<OsString> {
-    if let [_, command, word, ..] = arguments.as_slice()
-        && command == NAME
-        && word == "show"
-    {
-        arguments.remove(2);
-        arguments[1] = SHOW.into();
-    }
-    arguments
+pub(crate) fn arguments_of(arguments: Vec<OsString>) -> Vec<OsString> {
+    two_words::joined(arguments, &[SHOW])
 }
 
 /// One word alone does nothing.
@@ -56,10 +50,7 @@ mod tests {
 
     #[test]
     fn two_words_are_one_command() {
-        let check = |line: &str, expected: &[&str]| {
-            let arguments = line.split(' ').map(Into::into).collect();
-            assert_eq!(arguments_of(arguments), expected, "{line}");
-        };
+        let check = |line: &str, expected: &[&str]| two_words::check(arguments_of, line, expected);
         check("rq config show --json", &["rq", "config show", "--json"]);
         check("rq config", &["rq", "config"]);
         check("rq config list", &["rq", "config", "list"]);

@@ -15,6 +15,7 @@ use crate::log::{self, Format};
 use crate::paint::Paint;
 use crate::refusal::Refusal;
 use crate::server::{PathUse, RunsNoJobs, Server, Shared};
+use crate::two_words;
 
 /// The command's name.
 pub(crate) const NAME: &str = "cron";
@@ -77,17 +78,8 @@ pub(crate) struct Args {
 }
 
 /// `arguments` with the two words of a command made one.
-pub(crate) fn arguments_of(mut arguments: Vec<OsString>) -> Vec<OsString> {
-    if let [_, command, word, ..] = arguments.as_slice()
-        && command == NAME
-        && let Some(word) = word.to_str()
-        && let name = format!("{NAME} {word}")
-        && [LIST, PAUSE, RESUME, TRIGGER, FORGET].contains(&name.as_str())
-    {
-        arguments.remove(2);
-        arguments[1] = name.into();
-    }
-    arguments
+pub(crate) fn arguments_of(arguments: Vec<OsString>) -> Vec<OsString> {
+    two_words::joined(arguments, &[LIST, PAUSE, RESUME, TRIGGER, FORGET])
 }
 
 pub(crate) fn run(args: Args, app: App) -> Result<(), Refusal> {
@@ -147,10 +139,7 @@ mod tests {
 
     #[test]
     fn a_file_may_be_called_as_a_command() {
-        let check = |line: &str, expected: &[&str]| {
-            let arguments = line.split(' ').map(Into::into).collect();
-            assert_eq!(arguments_of(arguments), expected, "{line}");
-        };
+        let check = |line: &str, expected: &[&str]| two_words::check(arguments_of, line, expected);
         check("rq cron list --json", &["rq", "cron list", "--json"]);
         check("rq cron pause a", &["rq", "cron pause", "a"]);
         check("rq cron ./list", &["rq", "cron", "./list"]);

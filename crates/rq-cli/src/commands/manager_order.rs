@@ -252,13 +252,11 @@ fn count(text: &str) -> Result<usize, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::two_words;
 
     #[test]
     fn two_words_are_one_command() {
-        let check = |line: &str, expected: &[&str]| {
-            let arguments = line.split(' ').map(Into::into).collect();
-            assert_eq!(arguments_of(arguments), expected, "{line}");
-        };
+        let check = |line: &str, expected: &[&str]| two_words::check(arguments_of, line, expected);
         check("rq manager status --json", &["rq", "manager status", "--json"]);
         check("rq manager scale a 3", &["rq", "manager scale", "a", "3"]);
         check("rq manager -c f --socket=s stop", &["rq", "manager stop", "-c", "f", "--socket=s"]);

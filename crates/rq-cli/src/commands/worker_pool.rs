@@ -121,14 +121,13 @@ pub(crate) fn run(mut args: Args, app: App) -> Result<(), Refusal> {
     }
     program::check(&command).map_err(|reason| Refusal::Failed(format!("{reason}.")))?;
     handed.empty_files();
-    let (told, is_burst) = (Told::default(), args.burst);
+    let told = Told::default();
     let kind = Kind::command(&name, command).count(args.num_workers).naming(|_| fresh_name());
     let manager = Manager::new([kind]).title(name).wait_time(None).silent().observer(told.clone());
     let manager = if args.burst { manager.without_replacement() } else { manager };
-    let unstarted = told.clone();
     supervise(manager, log, || ())?;
-    match unstarted.reason() {
-        Some(reason) if is_burst => Err(Refusal::Failed(format!("no worker can be started: {reason}"))),
+    match told.reason() {
+        Some(reason) if args.burst => Err(Refusal::Failed(format!("no worker can be started: {reason}"))),
         _ => Ok(()),
     }
 }

@@ -92,13 +92,11 @@ pub(crate) fn run(args: Args) -> Result<(), Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::two_words;
 
     #[test]
     fn a_queue_may_be_called_stop() {
-        let check = |line: &str, expected: &[&str]| {
-            let arguments = line.split(' ').map(Into::into).collect();
-            assert_eq!(arguments_of(arguments), expected, "{line}");
-        };
+        let check = |line: &str, expected: &[&str]| two_words::check(arguments_of, line, expected);
         check("rq worker stop w", &["rq", "worker stop", "w"]);
         check("rq worker stop --now w", &["rq", "worker stop", "--now", "w"]);
         check("rq worker stop", &["rq", "worker", "stop"]);

@@ -2,11 +2,10 @@
 
 use std::cell::OnceCell;
 use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rq_config::{Document, FILE_BYTES_MAX, Fault, Item, Table, nearest, unknown};
+use rq_config::{Document, FILE_BYTES_MAX, Fault, FileError, Item, Table, nearest, read_file, unknown};
 use rq_core::Shown;
 use rq_worker::number::SECONDS_MAX;
 
@@ -148,17 +147,13 @@ pub(crate) fn read_own(path: &Path) -> Result<Own, Refusal> {
 }
 
 fn text_of(path: &Path) -> Result<String, Refusal> {
-    let shown = Shown::name(path.display()).to_string();
-    let unread = |error| Refusal::Failed(format!("{shown} cannot be read: {error}"));
-    let metadata = fs::metadata(path).map_err(unread)?;
-    // To open a FIFO is to wait for whoever writes to it.
-    if !metadata.is_file() {
-        return Err(Refusal::Failed(format!("{shown} cannot be read: it is no regular file")));
-    }
-    if metadata.len() > FILE_BYTES_MAX {
-        return Err(Refusal::Failed(format!("{shown} has more than {FILE_BYTES_MAX} bytes")));
-    }
-    fs::read_to_string(path).map_err(unread)
+    read_file(path).map_err(|error| {
+        let shown = Shown::name(path.display());
+        Refusal::Failed(match error {
+            FileError::TooLarge => format!("{shown} has more than {FILE_BYTES_MAX} bytes"),
+            error => format!("{shown} cannot be read: {error}"),
+        })
+    })
 }
 
 fn in_file(path: &Path, Fault { line, reason }: &Fault) -> Refusal {

@@ -1,19 +1,14 @@
 //! [`SettingsFile`]: a file of settings, in Python or in TOML, read and checked.
 
-use std::fs::OpenOptions;
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rq_config::{FILE_BYTES_MAX, Fault, Setting, nearest, settings_of_python, settings_of_toml, slip};
+use rq_config::{Fault, Setting, nearest, read_file, settings_of_python, settings_of_toml, slip};
 use rq_core::Shown;
 
 use super::content::Content;
 use super::field::Field;
 use super::origin::Origin;
-
 use super::table::Said;
-
 use crate::output::note;
 use crate::refusal::Refusal;
 use crate::text::text;
@@ -115,21 +110,8 @@ fn unknown(Setting { name, line, .. }: &Setting, text: &str) -> Fault {
 }
 
 fn text_of(path: &Path) -> Result<String, Refusal> {
-    let shown = Shown::name(path.display()).to_string();
-    let refuse = |reason: String| {
-        Refusal::Failed(format!("the settings in {shown} cannot be read: {reason}. {WAY_ON}"))
-    };
-    let mut bytes = Vec::new();
-    // Without waiting for whoever would write to a FIFO.
-    let mut options = OpenOptions::new();
-    options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
-    let file = options.open(path).map_err(|error| refuse(error.to_string()))?;
-    if !file.metadata().map_err(|error| refuse(error.to_string()))?.is_file() {
-        return Err(refuse("it is no regular file".to_owned()));
-    }
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| refuse(error.to_string()))?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(refuse(format!("it has more than {FILE_BYTES_MAX} bytes")));
-    }
-    String::from_utf8(bytes).map_err(|_| refuse("it is not UTF-8".to_owned()))
+    read_file(path).map_err(|error| {
+        let shown = Shown::name(path.display());
+        Refusal::Failed(format!("the settings in {shown} cannot be read: {error}. {WAY_ON}"))
+    })
 }

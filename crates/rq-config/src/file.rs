@@ -41,3 +41,25 @@ pub fn read_file(path: &Path) -> Result<String, FileError> {
     }
     String::from_utf8(bytes).map_err(|_| FileError::NotUtf8)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_text_of_a_file_is_told() {
+        let path = std::env::temp_dir().join(format!("rq-config-file-{}", std::process::id()));
+        let read = |bytes: &[u8]| {
+            fs::write(&path, bytes).unwrap();
+            read_file(&path)
+        };
+        assert_eq!(read(b"a = 1").unwrap(), "a = 1");
+        assert!(matches!(read(b"\xff"), Err(FileError::NotUtf8)));
+        assert!(matches!(read(&vec![b' '; FILE_BYTES_MAX as usize + 1]), Err(FileError::TooLarge)));
+        fs::remove_file(&path).unwrap();
+        assert!(matches!(read_file(&path), Err(FileError::Unread(_))));
+        assert!(matches!(read_file(&std::env::temp_dir()), Err(FileError::NotRegular)));
+    }
+}
